@@ -1,0 +1,69 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Applied to every Swift target: no target is laxer than another.
+let settings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+// Tests bring in what they use with `@testable`, which the member import rule does not see through.
+let testSettings: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .treatAllWarnings(as: .error),
+]
+
+let argumentParser: Target.Dependency = .product(
+    name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "resync",
+    products: [.executable(name: "resync", targets: ["resync"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    targets: [
+        // Imports point down this list, never up.
+        .executableTarget(
+            name: "resync",
+            dependencies: ["ResyncCore", "ResyncStorage", "ResyncEngine", argumentParser],
+            swiftSettings: settings),
+        .target(
+            name: "ResyncEngine", dependencies: ["ResyncCore", "ResyncStorage"],
+            swiftSettings: settings),
+        .target(
+            name: "ResyncStorage", dependencies: ["ResyncCore", "CLinux", "COpenSSL"],
+            swiftSettings: settings),
+        .target(name: "ResyncCore", swiftSettings: settings),
+        .target(
+            name: "CLinux",
+            cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Werror"])]),
+        .systemLibrary(
+            name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .executableTarget(
+            name: "resync-bench",
+            dependencies: ["ResyncCore", "ResyncStorage", "ResyncEngine", argumentParser],
+            path: "Benchmarks/resync-bench", swiftSettings: settings),
+        .target(
+            name: "TestSupport", dependencies: ["ResyncCore", "ResyncStorage"],
+            path: "Tests/TestSupport", swiftSettings: settings),
+        .testTarget(
+            name: "ResyncCoreTests", dependencies: ["ResyncCore", "TestSupport"],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "ResyncStorageTests",
+            dependencies: ["ResyncStorage", "ResyncCore", "TestSupport"],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "ResyncEngineTests",
+            dependencies: ["ResyncEngine", "ResyncStorage", "ResyncCore", "TestSupport"],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["ResyncCore", "TestSupport"],
+            swiftSettings: testSettings),
+        .testTarget(name: "TidyTests", swiftSettings: testSettings),
+    ],
+    swiftLanguageModes: [.v6]
+)

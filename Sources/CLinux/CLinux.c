@@ -1,0 +1,275 @@
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Numbers newer than the oldest libc headers this builds against. */
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x00004000U
+#endif
+#ifndef STATX_DIOALIGN
+#define STATX_DIOALIGN 0x00002000U
+#endif
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x00000080
+#endif
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+#ifndef SYS_listxattrat
+#define SYS_getxattrat 464
+#define SYS_listxattrat 465
+#endif
+
+#define RETRY(expression)                                                                          \
+    ({                                                                                             \
+        __typeof__(expression) result_;                                                            \
+        do {                                                                                       \
+            result_ = (expression);                                                                \
+        } while (result_ == -1 && errno == EINTR);                                                 \
+        result_ == -1 ? -(__typeof__(result_))errno : result_;                                     \
+    })
+
+/*
+ * struct statx as the kernel lays it out (include/uapi/linux/stat.h): the libc's own copy may be
+ * older than the fields for direct I/O.
+ */
+struct kernel_statx {
+    uint32_t mask, blksize;
+    uint64_t attributes;
+    uint32_t nlink, uid, gid;
+    uint16_t mode, spare0;
+    uint64_t ino, size, blocks, attributes_mask;
+    struct {
+        int64_t seconds;
+        uint32_t nanoseconds;
+        int32_t reserved;
+    } atime, btime, ctime, mtime;
+    uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+    uint64_t mnt_id;
+    uint32_t dio_mem_align, dio_offset_align;
+    uint64_t spare[12];
+};
+_Static_assert(sizeof(struct kernel_statx) == 256, "struct statx is 256 bytes");
+
+int32_t clinux_working_directory(void) { return AT_FDCWD; }
+
+int32_t clinux_openat(int32_t directory, const char *name, uint32_t flags, uint32_t mode) {
+    int bits = O_CLOEXEC | O_NOCTTY;
+    if (flags & CLINUX_WRITE_ONLY) bits |= O_WRONLY;
+    if (flags & CLINUX_READ_WRITE) bits |= O_RDWR;
+    if (flags & CLINUX_CREATE) bits |= O_CREAT;
+    if (flags & CLINUX_EXCLUSIVE) bits |= O_EXCL;
+    if (flags & CLINUX_DIRECTORY) bits |= O_DIRECTORY;
+    if (flags & CLINUX_NO_FOLLOW) bits |= O_NOFOLLOW;
+    if (flags & CLINUX_NON_BLOCKING) bits |= O_NONBLOCK;
+    if (flags & CLINUX_NO_ACCESS_TIME) bits |= O_NOATIME;
+    if (flags & CLINUX_DIRECT) bits |= O_DIRECT;
+    if (flags & CLINUX_PATH_ONLY) bits |= O_PATH;
+    if (flags & CLINUX_TRUNCATE) bits |= O_TRUNC;
+    if (flags & CLINUX_APPEND) bits |= O_APPEND;
+    return RETRY(openat(directory, name, bits, (mode_t)mode));
+}
+
+int32_t clinux_close(int32_t descriptor) { return close(descriptor) == -1 ? -errno : 0; }
+
+static int32_t stat_with(
+    int32_t directory, const char *name, int flags, uint32_t mask, struct clinux_stat *out) {
+    struct kernel_statx raw;
+    long result = RETRY(syscall(SYS_statx, directory, name, flags, mask, &raw));
+    if (result < 0) return (int32_t)result;
+    out->inode = raw.ino;
+    out->size = raw.size;
+    out->blocks = raw.blocks;
+    out->mount = raw.mnt_id;
+    out->device_major = raw.dev_major;
+    out->device_minor = raw.dev_minor;
+    out->special_major = raw.rdev_major;
+    out->special_minor = raw.rdev_minor;
+    out->mtime_seconds = raw.mtime.seconds;
+    out->mtime_nanoseconds = raw.mtime.nanoseconds;
+    out->ctime_seconds = raw.ctime.seconds;
+    out->ctime_nanoseconds = raw.ctime.nanoseconds;
+    out->mode = raw.mode;
+    out->uid = raw.uid;
+    out->gid = raw.gid;
+    out->links = raw.nlink;
+    int direct = (raw.mask & STATX_DIOALIGN) != 0;
+    out->direct_memory_alignment = direct ? raw.dio_mem_align : 0;
+    out->direct_offset_alignment = direct ? raw.dio_offset_align : 0;
+    return 0;
+}
+
+#define STAT_MASK (STATX_BASIC_STATS | STATX_MNT_ID_UNIQUE)
+
+int32_t clinux_stat(int32_t directory, const char *name, struct clinux_stat *out) {
+    int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (name[0] == 0 ? AT_EMPTY_PATH : 0);
+    return stat_with(directory, name, flags, STAT_MASK, out);
+}
+
+int32_t clinux_stat_direct(int32_t descriptor, struct clinux_stat *out) {
+    return stat_with(descriptor, "", AT_EMPTY_PATH, STAT_MASK | STATX_DIOALIGN, out);
+}
+
+int32_t clinux_stat_followed(int32_t directory, const char *name, struct clinux_stat *out) {
+    return stat_with(directory, name, 0, STAT_MASK, out);
+}
+
+int64_t clinux_getdents(int32_t directory, void *buffer, uint64_t size) {
+    return RETRY(syscall(SYS_getdents64, directory, buffer, size));
+}
+
+int64_t clinux_readlink(int32_t directory, const char *name, char *buffer, uint64_t size) {
+    return RETRY(readlinkat(directory, name, buffer, size));
+}
+
+int64_t clinux_pread(int32_t descriptor, void *buffer, uint64_t size, int64_t offset) {
+    return RETRY(pread(descriptor, buffer, size, offset));
+}
+
+int64_t clinux_pread_uncached(int32_t descriptor, void *buffer, uint64_t size, int64_t offset) {
+    struct iovec vector = {buffer, size};
+    return RETRY(preadv2(descriptor, &vector, 1, offset, RWF_DONTCACHE));
+}
+
+int64_t clinux_pwrite(int32_t descriptor, const void *buffer, uint64_t size, int64_t offset) {
+    return RETRY(pwrite(descriptor, buffer, size, offset));
+}
+
+int64_t clinux_seek(int32_t descriptor, int64_t offset, int32_t whence) {
+    return RETRY(lseek(descriptor, offset, whence == CLINUX_SEEK_DATA ? SEEK_DATA : SEEK_HOLE));
+}
+
+int32_t clinux_truncate(int32_t descriptor, int64_t size) {
+    return RETRY(ftruncate(descriptor, size));
+}
+
+/* Not retried on any error: after a failed sync the kernel may have forgotten what was dirty. */
+int32_t clinux_sync(int32_t descriptor) { return fsync(descriptor) == -1 ? -errno : 0; }
+int32_t clinux_sync_data(int32_t descriptor) { return fdatasync(descriptor) == -1 ? -errno : 0; }
+
+int32_t clinux_drop_cache(int32_t descriptor, int64_t offset, int64_t length) {
+    return -posix_fadvise(descriptor, offset, length, POSIX_FADV_DONTNEED);
+}
+
+int64_t clinux_cached_pages(int32_t descriptor, int64_t offset, int64_t length) {
+    struct { uint64_t offset, length; } range = {(uint64_t)offset, (uint64_t)length};
+    struct { uint64_t cached, dirty, writeback, evicted, recently_evicted; } found;
+    long result = RETRY(syscall(SYS_cachestat, descriptor, &range, &found, 0));
+    return result < 0 ? result : (int64_t)found.cached;
+}
+
+int32_t clinux_mkdir(int32_t directory, const char *name, uint32_t mode) {
+    return RETRY(mkdirat(directory, name, (mode_t)mode));
+}
+
+int32_t clinux_unlink(int32_t directory, const char *name, int32_t is_directory) {
+    return RETRY(unlinkat(directory, name, is_directory ? AT_REMOVEDIR : 0));
+}
+
+int32_t clinux_rename(
+    int32_t from_directory, const char *from, int32_t to_directory, const char *to,
+    int32_t no_replace) {
+    return RETRY(renameat2(
+        from_directory, from, to_directory, to, no_replace ? RENAME_NOREPLACE : 0));
+}
+
+int64_t clinux_list_xattr(int32_t descriptor, char *buffer, uint64_t size) {
+    return RETRY(flistxattr(descriptor, buffer, size));
+}
+
+int64_t clinux_get_xattr(int32_t descriptor, const char *name, void *buffer, uint64_t size) {
+    return RETRY(fgetxattr(descriptor, name, buffer, size));
+}
+
+/*
+ * Through /proc/self/fd where the kernel has no listxattrat (before 6.13): the held descriptor of
+ * the parent and one component, so nothing above it is resolved anew.
+ */
+static int parent_path(char *path, size_t size, int32_t directory, const char *name) {
+    int length = snprintf(path, size, "/proc/self/fd/%d/%s", directory, name);
+    return length > 0 && (size_t)length < size;
+}
+
+int64_t clinux_list_xattr_at(int32_t directory, const char *name, char *buffer, uint64_t size) {
+    long result = RETRY(
+        syscall(SYS_listxattrat, directory, name, AT_SYMLINK_NOFOLLOW, buffer, size));
+    if (result != -ENOSYS) return result;
+    char path[320];
+    if (!parent_path(path, sizeof path, directory, name)) return -ENAMETOOLONG;
+    return RETRY(llistxattr(path, buffer, size));
+}
+
+int64_t clinux_get_xattr_at(
+    int32_t directory, const char *name, const char *attribute, void *buffer, uint64_t size) {
+    struct { uint64_t value; uint32_t size, flags; } arguments = {
+        (uint64_t)(uintptr_t)buffer, (uint32_t)size, 0};
+    long result = RETRY(syscall(
+        SYS_getxattrat, directory, name, AT_SYMLINK_NOFOLLOW, attribute, &arguments,
+        sizeof arguments));
+    if (result != -ENOSYS) return result;
+    char path[320];
+    if (!parent_path(path, sizeof path, directory, name)) return -ENAMETOOLONG;
+    return RETRY(lgetxattr(path, attribute, buffer, size));
+}
+
+int32_t clinux_file_system(int32_t descriptor, struct clinux_file_system *out) {
+    struct statfs raw;
+    int result = RETRY(fstatfs(descriptor, &raw));
+    if (result < 0) return result;
+    out->type = (int64_t)raw.f_type;
+    out->block_size = (uint64_t)raw.f_bsize;
+    out->blocks = raw.f_blocks;
+    out->blocks_free = raw.f_bfree;
+    out->blocks_available = raw.f_bavail;
+    memcpy(&out->identity, &raw.f_fsid, sizeof out->identity);
+    out->read_only = (raw.f_flags & ST_RDONLY) != 0;
+    return 0;
+}
+
+int64_t clinux_device_size(int32_t descriptor) {
+    uint64_t size = 0;
+    int result = RETRY(ioctl(descriptor, BLKGETSIZE64, &size));
+    if (result < 0) return result;
+    return size > INT64_MAX ? -EOVERFLOW : (int64_t)size;
+}
+
+int32_t clinux_lock(int32_t descriptor, int32_t kind) {
+    int operation = kind == 0 ? LOCK_UN : kind == 1 ? LOCK_SH : LOCK_EX;
+    return RETRY(flock(descriptor, operation | LOCK_NB));
+}
+
+int64_t clinux_raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == -1) return -errno;
+    if (limit.rlim_cur < limit.rlim_max) {
+        struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+    }
+    return limit.rlim_cur > INT32_MAX ? INT32_MAX : (int64_t)limit.rlim_cur;
+}
+
+int64_t clinux_processor_time(void) {
+    struct timespec now;
+    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now) == -1) return -errno;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+const char *clinux_error_name(int32_t number) { return strerrorname_np(number); }
+const char *clinux_error_sentence(int32_t number) { return strerrordesc_np(number); }

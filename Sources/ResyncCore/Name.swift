@@ -1,0 +1,72 @@
+/// One component of a path: bytes, never text.
+///
+/// `String` compares by canonical equivalence and repairs invalid UTF-8, so two files could become
+/// one; names turn into text only in `Escaping`.
+package struct Name: Sendable, Hashable {
+    package let bytes: [UInt8]
+
+    package init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    package init(_ text: StaticString) {
+        self.bytes = text.withUTF8Buffer { Array($0) }
+    }
+
+    /// Whether a file system could hold it: one component of 1 to 255 bytes, neither `.` nor `..`.
+    package var isValid: Bool {
+        !bytes.isEmpty && bytes.count <= 255 && !bytes.contains(0) && !bytes.contains(slash)
+            && bytes != [dot] && bytes != [dot, dot]
+    }
+}
+
+/// A path below a store's root: components joined by `/`; empty for the root itself.
+package struct RelativePath: Sendable, Hashable {
+    package var bytes: [UInt8]
+
+    package static let root = RelativePath([])
+
+    package init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    package func appending(_ name: Name) -> RelativePath {
+        bytes.isEmpty ? RelativePath(name.bytes) : RelativePath(bytes + [slash] + name.bytes)
+    }
+
+    package var components: [Name] {
+        bytes.split(separator: slash).map { Name(Array($0)) }
+    }
+
+    package var parent: RelativePath {
+        guard let cut = bytes.lastIndex(of: slash) else { return .root }
+        return RelativePath(Array(bytes[..<cut]))
+    }
+
+    package var lastName: Name {
+        guard let cut = bytes.lastIndex(of: slash) else { return Name(bytes) }
+        return Name(Array(bytes[(cut + 1)...]))
+    }
+
+    /// Whether this is `other` or lies below it.
+    package func isWithin(_ other: RelativePath) -> Bool {
+        if other.bytes.isEmpty { return true }
+        guard bytes.starts(with: other.bytes) else { return false }
+        return bytes.count == other.bytes.count || bytes[other.bytes.count] == slash
+    }
+}
+
+extension RelativePath: Comparable {
+    /// Component by component, as if `/` were byte 0: the order in which a depth-first walk over
+    /// sorted names meets the entries.
+    package static func < (left: RelativePath, right: RelativePath) -> Bool {
+        left.bytes.withUnsafeBufferPointer { l in
+            right.bytes.withUnsafeBufferPointer { r in
+                let shared = min(l.count, r.count)
+                var at = 0
+                while at < shared, l[at] == r[at] { at += 1 }
+                if at == shared { return l.count < r.count }
+                return (l[at] == slash ? 0 : l[at]) < (r[at] == slash ? 0 : r[at])
+            }
+        }
+    }
+}
+
+package let slash = UInt8(ascii: "/")
+private let dot = UInt8(ascii: ".")

@@ -1,0 +1,126 @@
+/// What kind of object an entry is.
+package enum EntryType: UInt8, Sendable, CaseIterable {
+    case file = 1
+    case directory, symlink, fifo, socket, characterDevice, blockDevice
+
+    package var word: String {
+        switch self {
+        case .file: "file"
+        case .directory: "directory"
+        case .symlink: "symlink"
+        case .fifo: "fifo"
+        case .socket: "socket"
+        case .characterDevice: "character device"
+        case .blockDevice: "block device"
+        }
+    }
+
+    package var isDevice: Bool { self == .characterDevice || self == .blockDevice }
+}
+
+/// Seconds and nanoseconds since 1970-01-01 UTC, as the file system keeps them.
+package struct Timestamp: Sendable, Hashable, Comparable {
+    package var seconds: Int64
+    /// 0 ..< 1,000,000,000.
+    package var nanoseconds: UInt32
+
+    package init(seconds: Int64, nanoseconds: UInt32) {
+        self.seconds = seconds
+        self.nanoseconds = nanoseconds
+    }
+
+    package static func < (left: Timestamp, right: Timestamp) -> Bool {
+        (left.seconds, left.nanoseconds) < (right.seconds, right.nanoseconds)
+    }
+
+    /// The distance to another time in nanoseconds, saturating.
+    package func distance(to other: Timestamp) -> UInt64 {
+        let (early, late) = self < other ? (self, other) : (other, self)
+        let (seconds, overflow) = late.seconds.subtractingReportingOverflow(early.seconds)
+        guard !overflow, seconds < 9_000_000_000 else { return .max }
+        return UInt64(seconds) * 1_000_000_000 + UInt64(late.nanoseconds)
+            - UInt64(early.nanoseconds)
+    }
+
+    package func adding(seconds more: Int64) -> Timestamp {
+        let (sum, overflow) = seconds.addingReportingOverflow(more)
+        return Timestamp(
+            seconds: overflow ? (more < 0 ? .min : .max) : sum, nanoseconds: nanoseconds)
+    }
+}
+
+/// A device number.
+package struct DeviceNumber: Sendable, Hashable {
+    package var major: UInt32
+    package var minor: UInt32
+
+    package init(major: UInt32, minor: UInt32) {
+        self.major = major
+        self.minor = minor
+    }
+}
+
+/// Which object a name led to, on one running system.
+package struct ObjectIdentity: Sendable, Hashable {
+    package var device: DeviceNumber
+    package var inode: UInt64
+
+    package init(device: DeviceNumber, inode: UInt64) {
+        self.device = device
+        self.inode = inode
+    }
+}
+
+/// What `statx` says of one entry.
+package struct Stat: Sendable, Hashable {
+    package var type: EntryType
+    /// The lower 12 bits: permissions, set-user-id, set-group-id, sticky.
+    package var mode: UInt16
+    package var uid: UInt32
+    package var gid: UInt32
+    /// Bytes; for devices 0.
+    package var size: Int
+    package var mtime: Timestamp
+    package var ctime: Timestamp
+    package var inode: UInt64
+    package var device: DeviceNumber
+    /// The mount it was reached through.
+    package var mount: UInt64
+    package var links: UInt32
+    /// What a device entry refers to.
+    package var special: DeviceNumber
+    /// 512-byte units really allocated.
+    package var allocated: UInt64
+
+    package init(
+        type: EntryType, mode: UInt16 = 0o644, uid: UInt32 = 0, gid: UInt32 = 0, size: Int = 0,
+        mtime: Timestamp = Timestamp(seconds: 0, nanoseconds: 0),
+        ctime: Timestamp = Timestamp(seconds: 0, nanoseconds: 0), inode: UInt64 = 0,
+        device: DeviceNumber = DeviceNumber(major: 0, minor: 0), mount: UInt64 = 0,
+        links: UInt32 = 1, special: DeviceNumber = DeviceNumber(major: 0, minor: 0),
+        allocated: UInt64 = 0
+    ) {
+        self.type = type
+        self.mode = mode
+        self.uid = uid
+        self.gid = gid
+        self.size = size
+        self.mtime = mtime
+        self.ctime = ctime
+        self.inode = inode
+        self.device = device
+        self.mount = mount
+        self.links = links
+        self.special = special
+        self.allocated = allocated
+    }
+
+    package var identity: ObjectIdentity { ObjectIdentity(device: device, inode: inode) }
+
+    /// Whether nothing a writer would have moved has moved since `earlier`: the object is the same
+    /// and its size, mtime and ctime stand.
+    package func isUnchanged(since earlier: Stat) -> Bool {
+        size == earlier.size && mtime == earlier.mtime && ctime == earlier.ctime
+            && inode == earlier.inode && type == earlier.type
+    }
+}

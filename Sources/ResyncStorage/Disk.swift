@@ -1,0 +1,164 @@
+package import ResyncCore
+
+/// The system calls that touch a store or our own files, shaped as the kernel shapes them.
+///
+/// Two implementations: `LinuxDisk`, and the tests' simulated disk, which fails the Nth call and
+/// forgets what was not synced. Nothing outside this seam opens, reads or changes a file. Calls
+/// may block; none of them follows a symlink unless it says so; EINTR never surfaces.
+package protocol Disk: AnyObject, Sendable {
+    /// Opens a path the operator gave, relative to the working directory, following symlinks.
+    func open(path: [UInt8], _ flags: OpenFlags, mode: UInt16) throws(DiskError) -> Descriptor
+    func open(
+        _ name: UnsafePointer<CChar>, in directory: Descriptor, _ flags: OpenFlags, mode: UInt16
+    ) throws(DiskError) -> Descriptor
+    /// Never fails: what a close reports too late is no ground to act on; sync first.
+    func close(_ descriptor: Descriptor)
+
+    func stat(_ descriptor: Descriptor) throws(DiskError) -> Stat
+    func stat(
+        _ name: UnsafePointer<CChar>, in directory: Descriptor
+    ) throws(DiskError) -> Stat
+    func stat(path: [UInt8]) throws(DiskError) -> Stat
+
+    /// Appends the next names of a directory, `.` and `..` left out; false at its end. `buffer` is
+    /// scratch of at least 32 KiB.
+    func list(
+        _ directory: Descriptor, into names: inout NameList,
+        buffer: UnsafeMutableRawBufferPointer
+    ) throws(DiskError) -> Bool
+    func readLink(
+        _ name: UnsafePointer<CChar>, in directory: Descriptor
+    ) throws(DiskError) -> [UInt8]
+
+    /// Reads up to `buffer.count` bytes; fewer only at the end of the file or by the kernel's whim.
+    func read(
+        _ descriptor: Descriptor, into buffer: UnsafeMutableRawBufferPointer, at offset: Int,
+        _ mode: ReadMode
+    ) throws(DiskError) -> Int
+    /// Writes a part of `bytes`, at least one; returns how many.
+    func write(
+        _ descriptor: Descriptor, _ bytes: UnsafeRawBufferPointer, at offset: Int
+    ) throws(DiskError) -> Int
+    func truncate(_ descriptor: Descriptor, to size: Int) throws(DiskError)
+    /// Makes a file's bytes, or a directory's names, survive a power loss. Never call it again on
+    /// the same descriptor after it failed: the kernel may have forgotten what was dirty.
+    func sync(_ descriptor: Descriptor) throws(DiskError)
+
+    func makeDirectory(
+        _ name: UnsafePointer<CChar>, in directory: Descriptor, mode: UInt16
+    ) throws(DiskError)
+    func remove(
+        _ name: UnsafePointer<CChar>, in directory: Descriptor, isDirectory: Bool
+    ) throws(DiskError)
+    func rename(
+        _ name: UnsafePointer<CChar>, in directory: Descriptor, to newName: UnsafePointer<CChar>,
+        in newDirectory: Descriptor, replacing: Bool
+    ) throws(DiskError)
+    /// False when somebody else holds it. The lock dies with the descriptor.
+    func lock(_ descriptor: Descriptor, exclusive: Bool) throws(DiskError) -> Bool
+
+    /// The start of the next data at or after `offset`; nil when only a hole is left.
+    func nextData(_ descriptor: Descriptor, from offset: Int) throws(DiskError) -> Int?
+    func nextHole(_ descriptor: Descriptor, from offset: Int) throws(DiskError) -> Int
+    /// Writes back and forgets the cached pages of a file, as far as the kernel will.
+    func dropCache(_ descriptor: Descriptor) throws(DiskError)
+    /// How many pages of the file are in the page cache.
+    func cachedPages(_ descriptor: Descriptor, size: Int) throws(DiskError) -> Int
+    /// The alignment that direct reads of this file need; nil where they are not offered.
+    func directAlignment(_ descriptor: Descriptor) throws(DiskError) -> DirectAlignment?
+
+    /// Extended attributes, unsorted, of an open descriptor or of a name that is not opened.
+    func attributeNames(
+        _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor
+    ) throws(DiskError) -> [[UInt8]]
+    func attribute(
+        _ attribute: [UInt8], of name: UnsafePointer<CChar>?, _ descriptor: Descriptor
+    ) throws(DiskError) -> [UInt8]
+
+    func fileSystem(_ descriptor: Descriptor) throws(DiskError) -> FileSystem
+    /// Bytes of a block device.
+    func deviceSize(_ descriptor: Descriptor) throws(DiskError) -> Int
+}
+
+/// An open file of one disk. Not closed by itself: whoever opened it closes it.
+package struct Descriptor: Sendable, Hashable {
+    package let number: Int32
+    package init(_ number: Int32) { self.number = number }
+}
+
+package struct OpenFlags: OptionSet, Sendable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    package static let readOnly = OpenFlags(rawValue: 1 << 0)
+    package static let writeOnly = OpenFlags(rawValue: 1 << 1)
+    package static let readWrite = OpenFlags(rawValue: 1 << 2)
+    package static let create = OpenFlags(rawValue: 1 << 3)
+    package static let exclusive = OpenFlags(rawValue: 1 << 4)
+    package static let directory = OpenFlags(rawValue: 1 << 5)
+    package static let noFollow = OpenFlags(rawValue: 1 << 6)
+    package static let nonBlocking = OpenFlags(rawValue: 1 << 7)
+    package static let noAccessTime = OpenFlags(rawValue: 1 << 8)
+    package static let direct = OpenFlags(rawValue: 1 << 9)
+    package static let pathOnly = OpenFlags(rawValue: 1 << 10)
+    package static let truncate = OpenFlags(rawValue: 1 << 11)
+    package static let append = OpenFlags(rawValue: 1 << 12)
+}
+
+/// How a read treats the page cache.
+package enum ReadMode: Sendable {
+    /// Through the page cache.
+    case cached
+    /// Through the page cache, leaving nothing there that was not there before.
+    case passing
+}
+
+package struct DirectAlignment: Sendable, Hashable {
+    package let memory: Int
+    package let offset: Int
+
+    package init(memory: Int, offset: Int) {
+        self.memory = memory
+        self.offset = offset
+    }
+}
+
+/// A system call that failed. Which entry it was about is known to the caller.
+package struct DiskError: Error, Sendable, Hashable {
+    package let call: SystemCall
+    package let number: Int32
+
+    package init(_ call: SystemCall, _ number: Int32) {
+        self.call = call
+        self.number = number
+    }
+}
+
+/// The calls an error can name, as in their manual pages.
+package enum SystemCall: String, Sendable {
+    case openat, statx, getdents64, readlinkat, pread, pwrite, ftruncate, fsync, mkdirat, unlinkat
+    case renameat2, flock, lseek, fadvise, cachestat, listxattr, getxattr, fstatfs, ioctl
+}
+
+/// What kind of file system a descriptor lies on.
+package struct FileSystem: Sendable, Hashable {
+    /// The magic number of statfs(2).
+    package let type: Int
+    package let identity: UInt64
+    package let blockSize: Int
+    package let blocks: Int
+    package let blocksAvailable: Int
+    package let isReadOnly: Bool
+
+    package init(
+        type: Int, identity: UInt64, blockSize: Int, blocks: Int, blocksAvailable: Int,
+        isReadOnly: Bool
+    ) {
+        self.type = type
+        self.identity = identity
+        self.blockSize = blockSize
+        self.blocks = blocks
+        self.blocksAvailable = blocksAvailable
+        self.isReadOnly = isReadOnly
+    }
+}

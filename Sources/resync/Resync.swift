@@ -1,0 +1,4 @@
+@main
+struct Resync {
+    static func main() {}
+}
