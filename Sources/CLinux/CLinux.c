@@ -160,6 +160,13 @@ int32_t clinux_truncate(int32_t descriptor, int64_t size) {
     return RETRY(ftruncate(descriptor, size));
 }
 
+int32_t clinux_set_direct(int32_t descriptor) {
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags == -1) return -errno;
+    if (flags & O_DIRECT) return 0;
+    return fcntl(descriptor, F_SETFL, flags | O_DIRECT) == -1 ? -errno : 0;
+}
+
 /* Not retried on any error: after a failed sync the kernel may have forgotten what was dirty. */
 int32_t clinux_sync(int32_t descriptor) { return fsync(descriptor) == -1 ? -errno : 0; }
 int32_t clinux_sync_data(int32_t descriptor) { return fdatasync(descriptor) == -1 ? -errno : 0; }

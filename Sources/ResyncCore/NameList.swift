@@ -28,6 +28,13 @@ package struct NameList: Sendable {
         other.withBytes(index) { append(UnsafeRawBufferPointer($0), kind: other.kinds[index]) }
     }
 
+    package mutating func setKind(_ kind: EntryType?, at index: Int) { kinds[index] = kind }
+
+    /// Where the directory did not say what the entry is.
+    package var unknownKinds: [Int] {
+        kinds.contains(nil) ? kinds.indices.filter { kinds[$0] == nil } : []
+    }
+
     package mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
         starts.removeAll(keepingCapacity: true)

@@ -67,6 +67,9 @@ package protocol Disk: AnyObject, Sendable {
     /// The alignment that direct reads of this file need; nil where they are not offered.
     func directAlignment(_ descriptor: Descriptor) throws(DiskError) -> DirectAlignment?
 
+    /// From now on reads go past the page cache, and must be aligned.
+    func setDirect(_ descriptor: Descriptor) throws(DiskError)
+
     /// Extended attributes, unsorted, of an open descriptor or of a name that is not opened.
     func attributeNames(
         _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor
@@ -137,7 +140,7 @@ package struct DiskError: Error, Sendable, Hashable {
 /// The calls an error can name, as in their manual pages.
 package enum SystemCall: String, Sendable {
     case openat, statx, getdents64, readlinkat, pread, pwrite, ftruncate, fsync, mkdirat, unlinkat
-    case renameat2, flock, lseek, fadvise, cachestat, listxattr, getxattr, fstatfs, ioctl
+    case renameat2, flock, lseek, fcntl, fadvise, cachestat, listxattr, getxattr, fstatfs, ioctl
 }
 
 /// What kind of file system a descriptor lies on.

@@ -174,6 +174,10 @@ package final class LinuxDisk: Disk {
             memory: Int(raw.direct_memory_alignment), offset: Int(raw.direct_offset_alignment))
     }
 
+    package func setDirect(_ descriptor: Descriptor) throws(DiskError) {
+        _ = try check(clinux_set_direct(descriptor.number), .fcntl)
+    }
+
     package func attributeNames(
         _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor
     ) throws(DiskError) -> [[UInt8]] {

@@ -77,6 +77,8 @@ int64_t clinux_pwrite(int32_t descriptor, const void *buffer, uint64_t size, int
 int64_t clinux_seek(int32_t descriptor, int64_t offset, int32_t whence);
 
 int32_t clinux_truncate(int32_t descriptor, int64_t size);
+/* Adds O_DIRECT to an open descriptor. */
+int32_t clinux_set_direct(int32_t descriptor);
 int32_t clinux_sync(int32_t descriptor);
 int32_t clinux_sync_data(int32_t descriptor);
 int32_t clinux_drop_cache(int32_t descriptor, int64_t offset, int64_t length);

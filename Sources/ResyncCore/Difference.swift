@@ -1,0 +1,172 @@
+/// The result for one entry.
+package enum Outcome: UInt8, Sendable, CaseIterable {
+    case same = 0
+    case differs, missingOnA, missingOnB, unstable, unreadable, notVerified, conflict
+
+    /// As in `--combined`: rclone's signs, and three more.
+    package var sign: Character {
+        switch self {
+        case .same: "="
+        case .differs: "*"
+        case .missingOnA: "-"
+        case .missingOnB: "+"
+        case .unreadable: "!"
+        case .unstable: "~"
+        case .notVerified: "?"
+        case .conflict: "x"
+        }
+    }
+
+    package var word: String {
+        switch self {
+        case .same: "same"
+        case .differs: "differs"
+        case .missingOnA: "missing_on_a"
+        case .missingOnB: "missing_on_b"
+        case .unstable: "unstable"
+        case .unreadable: "unreadable"
+        case .notVerified: "not_verified"
+        case .conflict: "conflict"
+        }
+    }
+}
+
+/// Offset and length in one entry or device, in bytes.
+package struct Extent: Sendable, Hashable {
+    package var offset: Int
+    package var length: Int
+
+    package init(offset: Int, length: Int) {
+        self.offset = offset
+        self.length = length
+    }
+
+    package var end: Int { offset + length }
+}
+
+/// What a content difference looks like, which often tells what made it.
+package enum Shape: UInt8, Sendable, CaseIterable {
+    /// B is a prefix of A.
+    case truncated = 1
+    /// A is a prefix of B.
+    case grown
+    /// Zeros on one side where the other has data: the classic lost write.
+    case zeroed
+    /// At most 8 differing bits in a block.
+    case bitflip
+
+    package var word: String {
+        switch self {
+        case .truncated: "truncated"
+        case .grown: "grown"
+        case .zeroed: "zeroed"
+        case .bitflip: "bitflip"
+        }
+    }
+}
+
+/// Why an entry was not verified, or not settled.
+package enum Reason: UInt8, Sendable, CaseIterable {
+    /// Another file system is mounted there.
+    case mount = 1
+    /// It cannot be read past the page cache.
+    case noMedium
+    case changing
+    case vanished
+    case stalled
+    case brokenDirectory
+    case stopped
+    /// Its digest changed under an unchanged stat.
+    case flapping
+    /// The two sides agreed when it was read again.
+    case converged
+
+    package var sentence: String {
+        switch self {
+        case .mount: "another file system is mounted here"
+        case .noMedium: "cannot be read past the page cache"
+        case .changing: "changed while it was read"
+        case .vanished: "vanished while it was read"
+        case .stalled: "a read was not answered in time"
+        case .brokenDirectory: "the directory cannot be listed reliably"
+        case .stopped: "the run ended before it"
+        case .flapping: "gave different bytes under an unchanged stat: suspect the hardware"
+        case .converged: "agreed when it was read again"
+        }
+    }
+}
+
+/// A call that failed on one side. The number is an errno.
+package struct EntryError: Sendable, Hashable {
+    package var side: Side
+    package var call: [UInt8]
+    package var number: Int32
+    /// What could not be read; nil for the entry as a whole.
+    package var extent: Extent?
+
+    package init(side: Side, call: [UInt8], number: Int32, extent: Extent? = nil) {
+        self.side = side
+        self.call = call
+        self.number = number
+        self.extent = extent
+    }
+}
+
+/// An entry's stat on one side as far as it decides whether the entry moved between two passes.
+package struct StatWitness: Sendable, Hashable {
+    package var type: EntryType
+    package var size: Int
+    package var mtime: Timestamp
+    package var ctime: Timestamp
+    package var inode: UInt64
+
+    package init(_ stat: Stat) {
+        type = stat.type
+        size = stat.size
+        mtime = stat.mtime
+        ctime = stat.ctime
+        inode = stat.inode
+    }
+
+    package init(
+        type: EntryType, size: Int, mtime: Timestamp, ctime: Timestamp, inode: UInt64
+    ) {
+        self.type = type
+        self.size = size
+        self.mtime = mtime
+        self.ctime = ctime
+        self.inode = inode
+    }
+}
+
+/// One disagreement, or one entry that could not be verified.
+package struct Difference: Sendable, Hashable {
+    package var path: RelativePath
+    package var outcome: Outcome
+    package var aspects: AspectSet = []
+    /// What differs, in order, not touching; empty where that was not looked at.
+    package var extents: [Extent] = []
+    package var shape: Shape?
+    package var reason: Reason?
+    package var isConfirmed = false
+    package var errors: [EntryError] = []
+    /// Nil where the entry is absent on that side.
+    package var stats: Sides<StatWitness?> = Sides(a: nil, b: nil)
+    /// What each extent's bytes were digested to, on each side, blinded by the run's secret.
+    package var witnesses: Sides<[Digest]> = Sides(a: [], b: [])
+    /// SHA-256 of each extent as it was when the difference was confirmed.
+    package var digests: Sides<[Digest]> = Sides(a: [], b: [])
+
+    package init(path: RelativePath, outcome: Outcome) {
+        self.path = path
+        self.outcome = outcome
+    }
+
+    /// Whether reading it again could change the verdict.
+    package var canBeConfirmed: Bool {
+        switch outcome {
+        case .differs, .missingOnA, .missingOnB, .unstable: true
+        case .same, .unreadable, .notVerified, .conflict: false
+        }
+    }
+}

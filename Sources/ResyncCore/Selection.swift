@@ -1,0 +1,45 @@
+/// Paths picked out one by one, in walk order.
+package struct Selection: Sendable {
+    package let paths: [RelativePath]
+
+    /// Sorts, and drops repeats.
+    package init(_ paths: [RelativePath]) {
+        var unique: [RelativePath] = []
+        for path in paths.sorted() where unique.last != path { unique.append(path) }
+        self.paths = unique
+    }
+
+    /// The selected paths that share one component at some depth.
+    package struct Group: Sendable, Equatable {
+        package let name: Name
+        /// Whether the path that ends with the component is itself selected.
+        package let isSelected: Bool
+        /// The paths further down.
+        package let below: Range<Int>
+    }
+
+    /// Groups the paths of a range, all within one directory `depth` components deep, by their next
+    /// component.
+    package func groups(in range: Range<Int>, depth: Int) -> [Group] {
+        var groups: [Group] = []
+        var at = range.lowerBound
+        while at < range.upperBound {
+            let components = paths[at].components
+            guard components.count > depth else {
+                at += 1
+                continue
+            }
+            let prefix = RelativePath(
+                Array(components[...depth].map { $0.bytes }.joined(separator: [slash])))
+            var end = at
+            while end < range.upperBound, paths[end].isWithin(prefix) { end += 1 }
+            let isSelected = components.count == depth + 1
+            groups.append(
+                Group(
+                    name: components[depth], isSelected: isSelected,
+                    below: (isSelected ? at + 1 : at)..<end))
+            at = end
+        }
+        return groups
+    }
+}

@@ -1,0 +1,31 @@
+/// One of the two stores of a comparison, in command-line order; no direction is implied.
+package enum Side: UInt8, Sendable, CaseIterable {
+    case a, b
+
+    package var word: String { self == .a ? "a" : "b" }
+    package var other: Side { self == .a ? .b : .a }
+}
+
+/// The same thing for both sides.
+package struct Sides<Value> {
+    package var a: Value
+    package var b: Value
+
+    package init(a: Value, b: Value) {
+        self.a = a
+        self.b = b
+    }
+
+    package subscript(side: Side) -> Value {
+        get { side == .a ? a : b }
+        set { if side == .a { a = newValue } else { b = newValue } }
+    }
+
+    package func map<R, E: Error>(_ transform: (Value) throws(E) -> R) throws(E) -> Sides<R> {
+        Sides<R>(a: try transform(a), b: try transform(b))
+    }
+}
+
+extension Sides: Sendable where Value: Sendable {}
+extension Sides: Equatable where Value: Equatable {}
+extension Sides: Hashable where Value: Hashable {}

@@ -1,0 +1,139 @@
+import ResyncCore
+import ResyncStorage
+
+/// A pair of large files that several workers read together; the last of them compares.
+package final class SplitFile: Sendable {
+    private let readings: Sides<SharedReading>
+    private let stats: Sides<Stat>
+    private let judged: Difference?
+    private let place: EntryPlace
+    /// How many units of work it is.
+    package let width: Int
+    private let left: Countdown
+
+    init(
+        _ readings: Sides<SharedReading>, stats: Sides<Stat>, judged: Difference?,
+        place: EntryPlace, width: Int
+    ) {
+        self.readings = readings
+        self.stats = stats
+        self.judged = judged
+        self.place = place
+        self.width = max(1, width)
+        left = Countdown(max(1, width))
+    }
+
+    func run(_ worker: Worker, _ verify: Verify) throws -> Verify.Pieces {
+        // The helpers go through the file side by side, so that both stores stay busy.
+        var goesOn = true
+        while goesOn, !worker.stop.isRequested {
+            let a = step(.a, worker)
+            let b = step(.b, worker)
+            goesOn = a || b
+        }
+        if worker.stop.isRequested { return [.unit(.work(self))] }
+        guard left.arrive() else { return [] }
+        let (a, b) = (try readings.a.answer(worker), try readings.b.answer(worker))
+        if a.state == .stopped || b.state == .stopped { return [.unit(.work(self))] }
+        var output = VerifyOutput()
+        let finding = ContentFinding(a, b, size: stats.a.size, scheme: verify.rules.scheme)
+        output.tally.entries = 1
+        output.tally.bytesRead = a.bytesRead + b.bytesRead
+        output.tally.count(bytes: finding.comparedBytes, verify.rules.assurance)
+        if let difference = finding.merged(into: judged, stats, path: { place.path }) {
+            output.tally.count(difference)
+            output.differences = [difference]
+        } else {
+            output.tally.same = 1
+            if verify.rules.keepsSames { output.sames = [place.path] }
+        }
+        output.through = place
+        verify.progress.add(
+            entries: 1, bytes: output.tally.bytesRead, differences: output.differences.count)
+        return [.output(output)]
+    }
+
+    private func step(_ side: Side, _ worker: Worker) -> Bool {
+        readings[side].helpOnce(worker)
+    }
+}
+
+/// What comparing the digests of two files gave.
+struct ContentFinding {
+    private(set) var extents: [Extent] = []
+    private(set) var witnesses: Sides<[Digest]> = Sides(a: [], b: [])
+    private(set) var errors: [EntryError] = []
+    private(set) var reason: Reason?
+    /// Bytes for which the digests of both sides were compared.
+    private(set) var comparedBytes = 0
+
+    /// Both answers are for all blocks of files of one size.
+    init(_ a: ContentAnswer, _ b: ContentAnswer, size: Int, scheme: DigestScheme) {
+        for (side, answer) in [(Side.a, a), (.b, b)] {
+            switch answer.state {
+            case .stable: break
+            case .moved: reason = .changing
+            case .noMedium: reason = reason ?? .noMedium
+            case .stopped: reason = reason ?? .stopped
+            }
+            for bad in answer.unreadable {
+                let extent = Self.extent(bad.block..<bad.block + 1, size, scheme.blockSize)
+                errors.append(EntryError(side, bad.error, extent: extent))
+            }
+        }
+        guard reason == nil else { return }
+        precondition(a.blocks.blockCount == b.blocks.blockCount)
+        let bad = Set(a.unreadable.map { $0.block } + b.unreadable.map { $0.block })
+        comparedBytes = size
+        for block in bad {
+            comparedBytes -= Self.extent(block..<block + 1, size, scheme.blockSize).length
+        }
+        for range in a.blocks.differences(from: b.blocks) {
+            for part in Self.split(range, without: bad) {
+                extents.append(Self.extent(part, size, scheme.blockSize))
+                witnesses.a.append(scheme.witness(a.blocks, part))
+                witnesses.b.append(scheme.witness(b.blocks, part))
+            }
+        }
+    }
+
+    static func extent(_ blocks: Range<Int>, _ size: Int, _ blockSize: Int) -> Extent {
+        let start = blocks.lowerBound * blockSize
+        return Extent(offset: start, length: min(blocks.upperBound * blockSize, size) - start)
+    }
+
+    private static func split(_ range: Range<Int>, without bad: Set<Int>) -> [Range<Int>] {
+        guard !bad.isEmpty else { return [range] }
+        var parts: [Range<Int>] = []
+        for block in range where !bad.contains(block) {
+            if let last = parts.last, last.upperBound == block {
+                parts[parts.count - 1] = last.lowerBound..<block + 1
+            } else {
+                parts.append(block..<block + 1)
+            }
+        }
+        return parts
+    }
+
+    /// The verdict with this added; nil when everything agrees.
+    func merged(
+        into judged: Difference?, _ stats: Sides<Stat>, path: () -> RelativePath
+    ) -> Difference? {
+        if judged == nil, extents.isEmpty, errors.isEmpty, reason == nil { return nil }
+        var difference = judged ?? Difference(path: path(), outcome: .differs)
+        difference.stats = stats.map { StatWitness($0) }
+        if !extents.isEmpty {
+            difference.aspects.insert(.content)
+            difference.extents = extents
+            difference.witnesses = witnesses
+        }
+        difference.errors += errors
+        switch reason {
+        case .changing?: difference.outcome = .unstable
+        case .noMedium?, .stopped?: difference.outcome = .notVerified
+        default: if !errors.isEmpty { difference.outcome = .unreadable }
+        }
+        difference.reason = reason ?? difference.reason
+        return difference
+    }
+}

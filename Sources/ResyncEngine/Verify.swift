@@ -1,0 +1,223 @@
+package import ResyncCore
+package import ResyncStorage
+
+/// How two stores are compared.
+package struct VerifyRules: Sendable {
+    package var comparison = ComparisonRules()
+    package var source = ReadSource.cache
+    package var scheme: DigestScheme
+    /// Whether the paths of entries that agree are wanted.
+    package var keepsSames = false
+
+    package init(scheme: DigestScheme) { self.scheme = scheme }
+
+    var assurance: Assurance { source == .media ? .media : .hash }
+}
+
+/// What a stretch of entries gave.
+package struct VerifyOutput: Sendable {
+    package var tally = Tally()
+    package var differences: [Difference] = []
+    package var sames: [RelativePath] = []
+    /// Entries with several names, for comparing how names are linked.
+    package var links: [LinkedEntry] = []
+    /// The last entry of the stretch.
+    package var through: EntryPlace?
+}
+
+/// An entry by its directory and name; the path is put together only when it is needed.
+package struct EntryPlace: Sendable {
+    let directory: PairedDirectory
+    let name: Name
+
+    package var path: RelativePath { directory.path.appending(name) }
+}
+
+package struct LinkedEntry: Sendable {
+    package let path: RelativePath
+    package let a: ObjectIdentity
+    package let b: ObjectIdentity
+}
+
+/// The first pass of a comparison: every entry of both stores, side by side.
+package struct Verify: Pass {
+    package typealias Output = VerifyOutput
+    package typealias Work = SplitFile
+
+    let rules: VerifyRules
+    let progress: Progress
+    /// Files larger than this are split over workers.
+    let splitSize: Int
+    let splitWidth: Int
+    private let linkTables = Sides(a: LinkTable(), b: LinkTable())
+
+    package init(_ rules: VerifyRules, progress: Progress, splitWidth: Int) {
+        self.rules = rules
+        self.progress = progress
+        self.splitWidth = splitWidth
+        splitSize = max(4 << 20, rules.scheme.blockSize)
+    }
+
+    // MARK: Directories
+
+    package func enter(
+        _ opened: Sides<OpenedDirectory>, presence: Presence, path: () -> RelativePath
+    ) -> [VerifyOutput] {
+        let path = path()
+        var judged = judge(
+            opened.map { Examined(entry: $0.entry, failure: $0.failure) }, path: { path })
+        if path == .root {
+            // Our own marker moves the root's time, so that one is not compared.
+            judged?.aspects.remove(AspectSet(.mtime))
+            if judged?.outcome == .differs, judged?.aspects.isEmpty == true { judged = nil }
+        }
+        var output = VerifyOutput()
+        if path != .root { output.tally.entries = 1 }
+        if let judged {
+            output.tally.count(judged)
+            output.differences = [judged]
+        } else if path != .root {
+            output.tally.same = 1
+            if rules.keepsSames { output.sames = [path] }
+        }
+        progress.add(entries: 1, bytes: 0, differences: output.differences.count)
+        return [output]
+    }
+
+    package func leave(
+        _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int
+    ) -> [VerifyOutput] {
+        var output = VerifyOutput()
+        output.tally.excluded = excluded
+        for side in Side.allCases where completeness[side] != .complete {
+            output.differences.append(
+                .incomplete(directory.path, side, completeness[side], directory.sides))
+        }
+        for difference in output.differences { output.tally.count(difference) }
+        return excluded > 0 || !output.differences.isEmpty ? [output] : []
+    }
+
+    // MARK: Entries
+
+    package func visit(
+        _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
+    ) throws -> Pieces {
+        let examined = examine(names, in: directory, worker)
+        defer {
+            examined.a?.close()
+            examined.b?.close()
+        }
+        var batch = VerifyBatch(self, names, directory, examined)
+        try batch.judgeAll(worker)
+        return batch.pieces()
+    }
+
+    private func examine(
+        _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
+    ) -> Sides<(any Examination)?> {
+        var wishes: [Wish] = []
+        wishes.reserveCapacity(names.count)
+        let opens = rules.comparison.aspects.contains(.content)
+        for index in 0..<names.count {
+            let kind = names.names.kinds[index]
+            let isFile = kind == .file || kind == nil
+            wishes.append(
+                opens && isFile && names.presence[index] == .both ? .open : .describe)
+        }
+        var examined: Sides<(any Examination)?> = Sides(a: nil, b: nil)
+        for side in Side.allCases {
+            guard let held = directory.sides[side] else { continue }
+            var own = wishes
+            for index in 0..<names.count where !names.presence[index].contains(side) {
+                own[index] = .absent
+            }
+            worker.pulse.enter(Pulse.Place(side: side, directory: held, names: names.names))
+            examined[side] = held.examine(names.names, own, worker)
+        }
+        return examined
+    }
+
+    /// The verdict on two descriptions of one name, content left out; nil when they agree.
+    func judge(_ found: Sides<Examined>, path: () -> RelativePath) -> Difference? {
+        if let failed = Difference.failed(found, path: path) { return failed }
+        switch (found.a.entry, found.b.entry) {
+        case (nil, nil):
+            var difference = Difference(path: path(), outcome: .unstable)
+            difference.reason = .vanished
+            return difference
+        case (let a?, nil): return .missing(.b, path(), a.stat)
+        case (nil, let b?): return .missing(.a, path(), b.stat)
+        case (let a?, let b?):
+            let aspects = rules.comparison.metadataDifferences(a, b)
+            guard !aspects.isEmpty else { return nil }
+            var difference = Difference(path: path(), outcome: .differs)
+            difference.aspects = aspects
+            difference.stats = Sides(a: StatWitness(a.stat), b: StatWitness(b.stat))
+            return difference
+        }
+    }
+
+    /// The shared reading of a file that has several names, begun here if nobody did before.
+    func linkedReading(
+        _ side: Side, _ stat: Stat, begin: () -> SharedReading
+    ) -> SharedReading {
+        linkTables[side].reading(of: stat, begin: begin).reading
+    }
+
+    package func run(_ work: SplitFile, _ worker: Worker) throws -> Pieces {
+        try work.run(worker, self)
+    }
+}
+
+extension Difference {
+    static func missing(_ side: Side, _ path: RelativePath, _ other: Stat) -> Difference {
+        var difference = Difference(
+            path: path, outcome: side == .a ? .missingOnA : .missingOnB)
+        difference.aspects = AspectSet(.existence)
+        difference.stats[side.other] = StatWitness(other)
+        return difference
+    }
+
+    /// For an entry that could not be looked at on some side.
+    static func failed(_ found: Sides<Examined>, path: () -> RelativePath) -> Difference? {
+        guard found.a.failure != nil || found.b.failure != nil else { return nil }
+        var difference = Difference(path: path(), outcome: .notVerified)
+        for side in Side.allCases {
+            difference.stats[side] = found[side].entry.map { StatWitness($0.stat) }
+            switch found[side].failure {
+            case .disk(let error)?:
+                difference.outcome = .unreadable
+                difference.errors.append(EntryError(side, error))
+            case .mount?:
+                if difference.outcome == .notVerified { difference.reason = .mount }
+            case nil: break
+            }
+        }
+        return difference
+    }
+
+    static func incomplete(
+        _ path: RelativePath, _ side: Side, _ completeness: Completeness,
+        _ directories: Sides<(any SiteDirectory)?>
+    ) -> Difference {
+        var difference = Difference(path: path, outcome: .unreadable)
+        difference.stats = directories.map { $0.map { StatWitness($0.entry.stat) } }
+        switch completeness {
+        case .complete: preconditionFailure("a complete listing is no difference")
+        case .changing:
+            difference.outcome = .unstable
+            difference.reason = .changing
+        case .failed(let error): difference.errors = [EntryError(side, error)]
+        case .broken: difference.reason = .brokenDirectory
+        }
+        return difference
+    }
+}
+
+extension EntryError {
+    init(_ side: Side, _ error: DiskError, extent: Extent? = nil) {
+        self.init(
+            side: side, call: Array(error.call.rawValue.utf8), number: error.number,
+            extent: extent)
+    }
+}

@@ -1,0 +1,194 @@
+import ResyncCore
+import ResyncStorage
+
+/// Some names of one directory on their way through the first pass.
+struct VerifyBatch {
+    private let verify: Verify
+    private let names: PairedNames
+    private let directory: PairedDirectory
+    private let examined: Sides<(any Examination)?>
+    private var verdicts: [Verdict]
+    private var bytesRead = 0
+    private var links: [LinkedEntry] = []
+
+    private enum Verdict {
+        case same(bytes: Int)
+        case difference(Difference, bytes: Int)
+        case split(SplitFile)
+    }
+
+    init(
+        _ verify: Verify, _ names: PairedNames, _ directory: PairedDirectory,
+        _ examined: Sides<(any Examination)?>
+    ) {
+        self.verify = verify
+        self.names = names
+        self.directory = directory
+        self.examined = examined
+        verdicts = []
+        verdicts.reserveCapacity(names.count)
+    }
+
+    private func path(_ index: Int) -> RelativePath {
+        directory.path.appending(names.names.name(index))
+    }
+
+    /// Judges every name: first what the descriptions say, then the content of what can be read
+    /// here and now.
+    mutating func judgeAll(_ worker: Worker) throws {
+        var small: [Int] = []
+        for index in 0..<names.count {
+            let found = Sides(
+                a: examined.a?[index] ?? Examined(), b: examined.b?[index] ?? Examined())
+            let judged = judge(found, index)
+            verdicts.append(judged.map { .difference($0, bytes: 0) } ?? .same(bytes: 0))
+            guard let a = found.a.entry?.stat, let b = found.b.entry?.stat else { continue }
+            noteLinks(a, b, index)
+            guard found.a.failure == nil, found.b.failure == nil,
+                verify.rules.comparison.comparesContent(a, b)
+            else { continue }
+            if a.links > 1 || b.links > 1 || a.size > verify.splitSize {
+                try readShared(index, a, b, judged, worker)
+            } else {
+                small.append(index)
+            }
+        }
+        try readSmall(small, worker)
+    }
+
+    private func judge(_ found: Sides<Examined>, _ index: Int) -> Difference? {
+        let judged = verify.judge(found) { path(index) }
+        if judged == nil, found.a.entry?.stat.type == .directory, names.names.kinds[index] != nil {
+            // It became a directory since it was listed; what is below it was not seen.
+            var difference = Difference(path: path(index), outcome: .unstable)
+            difference.reason = .changing
+            return difference
+        }
+        return judged
+    }
+
+    private mutating func noteLinks(_ a: Stat, _ b: Stat, _ index: Int) {
+        guard a.links > 1 || b.links > 1, a.type != .directory,
+            verify.rules.comparison.aspects.contains(.links)
+        else { return }
+        links.append(LinkedEntry(path: path(index), a: a.identity, b: b.identity))
+    }
+
+    private mutating func readSmall(_ indexes: [Int], _ worker: Worker) throws {
+        guard let a = examined.a, let b = examined.b, !indexes.isEmpty else { return }
+        let size = verify.rules.scheme.blockSize
+        let requests = indexes.map { index in
+            ContentRequest(
+                index: index,
+                blocks: 0..<(((a[index].entry?.stat.size ?? 0) + size - 1) / size),
+                source: verify.rules.source)
+        }
+        place(.a, worker)
+        let left = try a.digest(requests, worker)
+        place(.b, worker)
+        let right = try b.digest(requests, worker)
+        for (at, index) in indexes.enumerated() {
+            settle(index, left[at], right[at])
+        }
+    }
+
+    private func place(_ side: Side, _ worker: Worker) {
+        worker.pulse.enter(
+            Pulse.Place(side: side, directory: directory.sides[side], names: names.names))
+    }
+
+    /// Adds what the content says to a name's verdict.
+    private mutating func settle(_ index: Int, _ a: ContentAnswer, _ b: ContentAnswer) {
+        bytesRead += a.bytesRead + b.bytesRead
+        guard let stats = stats(index) else { return }
+        let finding = ContentFinding(a, b, size: stats.a.size, scheme: verify.rules.scheme)
+        let judged: Difference? =
+            if case .difference(let difference, _) = verdicts[index] { difference } else { nil }
+        if let difference = finding.merged(into: judged, stats, path: { path(index) }) {
+            verdicts[index] = .difference(difference, bytes: finding.comparedBytes)
+        } else {
+            verdicts[index] = .same(bytes: finding.comparedBytes)
+        }
+    }
+
+    private func stats(_ index: Int) -> Sides<Stat>? {
+        guard let a = examined.a?[index].entry?.stat, let b = examined.b?[index].entry?.stat
+        else { return nil }
+        return Sides(a: a, b: b)
+    }
+
+    /// Large files are split over workers; files with several names are read once.
+    private mutating func readShared(
+        _ index: Int, _ a: Stat, _ b: Stat, _ judged: Difference?, _ worker: Worker
+    ) throws {
+        let readings = Sides(a: reading(.a, index, a), b: reading(.b, index, b))
+        let file = SplitFile(
+            readings, stats: Sides(a: a, b: b), judged: judged,
+            place: EntryPlace(directory: directory, name: names.names.name(index)),
+            width: min(verify.splitWidth, max(readings.a.claims, readings.b.claims)))
+        if a.size > verify.splitSize {
+            verdicts[index] = .split(file)
+        } else {
+            settle(index, try readings.a.answer(worker), try readings.b.answer(worker))
+        }
+    }
+
+    private func reading(_ side: Side, _ index: Int, _ stat: Stat) -> SharedReading {
+        func begin() -> SharedReading {
+            guard let file = examined[side]?.detach(index) else {
+                preconditionFailure("reading of a file that was not examined")
+            }
+            return SharedReading(
+                file, 0, size: stat.size, blockSize: verify.rules.scheme.blockSize,
+                source: verify.rules.source,
+                place: Pulse.Place(
+                    side: side, directory: directory.sides[side],
+                    names: single(names.names.name(index))))
+        }
+        return stat.links > 1 ? verify.linkedReading(side, stat, begin: begin) : begin()
+    }
+
+    private func single(_ name: Name) -> NameList {
+        var list = NameList()
+        list.append(name, kind: .file)
+        return list
+    }
+
+    /// The results in order, with the split files at their places.
+    func pieces() -> Verify.Pieces {
+        var pieces: Verify.Pieces = []
+        var output = VerifyOutput()
+        output.links = links
+        output.tally.bytesRead = bytesRead
+        for index in verdicts.indices {
+            output.tally.entries += 1
+            switch verdicts[index] {
+            case .same(let bytes):
+                output.tally.same += 1
+                output.tally.count(bytes: bytes, verify.rules.assurance)
+                if verify.rules.keepsSames { output.sames.append(path(index)) }
+            case .difference(let difference, let bytes):
+                output.tally.count(difference)
+                output.tally.count(bytes: bytes, verify.rules.assurance)
+                output.differences.append(difference)
+            case .split(let file):
+                output.tally.entries -= 1
+                if index > 0 { flush(&output, through: index - 1, &pieces) }
+                for _ in 0..<file.width { pieces.append(.unit(.work(file))) }
+            }
+        }
+        flush(&output, through: verdicts.count - 1, &pieces)
+        return pieces
+    }
+
+    private func flush(
+        _ output: inout VerifyOutput, through index: Int, _ pieces: inout Verify.Pieces
+    ) {
+        output.through = EntryPlace(directory: directory, name: names.names.name(index))
+        verify.progress.add(
+            entries: output.tally.entries, bytes: output.tally.bytesRead,
+            differences: output.differences.count)
+        pieces.append(.output(output))
+        output = VerifyOutput()
+    }
+}

@@ -1,0 +1,225 @@
+package import ResyncCore
+package import ResyncStorage
+
+/// Which entries a walk visits.
+package struct WalkScope: Sendable {
+    package var filter = Filter.none
+    /// Only these, and nothing below them; nil for everything.
+    package var selection: Selection?
+    /// Everything up to and including this entry was visited before.
+    package var resumeAfter: RelativePath?
+    /// Names looked at together; bounds the files a worker holds open.
+    package var batchSize = 64
+
+    package init() {}
+}
+
+/// The stores a walk goes through side by side; without B it goes through A alone.
+package struct WalkedSites: Sendable {
+    package let a: any Site
+    package let b: (any Site)?
+
+    package init(a: any Site, b: (any Site)?) {
+        self.a = a
+        self.b = b
+    }
+
+    package var presence: Presence { b == nil ? .a : .both }
+}
+
+/// A directory as it is on each side: nil where it is absent, or not a directory.
+package final class PairedDirectory: Sendable {
+    package let sides: Sides<(any SiteDirectory)?>
+
+    init(_ sides: Sides<(any SiteDirectory)?>) { self.sides = sides }
+
+    package var presence: Presence {
+        var presence: Presence = []
+        if sides.a != nil { presence.insert(.a) }
+        if sides.b != nil { presence.insert(.b) }
+        return presence
+    }
+
+    package var path: RelativePath { (sides.a ?? sides.b)?.path ?? .root }
+}
+
+/// What a pass makes of the entries that a walk leads it to. Called from many workers at once; the
+/// outputs come out in the order of the entries.
+package protocol Pass: Sendable {
+    associatedtype Output: Sendable
+    /// Work that a pass splits off, to be shared by several workers.
+    associatedtype Work: Sendable
+    typealias Pieces = [Piece<WalkUnit<Self>, Output>]
+
+    /// A directory's own entry, with what opening it gave on each side it was listed on. `path` is
+    /// computed only when asked for.
+    func enter(
+        _ opened: Sides<OpenedDirectory>, presence: Presence, path: () -> RelativePath
+    ) -> [Output]
+    /// Entries of a directory that are no directories.
+    func visit(
+        _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
+    ) throws -> Pieces
+    /// All entries below the directory come before this.
+    func leave(
+        _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int
+    ) -> [Output]
+    func run(_ work: Work, _ worker: Worker) throws -> Pieces
+}
+
+/// A unit of a walk's work.
+package enum WalkUnit<P: Pass>: Sendable {
+    case root
+    /// Open and list a subdirectory.
+    case directory(Step)
+    /// Look at some names.
+    case names(PairedNames, PairedDirectory)
+    /// Go on with a directory's listing.
+    case more(DirectoryTurn)
+    case work(P.Work)
+
+    /// The way into a subdirectory: its name as the only element of a list.
+    package struct Step: Sendable {
+        let name: PairedNames
+        let parent: PairedDirectory
+        let scope: SubtreeScope
+    }
+}
+
+/// What of a subtree is visited.
+package struct SubtreeScope: Sendable {
+    /// The rest of the path to resume after, from here down.
+    var resume: ArraySlice<Name>?
+    /// The selected paths in this subtree.
+    var selected: Range<Int>?
+    /// Whether the directory's own entry belongs to the result.
+    var isReported = true
+}
+
+/// Leads a pass through one or two stores.
+package struct Walk<P: Pass>: Sendable {
+    package let pass: P
+    let sites: WalkedSites
+    let scope: WalkScope
+
+    package init(_ pass: P, _ sites: WalkedSites, _ scope: WalkScope) {
+        self.pass = pass
+        self.sites = sites
+        self.scope = scope
+    }
+
+    package func run(_ unit: WalkUnit<P>, _ worker: Worker) throws -> P.Pieces {
+        // A unit that a stop cut short goes back as it was: it was not done.
+        if worker.stop.isRequested { return [.unit(unit)] }
+        defer { worker.pulse.leave() }
+        let pieces: P.Pieces
+        switch unit {
+        case .root: pieces = try enterRoot(worker)
+        case .directory(let step): pieces = enter(step, worker)
+        case .names(let names, let directory):
+            pieces = try pass.visit(names, in: directory, worker)
+        case .more(let turn): return try go(on: turn, worker)
+        case .work(let work): return try pass.run(work, worker)
+        }
+        return worker.stop.isRequested ? [.unit(unit)] : pieces
+    }
+
+    private func enterRoot(_ worker: Worker) throws -> P.Pieces {
+        let a = try sites.a.root()
+        let b = try sites.b?.root()
+        let opened = Sides(
+            a: OpenedDirectory(entry: a.entry, directory: a),
+            b: OpenedDirectory(entry: b?.entry, directory: b))
+        var inner = SubtreeScope()
+        inner.resume = scope.resumeAfter.map { $0.components[...] }
+        inner.selected = scope.selection.map { 0..<$0.paths.count }
+        let isSelected = scope.selection?.paths.first.map { $0 == .root } ?? true
+        inner.isReported = isSelected && inner.resume == nil
+        return descend(opened, sites.presence, inner, worker) { .root }
+    }
+
+    private func enter(_ step: WalkUnit<P>.Step, _ worker: Worker) -> P.Pieces {
+        var opened = Sides(a: OpenedDirectory(), b: OpenedDirectory())
+        for side in Side.allCases where step.name.presence[0].contains(side) {
+            guard let parent = step.parent.sides[side] else { continue }
+            worker.pulse.enter(
+                Pulse.Place(side: side, directory: parent, names: step.name.names))
+            opened[side] = parent.open(step.name.names, 0, worker)
+        }
+        return descend(opened, step.name.presence[0], step.scope, worker) {
+            step.parent.path.appending(step.name.names.name(0))
+        }
+    }
+
+    /// Reports a directory's own entry and begins its listing.
+    private func descend(
+        _ opened: Sides<OpenedDirectory>, _ presence: Presence, _ inner: SubtreeScope,
+        _ worker: Worker, path: () -> RelativePath
+    ) -> P.Pieces {
+        var pieces: P.Pieces = []
+        if inner.isReported {
+            pieces += pass.enter(opened, presence: presence, path: path).map { .output($0) }
+        }
+        // Where one side cannot be opened, the other's entries have nothing to be compared with.
+        let isBlocked = opened.a.failure != nil || opened.b.failure != nil
+        let directory = PairedDirectory(opened.map { $0.directory })
+        guard !isBlocked, !directory.presence.isEmpty else { return pieces }
+        if let selected = inner.selected {
+            pieces += select(selected, in: directory, depth: path().components.count)
+            return pieces
+        }
+        let turn = DirectoryTurn(directory, inner, scope, worker)
+        pieces.append(.unit(.more(turn)))
+        return pieces
+    }
+
+    /// The next portion of a directory's names as units, and the rest as another turn.
+    private func go(on turn: DirectoryTurn, _ worker: Worker) throws -> P.Pieces {
+        var pieces: P.Pieces = []
+        for item in turn.nextItems() {
+            switch item {
+            case .names(let names): pieces.append(.unit(.names(names, turn.directory)))
+            case .directory(let name, let inner):
+                pieces.append(
+                    .unit(.directory(.init(name: name, parent: turn.directory, scope: inner))))
+            }
+        }
+        if turn.isDone {
+            let leaving = pass.leave(
+                turn.directory, completeness: turn.completeness, excluded: turn.excludedCount)
+            pieces += leaving.map { .output($0) }
+        } else {
+            pieces.append(.unit(.more(turn)))
+        }
+        return pieces
+    }
+
+    /// Units for the selected entries in a directory, without listing it.
+    private func select(
+        _ range: Range<Int>, in directory: PairedDirectory, depth: Int
+    ) -> P.Pieces {
+        guard let selection = scope.selection else { return [] }
+        var pieces: P.Pieces = []
+        var batch = PairedNames()
+        func flush() {
+            if !batch.isEmpty { pieces.append(.unit(.names(batch, directory))) }
+            batch = PairedNames()
+        }
+        for group in selection.groups(in: range, depth: depth) {
+            if group.below.isEmpty {
+                batch.append(group.name, kind: nil, directory.presence)
+                if batch.count >= scope.batchSize { flush() }
+            } else {
+                flush()
+                var name = PairedNames()
+                name.append(group.name, kind: .directory, directory.presence)
+                let inner = SubtreeScope(
+                    resume: nil, selected: group.below, isReported: group.isSelected)
+                pieces.append(
+                    .unit(.directory(.init(name: name, parent: directory, scope: inner))))
+            }
+        }
+        flush()
+        return pieces
+    }
+}

@@ -1,0 +1,198 @@
+import ResyncCore
+
+/// Digests blocks of one open file.
+struct ContentReader {
+    private let site: LocalSite
+    private let descriptor: Descriptor
+    private let stat: Stat
+    private let worker: Worker
+    private let blockSize: Int
+    private var answer = ContentAnswer()
+    /// The data that begins at or after the current block, where holes are looked for.
+    private var data: Range<Int>?
+    private let looksForHoles: Bool
+
+    init(site: LocalSite, descriptor: Descriptor, stat: Stat, worker: Worker) {
+        self.site = site
+        self.descriptor = descriptor
+        self.stat = stat
+        self.worker = worker
+        blockSize = worker.digester.blockSize
+        // Fully allocated files have no holes; elsewhere than here SEEK_HOLE has been seen to lie.
+        looksForHoles =
+            stat.allocated < UInt64(stat.size) / 512
+            && FileSystemKind.tellsHoles.contains(site.facts.fileSystem.type)
+    }
+
+    mutating func digest(
+        _ blocks: Range<Int>, from source: ReadSource
+    ) throws -> ContentAnswer {
+        var isDirect = false
+        if source == .media, stat.size > 0 {
+            switch MediaAccess.prepare(site.disk, descriptor, stat, site.facts.fileSystem) {
+            case .direct: isDirect = true
+            case .dropped: break
+            case .none:
+                answer.state = .noMedium
+                return answer
+            }
+        }
+        let mode: ReadMode = !isDirect && stat.size >= passingSize ? .passing : .cached
+        var block = blocks.lowerBound
+        while block < blocks.upperBound, answer.state == .stable {
+            if looksForHoles, let next = try skipHole(from: block, upTo: blocks.upperBound) {
+                block = next
+                continue
+            }
+            try digestBlock(block, mode, isDirect: isDirect)
+            block += 1
+        }
+        return answer
+    }
+
+    /// From here on, reading may cost the services their cached pages.
+    private var passingSize: Int { 1 << 20 }
+
+    private mutating func digestBlock(
+        _ block: Int, _ mode: ReadMode, isDirect: Bool
+    ) throws {
+        let start = block * blockSize
+        let end = min(start + blockSize, stat.size)
+        try worker.digester.begin()
+        var at = start
+        while at < end {
+            if worker.stop.isRequested {
+                answer.state = .stopped
+                return
+            }
+            let wanted = min(end - at, Worker.pieceSize)
+            site.options.readLimit?.wait(for: wanted, worker: worker)
+            let count: Int
+            do throws(DiskError) {
+                count = try readPiece(wanted, at: at, mode, isDirect: isDirect)
+            } catch {
+                // A read error costs its block, not the file.
+                answer.unreadable.append(UnreadableBlock(block: block, error: error))
+                answer.blocks.append(.zero)
+                return
+            }
+            worker.pulse.step()
+            answer.bytesRead += count
+            guard count == wanted else {
+                // Shorter than its stat said: it was cut while we read.
+                answer.state = .moved
+                return
+            }
+            try worker.digester.update(UnsafeRawBufferPointer(rebasing: worker.piece[..<count]))
+            at += count
+        }
+        answer.blocks.append(try worker.digester.finish())
+    }
+
+    private func readPiece(
+        _ wanted: Int, at offset: Int, _ mode: ReadMode, isDirect: Bool
+    ) throws(DiskError) -> Int {
+        guard isDirect else {
+            return try site.disk.readFully(
+                descriptor, into: UnsafeMutableRawBufferPointer(rebasing: worker.piece[..<wanted]),
+                at: offset, mode)
+        }
+        // Direct reads ask for whole sectors; at the end of the file fewer bytes come.
+        let whole = (wanted + 4095) / 4096 * 4096
+        let count = try site.disk.read(
+            descriptor, into: UnsafeMutableRawBufferPointer(rebasing: worker.piece[..<whole]),
+            at: offset, mode)
+        return min(count, wanted)
+    }
+
+    /// If the block lies in a hole: counts it, and the blocks after it that do, as the zeros they
+    /// are, and says where to go on.
+    private mutating func skipHole(from block: Int, upTo end: Int) throws -> Int? {
+        let start = block * blockSize
+        if data.map({ start >= $0.upperBound || start + blockSize <= $0.lowerBound }) ?? true {
+            // If the question fails, that is no reason to call anything a hole: read it.
+            data = (try? findData(from: start)) ?? start..<stat.size
+        }
+        guard let data else { return nil }
+        if data.isEmpty { return try countZeros(from: block, upTo: end) }
+        let firstDataBlock = data.lowerBound / blockSize
+        guard firstDataBlock > block else { return nil }
+        return try countZeros(from: block, upTo: min(firstDataBlock, end))
+    }
+
+    /// The next data from an offset on; empty when only a hole is left.
+    private func findData(from start: Int) throws(DiskError) -> Range<Int> {
+        guard let first = try site.disk.nextData(descriptor, from: start) else {
+            return stat.size..<stat.size
+        }
+        return first..<max(first + 1, try site.disk.nextHole(descriptor, from: first))
+    }
+
+    private mutating func countZeros(from block: Int, upTo end: Int) throws -> Int {
+        let last = (stat.size + blockSize - 1) / blockSize - 1
+        let whole = min(end, last) - block
+        if whole > 0 { answer.blocks.append(try worker.digester.zeros(blockSize), count: whole) }
+        if end > last {
+            answer.blocks.append(try worker.digester.zeros(stat.size - last * blockSize))
+        }
+        worker.pulse.step()
+        return end
+    }
+}
+
+/// Magic numbers of statfs(2).
+package enum FileSystemKind {
+    package static let ext4 = 0xef53
+    package static let xfs = 0x5846_5342
+    package static let btrfs = 0x9123_683e
+    package static let tmpfs = 0x0102_1994
+    package static let ramfs = 0x8584_58f6
+    package static let overlay = 0x794c_7630
+    package static let nfs = 0x6969
+
+    /// Where SEEK_HOLE is trusted.
+    static let tellsHoles: Set<Int> = [ext4, xfs, btrfs, tmpfs]
+    /// Whose pages, once dropped, come from the medium again.
+    static let rereads: Set<Int> = [xfs, btrfs, nfs]
+
+    package static func name(_ type: Int) -> String {
+        switch type {
+        case ext4: "ext4"
+        case xfs: "xfs"
+        case btrfs: "btrfs"
+        case tmpfs: "tmpfs"
+        case ramfs: "ramfs"
+        case overlay: "overlay"
+        case nfs: "nfs"
+        default: "0x" + String(type, radix: 16)
+        }
+    }
+}
+
+/// How a file can be read past the page cache.
+enum MediaAccess {
+    case direct
+    /// Its pages were dropped, and none is left.
+    case dropped
+    case none
+
+    static func prepare(
+        _ disk: any Disk, _ descriptor: Descriptor, _ stat: Stat, _ fileSystem: FileSystem
+    ) -> MediaAccess {
+        do throws(DiskError) {
+            // Only what statx offers: O_DIRECT itself is accepted on tmpfs and on inline data too,
+            // where nothing is bypassed.
+            if let alignment = try disk.directAlignment(descriptor),
+                alignment.memory <= 4096, alignment.offset <= 4096
+            {
+                try disk.setDirect(descriptor)
+                return .direct
+            }
+            guard FileSystemKind.rereads.contains(fileSystem.type) else { return .none }
+            try disk.dropCache(descriptor)
+            return try disk.cachedPages(descriptor, size: stat.size) == 0 ? .dropped : .none
+        } catch {
+            return .none
+        }
+    }
+}

@@ -1,0 +1,128 @@
+import Glibc
+import ResyncCore
+import Synchronization
+
+/// Completes a stat to an entry with what the comparison asks for beyond it.
+struct EntryDetails {
+    private let site: LocalSite
+
+    init(_ site: LocalSite) { self.site = site }
+
+    private static let accessControl: [[UInt8]] = [
+        Array("system.posix_acl_access".utf8), Array("system.posix_acl_default".utf8),
+    ]
+
+    /// Of an open descriptor.
+    func entry(_ stat: Stat, _ descriptor: Descriptor) throws(DiskError) -> Entry {
+        var entry = Entry(stat: stat)
+        try addAttributes(to: &entry, nil, descriptor)
+        addOwner(to: &entry)
+        return entry
+    }
+
+    /// Of a name that is not opened.
+    func entry(
+        _ stat: Stat, _ name: UnsafePointer<CChar>, in directory: Descriptor
+    ) throws(DiskError) -> Entry {
+        var entry = Entry(stat: stat)
+        if stat.type == .symlink {
+            entry.target = try site.disk.readLink(name, in: directory)
+        }
+        try addAttributes(to: &entry, name, directory)
+        addOwner(to: &entry)
+        return entry
+    }
+
+    private func addOwner(to entry: inout Entry) {
+        guard site.options.owners == .name else { return }
+        entry.owner = site.owners.names(uid: entry.stat.uid, gid: entry.stat.gid)
+    }
+
+    private func addAttributes(
+        to entry: inout Entry, _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor
+    ) throws(DiskError) {
+        let wanted = site.options.details
+        guard wanted.contains(.xattrs) || wanted.contains(.acl) else { return }
+        var names: [[UInt8]]
+        do {
+            names = try site.disk.attributeNames(name, descriptor)
+        } catch {
+            guard error.number == ErrorNumber.notSupported else { throw error }
+            names = []
+        }
+        names.sort { $0.lexicographicallyPrecedes($1) }
+        let lists = Self.accessControl
+        if wanted.contains(.acl) {
+            entry.acl = try digest(names.filter { lists.contains($0) }, name, descriptor)
+        }
+        if wanted.contains(.xattrs) {
+            entry.xattrs = try digest(names.filter { !lists.contains($0) }, name, descriptor)
+        }
+    }
+
+    /// SHA-256 over each name and value in name order, each led by its length as a little-endian
+    /// 64-bit number.
+    private func digest(
+        _ names: [[UInt8]], _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor
+    ) throws(DiskError) -> Digest {
+        guard var hash = try? EVPHash(.sha256) else {
+            preconditionFailure("OpenSSL has no SHA-256")
+        }
+        for attribute in names {
+            let value: [UInt8]
+            do {
+                value = try site.disk.attribute(attribute, of: name, descriptor)
+            } catch {
+                // Removed since it was listed: then it is not there.
+                guard error.number == ErrorNumber.noData else { throw error }
+                continue
+            }
+            for part in [attribute, value] {
+                withUnsafeBytes(of: UInt64(part.count).littleEndian) { hash.update($0) }
+                hash.update(part)
+            }
+        }
+        return hash.finalize()
+    }
+}
+
+/// Users' and groups' names by number, looked up once each.
+final class OwnerTable: Sendable {
+    private let known = Mutex<(users: [UInt32: [UInt8]], groups: [UInt32: [UInt8]])>(([:], [:]))
+
+    func names(uid: UInt32, gid: UInt32) -> OwnerNames {
+        known.withLock { known in
+            let user = known.users[uid] ?? Self.user(uid)
+            let group = known.groups[gid] ?? Self.group(gid)
+            known.users[uid] = user
+            known.groups[gid] = group
+            return OwnerNames(user: user, group: group)
+        }
+    }
+
+    private static let bufferSize = 64 << 10
+
+    private static func user(_ uid: UInt32) -> [UInt8] {
+        var record = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var buffer = [CChar](repeating: 0, count: bufferSize)
+        guard getpwuid_r(uid, &record, &buffer, bufferSize, &found) == 0, found != nil,
+            let name = record.pw_name
+        else { return Array(String(uid).utf8) }
+        return bytes(name)
+    }
+
+    private static func group(_ gid: UInt32) -> [UInt8] {
+        var record = Glibc.group()
+        var found: UnsafeMutablePointer<Glibc.group>?
+        var buffer = [CChar](repeating: 0, count: bufferSize)
+        guard getgrgid_r(gid, &record, &buffer, bufferSize, &found) == 0, found != nil,
+            let name = record.gr_name
+        else { return Array(String(gid).utf8) }
+        return bytes(name)
+    }
+
+    private static func bytes(_ text: UnsafePointer<CChar>) -> [UInt8] {
+        UnsafeRawBufferPointer(start: text, count: strlen(text)).map { $0 }
+    }
+}

@@ -1,0 +1,203 @@
+import ResyncCore
+
+/// Names of a local directory that were looked at together.
+///
+/// Calls may come from several workers once files are split by blocks; `results` and `files` do
+/// not change any more by then.
+final class LocalExamination: Examination, @unchecked Sendable {
+    // Unchecked because everything mutable is changed only by the one worker that made or closes
+    // the batch; split files are detached into examinations of their own first.
+    private let site: LocalSite
+    private var results: [Examined]
+    private var files: [OpenFile?]
+
+    private struct OpenFile {
+        let descriptor: Descriptor
+        let stat: Stat
+        /// A device has no times that tell of writes, and its stat does not know its size.
+        var isDevice = false
+        var isOurs = true
+    }
+
+    init(
+        site: LocalSite, names: NameList, wishes: [Wish], in directory: LocalDirectory,
+        _ worker: Worker
+    ) {
+        self.site = site
+        results = Array(repeating: Examined(), count: names.count)
+        files = Array(repeating: nil, count: names.count)
+        do throws(DiskError) {
+            try directory.withDescriptor { (parent) throws(DiskError) in
+                for index in 0..<names.count where wishes[index] != .absent {
+                    if worker.stop.isRequested { break }
+                    worker.pulse.step(to: index)
+                    names.withCName(index) { name in
+                        look(index, name, names.kinds[index], wishes[index], in: parent)
+                    }
+                }
+            }
+        } catch {
+            for index in 0..<names.count where wishes[index] != .absent {
+                results[index].failure = .disk(error)
+            }
+        }
+    }
+
+    /// One file that is already open and stays the caller's.
+    init(site: LocalSite, open descriptor: Descriptor, entry: Entry, isDevice: Bool) {
+        self.site = site
+        results = [Examined(entry: entry)]
+        files = [
+            OpenFile(descriptor: descriptor, stat: entry.stat, isDevice: isDevice, isOurs: false)
+        ]
+    }
+
+    private init(site: LocalSite, result: Examined, file: OpenFile?) {
+        self.site = site
+        results = [result]
+        files = [file]
+    }
+
+    deinit { close() }
+
+    subscript(index: Int) -> Examined { results[index] }
+
+    private func look(
+        _ index: Int, _ name: UnsafePointer<CChar>, _ kind: EntryType?, _ wish: Wish,
+        in parent: Descriptor
+    ) {
+        do throws(DiskError) {
+            if wish == .open, kind == .file {
+                try open(index, name, in: parent)
+            } else {
+                let stat = try site.disk.stat(name, in: parent)
+                if wish == .open, stat.type == .file {
+                    try open(index, name, in: parent)
+                } else {
+                    try describe(index, stat, name, in: parent)
+                }
+            }
+        } catch {
+            // Gone since it was listed: neither entry nor failure.
+            if error.number != ErrorNumber.noEntry { results[index].failure = .disk(error) }
+        }
+    }
+
+    private func describe(
+        _ index: Int, _ stat: Stat, _ name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) {
+        results[index].entry = Entry(stat: stat)
+        if site.isForeignMount(stat) {
+            results[index].failure = .mount
+            return
+        }
+        results[index].entry = try EntryDetails(site).entry(stat, name, in: parent)
+    }
+
+    /// Only ever called for what was a regular file a moment ago; should it be something else by
+    /// now, opening it does not block, and it is closed again unread.
+    private func open(
+        _ index: Int, _ name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) {
+        let descriptor: Descriptor
+        do {
+            descriptor = try openPatiently(name, in: parent)
+        } catch {
+            switch error.number {
+            case ErrorNumber.noEntry: throw error
+            default:
+                // What cannot be opened can mostly still be described.
+                try describe(index, try site.disk.stat(name, in: parent), name, in: parent)
+                if results[index].entry?.stat.type == .file, results[index].failure == nil {
+                    results[index].failure = .disk(error)
+                }
+                return
+            }
+        }
+        do throws(DiskError) {
+            let stat = try site.disk.stat(descriptor)
+            guard stat.type == .file, !site.isForeignMount(stat) else {
+                site.disk.close(descriptor)
+                return try describe(index, try site.disk.stat(name, in: parent), name, in: parent)
+            }
+            results[index].entry =
+                site.needsDetails
+                ? try EntryDetails(site).entry(stat, descriptor) : Entry(stat: stat)
+            files[index] = OpenFile(descriptor: descriptor, stat: stat)
+        } catch {
+            site.disk.close(descriptor)
+            throw error
+        }
+    }
+
+    /// Descriptors are bounded by the size of batches; should they run out all the same, others
+    /// are about to close theirs.
+    private func openPatiently(
+        _ name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) -> Descriptor {
+        var patience = 100
+        while true {
+            do {
+                return try site.disk.openQuietly(
+                    name, in: parent, [.readOnly, .noFollow, .nonBlocking])
+            } catch {
+                let isShortage =
+                    error.number == ErrorNumber.tooManyOpen
+                    || error.number == ErrorNumber.tooManyOpenInSystem
+                guard isShortage, patience > 0 else { throw error }
+                patience -= 1
+                pause(milliseconds: 10)
+            }
+        }
+    }
+
+    func digest(_ requests: [ContentRequest], _ worker: Worker) throws -> [ContentAnswer] {
+        var answers: [ContentAnswer] = []
+        answers.reserveCapacity(requests.count)
+        for request in requests {
+            guard let file = files[request.index] else {
+                preconditionFailure("digest of a file that is not open")
+            }
+            worker.pulse.step(to: request.index)
+            var reader = ContentReader(
+                site: site, descriptor: file.descriptor, stat: file.stat, worker: worker)
+            var answer = try reader.digest(request.blocks, from: request.source)
+            if answer.state == .stable, !isUnchanged(request.index) { answer.state = .moved }
+            answers.append(answer)
+        }
+        return answers
+    }
+
+    func isUnchanged(_ index: Int) -> Bool {
+        guard let file = files[index] else { return false }
+        if file.isDevice { return true }
+        guard let now = try? site.disk.stat(file.descriptor) else { return false }
+        return now.isUnchanged(since: file.stat)
+    }
+
+    func read(
+        _ index: Int, at offset: Int, into buffer: UnsafeMutableRawBufferPointer,
+        _ worker: Worker
+    ) throws(DiskError) -> Int {
+        guard let file = files[index] else {
+            throw DiskError(.pread, ErrorNumber.invalidArgument)
+        }
+        site.options.readLimit?.wait(for: buffer.count, worker: worker)
+        defer { worker.pulse.step() }
+        return try site.disk.readFully(file.descriptor, into: buffer, at: offset, .passing)
+    }
+
+    func detach(_ index: Int) -> any Examination {
+        defer { files[index] = nil }
+        return LocalExamination(site: site, result: results[index], file: files[index])
+    }
+
+    func close() {
+        for index in files.indices {
+            if let file = files[index] {
+                files[index] = nil
+                if file.isOurs { site.disk.close(file.descriptor) }
+            }
+        }
+    }
+}

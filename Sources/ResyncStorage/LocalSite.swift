@@ -1,0 +1,141 @@
+package import ResyncCore
+import Synchronization
+
+/// How a local store is walked and read.
+package struct LocalSiteOptions: Sendable {
+    package var crossMounts = false
+    /// Aspects beyond the stat that entries must carry: xattrs, ACLs.
+    package var details: AspectSet = []
+    package var owners = OwnerRule.number
+    package var readLimit: Throttle?
+    /// Open directories kept at most; descriptors of open files come on top.
+    package var openDirectories = 512
+    /// Names of one directory sorted in memory; beyond that they are sorted through `scratch`.
+    package var namesInMemory = 1 << 18
+    /// Where the names of huge directories are sorted.
+    package var scratch: Scratch?
+
+    package init() {}
+}
+
+/// Why a store cannot be opened.
+package struct StoreError: Error, Sendable {
+    package let path: [UInt8]
+    package let reason: String
+
+    package init(path: [UInt8], reason: String) {
+        self.path = path
+        self.reason = reason
+    }
+}
+
+/// A store on this machine.
+package final class LocalSite: Site {
+    package let facts: StoreFacts
+    let disk: any Disk
+    let options: LocalSiteOptions
+    let owners: OwnerTable
+    private let descriptor: Descriptor
+    private let openDirectories = Mutex<[WeakDirectory]>([])
+
+    private struct WeakDirectory: Sendable {
+        weak var directory: LocalDirectory?
+    }
+
+    /// Opens a store read-only. A symlink in the operator's own path is followed.
+    package init(
+        path: [UInt8], disk: any Disk, options: LocalSiteOptions, isMounted: Bool = false
+    ) throws {
+        self.disk = disk
+        self.options = options
+        owners = OwnerTable()
+        let stat: Stat
+        do {
+            stat = try disk.stat(path: path)
+            let kind: StoreFacts.Kind
+            switch stat.type {
+            case .directory: kind = .directory
+            case .file: kind = .file
+            case .blockDevice: kind = .device
+            default:
+                throw StoreError(path: path, reason: "is a \(stat.type.word), not a store")
+            }
+            let flags: OpenFlags =
+                kind == .directory
+                ? [.readOnly, .directory, .nonBlocking] : [.readOnly, .nonBlocking]
+            descriptor = try disk.open(path: path, flags, mode: 0)
+            let opened = try disk.stat(descriptor)
+            guard opened.identity == stat.identity, opened.type == stat.type else {
+                throw StoreError(path: path, reason: "was replaced while it was opened")
+            }
+            let size =
+                switch kind {
+                case .directory: 0
+                case .file: opened.size
+                case .device: try disk.deviceSize(descriptor)
+                }
+            facts = StoreFacts(
+                kind: kind, path: path, stat: opened,
+                fileSystem: try disk.fileSystem(descriptor), size: size, isMounted: isMounted)
+        } catch let error as DiskError {
+            throw StoreError(path: path, reason: "cannot be opened: \(error.sentence)")
+        }
+    }
+
+    deinit { disk.close(descriptor) }
+
+    package func root() throws(DiskError) -> any SiteDirectory {
+        let details = try EntryDetails(self).entry(facts.stat, descriptor)
+        return LocalDirectory(root: self, entry: details, descriptor: descriptor)
+    }
+
+    package func image() throws(DiskError) -> any Examination {
+        var stat = facts.stat
+        stat.size = facts.size
+        return LocalExamination(
+            site: self, open: descriptor, entry: Entry(stat: stat),
+            isDevice: facts.kind == .device)
+    }
+
+    /// Counts a directory that was opened, and closes one that nobody uses when there are too many.
+    func opened(_ directory: LocalDirectory) {
+        let limit = options.openDirectories
+        var closing: LocalDirectory?
+        openDirectories.withLock { open in
+            open.append(WeakDirectory(directory: directory))
+            guard open.count > limit else { return }
+            open.removeAll { $0.directory?.isOpen != true }
+            guard open.count > limit else { return }
+            // The first opened lies highest: a depth-first walk needs it last.
+            for index in open.indices {
+                guard let old = open[index].directory, old !== directory, old.isIdle else {
+                    continue
+                }
+                closing = old
+                open.remove(at: index)
+                break
+            }
+        }
+        closing?.closeIfIdle()
+    }
+
+    /// Whether entries carry more than their stat.
+    var needsDetails: Bool { !options.details.isEmpty || options.owners == .name }
+
+    /// Whether a file is a mount of its own. Only the mount tells: on an overlay the files of one
+    /// mount have several devices.
+    func isForeignMount(_ stat: Stat) -> Bool {
+        !options.crossMounts && stat.mount != facts.stat.mount
+    }
+
+    /// Whether `stat` lies on another file system than the store's root.
+    func isForeign(_ stat: Stat) -> Bool {
+        guard !options.crossMounts else { return false }
+        return stat.mount != facts.stat.mount || stat.device != facts.stat.device
+    }
+}
+
+extension DiskError {
+    /// As `Input/output error (pread)`.
+    package var sentence: String { "\(ErrorNumber.sentence(number)) (\(call.rawValue))" }
+}

@@ -1,0 +1,173 @@
+/// Units of work and their outputs in the order the outputs belong, as a linked list in an array.
+///
+/// Between the head and the first waiting node there are only running nodes and finished ones;
+/// finished neighbours are merged, so finding the first waiting node costs at most twice the
+/// number of workers.
+struct OrderedWork<Unit: Sendable, Output: Sendable> {
+    private enum Content {
+        case waiting(Unit)
+        case running
+        case done([Output])
+    }
+
+    private struct Node {
+        var content: Content
+        var previous: Int
+        var next: Int
+    }
+
+    private var nodes: [Node] = []
+    private var free: [Int] = []
+    private var head = none
+    private(set) var waitingCount = 0
+    /// Outputs that wait for an earlier unit.
+    private var heldCount = 0
+
+    private static var none: Int { -1 }
+
+    init(_ units: [Unit]) {
+        var last = Self.none
+        for unit in units { last = insert(.waiting(unit), after: last) }
+    }
+
+    var isEmpty: Bool { head == Self.none }
+
+    /// The earliest waiting unit; nil when none waits, or when too much is held back by an earlier
+    /// unit that runs.
+    mutating func take(lookahead: Int) -> (node: Int, unit: Unit)? {
+        guard waitingCount > 0 else { return nil }
+        var at = head
+        var isHead = true
+        while at != Self.none {
+            switch nodes[at].content {
+            case .waiting(let unit):
+                guard isHead || heldCount < lookahead else { return nil }
+                nodes[at].content = .running
+                waitingCount -= 1
+                return (at, unit)
+            case .running: isHead = false
+            case .done: break
+            }
+            at = nodes[at].next
+        }
+        return nil
+    }
+
+    /// Puts what a running node gave in its place.
+    mutating func replace(_ node: Int, with pieces: [Piece<Unit, Output>]) {
+        var at = node
+        var isFirst = true
+        var outputs: [Output] = []
+        func content() -> Content { .done(outputs) }
+        for piece in pieces {
+            switch piece {
+            case .output(let output): outputs.append(output)
+            case .unit(let unit):
+                if !outputs.isEmpty {
+                    at = place(content(), at, &isFirst)
+                    outputs = []
+                }
+                at = place(.waiting(unit), at, &isFirst)
+            }
+        }
+        if !outputs.isEmpty || isFirst { at = place(content(), at, &isFirst) }
+        mergeNext(at)
+        mergePrevious(node)
+    }
+
+    private mutating func place(_ content: Content, _ at: Int, _ isFirst: inout Bool) -> Int {
+        guard isFirst else { return insert(content, after: at) }
+        isFirst = false
+        nodes[at].content = content
+        count(content)
+        return at
+    }
+
+    private mutating func count(_ content: Content) {
+        switch content {
+        case .waiting: waitingCount += 1
+        case .done(let outputs): heldCount += outputs.count
+        case .running: break
+        }
+    }
+
+    private mutating func insert(_ content: Content, after previous: Int) -> Int {
+        count(content)
+        let next = previous == Self.none ? head : nodes[previous].next
+        let node = Node(content: content, previous: previous, next: next)
+        let index: Int
+        if let reused = free.popLast() {
+            index = reused
+            nodes[index] = node
+        } else {
+            index = nodes.count
+            nodes.append(node)
+        }
+        if previous == Self.none { head = index } else { nodes[previous].next = index }
+        if next != Self.none { nodes[next].previous = index }
+        return index
+    }
+
+    private mutating func remove(_ index: Int) {
+        let node = nodes[index]
+        if node.previous == Self.none {
+            head = node.next
+        } else {
+            nodes[node.previous].next = node.next
+        }
+        if node.next != Self.none { nodes[node.next].previous = node.previous }
+        nodes[index].content = .running
+        free.append(index)
+    }
+
+    private mutating func mergeNext(_ index: Int) {
+        let next = nodes[index].next
+        guard next != Self.none else { return }
+        mergePrevious(next)
+    }
+
+    /// Joins a finished node to a finished one before it.
+    private mutating func mergePrevious(_ index: Int) {
+        let previous = nodes[index].previous
+        guard previous != Self.none, case .done(let later) = nodes[index].content,
+            case .done(var outputs) = nodes[previous].content
+        else { return }
+        nodes[previous].content = .running
+        outputs.append(contentsOf: later)
+        nodes[previous].content = .done(outputs)
+        remove(index)
+    }
+
+    var hasReadyOutput: Bool {
+        guard head != Self.none, case .done = nodes[head].content else { return false }
+        return true
+    }
+
+    /// Removes what is finished at the head and gives its outputs; empty when the head is not
+    /// finished.
+    mutating func takeReady() -> [Output] {
+        var ready: [Output] = []
+        while head != Self.none, case .done(let outputs) = nodes[head].content {
+            heldCount -= outputs.count
+            remove(head)
+            ready.append(contentsOf: outputs)
+        }
+        return ready
+    }
+
+    /// Removes every finished node, gaps or not.
+    mutating func takeAllDone() -> [Output] {
+        var outputs: [Output] = []
+        var at = head
+        while at != Self.none {
+            let next = nodes[at].next
+            if case .done(let done) = nodes[at].content {
+                outputs.append(contentsOf: done)
+                remove(at)
+            }
+            at = next
+        }
+        heldCount = 0
+        return outputs
+    }
+}

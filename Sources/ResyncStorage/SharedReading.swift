@@ -1,0 +1,122 @@
+import Dispatch
+package import ResyncCore
+import Synchronization
+
+/// The digesting of one open file by as many workers as come to help: they claim ranges of blocks
+/// until none is left. Whoever needs the result helps first, so waiting can never deadlock.
+package final class SharedReading: Sendable {
+    private let examination: any Examination
+    private let index: Int
+    private let source: ReadSource
+    private let blockCount: Int
+    /// Blocks per claim: long enough to stream, short enough to share.
+    private let stride: Int
+    private let place: Pulse.Place
+    private let state = Mutex(State())
+    private let inFlight = DispatchGroup()
+
+    private struct State {
+        var next = 0
+        var parts: [Int: ContentAnswer] = [:]
+        var failure: (any Error)?
+    }
+
+    private static let claimBytes = 8 << 20
+
+    package init(
+        _ examination: any Examination, _ index: Int, size: Int, blockSize: Int,
+        source: ReadSource, place: Pulse.Place
+    ) {
+        self.examination = examination
+        self.index = index
+        self.source = source
+        self.place = place
+        blockCount = (size + blockSize - 1) / blockSize
+        stride = max(1, Self.claimBytes / blockSize)
+    }
+
+    /// How many workers can be of use.
+    package var claims: Int { (blockCount + stride - 1) / stride }
+
+    /// Digests ranges until all are claimed, or a stop is requested.
+    package func help(_ worker: Worker) {
+        worker.pulse.enter(place)
+        while !worker.stop.isRequested, helpOnce(worker) {}
+    }
+
+    /// Digests one range; false when all are claimed.
+    package func helpOnce(_ worker: Worker) -> Bool {
+        let claim: Range<Int>? = state.withLock { state in
+            guard state.next < blockCount, state.failure == nil else { return nil }
+            let start = state.next
+            // A long hole costs no reading: the whole rest may be one claim.
+            state.next = min(start + stride, blockCount)
+            inFlight.enter()
+            return start..<state.next
+        }
+        guard let claim else { return false }
+        defer { inFlight.leave() }
+        do {
+            let request = ContentRequest(index: index, blocks: claim, source: source)
+            let answers = try examination.digest([request], worker)
+            state.withLock { $0.parts[claim.lowerBound] = answers.first }
+        } catch {
+            state.withLock { $0.failure = error }
+        }
+        return true
+    }
+
+    /// The whole answer: helps, then waits for the ranges that others still read.
+    package func answer(_ worker: Worker) throws -> ContentAnswer {
+        help(worker)
+        worker.pulse.leave()
+        inFlight.wait()
+        return try state.withLock { state in
+            if let failure = state.failure { throw failure }
+            var whole = ContentAnswer()
+            if state.next < blockCount { whole.state = .stopped }
+            for start in state.parts.keys.sorted() {
+                guard let part = state.parts[start] else { continue }
+                if part.state != .stable, whole.state != .stopped { whole.state = part.state }
+                whole.blocks.append(contentsOf: part.blocks)
+                whole.unreadable += part.unreadable
+                whole.bytesRead += part.bytesRead
+            }
+            return whole
+        }
+    }
+}
+
+/// The readings of files with several names, so that each is read once.
+package final class LinkTable: Sendable {
+    private let readings = Mutex<[ObjectIdentity: (reading: SharedReading, left: UInt32)]>([:])
+
+    package init() {}
+
+    /// The reading of an inode, begun by whoever comes first. `isFirst` tells who that is.
+    package func reading(
+        of stat: Stat, begin: () -> SharedReading
+    ) -> (reading: SharedReading, isFirst: Bool) {
+        readings.withLock { known in
+            if let found = known[stat.identity] {
+                // With its last name an inode leaves the table.
+                known[stat.identity] = found.left > 1 ? (found.reading, found.left - 1) : nil
+                return (found.reading, false)
+            }
+            let reading = begin()
+            known[stat.identity] = (reading, stat.links - 1)
+            return (reading, true)
+        }
+    }
+}
+
+/// Tells the last of several that it is the last.
+package final class Countdown: Sendable {
+    private let left: Atomic<Int>
+
+    package init(_ count: Int) { left = Atomic(count) }
+
+    package func arrive() -> Bool {
+        left.subtract(1, ordering: .acquiringAndReleasing).newValue == 0
+    }
+}

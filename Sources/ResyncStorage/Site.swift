@@ -1,0 +1,181 @@
+package import ResyncCore
+
+/// One store, wherever it lives: the second seam. Implemented here for this machine, and by an
+/// agent for a far one; engines never know which. Verbs come in batches, so that distance costs
+/// one round trip for many entries.
+package protocol Site: AnyObject, Sendable {
+    var facts: StoreFacts { get }
+    /// - Precondition: the store is a directory.
+    func root() throws(DiskError) -> any SiteDirectory
+    /// The image or device itself as the only entry, open.
+    ///
+    /// - Precondition: the store is no directory.
+    func image() throws(DiskError) -> any Examination
+}
+
+/// What is known of a store once it is open.
+package struct StoreFacts: Sendable {
+    package enum Kind: String, Sendable {
+        case directory, file, device
+    }
+
+    package let kind: Kind
+    /// As given by the operator.
+    package let path: [UInt8]
+    package let stat: Stat
+    package let fileSystem: FileSystem
+    /// Bytes of a file or device; 0 for a directory.
+    package let size: Int
+    /// Whether anything else may write to the device underneath: it is mounted.
+    package let isMounted: Bool
+
+    package init(
+        kind: Kind, path: [UInt8], stat: Stat, fileSystem: FileSystem, size: Int, isMounted: Bool
+    ) {
+        self.kind = kind
+        self.path = path
+        self.stat = stat
+        self.fileSystem = fileSystem
+        self.size = size
+        self.isMounted = isMounted
+    }
+}
+
+/// Why an entry could not be looked at.
+package enum EntryFailure: Sendable, Hashable {
+    case disk(DiskError)
+    /// Another file system is mounted there.
+    case mount
+}
+
+/// A directory of a store, held open while in use.
+package protocol SiteDirectory: AnyObject, Sendable {
+    var entry: Entry { get }
+    /// Below the store's root.
+    var path: RelativePath { get }
+    /// Whether it is the store's root.
+    var isRoot: Bool { get }
+    func list(_ worker: Worker) -> any Listing
+    /// Opens a subdirectory; never a symlink, never (unless asked) another mount.
+    func open(_ names: NameList, _ index: Int, _ worker: Worker) -> OpenedDirectory
+    /// Looks at many names; `wishes` has one element per name.
+    func examine(_ names: NameList, _ wishes: [Wish], _ worker: Worker) -> any Examination
+}
+
+package struct OpenedDirectory: Sendable {
+    /// Nil where it vanished or could not even be described.
+    package var entry: Entry?
+    package var directory: (any SiteDirectory)?
+    package var failure: EntryFailure?
+
+    package init(entry: Entry? = nil, directory: (any SiteDirectory)? = nil) {
+        self.entry = entry
+        self.directory = directory
+    }
+}
+
+/// What is wanted of a name.
+package enum Wish: UInt8, Sendable {
+    /// It is not on this side.
+    case absent
+    case describe
+    /// Describe it, and if it is a regular file hold it open for reading.
+    case open
+}
+
+/// The names of one directory in byte order, in portions.
+package protocol Listing: AnyObject, Sendable {
+    /// The next names, at most `limit`; empty at the end.
+    func next(_ limit: Int) throws(DiskError) -> NameList
+    var completeness: Completeness { get }
+}
+
+/// Whether a listing holds every name the directory had at one moment.
+package enum Completeness: Sendable, Hashable {
+    case complete
+    /// The directory was changed while it was read, each time it was tried.
+    case changing
+    case failed(DiskError)
+    /// A name came twice, or there seems to be no end: the file system does not keep its promises.
+    case broken(String)
+}
+
+/// What looking at one name gave. Both nil: it is not there (any more, if it was listed).
+package struct Examined: Sendable {
+    package var entry: Entry?
+    /// With an entry: its content cannot be opened.
+    package var failure: EntryFailure?
+
+    package init(entry: Entry? = nil, failure: EntryFailure? = nil) {
+        self.entry = entry
+        self.failure = failure
+    }
+}
+
+/// Names of one directory that were looked at together, with the files held open among them.
+package protocol Examination: AnyObject, Sendable {
+    subscript(index: Int) -> Examined { get }
+    /// Digests blocks of open files. Throws only when digesting itself is broken.
+    func digest(_ requests: [ContentRequest], _ worker: Worker) throws -> [ContentAnswer]
+    /// Whether an open file is still as it was when it was looked at.
+    func isUnchanged(_ index: Int) -> Bool
+    /// Fills the buffer from an open file; fewer bytes only at its end.
+    func read(
+        _ index: Int, at offset: Int, into buffer: UnsafeMutableRawBufferPointer,
+        _ worker: Worker
+    ) throws(DiskError) -> Int
+    /// Moves one open file into an examination of its own, as index 0.
+    func detach(_ index: Int) -> any Examination
+    /// Closes what is still open.
+    func close()
+}
+
+/// Where digested bytes are read from.
+package enum ReadSource: Sendable {
+    case cache
+    /// Past the page cache, or not at all.
+    case media
+}
+
+package struct ContentRequest: Sendable {
+    package let index: Int
+    package let blocks: Range<Int>
+    package let source: ReadSource
+
+    package init(index: Int, blocks: Range<Int>, source: ReadSource) {
+        self.index = index
+        self.blocks = blocks
+        self.source = source
+    }
+}
+
+package struct ContentAnswer: Sendable {
+    package enum State: Sendable, Hashable {
+        case stable
+        /// Size, times or identity moved while it was read.
+        case moved
+        /// The medium cannot be read past the page cache here.
+        case noMedium
+        /// A stop was requested before all blocks were read.
+        case stopped
+    }
+
+    package var state = State.stable
+    /// One digest per block asked for, `Digest.zero` for the unreadable ones.
+    package var blocks = BlockList()
+    package var unreadable: [UnreadableBlock] = []
+    /// Bytes really read, holes not counted.
+    package var bytesRead = 0
+
+    package init() {}
+}
+
+package struct UnreadableBlock: Sendable, Hashable {
+    package let block: Int
+    package let error: DiskError
+
+    package init(block: Int, error: DiskError) {
+        self.block = block
+        self.error = error
+    }
+}

@@ -1,0 +1,94 @@
+package import ResyncCore
+import Synchronization
+
+/// What one worker thread keeps for its whole life: buffers, digest contexts, and a pulse that
+/// others can feel. Used by one thread at a time.
+package final class Worker {
+    /// Fits the second-level cache, so that digesting finds in it what reading put there.
+    package static let pieceSize = 256 << 10
+    /// What direct reads may ask for at most.
+    private static let alignment = 4096
+
+    package let pulse: Pulse
+    package let digester: BlockDigester
+    package let stop: Stop
+    let piece: UnsafeMutableRawBufferPointer
+
+    package init(scheme: DigestScheme, pulse: Pulse, stop: Stop) throws {
+        self.pulse = pulse
+        self.stop = stop
+        digester = try BlockDigester(scheme)
+        piece = .allocate(byteCount: Self.pieceSize, alignment: Self.alignment)
+    }
+
+    deinit { piece.deallocate() }
+}
+
+/// Shows from outside that a worker moves, and where it is. Counting costs nothing next to a
+/// system call; clocks are read by whoever watches.
+package final class Pulse: Sendable {
+    private let steps = Atomic<UInt64>(0)
+    private let busy = Atomic<Bool>(false)
+    private let index = Atomic<Int>(0)
+    private let place = Mutex<Place?>(nil)
+
+    /// Where a worker is: some names of one directory, on one side.
+    package struct Place: Sendable {
+        package let side: Side
+        /// Nil for an image.
+        package let directory: (any SiteDirectory)?
+        package let names: NameList?
+
+        package init(side: Side, directory: (any SiteDirectory)?, names: NameList?) {
+            self.side = side
+            self.directory = directory
+            self.names = names
+        }
+    }
+
+    package init() {}
+
+    package func enter(_ place: Place) {
+        self.place.withLock { $0 = place }
+        index.store(0, ordering: .relaxed)
+        busy.store(true, ordering: .relaxed)
+        step()
+    }
+
+    package func leave() { busy.store(false, ordering: .relaxed) }
+
+    /// One call answered.
+    @inline(__always)
+    package func step() { steps.add(1, ordering: .relaxed) }
+
+    /// On to the next name.
+    package func step(to index: Int) {
+        self.index.store(index, ordering: .relaxed)
+        step()
+    }
+
+    /// The count of steps; nil while the worker has nothing to do.
+    package var reading: UInt64? {
+        busy.load(ordering: .relaxed) ? steps.load(ordering: .relaxed) : nil
+    }
+
+    package var location: (side: Side, path: RelativePath)? {
+        guard let place = place.withLock({ $0 }) else { return nil }
+        let at = index.load(ordering: .relaxed)
+        guard let names = place.names, at < names.count else {
+            return (place.side, place.directory?.path ?? .root)
+        }
+        let parent = place.directory?.path ?? .root
+        return (place.side, parent.appending(names.name(at)))
+    }
+}
+
+/// Asks every part of a run to end soon.
+package final class Stop: Sendable {
+    private let flag = Atomic<Bool>(false)
+
+    package init() {}
+
+    package func request() { flag.store(true, ordering: .relaxed) }
+    package var isRequested: Bool { flag.load(ordering: .relaxed) }
+}
