@@ -96,6 +96,13 @@ package enum Reason: UInt8, Sendable, CaseIterable {
     }
 }
 
+/// Where digested bytes are read from.
+package enum ReadSource: Sendable, Hashable {
+    case cache
+    /// Past the page cache, or not at all.
+    case media
+}
+
 /// A call that failed on one side. The number is an errno.
 package struct EntryError: Sendable, Hashable {
     package var side: Side
@@ -147,8 +154,11 @@ package struct Difference: Sendable, Hashable {
     /// What differs, in order, not touching; empty where that was not looked at.
     package var extents: [Extent] = []
     package var shape: Shape?
+    /// The side that holds the zeros, where the shape is `zeroed`.
+    package var shapeSide: Side?
     package var reason: Reason?
-    package var isConfirmed = false
+    /// Where it was seen from for the second time; nil while it is not confirmed.
+    package var confirmedFrom: ReadSource?
     package var errors: [EntryError] = []
     /// Nil where the entry is absent on that side.
     package var stats: Sides<StatWitness?> = Sides(a: nil, b: nil)
@@ -161,6 +171,11 @@ package struct Difference: Sendable, Hashable {
         self.path = path
         self.outcome = outcome
     }
+
+    package var isConfirmed: Bool { confirmedFrom != nil }
+
+    /// Extents kept per entry; beyond that, neighbours are joined.
+    package static let extentLimit = 4096
 
     /// Whether reading it again could change the verdict.
     package var canBeConfirmed: Bool {

@@ -64,13 +64,8 @@ package struct Verify: Pass {
         _ opened: Sides<OpenedDirectory>, presence: Presence, path: () -> RelativePath
     ) -> [VerifyOutput] {
         let path = path()
-        var judged = judge(
-            opened.map { Examined(entry: $0.entry, failure: $0.failure) }, path: { path })
-        if path == .root {
-            // Our own marker moves the root's time, so that one is not compared.
-            judged?.aspects.remove(AspectSet(.mtime))
-            if judged?.outcome == .differs, judged?.aspects.isEmpty == true { judged = nil }
-        }
+        let judged = judgeDirectory(
+            opened.map { Examined(entry: $0.entry, failure: $0.failure) }, path)
         var output = VerifyOutput()
         if path != .root { output.tally.entries = 1 }
         if let judged {
@@ -82,6 +77,17 @@ package struct Verify: Pass {
         }
         progress.add(entries: 1, bytes: 0, differences: output.differences.count)
         return [output]
+    }
+
+    /// As `judge`, for a directory's own entry.
+    func judgeDirectory(_ found: Sides<Examined>, _ path: RelativePath) -> Difference? {
+        var judged = judge(found, path: { path })
+        if path == .root {
+            // Our own marker moves the root's time, so that one is not compared.
+            judged?.aspects.remove(AspectSet(.mtime))
+            if judged?.outcome == .differs, judged?.aspects.isEmpty == true { return nil }
+        }
+        return judged
     }
 
     package func leave(
@@ -112,7 +118,7 @@ package struct Verify: Pass {
         return batch.pieces()
     }
 
-    private func examine(
+    func examine(
         _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
     ) -> Sides<(any Examination)?> {
         var wishes: [Wish] = []

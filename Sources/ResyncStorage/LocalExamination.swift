@@ -17,6 +17,7 @@ final class LocalExamination: Examination, @unchecked Sendable {
         /// A device has no times that tell of writes, and its stat does not know its size.
         var isDevice = false
         var isOurs = true
+        var isDirect = false
     }
 
     init(
@@ -175,6 +176,14 @@ final class LocalExamination: Examination, @unchecked Sendable {
         return now.isUnchanged(since: file.stat)
     }
 
+    func bypassCache(_ index: Int) -> Bool {
+        guard let file = files[index] else { return false }
+        let access = MediaAccess.prepare(
+            site.disk, file.descriptor, file.stat, site.facts.fileSystem)
+        files[index]?.isDirect = access == .direct
+        return access != .none
+    }
+
     func read(
         _ index: Int, at offset: Int, into buffer: UnsafeMutableRawBufferPointer,
         _ worker: Worker
@@ -184,6 +193,9 @@ final class LocalExamination: Examination, @unchecked Sendable {
         }
         site.options.readLimit?.wait(for: buffer.count, worker: worker)
         defer { worker.pulse.step() }
+        if file.isDirect {
+            return try site.disk.read(file.descriptor, into: buffer, at: offset, .cached)
+        }
         return try site.disk.readFully(file.descriptor, into: buffer, at: offset, .passing)
     }
 

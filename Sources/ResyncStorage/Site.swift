@@ -119,7 +119,10 @@ package protocol Examination: AnyObject, Sendable {
     func digest(_ requests: [ContentRequest], _ worker: Worker) throws -> [ContentAnswer]
     /// Whether an open file is still as it was when it was looked at.
     func isUnchanged(_ index: Int) -> Bool
-    /// Fills the buffer from an open file; fewer bytes only at its end.
+    /// Has an open file read past the page cache from now on; false where that cannot be had.
+    func bypassCache(_ index: Int) -> Bool
+    /// Fills a buffer that is aligned to 4096 bytes from an open file, from an offset that is;
+    /// fewer bytes only at its end.
     func read(
         _ index: Int, at offset: Int, into buffer: UnsafeMutableRawBufferPointer,
         _ worker: Worker
@@ -128,13 +131,6 @@ package protocol Examination: AnyObject, Sendable {
     func detach(_ index: Int) -> any Examination
     /// Closes what is still open.
     func close()
-}
-
-/// Where digested bytes are read from.
-package enum ReadSource: Sendable {
-    case cache
-    /// Past the page cache, or not at all.
-    case media
 }
 
 package struct ContentRequest: Sendable {

@@ -7,21 +7,35 @@ package final class Worker {
     /// Fits the second-level cache, so that digesting finds in it what reading put there.
     package static let pieceSize = 256 << 10
     /// What direct reads may ask for at most.
-    private static let alignment = 4096
+    fileprivate static let alignment = 4096
 
     package let pulse: Pulse
     package let digester: BlockDigester
+    /// For comparing two sides byte by byte.
+    private(set) lazy var other = OtherSide(scheme: scheme)
+    private let scheme: DigestScheme
     package let stop: Stop
     let piece: UnsafeMutableRawBufferPointer
 
     package init(scheme: DigestScheme, pulse: Pulse, stop: Stop) throws {
         self.pulse = pulse
         self.stop = stop
+        self.scheme = scheme
         digester = try BlockDigester(scheme)
         piece = .allocate(byteCount: Self.pieceSize, alignment: Self.alignment)
     }
 
     deinit { piece.deallocate() }
+
+    /// What the second of two sides needs.
+    final class OtherSide {
+        let piece = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: Worker.pieceSize, alignment: Worker.alignment)
+        let digester: BlockDigester?
+
+        init(scheme: DigestScheme) { digester = try? BlockDigester(scheme) }
+        deinit { piece.deallocate() }
+    }
 }
 
 /// Shows from outside that a worker moves, and where it is. Counting costs nothing next to a

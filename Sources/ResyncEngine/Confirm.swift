@@ -1,0 +1,228 @@
+package import ResyncCore
+package import ResyncStorage
+
+/// A pass over what the pass before found, to tell what is really different from what only
+/// happened to be under way.
+///
+/// An entry is confirmed when it disagrees again, read from the medium where there is one, while
+/// neither side's stat moved in between. Content that changed under an unchanged stat is flapping,
+/// even where both sides agree by now.
+package struct Confirm: Pass {
+    package struct Output: Sendable {
+        package var path: RelativePath
+        /// What remains; nil when both sides were found to agree.
+        package var difference: Difference?
+        package var bytesRead = 0
+        /// Bytes whose agreement was established here.
+        package var bytesAgreed = 0
+    }
+
+    /// Nothing is split off: what differs is mostly small, and read in extents.
+    package enum Work: Sendable {}
+
+    /// Of files of different size, the shared beginning is compared up to this size.
+    private static let prefixLimit = 1 << 30
+
+    private let verify: Verify
+    /// What the pass before said, by path.
+    private let earlier: [RelativePath: Difference]
+
+    package init(_ verify: Verify, _ earlier: [Difference]) {
+        self.verify = verify
+        var table: [RelativePath: Difference] = [:]
+        // A directory may have two records: its own, and that its listing is not whole.
+        for difference in earlier where table[difference.path] == nil {
+            table[difference.path] = difference
+        }
+        self.earlier = table
+    }
+
+    package func run(_ work: Work, _ worker: Worker) throws -> Pieces {}
+
+    package func enter(
+        _ opened: Sides<OpenedDirectory>, presence: Presence, path: () -> RelativePath
+    ) -> [Output] {
+        let path = path()
+        guard let earlier = earlier[path] else { return [] }
+        let found = opened.map { Examined(entry: $0.entry, failure: $0.failure) }
+        let judged = verify.judgeDirectory(found, path)
+        return [Output(path: path, difference: settled(judged, earlier, found))]
+    }
+
+    package func leave(
+        _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int
+    ) -> [Output] { [] }
+
+    package func visit(
+        _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
+    ) throws -> Pieces {
+        let examined = verify.examine(names, in: directory, worker)
+        defer {
+            examined.a?.close()
+            examined.b?.close()
+        }
+        var outputs: [Output] = []
+        for index in 0..<names.count {
+            let path = directory.path.appending(names.names.name(index))
+            guard let earlier = earlier[path] else { continue }
+            let found = Sides(
+                a: examined.a?[index] ?? Examined(), b: examined.b?[index] ?? Examined())
+            let judged = verify.judge(found) { path }
+            let open: Sides<OpenContent>? =
+                if let a = examined.a, let b = examined.b {
+                    Sides(a: OpenContent(a, index), b: OpenContent(b, index))
+                } else { nil }
+            outputs.append(try look(path, judged, earlier, found, open, worker))
+        }
+        return outputs.map { .output($0) }
+    }
+
+    /// The second look at one entry that is no directory.
+    private func look(
+        _ path: RelativePath, _ judged: Difference?, _ earlier: Difference,
+        _ found: Sides<Examined>, _ open: Sides<OpenContent>?, _ worker: Worker
+    ) throws -> Output {
+        var output = Output(path: path)
+        guard let open, let a = found.a.entry?.stat, let b = found.b.entry?.stat,
+            found.a.failure == nil, found.b.failure == nil, a.type == .file, b.type == .file,
+            verify.rules.comparison.aspects.contains(.content)
+        else {
+            output.difference = settled(judged, earlier, found)
+            return output
+        }
+        let stats = Sides(a: a, b: b)
+        let isFromMedium =
+            open.a.examination.bypassCache(open.a.index)
+            && open.b.examination.bypassCache(open.b.index)
+        // Only what was read to its end says anything about content that need not be read again.
+        let isUnmoved = unmoved(earlier, found) && earlier.outcome == .differs
+        let sharedSize = min(a.size, b.size)
+        let needsContent =
+            isUnmoved
+            ? !earlier.extents.isEmpty
+                || (earlier.aspects.contains(.size) && sharedSize <= Self.prefixLimit)
+            : a.size == b.size
+        guard needsContent else {
+            output.difference = settled(judged, earlier, found)
+            return output
+        }
+        let extents =
+            isUnmoved && !earlier.extents.isEmpty
+            ? earlier.extents : wholeExtent(sharedSize)
+        var comparer = try ExtentComparer(open.a, open.b, verify.rules.scheme, worker)
+        let comparison = try comparer.compare(extents)
+        output.bytesRead = comparison.bytesRead
+        let moved =
+            comparison.wasCut || !open.a.examination.isUnchanged(open.a.index)
+            || !open.b.examination.isUnchanged(open.b.index)
+        output.difference = verdict(
+            judged ?? Difference(path: path, outcome: .differs), earlier, comparison, stats,
+            isUnmoved: isUnmoved, moved: moved, source: isFromMedium ? .media : .cache)
+        if output.difference == nil { output.bytesAgreed = a.size }
+        return output
+    }
+
+    /// Extents start at block boundaries; without an earlier reading everything is one.
+    private func wholeExtent(_ size: Int) -> [Extent] {
+        size > 0 ? [Extent(offset: 0, length: size)] : []
+    }
+
+    /// What two readings of a pair of files together say.
+    private func verdict(
+        _ judged: Difference, _ earlier: Difference, _ comparison: ExtentComparison,
+        _ stats: Sides<Stat>, isUnmoved: Bool, moved: Bool, source: ReadSource
+    ) -> Difference? {
+        var difference = judged
+        difference.stats = stats.map { StatWitness($0) }
+        difference.extents = comparison.extents
+        difference.digests = comparison.digests
+        difference.errors += comparison.errors
+        if comparison.isDifferent { difference.aspects.insert(.content) }
+        if !comparison.errors.isEmpty {
+            difference.outcome = .unreadable
+            return difference
+        }
+        if comparison.wasStopped || moved {
+            var kept = earlier
+            kept.outcome = .unstable
+            kept.reason = moved ? .changing : .stopped
+            return kept
+        }
+        if isUnmoved, !earlier.extents.isEmpty,
+            comparison.witnesses != earlier.witnesses
+        {
+            difference.outcome = .unstable
+            difference.reason = .flapping
+            difference.aspects.insert(.content)
+            if difference.extents.isEmpty { difference.extents = earlier.extents }
+            return difference
+        }
+        if judged.aspects.isEmpty, !comparison.isDifferent { return nil }
+        difference.outcome = .differs
+        addShape(&difference, comparison, stats)
+        if isUnmoved {
+            difference.confirmedFrom = source
+        } else {
+            // Seen like this for the first time: the witnesses are for the next pass.
+            difference.extents = wholeExtent(min(stats.a.size, stats.b.size))
+            difference.witnesses = comparison.witnesses
+            difference.outcome = .unstable
+            difference.reason = .changing
+        }
+        return difference
+    }
+
+    private func addShape(
+        _ difference: inout Difference, _ comparison: ExtentComparison, _ stats: Sides<Stat>
+    ) {
+        if difference.aspects.contains(.size) {
+            if !comparison.isDifferent {
+                difference.shape = stats.b.size < stats.a.size ? .truncated : .grown
+            }
+        } else if let (shape, side) = comparison.shape {
+            difference.shape = shape
+            difference.shapeSide = side
+        }
+    }
+
+    /// Whether each side is now what the earlier record says it was: the same object with the same
+    /// times, or absent as before.
+    private func unmoved(_ earlier: Difference, _ found: Sides<Examined>) -> Bool {
+        Side.allCases.allSatisfy { side in
+            let now = found[side].entry.map { StatWitness($0.stat) }
+            guard let now, let then = earlier.stats[side] else {
+                return now == nil && earlier.stats[side] == nil
+            }
+            // A directory's times move with its entries, which says nothing of itself.
+            if now.type == .directory {
+                return then.type == now.type && then.inode == now.inode
+            }
+            return now == then
+        }
+    }
+
+    /// The verdict where no content is to be read.
+    private func settled(
+        _ judged: Difference?, _ earlier: Difference, _ found: Sides<Examined>
+    ) -> Difference? {
+        let isDirectory = found.a.entry?.stat.type == .directory
+        if judged == nil, isDirectory, earlier.outcome != .differs {
+            // Its listing was not whole, or it was not there on both sides: what is below it was
+            // not compared, and looking at the directory itself does not mend that.
+            var kept = earlier
+            kept.outcome = .unstable
+            kept.reason = .changing
+            return kept
+        }
+        guard var difference = judged else { return nil }
+        guard difference.canBeConfirmed, difference.reason != .vanished else { return difference }
+        if unmoved(earlier, found), difference.aspects == earlier.aspects {
+            // What was not read has no medium: stats and names come from the kernel either way.
+            difference.confirmedFrom = .cache
+            return difference
+        }
+        difference.outcome = .unstable
+        difference.reason = .changing
+        return difference
+    }
+}
