@@ -97,6 +97,11 @@ package final class LocalSite: Site {
             isDevice: facts.kind == .device)
     }
 
+    /// What the machine knows against the store: see `storeTrouble`.
+    package func trouble() -> StoreTrouble {
+        storeTrouble(path: facts.path, root: facts.stat, descriptor: descriptor)
+    }
+
     /// Counts a directory that was opened, and closes one that nobody uses when there are too many.
     func opened(_ directory: LocalDirectory) {
         let limit = options.openDirectories
