@@ -6,14 +6,14 @@ package struct QuantityError: Error, Sendable {
 /// Sizes as `64KiB`, `200M`, `1GiB`, `4096`; `K`, `M`, `G`, `T` are powers of 1024 as well.
 package func parseSize(_ text: String) throws(QuantityError) -> Int {
     let (number, unit) = try split(text)
-    let factors: [String: Double] = [
-        "": 1, "B": 1, "K": 1 << 10, "KIB": 1 << 10, "M": 1 << 20, "MIB": 1 << 20, "G": 1 << 30,
-        "GIB": 1 << 30, "T": 1 << 40, "TIB": 1 << 40,
+    let shifts: [String: Int] = [
+        "": 0, "B": 0, "K": 10, "KIB": 10, "M": 20, "MIB": 20, "G": 30, "GIB": 30, "T": 40,
+        "TIB": 40,
     ]
-    guard let factor = factors[unit.uppercased()] else {
+    guard let shift = shifts[unit.uppercased()] else {
         throw QuantityError(reason: "'\(escaped(text.utf8))' is no size: use 4096, 64KiB, 1MiB, 2G")
     }
-    let value = number * factor
+    let value = number * Double(1 << shift)
     guard value >= 0, value < 9e18, value == value.rounded() else {
         throw QuantityError(reason: "'\(escaped(text.utf8))' is no whole number of bytes")
     }

@@ -71,7 +71,10 @@ struct VerifyBatch {
         guard a.links > 1 || b.links > 1, a.type != .directory,
             verify.rules.comparison.aspects.contains(.links)
         else { return }
-        links.append(LinkedEntry(path: path(index), a: a.identity, b: b.identity))
+        links.append(
+            LinkedEntry(
+                path: path(index), a: a.identity, b: b.identity,
+                stats: Sides(a: StatWitness(a), b: StatWitness(b))))
     }
 
     private mutating func readSmall(_ indexes: [Int], _ worker: Worker) throws {

@@ -104,8 +104,13 @@ package final class Folder: Sendable {
         let file = try create(temporary)
         try file.write(bytes)
         try file.sync()
-        try withCString(temporary) { (from) throws(DiskError) in
-            try withCString(name) { (to) throws(DiskError) in
+        try rename(temporary, to: name)
+    }
+
+    /// Durably, in place of what may be there.
+    package func rename(_ name: [UInt8], to newName: [UInt8]) throws(DiskError) {
+        try withCString(name) { (from) throws(DiskError) in
+            try withCString(newName) { (to) throws(DiskError) in
                 try disk.rename(from, in: descriptor, to: to, in: descriptor, replacing: true)
             }
         }

@@ -91,6 +91,8 @@ package final class LocalSite: Site {
 
     package func image() throws(DiskError) -> any Examination {
         var stat = facts.stat
+        // As a store, an image or a device is its bytes.
+        stat.type = .file
         stat.size = facts.size
         return LocalExamination(
             site: self, open: descriptor, entry: Entry(stat: stat),

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Synchronization
 
@@ -41,6 +42,9 @@ package func monotonicSeconds() -> Double {
     clock_gettime(CLOCK_MONOTONIC, &now)
     return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
 }
+
+/// Processor time that this process has used, in seconds.
+package func processorSeconds() -> Double { Double(clinux_processor_time()) / 1e9 }
 
 /// The wall clock.
 package func wallClock() -> (seconds: Int64, nanoseconds: UInt32) {
