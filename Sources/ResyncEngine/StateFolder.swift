@@ -12,6 +12,17 @@ package struct StateFolder: Sendable {
         runs = try folder.folder(Array("runs".utf8), create: true)
     }
 
+    /// Locks a store against runs that would change it, or, exclusively, against all others; nil
+    /// when that cannot be had. Held until the folder is released.
+    package func lock(_ facts: StoreFacts, exclusive: Bool) throws -> Folder? {
+        let device = facts.stat.device
+        let number = facts.kind == .device ? facts.stat.special : device
+        let name = "\(number.major)-\(number.minor)-\(facts.stat.inode)"
+        let locks = try folder.folder(Array("locks".utf8), create: true)
+        let lock = try locks.folder(Array(name.utf8), create: true)
+        return try lock.lock(exclusive: exclusive) ? lock : nil
+    }
+
     /// An id that sorts by time: `20261122T230405Z-1f3a`.
     package static func newRunID(at time: Timestamp) throws -> String {
         let text = time.utcText.filter { $0 != "-" && $0 != ":" }

@@ -14,6 +14,12 @@ package struct WorkPolicy: Sendable {
     /// A warm cache wants a worker per core.
     package var first: Int { fixed ?? cores }
 
+    /// Names looked at together, so that all workers' open files stay within the limit.
+    package func batchSize(descriptors: Int) -> Int {
+        let workers = max(fixed ?? limit, 1)
+        return min(64, max(1, (descriptors - 256) / (2 * workers)))
+    }
+
     /// More workers when the processors idle although every worker has something to do: then they
     /// wait for storage, and storage likes company.
     ///

@@ -43,6 +43,9 @@ package func monotonicSeconds() -> Double {
     return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
 }
 
+/// Raises this process's limit on open descriptors as far as it may; the limit then in force.
+package func descriptorLimit() -> Int { max(64, Int(clinux_raise_descriptor_limit())) }
+
 /// Processor time that this process has used, in seconds.
 package func processorSeconds() -> Double { Double(clinux_processor_time()) / 1e9 }
 

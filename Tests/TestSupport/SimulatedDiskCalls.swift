@@ -161,6 +161,13 @@ extension SimulatedDisk {
         }
     }
 
+    package func setDirect(_ descriptor: Descriptor) throws(DiskError) {
+        try perform(.fcntl, .descriptor(descriptor)) { (state, _) throws(Refusal) in
+            _ = try state.openFile(descriptor)
+            state.descriptors[descriptor.number]?.flags.insert(.direct)
+        }
+    }
+
     package func attributeNames(
         _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor
     ) throws(DiskError) -> [[UInt8]] {
