@@ -21,16 +21,31 @@ package struct VerifyOutput: Sendable {
     package var sames: [RelativePath] = []
     /// Entries with several names, for comparing how names are linked.
     package var links: [LinkedEntry] = []
-    /// The last entry of the stretch.
+    /// The last entry of the stretch; nil for what is said of a directory after all that is below
+    /// it.
     package var through: EntryPlace?
 }
 
 /// An entry by its directory and name; the path is put together only when it is needed.
 package struct EntryPlace: Sendable {
-    let directory: PairedDirectory
-    let name: Name
+    /// Nil where the path is at hand anyway.
+    private let directory: PairedDirectory?
+    private let name: Name
+    private let whole: RelativePath
 
-    package var path: RelativePath { directory.path.appending(name) }
+    init(directory: PairedDirectory, name: Name) {
+        self.directory = directory
+        self.name = name
+        whole = .root
+    }
+
+    init(_ path: RelativePath) {
+        directory = nil
+        name = Name([])
+        whole = path
+    }
+
+    package var path: RelativePath { directory?.path.appending(name) ?? whole }
 }
 
 package struct LinkedEntry: Sendable {
@@ -68,6 +83,7 @@ package struct Verify: Pass {
         let judged = judgeDirectory(
             opened.map { Examined(entry: $0.entry, failure: $0.failure) }, path)
         var output = VerifyOutput()
+        output.through = EntryPlace(path)
         if path != .root { output.tally.entries = 1 }
         if let judged {
             output.tally.count(judged)
@@ -83,6 +99,12 @@ package struct Verify: Pass {
     /// As `judge`, for a directory's own entry.
     func judgeDirectory(_ found: Sides<Examined>, _ path: RelativePath) -> Difference? {
         var judged = judge(found, path: { path })
+        if let a = found.a.entry, let b = found.b.entry, found.a.failure == nil,
+            found.b.failure == nil, a.stat.type != .directory, b.stat.type != .directory
+        {
+            // It was a directory when it was listed; as what it is now it was not read.
+            return .changing(path)
+        }
         if path == .root {
             // Our own marker moves the root's time, so that one is not compared.
             judged?.aspects.remove(AspectSet(.mtime))
@@ -126,10 +148,8 @@ package struct Verify: Pass {
         wishes.reserveCapacity(names.count)
         let opens = rules.comparison.aspects.contains(.content)
         for index in 0..<names.count {
-            let kind = names.names.kinds[index]
-            let isFile = kind == .file || kind == nil
-            wishes.append(
-                opens && isFile && names.presence[index] == .both ? .open : .describe)
+            // Whatever it was listed as: by now it may be a file.
+            wishes.append(opens && names.presence[index] == .both ? .open : .describe)
         }
         var examined: Sides<(any Examination)?> = Sides(a: nil, b: nil)
         for side in Side.allCases {
@@ -168,7 +188,7 @@ package struct Verify: Pass {
     func linkedReading(
         _ side: Side, _ stat: Stat, begin: () -> SharedReading
     ) -> SharedReading {
-        linkTables[side].reading(of: stat, begin: begin).reading
+        linkTables[side].reading(of: stat, begin: begin)
     }
 
     package func run(_ work: SplitFile, _ worker: Worker) throws -> Pieces {
@@ -177,6 +197,13 @@ package struct Verify: Pass {
 }
 
 extension Difference {
+    /// For an entry that became something else while it was looked at.
+    static func changing(_ path: RelativePath) -> Difference {
+        var difference = Difference(path: path, outcome: .unstable)
+        difference.reason = .changing
+        return difference
+    }
+
     static func missing(_ side: Side, _ path: RelativePath, _ other: Stat) -> Difference {
         var difference = Difference(
             path: path, outcome: side == .a ? .missingOnA : .missingOnB)

@@ -93,6 +93,8 @@ package final class Drain<Unit: Sendable, Output: Sendable, Context>: Sendable {
             case .abandon:
                 stop()
                 state.withLock { $0.isAbandoned = true }
+                // Whoever hands outputs on finishes what it has in hand.
+                while state.withLock({ $0.isEmitting }) { pause(milliseconds: 1) }
                 break loop
             }
         }
@@ -205,9 +207,9 @@ package final class Drain<Unit: Sendable, Output: Sendable, Context>: Sendable {
     private func emitReady() {
         while true {
             let ready: [Output] = state.withLock { state in
-                let ready = state.list.takeReady()
-                if ready.isEmpty || state.isAbandoned { state.isEmitting = false }
-                return state.isAbandoned ? [] : ready
+                let ready = state.isAbandoned ? [] : state.list.takeReady()
+                if ready.isEmpty { state.isEmitting = false }
+                return ready
             }
             if ready.isEmpty { return }
             do {

@@ -19,9 +19,13 @@ package final class SharedReading: Sendable {
         var next = 0
         var parts: [Int: ContentAnswer] = [:]
         var failure: (any Error)?
+        /// Once all is read.
+        var whole: ContentAnswer?
     }
 
     private static let claimBytes = 8 << 20
+    /// Holes are passed over a claim at a time, and a file may be one hole of exbibytes.
+    private static let claimLimit = 1 << 16
 
     package init(
         _ examination: any Examination, _ index: Int, size: Int, blockSize: Int,
@@ -31,8 +35,8 @@ package final class SharedReading: Sendable {
         self.index = index
         self.source = source
         self.place = place
-        blockCount = (size + blockSize - 1) / blockSize
-        stride = max(1, Self.claimBytes / blockSize)
+        blockCount = ResyncCore.blockCount(size, blockSize)
+        stride = max(1, Self.claimBytes / blockSize, blockCount / Self.claimLimit)
     }
 
     /// How many workers can be of use.
@@ -49,8 +53,7 @@ package final class SharedReading: Sendable {
         let claim: Range<Int>? = state.withLock { state in
             guard state.next < blockCount, state.failure == nil else { return nil }
             let start = state.next
-            // A long hole costs no reading: the whole rest may be one claim.
-            state.next = min(start + stride, blockCount)
+            state.next = start + min(stride, blockCount - start)
             inFlight.enter()
             return start..<state.next
         }
@@ -66,46 +69,65 @@ package final class SharedReading: Sendable {
         return true
     }
 
-    /// The whole answer: helps, then waits for the ranges that others still read.
+    /// The whole answer: helps, then waits for the ranges that others still read. What was read
+    /// counts for whoever comes first; then the file is closed.
     package func answer(_ worker: Worker) throws -> ContentAnswer {
         help(worker)
         worker.pulse.leave()
         inFlight.wait()
-        return try state.withLock { state in
+        let (answer, isFirst) = try state.withLock { state in
             if let failure = state.failure { throw failure }
-            var whole = ContentAnswer()
-            if state.next < blockCount { whole.state = .stopped }
-            for start in state.parts.keys.sorted() {
-                guard let part = state.parts[start] else { continue }
-                if part.state != .stable, whole.state != .stopped { whole.state = part.state }
-                whole.blocks.append(contentsOf: part.blocks)
-                whole.unreadable += part.unreadable
-                whole.bytesRead += part.bytesRead
-            }
-            return whole
+            if let whole = state.whole { return (whole, false) }
+            let whole = join(state)
+            guard whole.state != .stopped else { return (whole, false) }
+            state.whole = whole
+            state.whole?.bytesRead = 0
+            state.parts = [:]
+            return (whole, true)
         }
+        if isFirst { examination.close() }
+        return answer
+    }
+
+    private func join(_ state: State) -> ContentAnswer {
+        var whole = ContentAnswer()
+        if state.next < blockCount { whole.state = .stopped }
+        for start in state.parts.keys.sorted() {
+            guard let part = state.parts[start] else { continue }
+            if part.state != .stable, whole.state != .stopped { whole.state = part.state }
+            whole.blocks.append(contentsOf: part.blocks)
+            whole.unreadable += part.unreadable
+            whole.bytesRead += part.bytesRead
+        }
+        return whole
     }
 }
 
 /// The readings of files with several names, so that each is read once.
 package final class LinkTable: Sendable {
-    private let readings = Mutex<[ObjectIdentity: (reading: SharedReading, left: UInt32)]>([:])
+    private let readings = Mutex<[ObjectIdentity: Known]>([:])
+
+    private struct Known: Sendable {
+        let stat: Stat
+        let reading: SharedReading
+        /// Names that were not met yet.
+        var left: UInt32
+    }
 
     package init() {}
 
-    /// The reading of an inode, begun by whoever comes first. `isFirst` tells who that is.
-    package func reading(
-        of stat: Stat, begin: () -> SharedReading
-    ) -> (reading: SharedReading, isFirst: Bool) {
+    /// The reading of an inode, begun by whoever comes first, and anew when it was changed since.
+    package func reading(of stat: Stat, begin: () -> SharedReading) -> SharedReading {
         readings.withLock { known in
-            if let found = known[stat.identity] {
+            if var found = known[stat.identity], stat.isUnchanged(since: found.stat) {
+                found.left -= 1
                 // With its last name an inode leaves the table.
-                known[stat.identity] = found.left > 1 ? (found.reading, found.left - 1) : nil
-                return (found.reading, false)
+                known[stat.identity] = found.left > 0 ? found : nil
+                return found.reading
             }
             let reading = begin()
-            known[stat.identity] = (reading, stat.links - 1)
-            return (reading, true)
+            known[stat.identity] = Known(stat: stat, reading: reading, left: stat.links - 1)
+            return reading
         }
     }
 }
