@@ -60,11 +60,10 @@ struct VerifyCommand: ResyncCommand {
     func execute(resuming id: String?) throws -> ExitStatus {
         do {
             return try Verification(self, resuming: id).perform()
-        } catch let error as CommandError where report.json {
-            try JSONReport.failure(error.message, error.status)
-            throw error
-        } catch let error as StoreError where report.json {
-            try JSONReport.failure("\(escaped(error.path)) \(error.reason)", .trouble)
+        } catch  where report.json {
+            if let known = Main.explain(error) {
+                try JSONReport.failure(known.message, known.status)
+            }
             throw error
         }
     }
