@@ -82,7 +82,7 @@ private func decodeScalar(_ bytes: [UInt8], _ start: Int) -> (Unicode.Scalar, In
 
 /// Whether a scalar may reach a terminal: no control, no bidirectional override, nothing invisible
 /// that reorders or ends a line.
-private func isShowable(_ scalar: Unicode.Scalar) -> Bool {
+func isShowable(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.properties.generalCategory {
     case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .unassigned,
         .privateUse:
