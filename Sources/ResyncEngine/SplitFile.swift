@@ -29,13 +29,15 @@ package final class SplitFile: Sendable {
         images: Sides<any Examination>, sites: Sides<any Site>, verify: Verify
     ) throws {
         let size = min(sites.a.facts.size, sites.b.facts.size)
-        var stats = sites.map { $0.facts.stat }
+        // As the image describes itself: a device's node has neither its size nor its type.
+        let stats = Sides(
+            a: images.a[0].entry?.stat ?? sites.a.facts.stat,
+            b: images.b[0].entry?.stat ?? sites.b.facts.stat)
         var judged: Difference?
         if sites.a.facts.size != sites.b.facts.size {
             judged = Difference(path: .root, outcome: .differs)
             judged?.aspects = AspectSet(.size)
         }
-        for side in Side.allCases { stats[side].size = sites[side].facts.size }
         let readings: Sides<SharedReading> = Sides(
             a: Self.reading(.a, images.a, size, verify),
             b: Self.reading(.b, images.b, size, verify))

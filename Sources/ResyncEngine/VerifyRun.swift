@@ -109,10 +109,9 @@ package final class VerifyRun {
         let walk = Walk(verify, plan.sites, plan.scope)
         let scheme = plan.rules.scheme
         let sink = sink
-        let first: WalkUnit<Verify> =
-            plan.sites.a.facts.kind == .directory ? .root : .work(try imagePair(verify))
+        let first = try firstUnits(verify)
         let drain = Drain<WalkUnit<Verify>, VerifyOutput, Worker>(
-            first: [first],
+            first: first,
             context: { _ in try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop) },
             run: { try walk.run($0, $1) },
             emit: { try sink.take($0, inOrder: $1) })
@@ -128,12 +127,14 @@ package final class VerifyRun {
             stalled: supervisor.stalled)
     }
 
-    /// Two images or devices as one pair of files.
-    private func imagePair(_ verify: Verify) throws -> SplitFile {
+    /// The roots, or two images or devices as one pair of files for all workers.
+    private func firstUnits(_ verify: Verify) throws -> [WalkUnit<Verify>] {
+        guard plan.sites.a.facts.kind != .directory else { return [.root] }
         guard let siteB = plan.sites.b else { preconditionFailure("a comparison has two sides") }
         let sites = Sides<any Site>(a: plan.sites.a, b: siteB)
-        return try SplitFile(
+        let file = try SplitFile(
             images: try sites.map { try $0.image() }, sites: sites, verify: verify)
+        return Array(repeating: .work(file), count: file.width)
     }
 
     // MARK: Confirming

@@ -241,8 +241,9 @@ private struct Verification {
                 blockSize: plan.rules.scheme.blockSize, assurance: level.level.rawValue)
         }
         // Trouble is said even where nothing else is.
-        for reason in level.reasons {
-            StandardError.write("\(programName): trouble on \(reason): reading past the cache\n")
+        for reason in level.reasons { Main.complain("trouble on \(reason)") }
+        if !level.reasons.isEmpty {
+            Main.complain("assurance media: every byte is read past the page cache")
         }
     }
 
