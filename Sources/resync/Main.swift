@@ -107,9 +107,13 @@ enum Main {
         let code = Resync.exitCode(for: error)
         let message = Resync.fullMessage(for: error)
         if code == .success {
-            try? StandardOutput.shared.write(message + "\n")
-            try? StandardOutput.shared.flush()
-            return .ok
+            do {
+                try StandardOutput.shared.write(message + "\n")
+                try StandardOutput.shared.flush()
+                return .ok
+            } catch {
+                return .trouble
+            }
         }
         StandardError.write(message + "\n")
         return code == .validationFailure ? .usage : .defect

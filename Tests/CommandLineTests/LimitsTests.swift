@@ -10,7 +10,8 @@ import Testing
         let found = try stage.verify("--read-limit", "6MiB/s")
         #expect(found.status == 0, "\(found.report)")
         #expect(found.seconds > 4 * 0.9, "24 MiB at 6 MiB/s took \(found.seconds) s")
-        #expect(found.seconds < 4 * 1.1 + 0.5, "24 MiB at 6 MiB/s took \(found.seconds) s")
+        // Workers may read one side after the other, each side no faster than the limit.
+        #expect(found.seconds < 2 * 4 * 1.1 + 0.5, "24 MiB at 6 MiB/s took \(found.seconds) s")
     }
 
     @Test func unansweredReadIsNamed() throws {
@@ -19,16 +20,16 @@ import Testing
         }
         let stage = try Stage()
         try stage.write("a/before", noise(1000))
-        try stage.write("a/stuck", noise(6 << 20))
+        try stage.write("a/stuck", noise(1 << 20))
         try stage.copy()
         let probe = try Command(strace, ["-e", "trace=none", "/bin/true"]).run()
         guard probe.status == 0 else { return skip("strace cannot trace here") }
-        var command = stage.verifying(["--io-timeout", "2s", "--json"])
+        var command = stage.verifying(["--io-timeout", "1s", "--json"])
         command.arguments =
             [
                 "-f", "-qq", "-o", "/dev/null", "-P", stage.b + "/stuck", "-e",
                 "trace=pread64,preadv,preadv2", "-e",
-                "inject=pread64,preadv,preadv2:delay_enter=30s", command.program,
+                "inject=pread64,preadv,preadv2:delay_enter=4000000", command.program,
             ].map { Array($0.utf8) } + command.arguments
         command.program = strace
         command.timeout = 100
@@ -36,6 +37,7 @@ import Testing
         let found = try running.wait(100)
         #expect(found.status == 2, "\(found.report)")
         let lines = try objects(found.lines)
+        #expect(found.seconds < 30)
         let error = lines.first { $0["type"] as? String == "error" }
         #expect(error?["path"] as? String == "stuck", "\(found.report)")
         #expect(error?["errno"] as? String == "ETIMEDOUT")

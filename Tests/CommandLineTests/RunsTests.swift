@@ -29,7 +29,8 @@ import Testing
 
     @Test func timeBudgetLeavesSomethingToResume() throws {
         let stage = try stage(files: 3)
-        let none = try stage.verify("--max-duration", "0")
+        let none = try stage.verify(
+            "--max-duration", "0", "--read-limit", "1MiB/s", "--workers", "1")
         #expect(none.status == 10, "\(none.report)")
         #expect(none.lines.last?.contains("out of time") == true, "\(none.report)")
         #expect(none.text.contains("not reached"))

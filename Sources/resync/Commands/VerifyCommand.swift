@@ -83,7 +83,10 @@ private struct Verification {
 
     func perform() throws -> ExitStatus {
         let style = try command.report.progressStyle()
-        var reports = try ReportFiles(command.report)
+        var options = command.report
+        // The files that are there now are those of the attempt that is gone on with.
+        if resumed != nil { options.force = true }
+        var reports = try ReportFiles(options)
         let sites = try openSites()
         let locks = try lockStores(sites)
         defer { withExtendedLifetime(locks) {} }
@@ -238,7 +241,8 @@ private struct Verification {
         if command.report.json {
             return try JSONReport.run(
                 header, digest: plan.rules.scheme.algorithm.rawValue,
-                blockSize: plan.rules.scheme.blockSize, assurance: level.level.rawValue)
+                blockSize: plan.rules.scheme.blockSize, assurance: level.level.rawValue,
+                trouble: level.reasons)
         }
         // Trouble is said even where nothing else is.
         for reason in level.reasons { Main.complain("trouble on \(reason)") }
