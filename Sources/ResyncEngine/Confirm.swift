@@ -17,8 +17,12 @@ package struct Confirm: Pass {
         package var bytesAgreed = 0
     }
 
-    /// Nothing is split off: what differs is mostly small, and read in extents.
-    package enum Work: Sendable {}
+    /// A pair of images; of what a walk finds nothing is split off, since what differs is mostly
+    /// small.
+    package struct Work: Sendable {
+        let open: Sides<OpenContent>
+        let earlier: Difference
+    }
 
     /// Of files of different size, the shared beginning is compared up to this size.
     private static let prefixLimit = 1 << 30
@@ -37,7 +41,17 @@ package struct Confirm: Pass {
         self.earlier = table
     }
 
-    package func run(_ work: Work, _ worker: Worker) throws -> Pieces {}
+    package func run(_ work: Work, _ worker: Worker) throws -> Pieces {
+        let found = Sides(
+            a: work.open.a.examination[0], b: work.open.b.examination[0])
+        var judged: Difference?
+        if work.earlier.aspects.contains(.size) {
+            judged = Difference(path: .root, outcome: .differs)
+            judged?.aspects = AspectSet(.size)
+        }
+        let output = try look(.root, judged, work.earlier, found, work.open, worker)
+        return [.output(output)]
+    }
 
     package func enter(
         _ opened: Sides<OpenedDirectory>, presence: Presence, path: () -> RelativePath

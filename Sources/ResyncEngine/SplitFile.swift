@@ -6,14 +6,15 @@ package final class SplitFile: Sendable {
     private let readings: Sides<SharedReading>
     private let stats: Sides<Stat>
     private let judged: Difference?
-    private let place: EntryPlace
+    /// Nil for an image.
+    private let place: EntryPlace?
     /// How many units of work it is.
     package let width: Int
     private let left: Countdown
 
     init(
         _ readings: Sides<SharedReading>, stats: Sides<Stat>, judged: Difference?,
-        place: EntryPlace, width: Int
+        place: EntryPlace?, width: Int
     ) {
         self.readings = readings
         self.stats = stats
@@ -22,6 +23,39 @@ package final class SplitFile: Sendable {
         self.width = max(1, width)
         left = Countdown(max(1, width))
     }
+
+    /// Two images or devices. Of different size they differ, and what both have is compared.
+    convenience init(
+        images: Sides<any Examination>, sites: Sides<any Site>, verify: Verify
+    ) throws {
+        let size = min(sites.a.facts.size, sites.b.facts.size)
+        // As the image describes itself: a device's node has neither its size nor its type.
+        let stats = Sides(
+            a: images.a[0].entry?.stat ?? sites.a.facts.stat,
+            b: images.b[0].entry?.stat ?? sites.b.facts.stat)
+        var judged: Difference?
+        if sites.a.facts.size != sites.b.facts.size {
+            judged = Difference(path: .root, outcome: .differs)
+            judged?.aspects = AspectSet(.size)
+        }
+        let readings: Sides<SharedReading> = Sides(
+            a: Self.reading(.a, images.a, size, verify),
+            b: Self.reading(.b, images.b, size, verify))
+        self.init(
+            readings, stats: stats, judged: judged, place: nil,
+            width: min(verify.splitWidth, max(1, readings.a.claims)))
+    }
+
+    private static func reading(
+        _ side: Side, _ image: any Examination, _ size: Int, _ verify: Verify
+    ) -> SharedReading {
+        SharedReading(
+            image, 0, size: size, blockSize: verify.rules.scheme.blockSize,
+            source: verify.rules.source,
+            place: Pulse.Place(side: side, directory: nil, names: nil))
+    }
+
+    private var path: RelativePath { place?.path ?? .root }
 
     func run(_ worker: Worker, _ verify: Verify) throws -> Verify.Pieces {
         // The helpers go through the file side by side, so that both stores stay busy.
@@ -36,16 +70,17 @@ package final class SplitFile: Sendable {
         let (a, b) = (try readings.a.answer(worker), try readings.b.answer(worker))
         if a.state == .stopped || b.state == .stopped { return [.unit(.work(self))] }
         var output = VerifyOutput()
-        let finding = ContentFinding(a, b, size: stats.a.size, scheme: verify.rules.scheme)
+        let size = min(stats.a.size, stats.b.size)
+        let finding = ContentFinding(a, b, size: size, scheme: verify.rules.scheme)
         output.tally.entries = 1
         output.tally.bytesRead = a.bytesRead + b.bytesRead
         output.tally.count(bytes: finding.comparedBytes, verify.rules.assurance)
-        if let difference = finding.merged(into: judged, stats, path: { place.path }) {
+        if let difference = finding.merged(into: judged, stats, path: { path }) {
             output.tally.count(difference)
             output.differences = [difference]
         } else {
             output.tally.same = 1
-            if verify.rules.keepsSames { output.sames = [place.path] }
+            if verify.rules.keepsSames { output.sames = [path] }
         }
         output.through = place
         verify.progress.add(
@@ -69,6 +104,10 @@ struct ContentFinding {
 
     /// Both answers are for all blocks of files of one size.
     init(_ a: ContentAnswer, _ b: ContentAnswer, size: Int, scheme: DigestScheme) {
+        if a.isWhole, b.isWhole, a.blocks == b.blocks {
+            comparedBytes = size
+            return
+        }
         for (side, answer) in [(Side.a, a), (.b, b)] {
             switch answer.state {
             case .stable: break

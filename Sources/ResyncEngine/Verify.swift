@@ -37,6 +37,7 @@ package struct LinkedEntry: Sendable {
     package let path: RelativePath
     package let a: ObjectIdentity
     package let b: ObjectIdentity
+    let stats: Sides<StatWitness?>
 }
 
 /// The first pass of a comparison: every entry of both stores, side by side.
@@ -113,7 +114,7 @@ package struct Verify: Pass {
             examined.a?.close()
             examined.b?.close()
         }
-        var batch = VerifyBatch(self, names, directory, examined)
+        let batch = VerifyBatch(self, names, directory, examined)
         try batch.judgeAll(worker)
         return batch.pieces()
     }

@@ -103,6 +103,9 @@ package final class Drain<Unit: Sendable, Output: Sendable, Context>: Sendable {
         }
     }
 
+    /// What was not carried out: after a stop, the units that were never begun or went back.
+    package var remaining: [Unit] { state.withLock { $0.list.waitingUnits } }
+
     private func stop() {
         let idle = state.withLock { state in
             state.isStopping = true

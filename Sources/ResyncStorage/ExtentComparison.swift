@@ -32,7 +32,7 @@ package struct ExtentComparison: Sendable {
 }
 
 /// One side of a byte-by-byte comparison.
-package struct OpenContent {
+package struct OpenContent: Sendable {
     package let examination: any Examination
     package let index: Int
 

@@ -79,6 +79,8 @@ package final class LinuxDisk: Disk {
         _ descriptor: Descriptor, into buffer: UnsafeMutableRawBufferPointer, at offset: Int,
         _ mode: ReadMode
     ) throws(DiskError) -> Int {
+        // preadv2 takes -1 for the current position.
+        guard offset >= 0 else { throw DiskError(.pread, ErrorNumber.invalidArgument) }
         let size = UInt64(buffer.count)
         if mode == .passing {
             let count = clinux_pread_uncached(

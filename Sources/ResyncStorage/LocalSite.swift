@@ -91,10 +91,17 @@ package final class LocalSite: Site {
 
     package func image() throws(DiskError) -> any Examination {
         var stat = facts.stat
+        // As a store, an image or a device is its bytes.
+        stat.type = .file
         stat.size = facts.size
         return LocalExamination(
             site: self, open: descriptor, entry: Entry(stat: stat),
             isDevice: facts.kind == .device)
+    }
+
+    /// What the machine knows against the store: see `storeTrouble`.
+    package func trouble() -> StoreTrouble {
+        storeTrouble(path: facts.path, root: facts.stat, descriptor: descriptor)
     }
 
     /// Counts a directory that was opened, and closes one that nobody uses when there are too many.

@@ -138,6 +138,16 @@ struct OrderedWork<Unit: Sendable, Output: Sendable> {
         remove(index)
     }
 
+    var waitingUnits: [Unit] {
+        var units: [Unit] = []
+        var at = head
+        while at != Self.none {
+            if case .waiting(let unit) = nodes[at].content { units.append(unit) }
+            at = nodes[at].next
+        }
+        return units
+    }
+
     var hasReadyOutput: Bool {
         guard head != Self.none, case .done = nodes[head].content else { return false }
         return true

@@ -1,12 +1,13 @@
 /// A directory of ours for files that nobody needs after this process.
 package final class Scratch: Sendable {
-    let disk: any Disk
+    private let folder: Folder
     private let directory: Descriptor
+    private var disk: any Disk { folder.disk }
 
-    /// The descriptor stays the caller's, and open.
-    package init(disk: any Disk, directory: Descriptor) {
-        self.disk = disk
-        self.directory = directory
+    /// The descriptor is the folder's, which stays open as long as this is kept.
+    init(folder: Folder, descriptor: Descriptor) {
+        self.folder = folder
+        directory = descriptor
     }
 
     package func file() throws(DiskError) -> ScratchFile {

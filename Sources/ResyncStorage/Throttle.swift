@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Synchronization
 
@@ -41,6 +42,12 @@ package func monotonicSeconds() -> Double {
     clock_gettime(CLOCK_MONOTONIC, &now)
     return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
 }
+
+/// Raises this process's limit on open descriptors as far as it may; the limit then in force.
+package func descriptorLimit() -> Int { max(64, Int(clinux_raise_descriptor_limit())) }
+
+/// Processor time that this process has used, in seconds.
+package func processorSeconds() -> Double { Double(clinux_processor_time()) / 1e9 }
 
 /// The wall clock.
 package func wallClock() -> (seconds: Int64, nanoseconds: UInt32) {

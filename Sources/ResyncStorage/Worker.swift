@@ -97,6 +97,46 @@ package final class Pulse: Sendable {
     }
 }
 
+/// The pulses of all workers, for finding the one that stands still.
+package final class PulseBoard: Sendable {
+    private let beats = Mutex<[Beat]>([])
+
+    private struct Beat: Sendable {
+        let pulse: Pulse
+        var reading: UInt64?
+        var since: Double
+    }
+
+    package init() {}
+
+    package func addPulse() -> Pulse {
+        let pulse = Pulse()
+        beats.withLock {
+            $0.append(Beat(pulse: pulse, reading: nil, since: monotonicSeconds()))
+        }
+        return pulse
+    }
+
+    /// Where workers wait for an answer for at least so many seconds.
+    package func stalled(for seconds: Double) -> [(side: Side, path: RelativePath)] {
+        let now = monotonicSeconds()
+        let pulses: [Pulse] = beats.withLock { beats in
+            var stalled: [Pulse] = []
+            for index in beats.indices {
+                let reading = beats[index].pulse.reading
+                if reading == nil || reading != beats[index].reading {
+                    beats[index].reading = reading
+                    beats[index].since = now
+                } else if now - beats[index].since >= seconds {
+                    stalled.append(beats[index].pulse)
+                }
+            }
+            return stalled
+        }
+        return pulses.compactMap { $0.location }
+    }
+}
+
 /// Asks every part of a run to end soon.
 package final class Stop: Sendable {
     private let flag = Atomic<Bool>(false)

@@ -1,10 +1,26 @@
+import ArgumentParser
 import ResyncCore
-import ResyncEngine
+
+/// The program's name, for everything that needs it in front of a message.
+let programName = "resync"
+/// As in CHANGELOG.md.
+let programVersion = "0.1.0"
 
 @main
-struct Resync {
-    static func main() throws {
-        let a = CommandLine.arguments
-        print(try quickVerify(Array(a[1].utf8), Array(a[2].utf8), workers: Int(a[3]) ?? 2))
-    }
+struct Resync: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: programName,
+        abstract: "Confirm that two copies of a data store are the same.",
+        discussion: """
+            A store is a directory, a regular file (an image) or a block device. verify compares \
+            two stores without ever writing to them and says exactly what was and was not covered.
+
+            Exit status: 0 everything verified, no difference; 1 differences; 2 something could \
+            not be verified; 3 only unconfirmed differences; 10 time budget reached; 64 wrong \
+            usage; 75 another run holds the lock; 128+N ended by signal N.
+            """,
+        version: programVersion,
+        subcommands: [VerifyCommand.self, RunsCommand.self])
+
+    static func main() { Main.run(RawArguments.all()) }
 }

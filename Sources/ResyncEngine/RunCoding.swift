@@ -1,0 +1,146 @@
+import ResyncCore
+
+/// The small files of a run folder, version 1.
+private let version: UInt8 = 1
+private let stringLimit = 1 << 20
+
+extension ByteWriter {
+    mutating func header(_ header: RunHeader) {
+        byte(version)
+        string(Array(header.id.utf8))
+        string(Array(header.kind.utf8))
+        time(header.started)
+        string(header.a)
+        string(header.b)
+        number(header.arguments.count)
+        for argument in header.arguments { string(argument) }
+        string(header.workingDirectory)
+        string(Array(header.version.utf8))
+    }
+
+    mutating func checkpoint(_ checkpoint: Checkpoint) {
+        byte(version)
+        byte(checkpoint.through == nil ? 0 : 1)
+        string(checkpoint.through?.bytes ?? [])
+        tally(checkpoint.tally)
+        number(checkpoint.resultsEnd)
+        milliseconds(checkpoint.elapsed)
+        time(checkpoint.saved)
+    }
+
+    mutating func summary(_ summary: Summary) {
+        byte(version)
+        tally(summary.tally)
+        switch summary.ending {
+        case .complete: number(0)
+        case .outOfTime: number(1)
+        case .stalled: number(2)
+        case .interrupted(let signal): number(UInt64(max(0, signal)) + 16)
+        }
+        number(summary.leftUnread)
+        milliseconds(summary.elapsed)
+    }
+
+    private mutating func milliseconds(_ seconds: Double) {
+        number(UInt64(max(0, min(seconds, 1e12)) * 1000))
+    }
+
+    private mutating func tally(_ tally: Tally) {
+        for count in tally.counts { number(count) }
+        for assurance in Assurance.allCases { number(tally.bytesByAssurance[assurance] ?? 0) }
+    }
+}
+
+extension ByteReader {
+    mutating func header() throws(FormatError) -> RunHeader {
+        try checkVersion()
+        let id = try text()
+        let kind = try text()
+        let started = try time()
+        let a = try string(limit: stringLimit)
+        let b = try string(limit: stringLimit)
+        var arguments: [[UInt8]] = []
+        for _ in 0..<(try int(limit: 1 << 16)) { arguments.append(try string(limit: stringLimit)) }
+        return RunHeader(
+            id: id, kind: kind, started: started, a: a, b: b, arguments: arguments,
+            workingDirectory: try string(limit: stringLimit), version: try text())
+    }
+
+    mutating func checkpoint() throws(FormatError) -> Checkpoint {
+        try checkVersion()
+        let isSet = try byte() == 1
+        let path = RelativePath(try string(limit: 64 << 20))
+        return Checkpoint(
+            through: isSet ? path : nil, tally: try tally(), resultsEnd: try int(),
+            elapsed: try milliseconds(), saved: try time())
+    }
+
+    mutating func summary() throws(FormatError) -> Summary {
+        try checkVersion()
+        let tally = try tally()
+        let ending: Ending
+        switch try int(limit: 1 << 16) {
+        case 0: ending = .complete
+        case 1: ending = .outOfTime
+        case 2: ending = .stalled
+        case let other: ending = .interrupted(Int32(other - 16))
+        }
+        return Summary(
+            tally: tally, ending: ending, leftUnread: try int(), elapsed: try milliseconds())
+    }
+
+    private mutating func checkVersion() throws(FormatError) {
+        let found = try byte()
+        guard found == version else {
+            throw FormatError("has version \(found), which this resync does not know", at: at)
+        }
+    }
+
+    private mutating func text() throws(FormatError) -> String {
+        guard let text = validText(try string(limit: stringLimit)) else {
+            throw FormatError("is no text", at: at)
+        }
+        return text
+    }
+
+    private mutating func milliseconds() throws(FormatError) -> Double {
+        Double(try number()) / 1000
+    }
+
+    private mutating func tally() throws(FormatError) -> Tally {
+        var tally = Tally()
+        var counts: [Int] = []
+        for _ in 0..<tally.counts.count { counts.append(try int()) }
+        tally.counts = counts
+        for assurance in Assurance.allCases { tally.count(bytes: try int(), assurance) }
+        return tally
+    }
+}
+
+extension Tally {
+    /// Every plain count, in the order in which they are kept.
+    fileprivate var counts: [Int] {
+        get {
+            [
+                entries, same, contentDiffers, metadataDiffers, missingOnA, missingOnB, unstable,
+                unreadable, notVerified, conflicts, flapping, confirmed, excluded, bytesRead,
+            ]
+        }
+        set {
+            entries = newValue[0]
+            same = newValue[1]
+            contentDiffers = newValue[2]
+            metadataDiffers = newValue[3]
+            missingOnA = newValue[4]
+            missingOnB = newValue[5]
+            unstable = newValue[6]
+            unreadable = newValue[7]
+            notVerified = newValue[8]
+            conflicts = newValue[9]
+            flapping = newValue[10]
+            confirmed = newValue[11]
+            excluded = newValue[12]
+            bytesRead = newValue[13]
+        }
+    }
+}

@@ -1,0 +1,213 @@
+package import ResyncCore
+package import ResyncStorage
+
+/// What a run was asked to do.
+package struct RunHeader: Sendable {
+    package var id: String
+    /// The command, as `verify`.
+    package var kind: String
+    package var started: Timestamp
+    package var a: [UInt8]
+    package var b: [UInt8]
+    /// The arguments after the program's name, from which the run can be resumed.
+    package var arguments: [[UInt8]]
+    package var workingDirectory: [UInt8]
+    package var version: String
+
+    package init(
+        id: String, kind: String, started: Timestamp, a: [UInt8], b: [UInt8],
+        arguments: [[UInt8]], workingDirectory: [UInt8], version: String
+    ) {
+        self.id = id
+        self.kind = kind
+        self.started = started
+        self.a = a
+        self.b = b
+        self.arguments = arguments
+        self.workingDirectory = workingDirectory
+        self.version = version
+    }
+}
+
+/// How far a run had come.
+package struct Checkpoint: Sendable {
+    /// Everything up to here, in walk order, has its result.
+    package var through: RelativePath?
+    package var tally: Tally
+    /// Where the results that belong to it end in their file.
+    package var resultsEnd: Int
+    package var elapsed: Double
+    package var saved: Timestamp
+}
+
+/// Everything a run keeps: `header`, `first` (results of the first pass), `checkpoint`, and at the
+/// end `differences` and `summary`.
+package final class RunFolder: Sendable {
+    package let id: String
+    package let folder: Folder
+
+    private enum File {
+        static let header = Array("header".utf8)
+        static let first = Array("first".utf8)
+        static let differences = Array("differences".utf8)
+        static let checkpoint = Array("checkpoint".utf8)
+        static let summary = Array("summary".utf8)
+    }
+
+    private init(id: String, folder: Folder) {
+        self.id = id
+        self.folder = folder
+    }
+
+    /// Makes the folder of a new run and holds its lock.
+    package static func create(in runs: Folder, _ header: RunHeader) throws -> RunFolder {
+        let name = Array(header.id.utf8)
+        let run = RunFolder(id: header.id, folder: try runs.folder(name, create: true))
+        guard try run.folder.lock(exclusive: true) else { throw RunError.busy(header.id) }
+        var writer = ByteWriter()
+        writer.header(header)
+        try run.write(File.header, writer.bytes, durably: false)
+        return run
+    }
+
+    /// Opens a run that was kept.
+    package static func open(_ id: String, in runs: Folder) throws -> RunFolder {
+        let name = Array(id.utf8)
+        guard Name(name).isValid else { throw RunError.unknown(id) }
+        do throws(DiskError) {
+            return RunFolder(id: id, folder: try runs.folder(name, create: false))
+        } catch {
+            guard error.number == ErrorNumber.noEntry else { throw error }
+            throw RunError.unknown(id)
+        }
+    }
+
+    /// The ids of the runs that are kept, oldest first.
+    package static func list(in runs: Folder) throws -> [String] {
+        try runs.names().compactMap { validText($0.bytes) }.filter { !$0.hasPrefix(".") }
+    }
+
+    /// Makes sure that no other process works on it.
+    package func lock() throws {
+        guard try folder.lock(exclusive: true) else { throw RunError.busy(id) }
+    }
+
+    package func delete(from runs: Folder) throws {
+        try lock()
+        for name in try folder.names() { try folder.remove(name.bytes) }
+        try runs.remove(Array(id.utf8), isFolder: true)
+        try runs.sync()
+    }
+
+    // MARK: Parts
+
+    package func header() throws -> RunHeader {
+        var reader = ByteReader(try read(File.header))
+        return try reader.header()
+    }
+
+    package func checkpoint() throws -> Checkpoint? {
+        guard let bytes = try readIfThere(File.checkpoint) else { return nil }
+        var reader = ByteReader(bytes)
+        return try reader.checkpoint()
+    }
+
+    package func summary() throws -> Summary? {
+        guard let bytes = try readIfThere(File.summary) else { return nil }
+        var reader = ByteReader(bytes)
+        return try reader.summary()
+    }
+
+    package func save(_ checkpoint: Checkpoint) throws {
+        var writer = ByteWriter()
+        writer.checkpoint(checkpoint)
+        try write(File.checkpoint, writer.bytes, durably: true)
+    }
+
+    package func save(_ summary: Summary) throws {
+        var writer = ByteWriter()
+        writer.summary(summary)
+        try write(File.summary, writer.bytes, durably: true)
+    }
+
+    func createFirst() throws -> ResultWriter {
+        try? folder.remove(File.first)
+        return try ResultWriter(try folder.create(File.first))
+    }
+
+    func resumeFirst(at end: Int) throws -> ResultWriter {
+        ResultWriter(resuming: try folder.reopen(File.first, at: end))
+    }
+
+    func readFirst() throws -> ResultReader { try ResultReader(try folder.read(File.first)) }
+
+    /// The results of a later pass, which take the place of those of the one before.
+    func createNext() throws -> ResultWriter {
+        try? folder.remove(File.differences)
+        return try ResultWriter(try folder.create(File.differences))
+    }
+
+    /// The last results there are: those that were confirmed, or else the first pass's.
+    package func results() throws -> ResultReader {
+        do {
+            return try ResultReader(try folder.read(File.differences))
+        } catch let error as DiskError where error.number == ErrorNumber.noEntry {
+            return try readFirst()
+        }
+    }
+
+    /// Lets the next pass start from what this one found.
+    func promoteNext() throws {
+        try folder.rename(File.differences, to: File.first)
+    }
+
+    func dropNext() throws {
+        do throws(DiskError) {
+            try folder.remove(File.differences)
+        } catch {
+            guard error.number == ErrorNumber.noEntry else { throw error }
+        }
+    }
+
+    // MARK: Small files: one frame each
+
+    private static let magic = Array("resync-run".utf8)
+    private static let kind = UInt8(ascii: "V")
+
+    private func write(_ name: [UInt8], _ payload: [UInt8], durably: Bool) throws {
+        var frames = FrameWriter(magic: Self.magic, hash: frameHash(), chain: frameHash())
+        let bytes = frames.start() + frames.frame(Self.kind, payload)
+        if durably {
+            try folder.replace(name, with: bytes)
+        } else {
+            let file = try folder.create(name)
+            try file.write(bytes)
+            try file.flush()
+        }
+    }
+
+    private func read(_ name: [UInt8]) throws -> [UInt8] {
+        let file = try folder.read(name)
+        var frames = FrameReader(magic: Self.magic, hash: frameHash(), chain: frameHash())
+        try frames.start { try file.read(at: $0, count: $1) }
+        guard let (kind, payload) = try frames.next({ try file.read(at: $0, count: $1) }),
+            kind == Self.kind
+        else { throw FormatError("is empty") }
+        return payload
+    }
+
+    private func readIfThere(_ name: [UInt8]) throws -> [UInt8]? {
+        do {
+            return try read(name)
+        } catch let error as DiskError where error.number == ErrorNumber.noEntry {
+            return nil
+        }
+    }
+}
+
+/// Why a run cannot be worked on.
+package enum RunError: Error, Sendable {
+    case unknown(String)
+    case busy(String)
+    case nothingToResume(String)
+}

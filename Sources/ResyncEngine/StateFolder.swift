@@ -1,0 +1,50 @@
+package import ResyncCore
+package import ResyncStorage
+
+/// Where resync keeps what it must remember.
+package struct StateFolder: Sendable {
+    package let folder: Folder
+    package let runs: Folder
+
+    /// Opens it, or makes it, mode 0700.
+    package init(path: [UInt8], disk: any Disk) throws(DiskError) {
+        folder = try Folder.make(path: path, disk: disk)
+        runs = try folder.folder(Array("runs".utf8), create: true)
+    }
+
+    /// Locks a store against runs that would change it, or, exclusively, against all others; nil
+    /// when that cannot be had. Held until the folder is released.
+    package func lock(_ facts: StoreFacts, exclusive: Bool) throws -> Folder? {
+        let device = facts.stat.device
+        let number = facts.kind == .device ? facts.stat.special : device
+        let name = "\(number.major)-\(number.minor)-\(facts.stat.inode)"
+        let locks = try folder.folder(Array("locks".utf8), create: true)
+        let lock = try locks.folder(Array(name.utf8), create: true)
+        return try lock.lock(exclusive: exclusive) ? lock : nil
+    }
+
+    /// An id that sorts by time: `20261122T230405.678Z-1f3a`.
+    package static func newRunID(at time: Timestamp) throws -> String {
+        let seconds = time.utcText.filter { $0 != "-" && $0 != ":" && $0 != "Z" }
+        let text =
+            "\(seconds).\(decimals(Double(time.nanoseconds / 1_000_000) / 1000, 3).suffix(3))Z"
+        let random = try randomBytes(2).map { byte in
+            let hex = String(byte, radix: 16)
+            return hex.count == 1 ? "0" + hex : hex
+        }
+        return text + "-" + random.joined()
+    }
+
+    /// The id that `last` or a part of an id that only one run has stands for.
+    package func runID(_ text: String) throws -> String {
+        let all = try RunFolder.list(in: runs)
+        if text == "last" {
+            guard let last = all.last else { throw RunError.unknown(text) }
+            return last
+        }
+        if all.contains(text) { return text }
+        let matching = all.filter { $0.hasPrefix(text) || $0.hasSuffix(text) }
+        guard matching.count == 1 else { throw RunError.unknown(text) }
+        return matching[0]
+    }
+}

@@ -1,0 +1,81 @@
+import ResyncCore
+import ResyncStorage
+
+/// Watches over the workers of one pass: ends it on a signal, at its deadline or when storage does
+/// not answer, and adds workers while they only wait.
+struct Supervisor {
+    private let plan: VerifyPlan
+    private let controls: RunControls
+    private let stop: Stop
+    private let board: PulseBoard
+    private let started: Double
+    private(set) var ending = Ending.complete
+    private(set) var stalled: [StalledRead] = []
+    private var lastLook = monotonicSeconds()
+    private var lastProcessorTime = processorSeconds()
+    private var lastReport = 0.0
+    private var stoppedAt: Double?
+
+    /// How long workers that are not stuck may take to finish their block.
+    private static let grace = 5.0
+    private static let reportInterval = 0.2
+
+    init(
+        _ plan: VerifyPlan, _ controls: RunControls, _ stop: Stop, _ board: PulseBoard,
+        _ started: Double
+    ) {
+        self.plan = plan
+        self.controls = controls
+        self.stop = stop
+        self.board = board
+        self.started = started
+    }
+
+    mutating func decide(_ status: DrainStatus, report: () -> Void) -> DrainAction {
+        let now = monotonicSeconds()
+        if now - lastReport >= Self.reportInterval {
+            lastReport = now
+            report()
+        }
+        if let stuck = stuck(now) {
+            stalled = stuck
+            ending = .stalled
+            stop.request()
+            return .abandon
+        }
+        if stoppedAt != nil { return .goOn }
+        if let signal = controls.interruption() { return end(.interrupted(signal), now) }
+        if let limit = plan.maxDuration, now - started >= limit { return end(.outOfTime, now) }
+        return workers(status, now)
+    }
+
+    private mutating func end(_ ending: Ending, _ now: Double) -> DrainAction {
+        self.ending = ending
+        stoppedAt = now
+        stop.request()
+        return .stop
+    }
+
+    /// After a stop, whoever does not come back within the grace is stuck as well.
+    private func stuck(_ now: Double) -> [StalledRead]? {
+        var timeout = plan.ioTimeout
+        if let stoppedAt {
+            guard now - stoppedAt > Self.grace else { return nil }
+            timeout = min(timeout, Self.grace)
+        }
+        let found = board.stalled(for: timeout)
+        return found.isEmpty ? nil : found.map { StalledRead(side: $0.side, path: $0.path) }
+    }
+
+    private mutating func workers(_ status: DrainStatus, _ now: Double) -> DrainAction {
+        let wall = now - lastLook
+        guard wall >= 0.02 else { return .goOn }
+        let used = processorSeconds()
+        let share = (used - lastProcessorTime) / (wall * Double(plan.work.cores))
+        lastLook = now
+        lastProcessorTime = used
+        let wanted = plan.work.wanted(
+            workers: status.workers, idle: status.idle, busyShare: share)
+        return wanted > status.workers ? .workers(wanted) : .goOn
+    }
+}

@@ -1,0 +1,130 @@
+package import ResyncCore
+import ResyncStorage
+
+/// Takes the first pass's outputs in order: counts, keeps the results, saves checkpoints.
+final class VerifySink: @unchecked Sendable {
+    // Unchecked because a drain emits on one thread at a time.
+    private let run: RunFolder
+    private var writer: ResultWriter
+    /// Of everything up to the last entry emitted in order.
+    private var tally: Tally
+    /// Of what was finished behind a gap.
+    private var tallyBehind = Tally()
+    private var links = LinkComparison()
+    private var through: EntryPlace?
+    private var savedAt = monotonicSeconds()
+    private let started = monotonicSeconds()
+    private let earlierElapsed: Double
+    private let interval: Double
+    private var hasCheckpoint: Bool
+    private var isInOrder = true
+    /// Differences that nobody has seen twice.
+    var openCount = 0
+
+    init(
+        _ run: RunFolder, _ writer: ResultWriter, _ checkpoint: Checkpoint?, interval: Double,
+        elapsed: Double
+    ) {
+        self.run = run
+        self.writer = writer
+        self.interval = interval
+        tally = checkpoint?.tally ?? Tally()
+        hasCheckpoint = checkpoint != nil
+        earlierElapsed = elapsed
+        openCount = tally.differs + tally.missingOnA + tally.missingOnB + tally.unstable
+    }
+
+    func take(_ output: VerifyOutput, inOrder: Bool) throws {
+        if !inOrder, isInOrder {
+            // What comes now lies behind a gap: a resumed run will find it again.
+            isInOrder = false
+            try save()
+        }
+        var output = output
+        for link in output.links where !links.agrees(link) { output.addLinkDifference(link) }
+        if isInOrder { tally += output.tally } else { tallyBehind += output.tally }
+        for difference in output.differences {
+            if difference.canBeConfirmed { openCount += 1 }
+        }
+        try write(output)
+        if isInOrder {
+            through = output.through ?? through
+            if monotonicSeconds() - savedAt > interval { try save() }
+        }
+    }
+
+    /// Differences and what agrees, in order.
+    private func write(_ output: VerifyOutput) throws {
+        guard !output.sames.isEmpty else {
+            for difference in output.differences { try writer.write(.difference(difference)) }
+            return
+        }
+        var sames = output.sames[...]
+        for difference in output.differences {
+            while let same = sames.first, same < difference.path {
+                try writer.write(.same(same))
+                sames = sames.dropFirst()
+            }
+            try writer.write(.difference(difference))
+        }
+        for same in sames { try writer.write(.same(same)) }
+    }
+
+    private func save() throws {
+        try run.save(
+            Checkpoint(
+                through: through?.path, tally: tally, resultsEnd: try writer.sync(),
+                elapsed: earlierElapsed + monotonicSeconds() - started, saved: now()))
+        hasCheckpoint = true
+        savedAt = monotonicSeconds()
+    }
+
+    /// All results are written. A checkpoint stays behind only when there is something to resume.
+    func finish(isComplete: Bool) throws -> Tally {
+        if !isComplete, isInOrder { try save() }
+        try writer.finish()
+        var all = tally
+        all += tallyBehind
+        return all
+    }
+}
+
+/// The wall clock as a timestamp.
+package func now() -> Timestamp {
+    let (seconds, nanoseconds) = wallClock()
+    return Timestamp(seconds: seconds, nanoseconds: nanoseconds)
+}
+
+/// Compares how names are linked: both sides must group the same names. In walk order, two names
+/// are in one group exactly if the first name of their group is the same one.
+struct LinkComparison {
+    private var first: Sides<[ObjectIdentity: Int]> = Sides(a: [:], b: [:])
+    private var count = 0
+
+    mutating func agrees(_ link: LinkedEntry) -> Bool {
+        let a = first.a[link.a] ?? count
+        let b = first.b[link.b] ?? count
+        if a == count { first.a[link.a] = count }
+        if b == count { first.b[link.b] = count }
+        count += 1
+        return a == b
+    }
+}
+
+extension VerifyOutput {
+    /// Adds that a name is linked differently to what is said of it already.
+    fileprivate mutating func addLinkDifference(_ link: LinkedEntry) {
+        if let index = differences.firstIndex(where: { $0.path == link.path }) {
+            differences[index].aspects.insert(.links)
+            return
+        }
+        var difference = Difference(path: link.path, outcome: .differs)
+        difference.aspects = AspectSet(.links)
+        difference.stats = link.stats
+        differences.append(difference)
+        differences.sort { $0.path < $1.path }
+        sames.removeAll { $0 == link.path }
+        tally.same -= 1
+        tally.count(difference)
+    }
+}

@@ -1,0 +1,31 @@
+/// How many workers a run has.
+package struct WorkPolicy: Sendable {
+    /// Fixed by the operator; nil to follow the storage.
+    package var fixed: Int?
+    package var cores: Int
+    /// Reads in flight that cold storage still profits from.
+    package var limit = 64
+
+    package init(fixed: Int?, cores: Int) {
+        self.fixed = fixed
+        self.cores = max(1, cores)
+    }
+
+    /// A warm cache wants a worker per core.
+    package var first: Int { fixed ?? cores }
+
+    /// Names looked at together, so that all workers' open files stay within the limit.
+    package func batchSize(descriptors: Int) -> Int {
+        let workers = max(fixed ?? limit, 1)
+        return min(64, max(1, (descriptors - 256) / (2 * workers)))
+    }
+
+    /// More workers when the processors idle although every worker has something to do: then they
+    /// wait for storage, and storage likes company.
+    ///
+    /// - Parameter busyShare: processor time used per core and second since the last question.
+    package func wanted(workers: Int, idle: Int, busyShare: Double) -> Int {
+        guard fixed == nil, idle == 0, workers < limit, busyShare < 0.75 else { return workers }
+        return min(limit, workers * 2)
+    }
+}

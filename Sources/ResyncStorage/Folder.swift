@@ -1,0 +1,216 @@
+package import ResyncCore
+
+/// A directory of ours, held open. Names in it are ours too: short, and never taken from a store.
+package final class Folder: Sendable {
+    package let disk: any Disk
+    private let descriptor: Descriptor
+
+    private init(_ disk: any Disk, _ descriptor: Descriptor) {
+        self.disk = disk
+        self.descriptor = descriptor
+    }
+
+    deinit { disk.close(descriptor) }
+
+    /// Opens a folder by a path of the operator's, making what is missing of it, mode 0700.
+    package static func make(
+        path: [UInt8], disk: any Disk
+    ) throws(DiskError) -> Folder {
+        let isAbsolute = path.first == slash
+        var current = Folder(
+            disk, try disk.open(path: isAbsolute ? [slash] : [UInt8(ascii: ".")], reading, mode: 0))
+        for component in path.split(separator: slash) {
+            current = try current.folder(Array(component), create: true, follows: true)
+        }
+        return current
+    }
+
+    private static let reading: OpenFlags = [.readOnly, .directory]
+
+    /// A folder in this one. `follows` only for the operator's own paths.
+    package func folder(
+        _ name: [UInt8], create: Bool, follows: Bool = false
+    ) throws(DiskError) -> Folder {
+        let flags = follows ? Self.reading : Self.reading.union(.noFollow)
+        let opened = try withCString(name) { (cName) throws(DiskError) -> Descriptor in
+            do throws(DiskError) {
+                return try disk.open(cName, in: descriptor, flags, mode: 0)
+            } catch {
+                guard create, error.number == ErrorNumber.noEntry else { throw error }
+            }
+            do throws(DiskError) {
+                try disk.makeDirectory(cName, in: descriptor, mode: 0o700)
+                // A new name survives a power loss only with its directory.
+                try disk.sync(descriptor)
+            } catch {
+                // Somebody else may have made it just now.
+                guard error.number == ErrorNumber.exists else { throw error }
+            }
+            return try disk.open(cName, in: descriptor, flags, mode: 0)
+        }
+        return Folder(disk, opened)
+    }
+
+    package func stat() throws(DiskError) -> Stat { try disk.stat(descriptor) }
+
+    package var scratch: Scratch { Scratch(folder: self, descriptor: descriptor) }
+
+    /// In byte order.
+    package func names() throws(DiskError) -> [Name] {
+        var names = NameList()
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+        defer { buffer.deallocate() }
+        let fresh = try withCString([UInt8(ascii: ".")]) { (name) throws(DiskError) -> Descriptor in
+            try disk.open(name, in: descriptor, Self.reading, mode: 0)
+        }
+        defer { disk.close(fresh) }
+        while try disk.list(fresh, into: &names, buffer: buffer) {}
+        let sorted = names.sorted()
+        return (0..<sorted.count).map { sorted.name($0) }
+    }
+
+    /// A new file.
+    package func create(_ name: [UInt8]) throws(DiskError) -> OutputFile {
+        try open(name, [.readWrite, .create, .exclusive, .noFollow])
+    }
+
+    /// An existing file, to go on writing at some place.
+    package func reopen(_ name: [UInt8], at offset: Int) throws(DiskError) -> OutputFile {
+        let file = try open(name, [.readWrite, .noFollow])
+        try file.truncate(to: offset)
+        return file
+    }
+
+    private func open(_ name: [UInt8], _ flags: OpenFlags) throws(DiskError) -> OutputFile {
+        OutputFile(
+            disk,
+            try withCString(name) { (cName) throws(DiskError) -> Descriptor in
+                try disk.open(cName, in: descriptor, flags, mode: 0o600)
+            })
+    }
+
+    package func read(_ name: [UInt8]) throws(DiskError) -> InputFile {
+        try InputFile(
+            disk,
+            try withCString(name) { (cName) throws(DiskError) -> Descriptor in
+                try disk.open(cName, in: descriptor, [.readOnly, .noFollow], mode: 0)
+            })
+    }
+
+    /// Puts a whole file in place so that after a crash the old or the new one is there.
+    package func replace(_ name: [UInt8], with bytes: [UInt8]) throws(DiskError) {
+        let temporary = name + Array(".new".utf8)
+        try? remove(temporary)
+        let file = try create(temporary)
+        try file.write(bytes)
+        try file.sync()
+        try rename(temporary, to: name)
+    }
+
+    /// Durably, in place of what may be there.
+    package func rename(_ name: [UInt8], to newName: [UInt8]) throws(DiskError) {
+        try withCString(name) { (from) throws(DiskError) in
+            try withCString(newName) { (to) throws(DiskError) in
+                try disk.rename(from, in: descriptor, to: to, in: descriptor, replacing: true)
+            }
+        }
+        try sync()
+    }
+
+    package func remove(_ name: [UInt8], isFolder: Bool = false) throws(DiskError) {
+        try withCString(name) { (name) throws(DiskError) in
+            try disk.remove(name, in: descriptor, isDirectory: isFolder)
+        }
+    }
+
+    package func sync() throws(DiskError) { try disk.sync(descriptor) }
+
+    /// Held until the folder is released; false when another process holds it.
+    package func lock(exclusive: Bool) throws(DiskError) -> Bool {
+        try disk.lock(descriptor, exclusive: exclusive)
+    }
+}
+
+/// A file of ours that is written front to back.
+package final class OutputFile: @unchecked Sendable {
+    // Unchecked because one thread at a time writes it: whoever emits a run's results.
+    private let disk: any Disk
+    private let descriptor: Descriptor
+    private var pending: [UInt8] = []
+    private var flushed = 0
+    private static let bufferSize = 256 << 10
+
+    fileprivate init(_ disk: any Disk, _ descriptor: Descriptor) {
+        self.disk = disk
+        self.descriptor = descriptor
+    }
+
+    deinit { disk.close(descriptor) }
+
+    /// A file at a path of the operator's: new, unless `replacing`.
+    package static func create(
+        path: [UInt8], replacing: Bool, disk: any Disk
+    ) throws(DiskError) -> OutputFile {
+        let flags: OpenFlags =
+            replacing ? [.readWrite, .create, .truncate] : [.readWrite, .create, .exclusive]
+        return OutputFile(disk, try disk.open(path: path, flags, mode: 0o644))
+    }
+
+    /// Where the next byte goes.
+    package var offset: Int { flushed + pending.count }
+
+    package func write(_ bytes: [UInt8]) throws(DiskError) {
+        pending += bytes
+        if pending.count >= Self.bufferSize { try flush() }
+    }
+
+    package func flush() throws(DiskError) {
+        guard !pending.isEmpty else { return }
+        try disk.writeAll(descriptor, pending, at: flushed)
+        flushed += pending.count
+        pending.removeAll(keepingCapacity: true)
+    }
+
+    /// All written bytes are durable when this returns.
+    package func sync() throws(DiskError) {
+        try flush()
+        try disk.sync(descriptor)
+    }
+
+    package func truncate(to size: Int) throws(DiskError) {
+        pending.removeAll()
+        try disk.truncate(descriptor, to: size)
+        flushed = size
+    }
+}
+
+/// A file that is read at any place.
+package final class InputFile: Sendable {
+    private let disk: any Disk
+    private let descriptor: Descriptor
+    package let stat: Stat
+
+    fileprivate init(_ disk: any Disk, _ descriptor: Descriptor) throws(DiskError) {
+        self.disk = disk
+        self.descriptor = descriptor
+        do throws(DiskError) {
+            stat = try disk.stat(descriptor)
+        } catch {
+            disk.close(descriptor)
+            throw error
+        }
+    }
+
+    deinit { disk.close(descriptor) }
+
+    package static func open(path: [UInt8], disk: any Disk) throws(DiskError) -> InputFile {
+        try InputFile(disk, try disk.open(path: path, [.readOnly, .nonBlocking], mode: 0))
+    }
+
+    package var size: Int { stat.size }
+
+    /// Up to `count` bytes; fewer only at the end.
+    package func read(at offset: Int, count: Int) throws(DiskError) -> [UInt8] {
+        try disk.readAll(descriptor, at: offset, count: count)
+    }
+}

@@ -1,0 +1,35 @@
+import Dispatch
+import Glibc
+import Synchronization
+
+/// Turns SIGINT, SIGTERM and SIGHUP into a request to end tidily; the second one ends at once.
+package final class Interruption: @unchecked Sendable {
+    // Unchecked because the sources are only kept, never used again.
+    private var sources: [any DispatchSourceSignal] = []
+    private let received = Atomic<Int32>(0)
+
+    package init() {
+        let queue = DispatchQueue(label: "resync.signals")
+        for number in [SIGINT, SIGTERM, SIGHUP] {
+            // Only an ignored signal reaches the source instead of ending the process.
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+            source.setEventHandler { [weak self] in self?.receive(number) }
+            source.resume()
+            sources.append(source)
+        }
+    }
+
+    private func receive(_ number: Int32) {
+        if received.exchange(number, ordering: .relaxed) != 0 {
+            signal(number, SIG_DFL)
+            raise(number)
+        }
+    }
+
+    /// The signal that asked for an end.
+    package var signalNumber: Int32? {
+        let number = received.load(ordering: .relaxed)
+        return number == 0 ? nil : number
+    }
+}

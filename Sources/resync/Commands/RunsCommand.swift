@@ -1,0 +1,130 @@
+import ArgumentParser
+import Glibc
+import ResyncCore
+import ResyncEngine
+import ResyncStorage
+
+struct RunsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "runs", abstract: "What earlier runs found, and going on with them.",
+        subcommands: [List.self, Show.self, Resume.self, Delete.self])
+
+    struct List: ResyncCommand {
+        static let configuration = CommandConfiguration(abstract: "List the runs that are kept.")
+
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            let state = try state.open()
+            for id in try RunFolder.list(in: state.runs) {
+                let run = try RunFolder.open(id, in: state.runs)
+                try StandardOutput.shared.write(line(id, run) + "\n")
+            }
+            return .ok
+        }
+
+        private func line(_ id: String, _ run: RunFolder) -> String {
+            guard let header = try? run.header() else { return "\(id)  damaged" }
+            let result: String
+            if let summary = try? run.summary() {
+                result = summary.verdict
+            } else {
+                result = (try? run.checkpoint()) == nil ? "without a result" : "can be resumed"
+            }
+            return "\(id)  \(header.kind)  \(escaped(header.a))  \(escaped(header.b))  \(result)"
+        }
+    }
+
+    struct Show: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print what a run found.",
+            discussion: "RUN is an id, an unambiguous beginning or end of one, or last.")
+
+        @Argument(help: ArgumentHelp("The run.", valueName: "RUN"))
+        var run = "last"
+
+        @Flag(name: .long, help: "Print JSON Lines instead of text.")
+        var json = false
+
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            let state = try state.open()
+            let run = try RunFolder.open(try state.runID(run), in: state.runs)
+            let header = try run.header()
+            if !json {
+                try StandardOutput.shared.write(
+                    "\(run.id): \(header.kind) \(escaped(header.a)) \(escaped(header.b)), begun "
+                        + "\(header.started.utcText)\n")
+            }
+            var reader = try run.results()
+            while let record = try reader.next() {
+                guard case .difference(let difference) = record else { continue }
+                if json {
+                    try JSONReport.add(record)
+                } else {
+                    try StandardOutput.shared.write(TextReport.line(difference) + "\n")
+                }
+            }
+            guard let summary = try run.summary() else {
+                throw CommandError("the run has no result yet; 'resync runs resume' goes on")
+            }
+            if json {
+                try JSONReport.summary(summary)
+            } else {
+                try StandardOutput.shared.write(TextReport.summaryText(summary))
+            }
+            return summary.status
+        }
+    }
+
+    struct Resume: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Go on with a run that was interrupted.")
+
+        @Argument(help: ArgumentHelp("The run.", valueName: "RUN"))
+        var run = "last"
+
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            let state = try state.open()
+            let id = try state.runID(run)
+            let run = try RunFolder.open(id, in: state.runs)
+            let header = try run.header()
+            if let summary = try run.summary(), summary.ending == .complete {
+                throw RunError.nothingToResume(id)
+            }
+            // Its paths were given relative to where it was started.
+            let path = header.workingDirectory.map { CChar(bitPattern: $0) } + [0]
+            guard chdir(path) == 0 else {
+                throw CommandError(
+                    "cannot go to '\(escaped(header.workingDirectory))': "
+                        + ErrorNumber.sentence(errno) + " (chdir)")
+            }
+            let arguments = header.arguments.map { RawArguments.text($0) }
+            guard let command = try Resync.parseAsRoot(arguments) as? VerifyCommand else {
+                throw RunError.nothingToResume(id)
+            }
+            return try command.execute(resuming: id)
+        }
+    }
+
+    struct Delete: ResyncCommand {
+        static let configuration = CommandConfiguration(abstract: "Forget a run.")
+
+        @Argument(help: ArgumentHelp("The runs.", valueName: "RUN"))
+        var runs: [String]
+
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            let state = try state.open()
+            for run in runs {
+                let id = try state.runID(run)
+                try RunFolder.open(id, in: state.runs).delete(from: state.runs)
+            }
+            return .ok
+        }
+    }
+}

@@ -1,0 +1,283 @@
+import ArgumentParser
+import Glibc
+import ResyncCore
+import ResyncEngine
+import ResyncStorage
+
+struct VerifyCommand: ResyncCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Compare two stores; never writes to them.",
+        discussion: """
+            A and B are two directories, or two images or block devices. Every entry is compared \
+            in existence, type, size, content, symlink target, mode, owner and mtime. What differs \
+            is looked at again after --settle, from the medium, before it is called a difference.
+            """)
+
+    @Argument(help: ArgumentHelp("One store.", valueName: "A"))
+    var a: String
+
+    @Argument(help: ArgumentHelp("The other store.", valueName: "B"))
+    var b: String
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "How strongly content is compared: media (past the page cache), hash, metadata, size. "
+                + "By default hash, but media where the machine shows trouble on a store.",
+            valueName: "LEVEL"))
+    var assurance: String?
+
+    @OptionGroup(title: "What is looked at") var scope: ScopeOptions
+    @OptionGroup(title: "What is compared") var aspects: AspectOptions
+    @OptionGroup(title: "How it is read") var read: ReadOptions
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Look again at differences up to N times.", valueName: "N"))
+    var confirm = 1
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "How long a difference must have been left alone to count.", valueName: "DURATION"))
+    var settle = "2s"
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "End after this time, with a checkpoint to go on from.", valueName: "DURATION"))
+    var maxDuration: String?
+
+    @OptionGroup(title: "Results") var report: ReportOptions
+    @OptionGroup var state: StateOptions
+
+    mutating func execute() throws -> ExitStatus {
+        try execute(resuming: nil)
+    }
+
+    /// - Parameter id: a run to go on with; its arguments are this command's.
+    func execute(resuming id: String?) throws -> ExitStatus {
+        do {
+            return try Verification(self, resuming: id).perform()
+        } catch let error as CommandError where report.json {
+            try JSONReport.failure(error.message, error.status)
+            throw error
+        } catch let error as StoreError where report.json {
+            try JSONReport.failure("\(escaped(error.path)) \(error.reason)", .trouble)
+            throw error
+        }
+    }
+}
+
+/// One comparison from its options to its printed result.
+private struct Verification {
+    private let command: VerifyCommand
+    private let resumed: String?
+    private let state: StateFolder
+
+    init(_ command: VerifyCommand, resuming id: String?) throws {
+        self.command = command
+        resumed = id
+        state = try command.state.open()
+    }
+
+    func perform() throws -> ExitStatus {
+        let style = try command.report.progressStyle()
+        var reports = try ReportFiles(command.report)
+        let sites = try openSites()
+        let locks = try lockStores(sites)
+        defer { withExtendedLifetime(locks) {} }
+        let level = try assurance(sites)
+        let plan = try plan(sites, level.level, reports)
+        let run = try openRun(sites)
+        let header = try run.folder.header()
+        try printHeader(header, plan, level)
+        let interruption = Interruption()
+        let line = ProgressLine(style, totalBytes: totalBytes(sites))
+        let controls = RunControls(
+            interruption: { interruption.signalNumber },
+            report: { line.report($0, $1) })
+        let result = try VerifyRun(plan, controls, in: run.folder, resuming: run.checkpoint)()
+        line.clear()
+        try printResult(result, run.folder, &reports)
+        return result.summary.status
+    }
+
+    // MARK: Before
+
+    private func openSites() throws -> Sides<LocalSite> {
+        let raised = descriptorLimit()
+        var options = LocalSiteOptions()
+        options.crossMounts = command.scope.crossMounts
+        let rules = try command.aspects.rules()
+        options.details = rules.aspects.intersection(AspectSet([.xattrs, .acl]))
+        options.owners = rules.owners
+        options.openDirectories = max(16, min(512, raised / 8))
+        options.scratch = state.folder.scratch
+        let disk = LinuxDisk()
+        func open(_ path: String) throws -> LocalSite {
+            var own = options
+            own.readLimit = try command.read.throttle()
+            return try LocalSite(
+                path: RawArguments.bytes(path), disk: disk, options: own)
+        }
+        let sites = Sides(a: try open(command.a), b: try open(command.b))
+        let (a, b) = (sites.a.facts.kind, sites.b.facts.kind)
+        guard (a == .directory) == (b == .directory) else {
+            throw CommandError(
+                "A is a \(a.rawValue) and B is a \(b.rawValue): they cannot be compared", .usage)
+        }
+        switch try storeOverlap(sites.a, sites.b) {
+        case .same?: throw CommandError("A and B are the same store", .usage)
+        case .inside(let side)?:
+            let other = side.other.word.uppercased()
+            throw CommandError("\(side.word.uppercased()) lies inside \(other)", .usage)
+        case nil: return sites
+        }
+    }
+
+    private func lockStores(_ sites: Sides<LocalSite>) throws -> Sides<Folder> {
+        try sites.map { site in
+            guard let lock = try state.lock(site.facts, exclusive: false) else {
+                throw CommandError(
+                    "'\(escaped(site.facts.path))' is being changed by another run", .locked)
+            }
+            return lock
+        }
+    }
+
+    private struct Level {
+        var level: Assurance
+        /// Why it is not what it would be otherwise.
+        var reasons: [String] = []
+        var unseen: [String] = []
+    }
+
+    private func assurance(_ sites: Sides<LocalSite>) throws -> Level {
+        if let asked = command.assurance {
+            guard let level = Assurance(rawValue: asked), level != .none else {
+                throw CommandError(
+                    "'\(escaped(asked.utf8))' is no assurance: media, hash, cached, metadata, size",
+                    .usage)
+            }
+            return Level(level: level)
+        }
+        var level = Level(level: .hash)
+        for side in Side.allCases {
+            let trouble = sites[side].trouble()
+            level.reasons += trouble.reasons.map { "\(side.word.uppercased()): \($0)" }
+            level.unseen += trouble.unseen.map { "\(side.word.uppercased()): \($0)" }
+        }
+        if !level.reasons.isEmpty { level.level = .media }
+        return level
+    }
+
+    private func plan(
+        _ sites: Sides<LocalSite>, _ level: Assurance, _ reports: ReportFiles
+    ) throws -> VerifyPlan {
+        var rules = VerifyRules(scheme: try command.read.scheme(default: .gmac))
+        rules.comparison = try command.aspects.rules()
+        rules.keepsSames = reports.needsSames
+        switch level {
+        case .media: rules.source = .media
+        case .hash: break
+        case .metadata: rules.comparison.aspects.remove(AspectSet(.content))
+        case .size: rules.comparison.aspects = AspectSet([.existence, .type, .size])
+        case .cached, .none:
+            throw CommandError("--assurance \(level.rawValue) needs --keep", .usage)
+        }
+        let policy = try command.read.policy()
+        var plan = VerifyPlan(
+            sites: WalkedSites(a: sites.a, b: sites.b), rules: rules, work: policy)
+        plan.scope.filter = try command.scope.filter()
+        plan.scope.selection = try command.scope.selection()
+        plan.scope.batchSize = policy.batchSize(descriptors: descriptorLimit())
+        guard (0...1000).contains(command.confirm) else {
+            throw CommandError("--confirm takes 0 to 1000", .usage)
+        }
+        plan.confirmPasses = command.confirm
+        plan.settle = try duration(command.settle)
+        plan.ioTimeout = try duration(command.read.ioTimeout)
+        plan.maxDuration = try command.maxDuration.map { try duration($0) }
+        return plan
+    }
+
+    private func openRun(
+        _ sites: Sides<LocalSite>
+    ) throws -> (folder: RunFolder, checkpoint: Checkpoint?) {
+        if let resumed {
+            let run = try RunFolder.open(resumed, in: state.runs)
+            try run.lock()
+            guard let checkpoint = try run.checkpoint() else {
+                throw RunError.nothingToResume(resumed)
+            }
+            return (run, checkpoint)
+        }
+        let started = now()
+        let header = RunHeader(
+            id: try StateFolder.newRunID(at: started), kind: "verify", started: started,
+            a: absolute(sites.a.facts.path), b: absolute(sites.b.facts.path),
+            arguments: RawArguments.all().map { RawArguments.bytes($0) },
+            workingDirectory: workingDirectory(), version: programVersion)
+        return (try RunFolder.create(in: state.runs, header), nil)
+    }
+
+    private func absolute(_ path: [UInt8]) -> [UInt8] {
+        path.first == slash ? path : workingDirectory() + [slash] + path
+    }
+
+    /// Known only for images: counting a tree would be a walk of its own.
+    private func totalBytes(_ sites: Sides<LocalSite>) -> Int? {
+        guard sites.a.facts.kind != .directory else { return nil }
+        return 2 * min(sites.a.facts.size, sites.b.facts.size)
+    }
+
+    // MARK: After
+
+    private func printHeader(_ header: RunHeader, _ plan: VerifyPlan, _ level: Level) throws {
+        if command.report.json {
+            return try JSONReport.run(
+                header, digest: plan.rules.scheme.algorithm.rawValue,
+                blockSize: plan.rules.scheme.blockSize, assurance: level.level.rawValue)
+        }
+        // Trouble is said even where nothing else is.
+        for reason in level.reasons { Main.complain("trouble on \(reason)") }
+        if !level.reasons.isEmpty {
+            Main.complain("assurance media: every byte is read past the page cache")
+        }
+    }
+
+    private func printResult(
+        _ result: VerifyResult, _ run: RunFolder, _ reports: inout ReportFiles
+    ) throws {
+        var text = TextReport(runID: run.id)
+        // A list on standard output stays a list.
+        let ownsOutput = command.report.usesStandardOutput
+        let isSilent = command.report.quiet && result.summary.status == .ok
+        var reader = try run.results()
+        while let record = try reader.next() {
+            try reports.add(record)
+            if command.report.json {
+                try JSONReport.add(record)
+            } else if !isSilent, !ownsOutput {
+                try text.add(record)
+            }
+        }
+        try reports.finish()
+        if command.report.json {
+            for read in result.stalled { try JSONReport.stalled(read) }
+            try JSONReport.summary(result.summary)
+        } else if !isSilent, !ownsOutput {
+            try text.finish(result.summary, result.stalled)
+        }
+        try StandardOutput.shared.flush()
+    }
+}
+
+/// The directory that relative paths start from.
+func workingDirectory() -> [UInt8] {
+    guard let path = getcwd(nil, 0) else { return [slash] }
+    defer { free(path) }
+    return UnsafeRawBufferPointer(start: path, count: strlen(path)).map { $0 }
+}

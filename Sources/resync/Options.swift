@@ -1,0 +1,338 @@
+import ArgumentParser
+import Glibc
+import ResyncCore
+import ResyncEngine
+import ResyncStorage
+
+/// Which entries are looked at.
+struct ScopeOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Leave out what matches PATTERN, with rsync's pattern meaning.", valueName: "PATTERN"))
+    var exclude: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Read exclusions from FILE, one a line.", valueName: "FILE"))
+    var excludeFrom: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Look only at the paths listed in FILE (- for standard input), not below them.",
+            valueName: "FILE"))
+    var filesFrom: String?
+
+    @Flag(
+        name: .customLong("from0"),
+        help: "The files of --exclude-from and --files-from separate names by NUL bytes.")
+    var fromNull = false
+
+    @Flag(
+        name: .long,
+        help: "Descend into other file systems mounted inside a store.")
+    var crossMounts = false
+
+    func filter() throws -> Filter {
+        var filter = Filter()
+        do {
+            for rule in exclude { try filter.add(rule: RawArguments.bytes(rule)) }
+            for path in excludeFrom {
+                let list = try readList(path)
+                try filter.add(list: list, separator: fromNull ? 0 : UInt8(ascii: "\n"))
+            }
+        } catch let error as FilterError {
+            let line = error.line.map { " (line \($0))" } ?? ""
+            throw CommandError("an exclusion cannot be used: \(error.reason)\(line)", .usage)
+        }
+        return filter
+    }
+
+    /// The paths of `--files-from`.
+    func selection() throws -> Selection? {
+        guard let filesFrom else { return nil }
+        let list = try readList(filesFrom)
+        let separator: UInt8 = fromNull ? 0 : UInt8(ascii: "\n")
+        var paths: [RelativePath] = []
+        for line in list.split(separator: separator) {
+            let names = line.split(separator: slash).filter { $0 != [UInt8(ascii: ".")] }
+            guard names.allSatisfy({ Name(Array($0)).isValid }) else {
+                throw CommandError(
+                    "'\(escaped(filesFrom.utf8))' names a path outside the store: "
+                        + "'\(escaped(line))'", .usage)
+            }
+            paths.append(RelativePath(Array(names.joined(separator: [slash]))))
+        }
+        return Selection(paths)
+    }
+
+    private static let listLimit = 256 << 20
+
+    private func readList(_ path: String) throws -> [UInt8] {
+        let source = path == "-" ? Array("/dev/stdin".utf8) : RawArguments.bytes(path)
+        do throws(DiskError) {
+            let disk = LinuxDisk()
+            let descriptor = try disk.open(path: source, [.readOnly], mode: 0)
+            defer { disk.close(descriptor) }
+            return try readStream(descriptor)
+        } catch {
+            throw CommandError("cannot read '\(escaped(source))': \(error.sentence)", .usage)
+        }
+    }
+
+    /// Standard input may be a pipe, which has no offsets.
+    private func readStream(_ descriptor: Descriptor) throws(DiskError) -> [UInt8] {
+        var all: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while all.count < Self.listLimit {
+            let count = Glibc.read(descriptor.number, &buffer, buffer.count)
+            if count < 0 {
+                if errno == EINTR { continue }
+                throw DiskError(.pread, errno)
+            }
+            if count == 0 { return all }
+            all += buffer[..<count]
+        }
+        throw DiskError(.pread, EFBIG)
+    }
+}
+
+/// What of an entry is compared.
+struct AspectOptions: ParsableArguments {
+    static let words = Aspect.allCases.map { $0.word }.joined(separator: ", ")
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Compare these aspects too: links, xattrs, acl, device.", valueName: "ASPECT,…"))
+    var with: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Do not compare these aspects.", valueName: "ASPECT,…"))
+    var without: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Times no further apart than this agree (as 2s, 1ms).", valueName: "DURATION"))
+    var modifyWindow: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Compare owners by number or by name.", valueName: "number|name"))
+    var ownerBy = "number"
+
+    func rules() throws -> ComparisonRules {
+        var aspects = AspectSet.standard
+        for aspect in try parse(with) { aspects.insert(aspect) }
+        for aspect in try parse(without) {
+            guard aspect != .existence else {
+                throw CommandError("existence is always compared", .usage)
+            }
+            aspects.remove(AspectSet(aspect))
+        }
+        // Nothing can be said of an aspect whose ground is not compared.
+        for aspect in aspects.aspects {
+            var ground = aspect.restsOn
+            while let below = ground {
+                if !aspects.contains(below) {
+                    throw CommandError(
+                        "\(aspect.word) rests on \(below.word): leave out both or none", .usage)
+                }
+                ground = below.restsOn
+            }
+        }
+        guard let owners = OwnerRule(rawValue: ownerBy) else {
+            throw CommandError("--owner-by takes number or name", .usage)
+        }
+        let window = try modifyWindow.map { try duration($0) } ?? 0
+        return ComparisonRules(
+            aspects: aspects, modifyWindow: UInt64(window * 1e9), owners: owners)
+    }
+
+    private func parse(_ lists: [String]) throws -> [Aspect] {
+        try lists.flatMap { $0.split(separator: ",") }.map { word in
+            guard let aspect = Aspect.allCases.first(where: { $0.word == word }) else {
+                throw CommandError(
+                    "'\(escaped(word.utf8))' is no aspect: \(Self.words)", .usage)
+            }
+            return aspect
+        }
+    }
+}
+
+/// How content is digested and read.
+struct ReadOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Digest blocks with gmac (not kept), sha256 or sha512-256.", valueName: "ALGORITHM"))
+    var digest: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Bytes of a block, 64KiB to 16MiB.", valueName: "SIZE"))
+    var blockSize = "1MiB"
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Workers; by default they follow the storage.", valueName: "N"))
+    var workers: Int?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Read no faster than this from each side (as 200MiB/s).", valueName: "RATE"))
+    var readLimit: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "A read that is not answered in this time counts as stalled.", valueName: "DURATION"))
+    var ioTimeout = "60s"
+
+    func scheme(default algorithm: DigestAlgorithm) throws -> DigestScheme {
+        let named = try digest.map { word in
+            guard let algorithm = DigestAlgorithm(rawValue: word) else {
+                let known = DigestAlgorithm.allCases.map { $0.rawValue }.joined(separator: ", ")
+                throw CommandError("'\(escaped(word.utf8))' is no digest: \(known)", .usage)
+            }
+            return algorithm
+        }
+        let size = try self.size(blockSize)
+        guard size >= 64 << 10, size <= 16 << 20, size % 4096 == 0 else {
+            throw CommandError(
+                "a block size must lie between 64KiB and 16MiB, in steps of 4KiB", .usage)
+        }
+        return try DigestScheme(named ?? algorithm, blockSize: size)
+    }
+
+    func throttle() throws -> Throttle? {
+        try readLimit.map { text in
+            do throws(QuantityError) {
+                return Throttle(bytesPerSecond: try parseRate(text))
+            } catch {
+                throw CommandError(error.reason, .usage)
+            }
+        }
+    }
+
+    func policy() throws -> WorkPolicy {
+        if let workers, !(1...1024).contains(workers) {
+            throw CommandError("--workers takes 1 to 1024", .usage)
+        }
+        return WorkPolicy(fixed: workers, cores: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    }
+
+    private func size(_ text: String) throws -> Int {
+        do throws(QuantityError) {
+            return try parseSize(text)
+        } catch {
+            throw CommandError(error.reason, .usage)
+        }
+    }
+}
+
+func duration(_ text: String) throws -> Double {
+    do throws(QuantityError) {
+        return try parseDuration(text)
+    } catch {
+        throw CommandError(error.reason, .usage)
+    }
+}
+
+/// Where results go.
+struct ReportOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Write a line per entry: = same, * differs, - missing on A, + missing on B, "
+                + "! unreadable, ~ unstable, ? not verified.", valueName: "FILE"))
+    var combined: String?
+
+    @Option(name: .long, help: ArgumentHelp("Write the paths that differ.", valueName: "FILE"))
+    var differ: String?
+
+    @Option(
+        name: [.customLong("missing-on-a"), .customLong("missing-on-src")],
+        help: ArgumentHelp("Write the paths missing on A.", valueName: "FILE"))
+    var missingOnA: String?
+
+    @Option(
+        name: [.customLong("missing-on-b"), .customLong("missing-on-dst")],
+        help: ArgumentHelp("Write the paths missing on B.", valueName: "FILE"))
+    var missingOnB: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Write the paths that could not be verified.", valueName: "FILE"))
+    var error: String?
+
+    @Flag(
+        name: [.customShort("0"), .customLong("null")],
+        help: "End names in these files with NUL, unescaped.")
+    var null = false
+
+    @Flag(name: .long, help: "Replace files that exist.")
+    var force = false
+
+    @Flag(name: .long, help: "Print JSON Lines instead of text.")
+    var json = false
+
+    @Flag(name: [.customShort("q"), .long], help: "Print nothing at all when in sync.")
+    var quiet = false
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
+    var progress = "auto"
+
+    var usesStandardOutput: Bool {
+        [combined, differ, missingOnA, missingOnB, error].contains("-")
+    }
+
+    func progressStyle() throws -> ProgressStyle {
+        guard let style = ProgressStyle(rawValue: progress) else {
+            throw CommandError("--progress takes auto, json or none", .usage)
+        }
+        return style == .auto && quiet ? .none : style
+    }
+}
+
+/// Where resync keeps its state.
+struct StateOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Keep runs in this folder instead of /var/lib/resync (root) or "
+                + "$XDG_STATE_HOME/resync.", valueName: "DIR"))
+    var state: String?
+
+    func path() throws -> [UInt8] {
+        if let state { return RawArguments.bytes(state) }
+        if geteuid() == 0 { return Array("/var/lib/resync".utf8) }
+        if let base = environment("XDG_STATE_HOME") { return base + Array("/resync".utf8) }
+        guard let home = environment("HOME") else {
+            throw CommandError("no HOME to keep state in: use --state DIR", .usage)
+        }
+        return home + Array("/.local/state/resync".utf8)
+    }
+
+    func open() throws -> StateFolder {
+        let path = try path()
+        do throws(DiskError) {
+            return try StateFolder(path: path, disk: LinuxDisk())
+        } catch {
+            throw CommandError(
+                "cannot keep state in '\(escaped(path))': \(error.sentence); use --state DIR")
+        }
+    }
+
+    private func environment(_ name: String) -> [UInt8]? {
+        guard let value = getenv(name), value.pointee != 0 else { return nil }
+        return UnsafeRawBufferPointer(start: value, count: strlen(value)).map { $0 }
+    }
+}

@@ -1,0 +1,120 @@
+import ResyncCore
+import ResyncEngine
+import ResyncStorage
+
+/// The same as JSON Lines, one object per line; the last is always a summary.
+enum JSONReport {
+    static func run(_ header: RunHeader, digest: String, blockSize: Int, assurance: String) throws {
+        var line = JSONLine(type: "run")
+        line.field("schema", 1)
+        line.field("run", header.id)
+        line.field("a", escaped(header.a))
+        line.field("b", escaped(header.b))
+        line.field("digest", digest)
+        line.field("block_size", blockSize)
+        line.field("assurance", assurance)
+        line.field("started", header.started.utcText)
+        line.field("version", header.version)
+        try StandardOutput.shared.write(line.bytes)
+    }
+
+    static func add(_ record: ResultRecord) throws {
+        guard case .difference(let difference) = record else { return }
+        try StandardOutput.shared.write(line(difference).bytes)
+        for error in difference.errors {
+            var line = JSONLine(type: "error")
+            line.path(difference.path)
+            line.field("side", error.side.word)
+            line.field("call", String(decoding: error.call, as: UTF8.self))
+            line.field("errno", ErrorNumber.name(error.number))
+            if let extent = error.extent {
+                line.field("offset", extent.offset)
+                line.field("length", extent.length)
+            }
+            try StandardOutput.shared.write(line.bytes)
+        }
+    }
+
+    private static func line(_ difference: Difference) -> JSONLine {
+        var line = JSONLine(type: "diff")
+        line.path(difference.path)
+        line.field("outcome", difference.outcome.word)
+        line.field("aspects", difference.aspects.aspects.map { $0.word })
+        if !difference.extents.isEmpty {
+            line.field("extents", extents(difference))
+        }
+        if let shape = difference.shape { line.field("shape", shape.word) }
+        if let side = difference.shapeSide { line.field("zeroed_on", side.word) }
+        if let reason = difference.reason { line.field("reason", reason.sentence) }
+        line.field("confirmed", difference.isConfirmed)
+        if let source = difference.confirmedFrom {
+            line.field("confirmed_from", source == .media ? "media" : "cache")
+        }
+        return line
+    }
+
+    private static func extents(_ difference: Difference) -> [JSONObject] {
+        difference.extents.enumerated().map { index, extent in
+            var object = JSONObject()
+            object.field("offset", extent.offset)
+            object.field("length", extent.length)
+            if index < difference.digests.a.count, index < difference.digests.b.count {
+                object.field("sha256_a", difference.digests.a[index].hex)
+                object.field("sha256_b", difference.digests.b[index].hex)
+            }
+            return object
+        }
+    }
+
+    static func stalled(_ read: StalledRead) throws {
+        var line = JSONLine(type: "error")
+        line.path(read.path)
+        line.field("side", read.side.word)
+        line.field("call", "pread")
+        line.field("errno", "ETIMEDOUT")
+        try StandardOutput.shared.write(line.bytes)
+    }
+
+    static func summary(_ summary: Summary) throws {
+        let tally = summary.tally
+        var line = JSONLine(type: "summary")
+        line.field("entries", tally.entries)
+        line.field("same", tally.same)
+        line.field("differs", tally.differs)
+        line.field("content_differs", tally.contentDiffers)
+        line.field("metadata_differs", tally.metadataDiffers)
+        line.field("missing_on_a", tally.missingOnA)
+        line.field("missing_on_b", tally.missingOnB)
+        line.field("unstable", tally.unstable)
+        line.field("flapping", tally.flapping)
+        line.field("unreadable", tally.unreadable)
+        line.field("not_verified", summary.notVerified)
+        line.field("excluded", tally.excluded)
+        line.field("bytes_read", tally.bytesRead)
+        var levels = JSONObject()
+        for level in Assurance.allCases {
+            guard let bytes = tally.bytesByAssurance[level] else { continue }
+            switch level {
+            case .media: levels.field("media", bytes)
+            case .hash: levels.field("hash", bytes)
+            case .cached: levels.field("cached", bytes)
+            case .metadata: levels.field("metadata", bytes)
+            case .size: levels.field("size", bytes)
+            case .none: levels.field("none", bytes)
+            }
+        }
+        line.field("bytes_by_assurance", levels)
+        line.field("elapsed_s", summary.elapsed)
+        line.field("verdict", summary.verdict)
+        line.field("exit_status", Int(summary.status.code))
+        try StandardOutput.shared.write(line.bytes)
+    }
+
+    /// The last line of a run that could not even begin, or broke off.
+    static func failure(_ message: String, _ status: ExitStatus) throws {
+        var line = JSONLine(type: "summary")
+        line.field("error", message)
+        line.field("exit_status", Int(status.code))
+        try StandardOutput.shared.write(line.bytes)
+    }
+}
