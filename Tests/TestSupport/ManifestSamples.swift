@@ -83,10 +83,9 @@ package enum ManifestSample {
     }
 
     private static func complete(_ entry: Entry) -> Entry {
-        var entry = entry
-        entry.xattrs = digest([])
-        entry.acl = digest([])
-        return entry
+        Entry(
+            stat: entry.stat, target: entry.target, xattrs: digest([]), acl: digest([]),
+            owner: entry.owner)
     }
 
     package static func end(_ listing: ListingState = .complete) -> ManifestRecord {

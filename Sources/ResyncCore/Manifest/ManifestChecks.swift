@@ -6,30 +6,32 @@ extension ManifestEntry {
     mutating func complete<Hash: HashFunction>(
         _ header: ManifestHeader, _ tree: inout BlockTree<Hash>
     ) throws(FormatError) {
-        if name.bytes.isEmpty {
-            guard type == (header.isImage ? .file : .directory) else {
-                throw FormatError("a root that is no root")
-            }
-        }
-        if let linkedTo {
-            guard !isDirectory, linkedTo.components.allSatisfy({ $0.isValid }),
-                !linkedTo.bytes.isEmpty
-            else { throw FormatError("a link to what cannot be") }
-        }
+        try checkName(header)
         if doubt == nil { try checkWhole(header) }
         try completeContent(header, &tree)
     }
 
+    private func checkName(_ header: ManifestHeader) throws(FormatError) {
+        let found = entry?.stat.type
+        let root: EntryType = header.isImage ? .file : .directory
+        if name.bytes.isEmpty, found != root { throw FormatError("a root that is no root") }
+        guard let first = linkedTo else { return }
+        let isPossible =
+            !first.bytes.isEmpty && first.components.allSatisfy { $0.isValid }
+        if found == .directory || !isPossible { throw FormatError("a link to what cannot be") }
+    }
+
     private func checkWhole(_ header: ManifestHeader) throws(FormatError) {
         guard let entry else { throw FormatError("an entry that nothing is said of") }
-        let aspects = header.aspects
-        let hasAll =
-            (!aspects.contains(.xattrs) || entry.xattrs != nil)
-            && (!aspects.contains(.acl) || entry.acl != nil)
-            && (!aspects.contains(.target) || entry.stat.type != .symlink || entry.target != nil)
-            && (!aspects.contains(.owner) || header.owners == .number || entry.owner != nil)
-            && (!aspects.contains(.content) || entry.stat.type != .file || content != nil)
-        guard hasAll else { throw FormatError("an entry without what its aspects name") }
+        var missing: AspectSet = []
+        if entry.xattrs == nil { missing.insert(.xattrs) }
+        if entry.acl == nil { missing.insert(.acl) }
+        if entry.stat.type == .symlink, entry.target == nil { missing.insert(.target) }
+        if header.owners == .name, entry.owner == nil { missing.insert(.owner) }
+        if entry.stat.type == .file, content == nil { missing.insert(.content) }
+        guard missing.isDisjoint(with: header.aspects) else {
+            throw FormatError("an entry without what its aspects name")
+        }
         if let content, header.hasWholeFile, content.whole == nil {
             throw FormatError("a file without its whole digest")
         }

@@ -187,21 +187,22 @@ extension ByteReader {
             }
             return .entry(result, runsLeft: 0)
         }
-        var entry = Entry(stat: try stat(type))
+        let stat = try stat(type)
         if type == .directory { result.listing = try listing() }
-        if flags.contains(.target) { entry.target = try string(limit: ManifestLimit.target) }
+        let target = flags.contains(.target) ? try string(limit: ManifestLimit.target) : nil
         if flags.contains(.linked) {
             result.linkedTo = RelativePath(
                 try string(limit: ManifestLimit.entryPath))
         }
+        var owner: OwnerNames?
         if flags.contains(.owner) {
-            entry.owner = OwnerNames(
+            owner = OwnerNames(
                 user: try string(limit: ManifestLimit.owner),
                 group: try string(limit: ManifestLimit.owner))
         }
-        if flags.contains(.xattrs) { entry.xattrs = try digest() }
-        if flags.contains(.acl) { entry.acl = try digest() }
-        result.entry = entry
+        let xattrs = flags.contains(.xattrs) ? try digest() : nil
+        let acl = flags.contains(.acl) ? try digest() : nil
+        result.entry = Entry(stat: stat, target: target, xattrs: xattrs, acl: acl, owner: owner)
         let whole = flags.contains(.whole) ? try digest() : nil
         guard flags.contains(.content) else {
             guard whole == nil else { throw FormatError("a digest without content", at: at) }
