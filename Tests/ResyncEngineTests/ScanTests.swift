@@ -40,8 +40,8 @@ let furnish = #"""
     mkdir -p a/b/c a.d empty 'white space' $'line\nbreak'
     printf hello > a/b/file; printf '' > a/nothing; ln a/b/file a.d/same; ln a/nothing zero
     head -c 9000000 /dev/urandom > large
-    truncate -s 20M sparse; printf x | dd of=sparse bs=1 seek=5000000 conv=notrunc status=none
-    truncate -s 300M hole
+    truncate -s 10M sparse; printf x | dd of=sparse bs=1 seek=5000000 conv=notrunc status=none
+    truncate -s 40M hole
     printf 1 > 'white space/#hash*?[' ; printf 2 > $'line\nbreak/back\\slash\r' ; printf 3 > $'\xff\xfe'
     ln -s 'a/b/file' link; ln -s $'no\nwhere\xff' a/dangling; mkfifo fifo
     mknod null c 1 3 || true

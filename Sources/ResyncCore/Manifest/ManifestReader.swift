@@ -16,6 +16,8 @@ package struct ManifestReader<Hash: HashFunction> {
     private var frameOffset = 0
     private var frameNeedsIndex = false
     private var path = DirectoryPath()
+    /// The directory that ended last.
+    private var ended = RelativePath.root
     private var order = RecordOrder()
     private var counts = ManifestCounts()
     private var index = ManifestIndex()
@@ -34,9 +36,17 @@ package struct ManifestReader<Hash: HashFunction> {
         tree = BlockTree(hashes.make(header.digest))
     }
 
-    /// The path of the directory the last record lies in; for a directory's own record or end, the
-    /// directory itself.
+    /// The path of the directory that is open behind the last record.
     package var directory: RelativePath { RelativePath(path.bytes) }
+
+    /// The path of the record that `next` gave last.
+    package func path(of record: ManifestRecord) -> RelativePath {
+        switch record {
+        case .end: ended
+        case .entry(let entry):
+            entry.isDirectory || header.isImage ? directory : path.path(of: entry.name)
+        }
+    }
 
     /// The next record; nil at the end, when all was found to be right.
     package mutating func next() throws -> ManifestRecord? {
@@ -80,6 +90,7 @@ package struct ManifestReader<Hash: HashFunction> {
                 throw FormatError("a directory's digest that does not match its entries")
             }
             counts.count(end)
+            ended = directory
             path.leave()
             return .end(end)
         case .entry(var entry, let runsLeft):
