@@ -153,7 +153,9 @@ package enum ManifestSample {
             entry.entry?.stat.type = type
             entry.entry?.stat.size = 0
             entry.content = nil
-            if type == .symlink { entry.entry?.target = [0xff, slash, 0x0a] }
+            if type == .symlink, let stat = entry.entry?.stat {
+                entry.entry = Entry(stat: stat, target: [0xff, slash, 0x0a])
+            }
             if type.isDevice { entry.entry?.stat.special = DeviceNumber(major: 1, minor: 3) }
         }
         if doubts, generator.once(in: 15) {

@@ -21,12 +21,13 @@ struct DemoCommand: ResyncCommand {
         try say(
             """
 
-            IN SYNC: every entry exists on both sides, and all that is compared agrees. The content
-            was read and digested on both sides; what was only counted would not be called so.
+            IN SYNC: every entry exists on both sides and agrees in all that is compared. Every
+            byte was read on both sides; sizes and times alone prove nothing.
 
             Now eight things happen to B that a storage outage can do to a store, and the same
             command looks again. What differs is looked at twice before it is reported, so this
             takes two seconds longer:
+
 
             """)
         for damage in Damage.allCases { try stage.apply(damage) }
@@ -88,7 +89,7 @@ private enum Damage: CaseIterable {
         case .truncated: "On B the end is missing: B holds the beginning of what A holds."
         case .zeroed:
             "Zeros on B where A has data, under the same size and mtime: a lost write.\n"
-                + "    The numbers say how many bytes differ and where they begin."
+                + "    The numbers say how long the damaged stretch is and where it begins."
         case .flipped: "At most a few bits differ: memory, controller or disk, not a program."
         case .older:
             "Other content and another mtime: one side has an older version of this file."
@@ -220,10 +221,19 @@ private struct DemoStage {
         return found
     }
 
-    func remove() { removeTree(folder) }
-}
+    /// As far as that can be done: what is in the way of it is for the user to see.
+    func remove() {
+        if let opened = try? Folder.make(path: Array(folder.utf8), disk: LinuxDisk()) {
+            empty(opened)
+        }
+        rmdir(folder)
+    }
 
-/// Removes a folder of ours with all that is in it, as far as that can be done.
-private func removeTree(_ path: String) {
-    nftw(path, { path, _, _, _ in path.map { Glibc.remove($0) } ?? 0 }, 16, FTW_DEPTH | FTW_PHYS)
+    private func empty(_ folder: Folder) {
+        for name in (try? folder.names()) ?? [] where (try? folder.remove(name.bytes)) == nil {
+            guard let inner = try? folder.folder(name.bytes, create: false) else { continue }
+            empty(inner)
+            try? folder.remove(name.bytes, isFolder: true)
+        }
+    }
 }
