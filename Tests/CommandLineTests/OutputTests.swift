@@ -140,7 +140,7 @@ import Testing
         let state = ["--state", stage.state].map { Array($0.utf8) }
         let found = try Command(Command.resync, arguments + stores + state).run()
         #expect(found.status == 0, "\(found.report)")
-        #expect(found.lines.first == "1 entries: 1 same")
+        #expect(found.lines.first == "1 entry: 1 same")
         let absent = try Command(
             Command.resync, arguments + [stores[0], path + Array("3".utf8)] + state
         ).run()
