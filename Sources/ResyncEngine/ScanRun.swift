@@ -2,6 +2,13 @@ import Dispatch
 package import ResyncCore
 package import ResyncStorage
 
+package struct ScanResult: Sendable {
+    package let bytesRead: Int
+    /// Without `complete` the records make no manifest.
+    package let ending: Ending
+    package let stalled: [StalledRead]
+}
+
 /// Scans one store, and hands its records on in walk order, the same for any number of workers.
 package struct ScanRun: Sendable {
     private let site: any Site
@@ -73,6 +80,25 @@ package struct ScanRun: Sendable {
             emit: { output, inOrder in try collector.take(output, inOrder) })
         let isDone = try drain.work(workers: workers, supervise: supervise)
         return (collector.records.bytesRead, isDone && collector.records.isComplete)
+    }
+
+    /// Scans under supervision: see `work`.
+    package func callAsFunction(
+        _ limits: RunLimits, _ controls: RunControls,
+        record: @escaping (ManifestRecord) throws -> Void
+    ) throws -> ScanResult {
+        let stop = Stop()
+        let board = PulseBoard()
+        var supervisor = Supervisor(limits, controls, stop, board, monotonicSeconds())
+        let (bytesRead, isComplete) = try work(
+            workers: limits.work.first, stop: stop, pulse: { _ in board.addPulse() },
+            supervise: { status in
+                supervisor.decide(status) { controls.report(.comparing, progress) }
+            },
+            record: record)
+        return ScanResult(
+            bytesRead: bytesRead, ending: isComplete ? .complete : supervisor.ending,
+            stalled: supervisor.stalled)
     }
 
     /// Unchecked because a drain calls `emit` from one thread at a time, and nobody else looks
