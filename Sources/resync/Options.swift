@@ -127,11 +127,15 @@ struct AspectOptions: ParsableArguments {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Compare owners by number or by name.", valueName: "number|name"))
-    var ownerBy = "number"
+        help: ArgumentHelp(
+            "Compare owners by number (the default) or by name.", valueName: "number|name"))
+    var ownerBy: String?
 
-    func rules() throws -> ComparisonRules {
-        var aspects = AspectSet.standard
+    /// - Parameters: what is meant where nothing is said.
+    func rules(
+        _ standard: AspectSet = .standard, owners standardOwners: OwnerRule = .number
+    ) throws -> ComparisonRules {
+        var aspects = standard
         for aspect in try parse(with) { aspects.insert(aspect) }
         for aspect in try parse(without) {
             guard aspect != .existence else {
@@ -150,7 +154,7 @@ struct AspectOptions: ParsableArguments {
                 ground = below.restsOn
             }
         }
-        guard let owners = OwnerRule(rawValue: ownerBy) else {
+        guard let owners = ownerBy.map({ OwnerRule(rawValue: $0) }) ?? standardOwners else {
             throw CommandError("--owner-by takes number or name", .usage)
         }
         let window = try modifyWindow.map { try duration($0) } ?? 0

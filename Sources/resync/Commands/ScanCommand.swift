@@ -50,7 +50,7 @@ struct ScanCommand: ResyncCommand {
         }
         let output = try ManifestOutput(self.output, replacing: force)
         let opening = SiteOpening(
-            scope: scope, aspects: aspects, read: read, state: try state.open())
+            scope: scope, comparison: try aspects.rules(), read: read, state: try state.open())
         let site = try opening.open(store)
         let scan = try LiveScan(
             site, opening, scheme: try keptScheme(read), assurance: assurance,
@@ -91,7 +91,7 @@ func keptScheme(_ read: ReadOptions) throws -> DigestScheme {
 /// How stores are opened, from the options of a command.
 struct SiteOpening {
     let scope: ScopeOptions
-    let aspects: AspectOptions
+    let comparison: ComparisonRules
     let read: ReadOptions
     let state: StateFolder
     private let disk = LinuxDisk()
@@ -99,9 +99,8 @@ struct SiteOpening {
     func open(_ path: String) throws -> LocalSite {
         var options = LocalSiteOptions()
         options.crossMounts = scope.crossMounts
-        let rules = try aspects.rules()
-        options.details = rules.aspects.intersection(AspectSet([.xattrs, .acl]))
-        options.owners = rules.owners
+        options.details = comparison.aspects.intersection(AspectSet([.xattrs, .acl]))
+        options.owners = comparison.owners
         options.openDirectories = max(16, min(512, descriptorLimit() / 8))
         options.scratch = state.folder.scratch
         options.readLimit = try read.throttle()
@@ -133,7 +132,7 @@ struct LiveScan {
         _ site: LocalSite, _ opening: SiteOpening, scheme: DigestScheme, assurance: String,
         wholeFile: Bool
     ) throws {
-        let comparison = try opening.aspects.rules()
+        let comparison = opening.comparison
         var rules = ScanRules(scheme: scheme)
         rules.aspects = comparison.aspects
         rules.hasWholeFile = wholeFile
