@@ -140,7 +140,8 @@ import Testing
 
     @Test func anUndoubtedEntryMustHoldAllItsAspects() {
         for strip in [
-            { $0.content = nil }, { $0.entry?.xattrs = nil }, { $0.entry?.acl = nil },
+            { $0.content = nil }, { $0.entry = $0.entry?.with(xattrs: .some(nil)) },
+            { $0.entry = $0.entry?.with(acl: .some(nil)) },
         ] as [(inout ManifestEntry) -> Void] {
             var entry = ManifestSample.file(Name("x"), blocks: 1)
             strip(&entry)
@@ -215,7 +216,7 @@ import Testing
         #expect(try root { $0.entry?.stat.mtime.nanoseconds = 0 } != plain)
         #expect(try root { $0.entry?.stat.mode = 0o600 } != plain)
         #expect(try root { $0.entry?.stat.gid = 9 } != plain)
-        #expect(try root { $0.entry?.xattrs = .zero } != plain)
+        #expect(try root { $0.entry = $0.entry?.with(xattrs: .zero) } != plain)
         #expect(try root { $0.linkedTo = RelativePath([0x61]) } != plain)
         #expect(try root { $0 = ManifestSample.file(Name("x"), blocks: 1, salt: 1) } != plain)
     }

@@ -35,6 +35,18 @@ package final class MemoryFile {
     }
 }
 
+extension Entry {
+    /// With some of its details replaced; the inner nil takes one away.
+    package func with(
+        target: [UInt8]?? = nil, xattrs: Digest?? = nil, acl: Digest?? = nil,
+        owner: OwnerNames?? = nil
+    ) -> Entry {
+        Entry(
+            stat: stat, target: target ?? self.target, xattrs: xattrs ?? self.xattrs,
+            acl: acl ?? self.acl, owner: owner ?? self.owner)
+    }
+}
+
 /// Makes up manifests.
 package enum ManifestSample {
     package static let blockSize = 64 << 10
@@ -153,7 +165,7 @@ package enum ManifestSample {
             entry.entry?.stat.type = type
             entry.entry?.stat.size = 0
             entry.content = nil
-            if type == .symlink { entry.entry?.target = [0xff, slash, 0x0a] }
+            if type == .symlink { entry.entry = entry.entry?.with(target: [0xff, slash, 0x0a]) }
             if type.isDevice { entry.entry?.stat.special = DeviceNumber(major: 1, minor: 3) }
         }
         if doubts, generator.once(in: 15) {
