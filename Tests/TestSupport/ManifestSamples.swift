@@ -1,20 +1,7 @@
 package import ResyncCore
 import ResyncStorage
 
-/// A generator whose whole sequence follows from its seed (SplitMix64).
-package struct SeededGenerator: RandomNumberGenerator, Sendable {
-    private var state: UInt64
-
-    package init(seed: UInt64) { state = seed }
-
-    package mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ value >> 27) &* 0x94d0_49bb_1331_11eb
-        return value ^ value >> 31
-    }
-
+extension Seed {
     /// True once in `times` calls on average.
     package mutating func once(in times: Int) -> Bool {
         Int.random(in: 0..<times, using: &self) == 0
@@ -106,7 +93,7 @@ package enum ManifestSample {
 
     /// A tree in walk order that has a bit of everything.
     package static func tree(
-        _ generator: inout SeededGenerator, entries: Int, doubts: Bool = true
+        _ generator: inout Seed, entries: Int, doubts: Bool = true
     ) -> [ManifestRecord] {
         var records: [ManifestRecord] = [.entry(directory(Name([])))]
         var left = entries
@@ -116,7 +103,7 @@ package enum ManifestSample {
     }
 
     private static func fill(
-        _ records: inout [ManifestRecord], _ generator: inout SeededGenerator, _ left: inout Int,
+        _ records: inout [ManifestRecord], _ generator: inout Seed, _ left: inout Int,
         depth: Int, doubts: Bool
     ) {
         var names: Set<[UInt8]> = []
@@ -138,7 +125,7 @@ package enum ManifestSample {
         }
     }
 
-    private static func name(_ generator: inout SeededGenerator) -> [UInt8] {
+    private static func name(_ generator: inout Seed) -> [UInt8] {
         while true {
             let count = Int.random(in: 1...(generator.once(in: 30) ? 255 : 12), using: &generator)
             let bytes = (0..<count).map { _ in UInt8.random(in: 1...255, using: &generator) }
@@ -147,7 +134,7 @@ package enum ManifestSample {
     }
 
     private static func leaf(
-        _ name: Name, _ generator: inout SeededGenerator, doubts: Bool
+        _ name: Name, _ generator: inout Seed, doubts: Bool
     ) -> ManifestEntry {
         var entry = file(
             name, blocks: Int.random(in: 0...3, using: &generator),
