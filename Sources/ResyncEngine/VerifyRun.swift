@@ -15,6 +15,8 @@ package struct VerifyPlan: Sendable {
     package var ioTimeout = 60.0
     /// Seconds after which the run ends, counted from `startedAt`.
     package var maxDuration: Double?
+    /// The headers of the manifests that each side keeps, and where they go; nil to keep none.
+    package var keeping: (headers: Sides<ManifestHeader>, store: KeptManifests)?
     /// Between two checkpoints.
     package var checkpointInterval = 30.0
 
@@ -87,6 +89,8 @@ package final class VerifyRun {
             run,
             try checkpoint.map { try run.resumeFirst(at: $0.resultsEnd) } ?? run.createFirst(),
             checkpoint, interval: plan.checkpointInterval, elapsed: earlierElapsed)
+        // The records before a checkpoint are gone: a resumed run keeps no manifests.
+        if let keeping = plan.keeping, checkpoint == nil { try sink.keep(keeping.headers) }
     }
 
     package func callAsFunction() throws -> VerifyResult {
@@ -122,6 +126,9 @@ package final class VerifyRun {
         let ending = isDone ? .complete : supervisor.ending
         let left = isDone ? 0 : max(1, drain.remaining.reduce(0) { $0 + $1.knownEntries })
         let tally = try sink.finish(isComplete: isDone)
+        if isDone, let keeping = plan.keeping, try sink.finishKeeping() {
+            try keeping.store.keep(from: run, keeping.headers)
+        }
         return VerifyResult(
             summary: Summary(tally: tally, ending: ending, leftUnread: left),
             stalled: supervisor.stalled)

@@ -21,6 +21,7 @@ package final class SharedReading: Sendable {
         var parts: [Int: ContentAnswer] = [:]
         var failure: (any Error)?
         var isClosed = false
+        var isCounted = false
     }
 
     private static let claimBytes = 8 << 20
@@ -93,6 +94,9 @@ package final class SharedReading: Sendable {
                 whole.bytesRead += part.bytesRead
                 whole.whole = part.whole
             }
+            // Other names of the file get the same answer, but nothing was read for them.
+            if state.isCounted { whole.bytesRead = 0 }
+            state.isCounted = true
             return whole
         }
     }
