@@ -18,7 +18,7 @@ import Testing
             path: Array("/store".utf8), disk: disk, options: LocalSiteOptions())
         let run = ScanRun(site, rules)
         let header = run.header(
-            exclusions: .zero, mounts: .one, owners: .number, host: [], tool: [])
+            mounts: .one, owners: .number, host: [], tool: [])
         let file = MemoryFile()
         var writer = try ManifestWriter(header, .openSSL) { file.append($0) }
         let result = try run.work(workers: 1, stop: Stop()) { _ in
