@@ -26,16 +26,15 @@ package struct ScanRun: Sendable {
         self.progress = progress
     }
 
-    /// The header of this scan's manifest. `exclusions` is SHA-256 over the filter's canonical
-    /// bytes.
+    /// The header of this scan's manifest. `mounts` and `owners` are as the site was opened with.
     package func header(
-        exclusions: Digest, mounts: ManifestHeader.MountRule, owners: OwnerRule, host: [UInt8],
-        tool: [UInt8]
+        mounts: ManifestHeader.MountRule, owners: OwnerRule, host: [UInt8], tool: [UInt8]
     ) -> ManifestHeader {
         let facts = site.facts
         var header = ManifestHeader(
             blockSize: rules.scheme.blockSize,
-            aspects: facts.kind == .directory ? rules.aspects : .image, exclusions: exclusions)
+            aspects: facts.kind == .directory ? rules.aspects : .image,
+            exclusions: scope.filter.digest)
         header.digest = rules.scheme.algorithm
         header.hasWholeFile = rules.hasWholeFile
         header.mounts = mounts
@@ -113,5 +112,14 @@ package struct ScanRun: Sendable {
             // What came after a gap cannot be a manifest any more.
             if inOrder { try records.take(output, record) }
         }
+    }
+}
+
+extension Filter {
+    /// As a manifest's header has it: SHA-256 over its canonical bytes.
+    package var digest: Digest {
+        var hash = ManifestHashes.openSSL.make(.sha256)
+        hash.update(canonicalBytes)
+        return hash.finalize()
     }
 }
