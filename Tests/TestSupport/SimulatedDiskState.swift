@@ -37,7 +37,7 @@ package struct SimulatedMount: Sendable {
 /// An open file description.
 struct OpenFile: Sendable {
     let object: ObjectID
-    let flags: OpenFlags
+    var flags: OpenFlags
     let path: [UInt8]
     /// How far a directory was listed.
     var cursor = 0
