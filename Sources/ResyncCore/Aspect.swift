@@ -91,24 +91,47 @@ package struct ComparisonRules: Sendable, Hashable {
 /// One name with everything about it that is compared, except file content.
 package struct Entry: Sendable, Hashable {
     package var stat: Stat
-    /// Where a symlink points, as stored.
-    package var target: [UInt8]?
-    /// Digest over the extended attributes without the ACLs; nil where not asked for.
-    package var xattrs: Digest?
-    package var acl: Digest?
-    /// The owner's names; nil where owners are compared by number.
-    package var owner: OwnerNames?
+    /// Few entries have any: kept apart, so that the many without are cheap to copy.
+    private var details: Details?
+
+    private final class Details: Sendable, Hashable {
+        let target: [UInt8]?
+        let xattrs: Digest?
+        let acl: Digest?
+        let owner: OwnerNames?
+
+        init(target: [UInt8]?, xattrs: Digest?, acl: Digest?, owner: OwnerNames?) {
+            self.target = target
+            self.xattrs = xattrs
+            self.acl = acl
+            self.owner = owner
+        }
+
+        static func == (left: Details, right: Details) -> Bool {
+            left.target == right.target && left.xattrs == right.xattrs && left.acl == right.acl
+                && left.owner == right.owner
+        }
+
+        func hash(into hasher: inout Hasher) { hasher.combine(target) }
+    }
 
     package init(
         stat: Stat, target: [UInt8]? = nil, xattrs: Digest? = nil, acl: Digest? = nil,
         owner: OwnerNames? = nil
     ) {
         self.stat = stat
-        self.target = target
-        self.xattrs = xattrs
-        self.acl = acl
-        self.owner = owner
+        if target != nil || xattrs != nil || acl != nil || owner != nil {
+            details = Details(target: target, xattrs: xattrs, acl: acl, owner: owner)
+        }
     }
+
+    /// Where a symlink points, as stored.
+    package var target: [UInt8]? { details?.target }
+    /// Digest over the extended attributes without the ACLs; nil where not asked for.
+    package var xattrs: Digest? { details?.xattrs }
+    package var acl: Digest? { details?.acl }
+    /// The owner's names; nil where owners are compared by number.
+    package var owner: OwnerNames? { details?.owner }
 }
 
 /// User and group by name, as the site they live on resolves them; its number in decimal where it

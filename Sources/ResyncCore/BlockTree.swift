@@ -14,18 +14,32 @@ package struct BlockList: Sendable, Hashable {
         package var digest: Digest
     }
 
-    package private(set) var runs: [Run] = []
+    /// Most files are one block: the first run needs no allocation.
+    private var first: Run?
+    private var rest: [Run] = []
     package private(set) var blockCount = 0
 
     package init() {}
 
+    package var runs: [Run] { first.map { [$0] + rest } ?? [] }
+
     package mutating func append(_ digest: Digest, count: Int = 1) {
         guard count > 0 else { return }
         blockCount += count
-        if let last = runs.last, last.digest == digest {
-            runs[runs.count - 1].count += count
+        if let last = rest.last {
+            if last.digest == digest {
+                rest[rest.count - 1].count += count
+            } else {
+                rest.append(Run(count: count, digest: digest))
+            }
+        } else if let only = first {
+            if only.digest == digest {
+                first?.count += count
+            } else {
+                rest.append(Run(count: count, digest: digest))
+            }
         } else {
-            runs.append(Run(count: count, digest: digest))
+            first = Run(count: count, digest: digest)
         }
     }
 
@@ -75,7 +89,7 @@ package struct BlockList: Sendable, Hashable {
 
         init(_ list: BlockList) {
             runs = list.runs
-            remaining = list.runs.first?.count ?? 0
+            remaining = runs.first?.count ?? 0
         }
 
         var current: Digest? { index < runs.count ? runs[index].digest : nil }

@@ -6,13 +6,12 @@ import ResyncStorage
 package final class DirectoryTurn: @unchecked Sendable {
     // Unchecked because a turn is one unit of work, run by one worker and then handed on.
     let directory: PairedDirectory
-    private let listings: Sides<(any Listing)?>
     private let inner: SubtreeScope
     private let scope: WalkScope
     private let parent: [UInt8]
     private let isRoot: Bool
-    private var chunks = Sides(a: Chunk(), b: Chunk())
-    private var failures: Sides<DiskError?> = Sides(a: nil, b: nil)
+    private let a: Cursor
+    private let b: Cursor
     private(set) var isDone = false
     private(set) var excludedCount = 0
 
@@ -20,12 +19,37 @@ package final class DirectoryTurn: @unchecked Sendable {
     private static let itemLimit = 64
     private static let chunkSize = 4096
 
-    private struct Chunk {
+    /// Where one side's listing is.
+    private final class Cursor {
+        let listing: (any Listing)?
         var names = NameList()
         var at = 0
         var isAtEnd = false
+        var failure: DiskError?
 
-        var current: Int? { at < names.count ? at : nil }
+        init(_ listing: (any Listing)?) { self.listing = listing }
+
+        /// The kind of the current name.
+        var kind: EntryType? { names.kinds[at] }
+
+        /// Whether there is a current name, after fetching more where needed.
+        func hasName() -> Bool {
+            if at < names.count { return true }
+            guard !isAtEnd else { return false }
+            at = 0
+            do throws(DiskError) {
+                names = try listing?.next(DirectoryTurn.chunkSize) ?? NameList()
+            } catch {
+                failure = error
+                names = NameList()
+            }
+            isAtEnd = names.isEmpty
+            return !names.isEmpty
+        }
+
+        var completeness: Completeness {
+            failure.map { .failed($0) } ?? listing?.completeness ?? .complete
+        }
     }
 
     enum Item {
@@ -45,17 +69,14 @@ package final class DirectoryTurn: @unchecked Sendable {
             worker.pulse.enter(Pulse.Place(side: side, directory: held, names: nil))
             listings[side] = held.list(worker)
         }
-        self.listings = listings
+        a = Cursor(listings.a)
+        b = Cursor(listings.b)
         isRoot = (directory.sides.a ?? directory.sides.b)?.isRoot ?? false
         parent = scope.filter.isEmpty ? [] : directory.path.bytes
     }
 
     var completeness: Sides<Completeness> {
-        var result = listings.map { $0?.completeness ?? .complete }
-        for side in Side.allCases {
-            if let failure = failures[side] { result[side] = .failed(failure) }
-        }
-        return result
+        Sides(a: a.completeness, b: b.completeness)
     }
 
     /// The next portion, in order.
@@ -67,79 +88,57 @@ package final class DirectoryTurn: @unchecked Sendable {
             batch = PairedNames()
         }
         while items.count < Self.itemLimit {
-            guard let (side, presence) = nextPresence() else {
+            guard let presence = nextPresence() else {
                 isDone = true
                 break
             }
-            let names = chunks[side].names
-            let index = chunks[side].at
-            let kinds = kinds(presence)
+            let cursor = presence.contains(.a) ? a : b
+            let kinds = (
+                a: presence.contains(.a) ? a.kind : nil, b: presence.contains(.b) ? b.kind : nil
+            )
             let isDirectory = kinds.a == .directory || kinds.b == .directory
-            if accepts(names, index, isDirectory: isDirectory) {
+            if accepts(cursor.names, cursor.at, isDirectory: isDirectory),
+                let below = resumeBelow(cursor.names, cursor.at)
+            {
                 if isDirectory {
-                    if let below = resumeBelow(names, index) {
-                        flush()
-                        var name = PairedNames()
-                        name.append(index, of: names, kind: .directory, presenceToAsk(presence))
-                        items.append(.directory(name, below))
-                    }
-                } else if resumeBelow(names, index)?.isReported == true {
-                    let kind = kinds.a == kinds.b ? kinds.a : kinds.a == nil ? kinds.b : nil
+                    flush()
+                    var name = PairedNames()
+                    name.append(
+                        cursor.at, of: cursor.names, kind: .directory, presenceToAsk(presence))
+                    items.append(.directory(name, below))
+                } else if below.isReported {
                     let isMixed = presence == .both && kinds.a != kinds.b
                     batch.append(
-                        index, of: names, kind: isMixed ? nil : kind, presenceToAsk(presence))
+                        cursor.at, of: cursor.names, kind: isMixed ? nil : cursor.kind,
+                        presenceToAsk(presence))
                     if batch.count >= scope.batchSize { flush() }
                 }
             }
-            if presence.contains(.a) { chunks.a.at += 1 }
-            if presence.contains(.b) { chunks.b.at += 1 }
+            if presence.contains(.a) { a.at += 1 }
+            if presence.contains(.b) { b.at += 1 }
         }
         flush()
         return items
     }
 
-    /// Which side has the next name in order, and on which sides it is listed.
-    private func nextPresence() -> (Side, Presence)? {
-        fill(.a)
-        fill(.b)
-        guard let a = chunks.a.current else { return chunks.b.current.map { _ in (.b, .b) } }
-        guard let b = chunks.b.current else { return (.a, .a) }
-        switch chunks.a.names.precedes(a, chunks.b.names, b) {
-        case true?: return (.a, .a)
-        case false?: return (.b, .b)
-        case nil: return (.a, .both)
+    /// On which sides the next name in order is listed; nil at the end.
+    private func nextPresence() -> Presence? {
+        guard a.hasName() else { return b.hasName() ? .b : nil }
+        guard b.hasName() else { return .a }
+        switch a.names.precedes(a.at, b.names, b.at) {
+        case true?: return .a
+        case false?: return .b
+        case nil: return .both
         }
-    }
-
-    private func fill(_ side: Side) {
-        guard chunks[side].current == nil, !chunks[side].isAtEnd else { return }
-        do throws(DiskError) {
-            let names = try listings[side]?.next(Self.chunkSize) ?? NameList()
-            chunks[side].names = names
-            chunks[side].at = 0
-            chunks[side].isAtEnd = names.isEmpty
-        } catch {
-            failures[side] = error
-            chunks[side].names = NameList()
-            chunks[side].at = 0
-            chunks[side].isAtEnd = true
-        }
-    }
-
-    private func kinds(_ presence: Presence) -> Sides<EntryType?> {
-        Sides(
-            a: presence.contains(.a) ? chunks.a.names.kinds[chunks.a.at] : nil,
-            b: presence.contains(.b) ? chunks.b.names.kinds[chunks.b.at] : nil)
     }
 
     /// A name that a side did not list is looked for there all the same when that side's listing
     /// cannot be relied on.
     private func presenceToAsk(_ presence: Presence) -> Presence {
+        guard presence != .both else { return presence }
         var asked = presence
-        for side in Side.allCases
-        where !presence.contains(side) && directory.sides[side] != nil {
-            if completeness[side] != .complete { asked.insert(.on(side)) }
-        }
+        if directory.sides.a != nil, a.completeness != .complete { asked.insert(.a) }
+        if directory.sides.b != nil, b.completeness != .complete { asked.insert(.b) }
         return asked
     }
 

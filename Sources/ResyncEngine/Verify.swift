@@ -114,7 +114,7 @@ package struct Verify: Pass {
             examined.a?.close()
             examined.b?.close()
         }
-        var batch = VerifyBatch(self, names, directory, examined)
+        let batch = VerifyBatch(self, names, directory, examined)
         try batch.judgeAll(worker)
         return batch.pieces()
     }

@@ -2,7 +2,7 @@ import ResyncCore
 import ResyncStorage
 
 /// Some names of one directory on their way through the first pass.
-struct VerifyBatch {
+final class VerifyBatch {
     private let verify: Verify
     private let names: PairedNames
     private let directory: PairedDirectory
@@ -35,7 +35,7 @@ struct VerifyBatch {
 
     /// Judges every name: first what the descriptions say, then the content of what can be read
     /// here and now.
-    mutating func judgeAll(_ worker: Worker) throws {
+    func judgeAll(_ worker: Worker) throws {
         var small: [Int] = []
         for index in 0..<names.count {
             let found = Sides(
@@ -67,7 +67,7 @@ struct VerifyBatch {
         return judged
     }
 
-    private mutating func noteLinks(_ a: Stat, _ b: Stat, _ index: Int) {
+    private func noteLinks(_ a: Stat, _ b: Stat, _ index: Int) {
         guard a.links > 1 || b.links > 1, a.type != .directory,
             verify.rules.comparison.aspects.contains(.links)
         else { return }
@@ -77,7 +77,7 @@ struct VerifyBatch {
                 stats: Sides(a: StatWitness(a), b: StatWitness(b))))
     }
 
-    private mutating func readSmall(_ indexes: [Int], _ worker: Worker) throws {
+    private func readSmall(_ indexes: [Int], _ worker: Worker) throws {
         guard let a = examined.a, let b = examined.b, !indexes.isEmpty else { return }
         let size = verify.rules.scheme.blockSize
         let requests = indexes.map { index in
@@ -91,7 +91,15 @@ struct VerifyBatch {
         place(.b, worker)
         let right = try b.digest(requests, worker)
         for (at, index) in indexes.enumerated() {
-            settle(index, left[at], right[at])
+            // Nearly all agree, and then there is nothing to find out.
+            if left[at].isWhole, right[at].isWhole, left[at].blocks == right[at].blocks,
+                case .same = verdicts[index], let size = a[index].entry?.stat.size
+            {
+                bytesRead += left[at].bytesRead + right[at].bytesRead
+                verdicts[index] = .same(bytes: size)
+            } else {
+                settle(index, left[at], right[at])
+            }
         }
     }
 
@@ -101,7 +109,7 @@ struct VerifyBatch {
     }
 
     /// Adds what the content says to a name's verdict.
-    private mutating func settle(_ index: Int, _ a: ContentAnswer, _ b: ContentAnswer) {
+    private func settle(_ index: Int, _ a: ContentAnswer, _ b: ContentAnswer) {
         bytesRead += a.bytesRead + b.bytesRead
         guard let stats = stats(index) else { return }
         let finding = ContentFinding(a, b, size: stats.a.size, scheme: verify.rules.scheme)
@@ -121,7 +129,7 @@ struct VerifyBatch {
     }
 
     /// Large files are split over workers; files with several names are read once.
-    private mutating func readShared(
+    private func readShared(
         _ index: Int, _ a: Stat, _ b: Stat, _ judged: Difference?, _ worker: Worker
     ) throws {
         let readings = Sides(a: reading(.a, index, a), b: reading(.b, index, b))

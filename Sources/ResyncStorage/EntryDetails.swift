@@ -14,35 +14,34 @@ struct EntryDetails {
 
     /// Of an open descriptor.
     func entry(_ stat: Stat, _ descriptor: Descriptor) throws(DiskError) -> Entry {
-        var entry = Entry(stat: stat)
-        try addAttributes(to: &entry, nil, descriptor)
-        addOwner(to: &entry)
-        return entry
+        guard site.needsDetails else { return Entry(stat: stat) }
+        let attributes = try attributes(nil, descriptor)
+        return Entry(
+            stat: stat, xattrs: attributes.xattrs, acl: attributes.acl, owner: owner(of: stat))
     }
 
     /// Of a name that is not opened.
     func entry(
         _ stat: Stat, _ name: UnsafePointer<CChar>, in directory: Descriptor
     ) throws(DiskError) -> Entry {
-        var entry = Entry(stat: stat)
-        if stat.type == .symlink {
-            entry.target = try site.disk.readLink(name, in: directory)
-        }
-        try addAttributes(to: &entry, name, directory)
-        addOwner(to: &entry)
-        return entry
+        let target =
+            stat.type == .symlink ? try site.disk.readLink(name, in: directory) : nil
+        let attributes = try attributes(name, directory)
+        return Entry(
+            stat: stat, target: target, xattrs: attributes.xattrs, acl: attributes.acl,
+            owner: owner(of: stat))
     }
 
-    private func addOwner(to entry: inout Entry) {
-        guard site.options.owners == .name else { return }
-        entry.owner = site.owners.names(uid: entry.stat.uid, gid: entry.stat.gid)
+    private func owner(of stat: Stat) -> OwnerNames? {
+        guard site.options.owners == .name else { return nil }
+        return site.owners.names(uid: stat.uid, gid: stat.gid)
     }
 
-    private func addAttributes(
-        to entry: inout Entry, _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor
-    ) throws(DiskError) {
+    private func attributes(
+        _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor
+    ) throws(DiskError) -> (xattrs: Digest?, acl: Digest?) {
         let wanted = site.options.details
-        guard wanted.contains(.xattrs) || wanted.contains(.acl) else { return }
+        guard wanted.contains(.xattrs) || wanted.contains(.acl) else { return (nil, nil) }
         var names: [[UInt8]]
         do {
             names = try site.disk.attributeNames(name, descriptor)
@@ -52,12 +51,12 @@ struct EntryDetails {
         }
         names.sort { $0.lexicographicallyPrecedes($1) }
         let lists = Self.accessControl
-        if wanted.contains(.acl) {
-            entry.acl = try digest(names.filter { lists.contains($0) }, name, descriptor)
-        }
-        if wanted.contains(.xattrs) {
-            entry.xattrs = try digest(names.filter { !lists.contains($0) }, name, descriptor)
-        }
+        return (
+            wanted.contains(.xattrs)
+                ? try digest(names.filter { !lists.contains($0) }, name, descriptor) : nil,
+            wanted.contains(.acl)
+                ? try digest(names.filter { lists.contains($0) }, name, descriptor) : nil
+        )
     }
 
     /// SHA-256 over each name and value in name order, each led by its length as a little-endian

@@ -11,7 +11,7 @@ final class LocalExamination: Examination, @unchecked Sendable {
     private var results: [Examined]
     private var files: [OpenFile?]
 
-    private struct OpenFile {
+    fileprivate struct OpenFile {
         let descriptor: Descriptor
         let stat: Stat
         /// A device has no times that tell of writes, and its stat does not know its size.
@@ -25,23 +25,24 @@ final class LocalExamination: Examination, @unchecked Sendable {
         _ worker: Worker
     ) {
         self.site = site
-        results = Array(repeating: Examined(), count: names.count)
-        files = Array(repeating: nil, count: names.count)
+        var look = Look(site: site, count: names.count)
         do throws(DiskError) {
             try directory.withDescriptor { (parent) throws(DiskError) in
                 for index in 0..<names.count where wishes[index] != .absent {
                     if worker.stop.isRequested { break }
                     worker.pulse.step(to: index)
                     names.withCName(index) { name in
-                        look(index, name, names.kinds[index], wishes[index], in: parent)
+                        look.take(index, name, names.kinds[index], wishes[index], in: parent)
                     }
                 }
             }
         } catch {
             for index in 0..<names.count where wishes[index] != .absent {
-                results[index].failure = .disk(error)
+                look.results[index].failure = .disk(error)
             }
         }
+        results = look.results
+        files = look.files
     }
 
     /// One file that is already open and stays the caller's.
@@ -62,95 +63,6 @@ final class LocalExamination: Examination, @unchecked Sendable {
     deinit { close() }
 
     subscript(index: Int) -> Examined { results[index] }
-
-    private func look(
-        _ index: Int, _ name: UnsafePointer<CChar>, _ kind: EntryType?, _ wish: Wish,
-        in parent: Descriptor
-    ) {
-        do throws(DiskError) {
-            if wish == .open, kind == .file {
-                try open(index, name, in: parent)
-            } else {
-                let stat = try site.disk.stat(name, in: parent)
-                if wish == .open, stat.type == .file {
-                    try open(index, name, in: parent)
-                } else {
-                    try describe(index, stat, name, in: parent)
-                }
-            }
-        } catch {
-            // Gone since it was listed: neither entry nor failure.
-            if error.number != ErrorNumber.noEntry { results[index].failure = .disk(error) }
-        }
-    }
-
-    private func describe(
-        _ index: Int, _ stat: Stat, _ name: UnsafePointer<CChar>, in parent: Descriptor
-    ) throws(DiskError) {
-        results[index].entry = Entry(stat: stat)
-        if site.isForeignMount(stat) {
-            results[index].failure = .mount
-            return
-        }
-        results[index].entry = try EntryDetails(site).entry(stat, name, in: parent)
-    }
-
-    /// Only ever called for what was a regular file a moment ago; should it be something else by
-    /// now, opening it does not block, and it is closed again unread.
-    private func open(
-        _ index: Int, _ name: UnsafePointer<CChar>, in parent: Descriptor
-    ) throws(DiskError) {
-        let descriptor: Descriptor
-        do {
-            descriptor = try openPatiently(name, in: parent)
-        } catch {
-            switch error.number {
-            case ErrorNumber.noEntry: throw error
-            default:
-                // What cannot be opened can mostly still be described.
-                try describe(index, try site.disk.stat(name, in: parent), name, in: parent)
-                if results[index].entry?.stat.type == .file, results[index].failure == nil {
-                    results[index].failure = .disk(error)
-                }
-                return
-            }
-        }
-        do throws(DiskError) {
-            let stat = try site.disk.stat(descriptor)
-            guard stat.type == .file, !site.isForeignMount(stat) else {
-                site.disk.close(descriptor)
-                return try describe(index, try site.disk.stat(name, in: parent), name, in: parent)
-            }
-            results[index].entry =
-                site.needsDetails
-                ? try EntryDetails(site).entry(stat, descriptor) : Entry(stat: stat)
-            files[index] = OpenFile(descriptor: descriptor, stat: stat)
-        } catch {
-            site.disk.close(descriptor)
-            throw error
-        }
-    }
-
-    /// Descriptors are bounded by the size of batches; should they run out all the same, others
-    /// are about to close theirs.
-    private func openPatiently(
-        _ name: UnsafePointer<CChar>, in parent: Descriptor
-    ) throws(DiskError) -> Descriptor {
-        var patience = 100
-        while true {
-            do {
-                return try site.disk.openQuietly(
-                    name, in: parent, [.readOnly, .noFollow, .nonBlocking])
-            } catch {
-                let isShortage =
-                    error.number == ErrorNumber.tooManyOpen
-                    || error.number == ErrorNumber.tooManyOpenInSystem
-                guard isShortage, patience > 0 else { throw error }
-                patience -= 1
-                pause(milliseconds: 10)
-            }
-        }
-    }
 
     func digest(_ requests: [ContentRequest], _ worker: Worker) throws -> [ContentAnswer] {
         var answers: [ContentAnswer] = []
@@ -209,6 +121,106 @@ final class LocalExamination: Examination, @unchecked Sendable {
             if let file = files[index] {
                 files[index] = nil
                 if file.isOurs { site.disk.close(file.descriptor) }
+            }
+        }
+    }
+}
+
+/// Looking at the names of one batch, one after the other.
+private struct Look {
+    private let site: LocalSite
+    var results: [Examined]
+    var files: [LocalExamination.OpenFile?]
+
+    init(site: LocalSite, count: Int) {
+        self.site = site
+        results = Array(repeating: Examined(), count: count)
+        files = Array(repeating: nil, count: count)
+    }
+
+    mutating func take(
+        _ index: Int, _ name: UnsafePointer<CChar>, _ kind: EntryType?, _ wish: Wish,
+        in parent: Descriptor
+    ) {
+        do throws(DiskError) {
+            if wish == .open, kind == .file {
+                try open(index, name, in: parent)
+            } else {
+                let stat = try site.disk.stat(name, in: parent)
+                if wish == .open, stat.type == .file {
+                    try open(index, name, in: parent)
+                } else {
+                    try describe(index, stat, name, in: parent)
+                }
+            }
+        } catch {
+            // Gone since it was listed: neither entry nor failure.
+            if error.number != ErrorNumber.noEntry { results[index].failure = .disk(error) }
+        }
+    }
+
+    private mutating func describe(
+        _ index: Int, _ stat: Stat, _ name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) {
+        results[index].entry = Entry(stat: stat)
+        if site.isForeignMount(stat) {
+            results[index].failure = .mount
+            return
+        }
+        results[index].entry = try EntryDetails(site).entry(stat, name, in: parent)
+    }
+
+    /// Only ever called for what was a regular file a moment ago; should it be something else by
+    /// now, opening it does not block, and it is closed again unread.
+    private mutating func open(
+        _ index: Int, _ name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) {
+        let descriptor: Descriptor
+        do {
+            descriptor = try openPatiently(name, in: parent)
+        } catch {
+            switch error.number {
+            case ErrorNumber.noEntry: throw error
+            default:
+                // What cannot be opened can mostly still be described.
+                try describe(index, try site.disk.stat(name, in: parent), name, in: parent)
+                if results[index].entry?.stat.type == .file, results[index].failure == nil {
+                    results[index].failure = .disk(error)
+                }
+                return
+            }
+        }
+        do throws(DiskError) {
+            let stat = try site.disk.stat(descriptor)
+            guard stat.type == .file, !site.isForeignMount(stat) else {
+                site.disk.close(descriptor)
+                return try describe(index, try site.disk.stat(name, in: parent), name, in: parent)
+            }
+            results[index].entry = try EntryDetails(site).entry(stat, descriptor)
+            files[index] = LocalExamination.OpenFile(descriptor: descriptor, stat: stat)
+        } catch {
+            site.disk.close(descriptor)
+            throw error
+        }
+    }
+
+    /// Descriptors are bounded by the size of batches; should they run out all the same, others
+    /// are about to close theirs.
+    private func openPatiently(
+        _ name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) -> Descriptor {
+        var patience = 100
+        while true {
+            do {
+                return try site.disk.openQuietly(
+                    name, in: parent, [.readOnly, .noFollow, .nonBlocking])
+            } catch {
+                let isShortage =
+                    error.number == ErrorNumber.tooManyOpen
+                    || error.number == ErrorNumber.tooManyOpenInSystem
+                guard isShortage, patience > 0 else { throw error }
+                patience -= 1
+                pause(milliseconds: 10)
             }
         }
     }

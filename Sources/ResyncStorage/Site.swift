@@ -164,6 +164,9 @@ package struct ContentAnswer: Sendable {
     package var bytesRead = 0
 
     package init() {}
+
+    /// Whether every block that was asked for has its digest, of one moment.
+    package var isWhole: Bool { state == .stable && unreadable.isEmpty }
 }
 
 package struct UnreadableBlock: Sendable, Hashable {
