@@ -102,7 +102,9 @@ package final class Folder: Sendable {
     /// Puts a whole file in place so that after a crash the old or the new one is there.
     package func replace(_ name: [UInt8], with bytes: [UInt8]) throws(DiskError) {
         let temporary = name + Array(".new".utf8)
-        try? remove(temporary)
+        // What an earlier attempt left must be gone for good: its name could outlive the removal,
+        // and take the place of the new file's.
+        if (try? remove(temporary)) != nil { try sync() }
         let file = try create(temporary)
         try file.write(bytes)
         try file.sync()

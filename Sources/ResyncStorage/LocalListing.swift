@@ -135,7 +135,7 @@ final class LocalListing: Listing {
 }
 
 /// An unlinked file of sorted runs of names, merged on reading.
-private final class NameRuns {
+final class NameRuns {
     private let file: ScratchFile
     private var end = 0
     private var cursors: [Cursor] = []
