@@ -74,6 +74,8 @@ package final class BlockDigester {
     var blockSize: Int { scheme.blockSize }
     private let cipher: OpaquePointer?
     private var hash: EVPHash?
+    /// A block was begun and is not finished: a read error ends many.
+    private var isBegun = false
     private var zeros: [Int: Digest] = [:]
 
     package init(_ scheme: DigestScheme) throws(HashingError) {
@@ -99,6 +101,8 @@ package final class BlockDigester {
                 throw HashingError(call: "EVP_EncryptInit_ex")
             }
         } else {
+            if isBegun { hash?.restart() }
+            isBegun = true
             hash?.update([TreeDomain.leaf])
         }
     }
@@ -120,6 +124,7 @@ package final class BlockDigester {
     package func finish() throws(HashingError) -> Digest {
         guard let cipher else {
             guard let digest = hash?.finalize() else { throw HashingError(call: "EVP_Digest") }
+            isBegun = false
             return digest
         }
         var written: Int32 = 0
@@ -188,7 +193,12 @@ package struct EVPHash: HashFunction {
                 context.pointer, $0.baseAddress?.assumingMemoryBound(to: UInt8.self), &length)
         }
         precondition(done == 1 && length == Digest.byteCount)
-        precondition(EVP_DigestInit_ex2(context.pointer, nil, nil) == 1)
+        restart()
         return digest
+    }
+
+    /// Forgets all bytes since the last digest.
+    fileprivate mutating func restart() {
+        precondition(EVP_DigestInit_ex2(context.pointer, nil, nil) == 1)
     }
 }
