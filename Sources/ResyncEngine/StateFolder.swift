@@ -5,11 +5,13 @@ package import ResyncStorage
 package struct StateFolder: Sendable {
     package let folder: Folder
     package let runs: Folder
+    package let manifests: KeptManifests
 
     /// Opens it, or makes it, mode 0700.
     package init(path: [UInt8], disk: any Disk) throws(DiskError) {
         folder = try Folder.make(path: path, disk: disk)
         runs = try folder.folder(Array("runs".utf8), create: true)
+        manifests = KeptManifests(try folder.folder(Array("manifests".utf8), create: true))
     }
 
     /// Locks a store against runs that would change it, or, exclusively, against all others; nil
@@ -23,9 +25,11 @@ package struct StateFolder: Sendable {
         return try lock.lock(exclusive: exclusive) ? lock : nil
     }
 
-    /// An id that sorts by time: `20261122T230405Z-1f3a`.
+    /// An id that sorts by time: `20261122T230405.678Z-1f3a`.
     package static func newRunID(at time: Timestamp) throws -> String {
-        let text = time.utcText.filter { $0 != "-" && $0 != ":" }
+        let seconds = time.utcText.filter { $0 != "-" && $0 != ":" && $0 != "Z" }
+        let text =
+            "\(seconds).\(decimals(Double(time.nanoseconds / 1_000_000) / 1000, 3).suffix(3))Z"
         let random = try randomBytes(2).map { byte in
             let hex = String(byte, radix: 16)
             return hex.count == 1 ? "0" + hex : hex

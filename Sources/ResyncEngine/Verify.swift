@@ -8,8 +8,16 @@ package struct VerifyRules: Sendable {
     package var scheme: DigestScheme
     /// Whether the paths of entries that agree are wanted.
     package var keepsSames = false
+    /// Whether each side's records for a manifest are wanted; then everything is read.
+    ///
+    /// - Precondition: the scheme's digests can be kept.
+    package var keepsRecords = false
+    /// Digests that were kept, to be used where size, mtime, ctime and inode are unchanged.
+    package var kept: Sides<KeptManifest?> = Sides(a: nil, b: nil)
 
     package init(scheme: DigestScheme) { self.scheme = scheme }
+
+    var usesKept: Bool { kept.a != nil || kept.b != nil }
 
     var assurance: Assurance { source == .media ? .media : .hash }
 }
@@ -23,6 +31,8 @@ package struct VerifyOutput: Sendable {
     package var links: [LinkedEntry] = []
     /// The last entry of the stretch.
     package var through: EntryPlace?
+    /// What each side's manifest says of the stretch, where that is wanted.
+    var records: Sides<ScanOutput> = Sides(a: ScanOutput(), b: ScanOutput())
 }
 
 /// An entry by its directory and name; the path is put together only when it is needed.
@@ -51,12 +61,22 @@ package struct Verify: Pass {
     let splitSize: Int
     let splitWidth: Int
     private let linkTables = Sides(a: LinkTable(), b: LinkTable())
+    /// Makes records of what was found, where these are wanted.
+    let recorder: Scan?
 
     package init(_ rules: VerifyRules, progress: Progress, splitWidth: Int) {
         self.rules = rules
         self.progress = progress
         self.splitWidth = splitWidth
         splitSize = max(4 << 20, rules.scheme.blockSize)
+        if rules.keepsRecords {
+            var scanRules = ScanRules(scheme: rules.scheme)
+            scanRules.aspects = rules.comparison.aspects
+            scanRules.source = rules.source
+            recorder = Scan(scanRules, progress: Progress(), splitWidth: splitWidth)
+        } else {
+            recorder = nil
+        }
     }
 
     // MARK: Directories
@@ -77,6 +97,7 @@ package struct Verify: Pass {
             if rules.keepsSames { output.sames = [path] }
         }
         progress.add(entries: 1, bytes: 0, differences: output.differences.count)
+        recordEntering(opened, presence, path, &output)
         return [output]
     }
 
@@ -101,7 +122,9 @@ package struct Verify: Pass {
                 .incomplete(directory.path, side, completeness[side], directory.sides))
         }
         for difference in output.differences { output.tally.count(difference) }
-        return excluded > 0 || !output.differences.isEmpty ? [output] : []
+        recordLeaving(directory, completeness, excluded, &output)
+        let isNothing = excluded == 0 && output.differences.isEmpty && recorder == nil
+        return isNothing ? [] : [output]
     }
 
     // MARK: Entries
@@ -109,6 +132,9 @@ package struct Verify: Pass {
     package func visit(
         _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
     ) throws -> Pieces {
+        if rules.usesKept, let pieces = try visitKept(names, in: directory, worker) {
+            return pieces
+        }
         let examined = examine(names, in: directory, worker)
         defer {
             examined.a?.close()
@@ -119,17 +145,19 @@ package struct Verify: Pass {
         return batch.pieces()
     }
 
+    /// - Parameter opening: hold files open whose content is to be compared.
     func examine(
-        _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
+        _ names: PairedNames, in directory: PairedDirectory, opening: Bool = true,
+        _ worker: Worker
     ) -> Sides<(any Examination)?> {
         var wishes: [Wish] = []
         wishes.reserveCapacity(names.count)
-        let opens = rules.comparison.aspects.contains(.content)
+        let opens = opening && rules.comparison.aspects.contains(.content)
         for index in 0..<names.count {
             let kind = names.names.kinds[index]
             let isFile = kind == .file || kind == nil
-            wishes.append(
-                opens && isFile && names.presence[index] == .both ? .open : .describe)
+            let isWanted = names.presence[index] == .both || rules.keepsRecords
+            wishes.append(opens && isFile && isWanted ? .open : .describe)
         }
         var examined: Sides<(any Examination)?> = Sides(a: nil, b: nil)
         for side in Side.allCases {
@@ -164,11 +192,13 @@ package struct Verify: Pass {
         }
     }
 
-    /// The shared reading of a file that has several names, begun here if nobody did before.
+    /// The shared reading of a file that has several names, begun here if nobody did before, or if
+    /// the file has moved since.
     func linkedReading(
         _ side: Side, _ stat: Stat, begin: () -> SharedReading
     ) -> SharedReading {
-        linkTables[side].reading(of: stat, begin: begin).reading
+        let found = linkTables[side].reading(of: stat, begin: begin)
+        return found.begunAt.isUnchanged(since: stat) ? found.reading : begin()
     }
 
     package func run(_ work: SplitFile, _ worker: Worker) throws -> Pieces {

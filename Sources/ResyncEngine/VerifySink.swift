@@ -1,4 +1,4 @@
-package import ResyncCore
+import ResyncCore
 import ResyncStorage
 
 /// Takes the first pass's outputs in order: counts, keeps the results, saves checkpoints.
@@ -18,6 +18,7 @@ final class VerifySink: @unchecked Sendable {
     private let interval: Double
     private var hasCheckpoint: Bool
     private var isInOrder = true
+    private var keepers: [(Side, ManifestKeeper)] = []
     /// Differences that nobody has seen twice.
     var openCount = 0
 
@@ -48,6 +49,7 @@ final class VerifySink: @unchecked Sendable {
         }
         try write(output)
         if isInOrder {
+            for (side, keeper) in keepers { try keeper.take(output.records[side]) }
             through = output.through ?? through
             if monotonicSeconds() - savedAt > interval { try save() }
         }
@@ -74,9 +76,21 @@ final class VerifySink: @unchecked Sendable {
         try run.save(
             Checkpoint(
                 through: through?.path, tally: tally, resultsEnd: try writer.sync(),
-                elapsed: earlierElapsed + monotonicSeconds() - started, saved: now()))
+                elapsed: earlierElapsed + monotonicSeconds() - started, saved: .now))
         hasCheckpoint = true
         savedAt = monotonicSeconds()
+    }
+
+    /// Has each side's manifest written into the run's folder as well.
+    func keep(_ headers: Sides<ManifestHeader>) throws {
+        keepers = try Side.allCases.map { side in
+            (side, try ManifestKeeper(headers[side], in: run.folder, RunFolder.manifest(side)))
+        }
+    }
+
+    /// Whether both manifests are whole and durable.
+    func finishKeeping() throws -> Bool {
+        try !keepers.isEmpty && keepers.allSatisfy { try $0.1.finish() }
     }
 
     /// All results are written. A checkpoint stays behind only when there is something to resume.
@@ -87,12 +101,6 @@ final class VerifySink: @unchecked Sendable {
         all += tallyBehind
         return all
     }
-}
-
-/// The wall clock as a timestamp.
-package func now() -> Timestamp {
-    let (seconds, nanoseconds) = wallClock()
-    return Timestamp(seconds: seconds, nanoseconds: nanoseconds)
 }
 
 /// Compares how names are linked: both sides must group the same names. In walk order, two names

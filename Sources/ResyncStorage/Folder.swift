@@ -121,6 +121,20 @@ package final class Folder: Sendable {
         try sync()
     }
 
+    /// Durably, into another folder on the same file system, in place of what may be there.
+    package func move(
+        _ name: [UInt8], to other: Folder, as newName: [UInt8]
+    ) throws(DiskError) {
+        try withCString(name) { (from) throws(DiskError) in
+            try withCString(newName) { (to) throws(DiskError) in
+                try disk.rename(
+                    from, in: descriptor, to: to, in: other.descriptor, replacing: true)
+            }
+        }
+        try other.sync()
+        try sync()
+    }
+
     package func remove(_ name: [UInt8], isFolder: Bool = false) throws(DiskError) {
         try withCString(name) { (name) throws(DiskError) in
             try disk.remove(name, in: descriptor, isDirectory: isFolder)

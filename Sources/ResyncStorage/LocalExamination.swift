@@ -74,7 +74,7 @@ final class LocalExamination: Examination, @unchecked Sendable {
             worker.pulse.step(to: request.index)
             var reader = ContentReader(
                 site: site, descriptor: file.descriptor, stat: file.stat, worker: worker)
-            var answer = try reader.digest(request.blocks, from: request.source)
+            var answer = try reader.digest(request)
             if answer.state == .stable, !isUnchanged(request.index) { answer.state = .moved }
             answers.append(answer)
         }

@@ -12,6 +12,7 @@ package final class SharedReading: Sendable {
     /// Blocks per claim: long enough to stream, short enough to share.
     private let stride: Int
     private let place: Pulse.Place
+    private let wantsWhole: Bool
     private let state = Mutex(State())
     private let inFlight = DispatchGroup()
 
@@ -19,20 +20,24 @@ package final class SharedReading: Sendable {
         var next = 0
         var parts: [Int: ContentAnswer] = [:]
         var failure: (any Error)?
+        var isClosed = false
+        var isCounted = false
     }
 
     private static let claimBytes = 8 << 20
 
     package init(
         _ examination: any Examination, _ index: Int, size: Int, blockSize: Int,
-        source: ReadSource, place: Pulse.Place
+        source: ReadSource, place: Pulse.Place, wantsWhole: Bool = false
     ) {
         self.examination = examination
         self.index = index
         self.source = source
         self.place = place
+        self.wantsWhole = wantsWhole
         blockCount = (size + blockSize - 1) / blockSize
-        stride = max(1, Self.claimBytes / blockSize)
+        // The digest of the whole needs all bytes in order: one claim for everything.
+        stride = wantsWhole ? max(1, blockCount) : max(1, Self.claimBytes / blockSize)
     }
 
     /// How many workers can be of use.
@@ -57,7 +62,8 @@ package final class SharedReading: Sendable {
         guard let claim else { return false }
         defer { inFlight.leave() }
         do {
-            let request = ContentRequest(index: index, blocks: claim, source: source)
+            let request = ContentRequest(
+                index: index, blocks: claim, source: source, wantsWhole: wantsWhole)
             let answers = try examination.digest([request], worker)
             state.withLock { $0.parts[claim.lowerBound] = answers.first }
         } catch {
@@ -71,41 +77,71 @@ package final class SharedReading: Sendable {
         help(worker)
         worker.pulse.leave()
         inFlight.wait()
+        defer { closeIfDone() }
         return try state.withLock { state in
             if let failure = state.failure { throw failure }
             var whole = ContentAnswer()
             if state.next < blockCount { whole.state = .stopped }
+            if wantsWhole, blockCount == 0 {
+                var nothing = try EVPHash(.sha256)
+                whole.whole = nothing.finalize()
+            }
             for start in state.parts.keys.sorted() {
                 guard let part = state.parts[start] else { continue }
                 if part.state != .stable, whole.state != .stopped { whole.state = part.state }
                 whole.blocks.append(contentsOf: part.blocks)
                 whole.unreadable += part.unreadable
                 whole.bytesRead += part.bytesRead
+                whole.whole = part.whole
             }
+            // Other names of the file get the same answer, but nothing was read for them.
+            if state.isCounted { whole.bytesRead = 0 }
+            state.isCounted = true
             return whole
         }
+    }
+
+    /// A file with several names may be asked for its answer long after it was read: it need not
+    /// stay open for that.
+    private func closeIfDone() {
+        let isLast = state.withLock { state in
+            guard !state.isClosed, state.next >= blockCount, state.failure == nil else {
+                return false
+            }
+            state.isClosed = true
+            return true
+        }
+        if isLast { examination.close() }
     }
 }
 
 /// The readings of files with several names, so that each is read once.
 package final class LinkTable: Sendable {
-    private let readings = Mutex<[ObjectIdentity: (reading: SharedReading, left: UInt32)]>([:])
+    private let readings = Mutex<[ObjectIdentity: Begun]>([:])
+
+    private struct Begun: Sendable {
+        let reading: SharedReading
+        let stat: Stat
+        var left: UInt32
+    }
 
     package init() {}
 
-    /// The reading of an inode, begun by whoever comes first. `isFirst` tells who that is.
+    /// The reading of an inode, begun by whoever comes first, and the stat it was begun under: it
+    /// says nothing about an object that has moved since.
     package func reading(
         of stat: Stat, begin: () -> SharedReading
-    ) -> (reading: SharedReading, isFirst: Bool) {
+    ) -> (reading: SharedReading, begunAt: Stat) {
         readings.withLock { known in
-            if let found = known[stat.identity] {
+            if var found = known[stat.identity] {
                 // With its last name an inode leaves the table.
-                known[stat.identity] = found.left > 1 ? (found.reading, found.left - 1) : nil
-                return (found.reading, false)
+                found.left -= 1
+                known[stat.identity] = found.left > 0 ? found : nil
+                return (found.reading, found.stat)
             }
             let reading = begin()
-            known[stat.identity] = (reading, stat.links - 1)
-            return (reading, true)
+            known[stat.identity] = Begun(reading: reading, stat: stat, left: stat.links - 1)
+            return (reading, stat)
         }
     }
 }

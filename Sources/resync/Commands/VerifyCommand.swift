@@ -107,22 +107,9 @@ private struct Verification {
     // MARK: Before
 
     private func openSites() throws -> Sides<LocalSite> {
-        let raised = descriptorLimit()
-        var options = LocalSiteOptions()
-        options.crossMounts = command.scope.crossMounts
-        let rules = try command.aspects.rules()
-        options.details = rules.aspects.intersection(AspectSet([.xattrs, .acl]))
-        options.owners = rules.owners
-        options.openDirectories = max(16, min(512, raised / 8))
-        options.scratch = state.folder.scratch
-        let disk = LinuxDisk()
-        func open(_ path: String) throws -> LocalSite {
-            var own = options
-            own.readLimit = try command.read.throttle()
-            return try LocalSite(
-                path: RawArguments.bytes(path), disk: disk, options: own)
-        }
-        let sites = Sides(a: try open(command.a), b: try open(command.b))
+        let opening = SiteOpening(
+            scope: command.scope, aspects: command.aspects, read: command.read, state: state)
+        let sites = Sides(a: try opening.open(command.a), b: try opening.open(command.b))
         let (a, b) = (sites.a.facts.kind, sites.b.facts.kind)
         guard (a == .directory) == (b == .directory) else {
             throw CommandError(
@@ -187,19 +174,18 @@ private struct Verification {
         case .cached, .none:
             throw CommandError("--assurance \(level.rawValue) needs --keep", .usage)
         }
-        let policy = try command.read.policy()
+        var limits = try command.read.limits()
+        limits.maxDuration = try command.maxDuration.map { try duration($0) }
         var plan = VerifyPlan(
-            sites: WalkedSites(a: sites.a, b: sites.b), rules: rules, work: policy)
+            sites: WalkedSites(a: sites.a, b: sites.b), rules: rules, limits: limits)
         plan.scope.filter = try command.scope.filter()
         plan.scope.selection = try command.scope.selection()
-        plan.scope.batchSize = policy.batchSize(descriptors: descriptorLimit())
+        plan.scope.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
         guard (0...1000).contains(command.confirm) else {
             throw CommandError("--confirm takes 0 to 1000", .usage)
         }
         plan.confirmPasses = command.confirm
         plan.settle = try duration(command.settle)
-        plan.ioTimeout = try duration(command.read.ioTimeout)
-        plan.maxDuration = try command.maxDuration.map { try duration($0) }
         return plan
     }
 
@@ -214,7 +200,7 @@ private struct Verification {
             }
             return (run, checkpoint)
         }
-        let started = now()
+        let started = Timestamp.now
         let header = RunHeader(
             id: try StateFolder.newRunID(at: started), kind: "verify", started: started,
             a: absolute(sites.a.facts.path), b: absolute(sites.b.facts.path),
@@ -242,8 +228,9 @@ private struct Verification {
                 blockSize: plan.rules.scheme.blockSize, assurance: level.level.rawValue)
         }
         // Trouble is said even where nothing else is.
-        for reason in level.reasons {
-            StandardError.write("\(programName): trouble on \(reason): reading past the cache\n")
+        for reason in level.reasons { Main.complain("trouble on \(reason)") }
+        if !level.reasons.isEmpty {
+            Main.complain("assurance media: every byte is read past the page cache")
         }
     }
 

@@ -99,7 +99,8 @@ struct TextReport {
     static func summaryText(_ summary: Summary) -> String {
         let tally = summary.tally
         var parts = [
-            "\(countText(tally.entries)) entries: \(countText(tally.same)) same"
+            "\(countText(tally.entries)) \(tally.entries == 1 ? "entry" : "entries"): "
+                + "\(countText(tally.same)) same"
         ]
         func add(_ count: Int, _ text: String) {
             if count > 0 { parts.append("\(countText(count)) \(text)") }
