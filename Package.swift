@@ -29,6 +29,7 @@ let package = Package(
         .executableTarget(
             name: "resync",
             dependencies: ["ResyncCore", "ResyncStorage", "ResyncEngine", argumentParser],
+            exclude: ["Documentation"],
             swiftSettings: settings),
         .target(
             name: "ResyncEngine", dependencies: ["ResyncCore", "ResyncStorage"],

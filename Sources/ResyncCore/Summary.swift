@@ -28,7 +28,8 @@ package struct Summary: Sendable, Hashable {
     /// Something in scope has no verdict.
     private var hasTrouble: Bool {
         tally.unreadable > 0 || tally.notVerified > 0 || tally.flapping > 0
-            || tally.entries == 0 || ending == .stalled || isIncomplete
+            || (tally.entries == 0 && ending == .complete) || ending == .stalled
+            || isIncomplete
     }
 
     /// It claims to have come to the end, and did not look at everything.

@@ -22,7 +22,7 @@ struct Resync: ParsableCommand {
         version: programVersion,
         subcommands: [
             VerifyCommand.self, ScanCommand.self, DiffCommand.self, ManifestCommand.self,
-            RunsCommand.self,
+            RunsCommand.self, DemoCommand.self,
         ])
 
     static func main() { Main.run(RawArguments.all()) }

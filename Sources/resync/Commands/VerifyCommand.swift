@@ -82,11 +82,10 @@ struct VerifyCommand: ResyncCommand {
                 return try ManifestVerification(self).perform()
             }
             return try Verification(self, resuming: id).perform()
-        } catch let error as CommandError where report.json {
-            try JSONReport.failure(error.message, error.status)
-            throw error
-        } catch let error as StoreError where report.json {
-            try JSONReport.failure("\(escaped(error.path)) \(error.reason)", .trouble)
+        } catch  where report.json {
+            if let known = Main.explain(error) {
+                try JSONReport.failure(known.message, known.status)
+            }
             throw error
         }
     }
@@ -106,7 +105,10 @@ private struct Verification {
 
     func perform() throws -> ExitStatus {
         let style = try command.report.progressStyle()
-        var reports = try ReportFiles(command.report)
+        var options = command.report
+        // The files that are there now are those of the attempt that is gone on with.
+        if resumed != nil { options.force = true }
+        var reports = try ReportFiles(options)
         let sites = try openSites()
         let locks = try lockStores(sites)
         defer { withExtendedLifetime(locks) {} }
@@ -269,7 +271,8 @@ private struct Verification {
         if command.report.json {
             return try JSONReport.run(
                 header, digest: plan.rules.scheme.algorithm.rawValue,
-                blockSize: plan.rules.scheme.blockSize, assurance: level.level.rawValue)
+                blockSize: plan.rules.scheme.blockSize, assurance: level.level.rawValue,
+                trouble: level.reasons)
         }
         // Trouble is said even where nothing else is.
         for side in Side.allCases {
