@@ -161,14 +161,6 @@ extension Scan {
     }
 }
 
-extension Timestamp {
-    /// The wall clock.
-    static var now: Timestamp {
-        let (seconds, nanoseconds) = wallClock()
-        return Timestamp(seconds: seconds, nanoseconds: nanoseconds)
-    }
-}
-
 extension NameList {
     /// Of a regular file, as far as is known.
     fileprivate init(_ name: Name) {

@@ -2,6 +2,13 @@ import Dispatch
 package import ResyncCore
 package import ResyncStorage
 
+package struct ScanResult: Sendable {
+    package let bytesRead: Int
+    /// Without `complete` the records make no manifest.
+    package let ending: Ending
+    package let stalled: [StalledRead]
+}
+
 /// Scans one store, and hands its records on in walk order, the same for any number of workers.
 package struct ScanRun: Sendable {
     private let site: any Site
@@ -19,16 +26,15 @@ package struct ScanRun: Sendable {
         self.progress = progress
     }
 
-    /// The header of this scan's manifest. `exclusions` is SHA-256 over the filter's canonical
-    /// bytes.
+    /// The header of this scan's manifest. `mounts` and `owners` are as the site was opened with.
     package func header(
-        exclusions: Digest, mounts: ManifestHeader.MountRule, owners: OwnerRule, host: [UInt8],
-        tool: [UInt8]
+        mounts: ManifestHeader.MountRule, owners: OwnerRule, host: [UInt8], tool: [UInt8]
     ) -> ManifestHeader {
         let facts = site.facts
         var header = ManifestHeader(
             blockSize: rules.scheme.blockSize,
-            aspects: facts.kind == .directory ? rules.aspects : .image, exclusions: exclusions)
+            aspects: facts.kind == .directory ? rules.aspects : .image,
+            exclusions: scope.filter.digest)
         header.digest = rules.scheme.algorithm
         header.hasWholeFile = rules.hasWholeFile
         header.mounts = mounts
@@ -75,6 +81,25 @@ package struct ScanRun: Sendable {
         return (collector.records.bytesRead, isDone && collector.records.isComplete)
     }
 
+    /// Scans under supervision: see `work`.
+    package func callAsFunction(
+        _ limits: RunLimits, _ controls: RunControls,
+        record: @escaping (ManifestRecord) throws -> Void
+    ) throws -> ScanResult {
+        let stop = Stop()
+        let board = PulseBoard()
+        var supervisor = Supervisor(limits, controls, stop, board, monotonicSeconds())
+        let (bytesRead, isComplete) = try work(
+            workers: limits.work.first, stop: stop, pulse: { _ in board.addPulse() },
+            supervise: { status in
+                supervisor.decide(status) { controls.report(.comparing, progress) }
+            },
+            record: record)
+        return ScanResult(
+            bytesRead: bytesRead, ending: isComplete ? .complete : supervisor.ending,
+            stalled: supervisor.stalled)
+    }
+
     /// Unchecked because a drain calls `emit` from one thread at a time, and nobody else looks
     /// before it has ended.
     private final class Collector: @unchecked Sendable {
@@ -87,5 +112,14 @@ package struct ScanRun: Sendable {
             // What came after a gap cannot be a manifest any more.
             if inOrder { try records.take(output, record) }
         }
+    }
+}
+
+extension Filter {
+    /// As a manifest's header has it: SHA-256 over its canonical bytes.
+    package var digest: Digest {
+        var hash = ManifestHashes.openSSL.make(.sha256)
+        hash.update(canonicalBytes)
+        return hash.finalize()
     }
 }

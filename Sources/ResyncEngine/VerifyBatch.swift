@@ -186,7 +186,8 @@ final class VerifyBatch {
             place: EntryPlace(directory: directory, name: names.names.name(index)),
             width: min(verify.splitWidth, max(readings.a.claims, readings.b.claims)),
             found: verify.recorder == nil
-                ? nil : Sides(a: examined.a?[index] ?? Examined(), b: examined.b?[index] ?? Examined()))
+                ? nil
+                : Sides(a: examined.a?[index] ?? Examined(), b: examined.b?[index] ?? Examined()))
         if a.size > verify.splitSize {
             verdicts[index] = .split(file)
         } else {

@@ -1,4 +1,4 @@
-package import ResyncCore
+import ResyncCore
 import ResyncStorage
 
 /// Takes the first pass's outputs in order: counts, keeps the results, saves checkpoints.
@@ -76,7 +76,7 @@ final class VerifySink: @unchecked Sendable {
         try run.save(
             Checkpoint(
                 through: through?.path, tally: tally, resultsEnd: try writer.sync(),
-                elapsed: earlierElapsed + monotonicSeconds() - started, saved: now()))
+                elapsed: earlierElapsed + monotonicSeconds() - started, saved: .now))
         hasCheckpoint = true
         savedAt = monotonicSeconds()
     }
@@ -101,12 +101,6 @@ final class VerifySink: @unchecked Sendable {
         all += tallyBehind
         return all
     }
-}
-
-/// The wall clock as a timestamp.
-package func now() -> Timestamp {
-    let (seconds, nanoseconds) = wallClock()
-    return Timestamp(seconds: seconds, nanoseconds: nanoseconds)
 }
 
 /// Compares how names are linked: both sides must group the same names. In walk order, two names

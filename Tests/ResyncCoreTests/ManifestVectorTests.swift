@@ -71,11 +71,8 @@ import Testing
         var linked = ManifestSample.file(Name("c"), blocks: 0)
         linked.entry?.stat.links = 2
         linked.linkedTo = RelativePath(Array("a".utf8))
-        linked.entry = linked.entry.map { entry in
-            Entry(
-                stat: entry.stat, target: entry.target, xattrs: entry.xattrs, acl: entry.acl,
-                owner: OwnerNames(user: Array("root".utf8), group: Array("disk".utf8)))
-        }
+        let owner = OwnerNames(user: Array("root".utf8), group: Array("disk".utf8))
+        linked.entry = linked.entry?.with(owner: owner)
         records.append(.entry(linked))
         var device = ManifestSample.file(Name([0xff, 0x0a]), blocks: 0)
         device.content = nil

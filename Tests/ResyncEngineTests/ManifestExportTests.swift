@@ -129,7 +129,8 @@ import Testing
         }
         let file = MemoryFile()
         let header = ManifestImport.header(
-            exclusions: .zero, store: [], tool: [], started: Timestamp(seconds: 0, nanoseconds: 0))
+            exclusions: Filter.none.digest, store: [], tool: [],
+            started: Timestamp(seconds: 0, nanoseconds: 0))
         var writer = try ManifestWriter(header, .openSSL) { file.append($0) }
         try importing.finish { try writer.append($0) }
         _ = try writer.finish(ended: header.started)

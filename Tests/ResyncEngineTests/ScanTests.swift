@@ -64,7 +64,7 @@ let furnish = #"""
         let site = try LocalSite(path: store, disk: LinuxDisk(), options: options)
         let run = ScanRun(site, rules)
         let header = run.header(
-            exclusions: .zero, mounts: .one, owners: .number, host: [], tool: [])
+            mounts: .one, owners: .number, host: [], tool: [])
         let file = MemoryFile()
         var writer = try ManifestWriter(header, .openSSL) { file.append($0) }
         let result = try run.work(workers: workers, stop: Stop()) { _ in

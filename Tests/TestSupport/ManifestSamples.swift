@@ -1,20 +1,7 @@
 package import ResyncCore
 import ResyncStorage
 
-/// A generator whose whole sequence follows from its seed (SplitMix64).
-package struct SeededGenerator: RandomNumberGenerator, Sendable {
-    private var state: UInt64
-
-    package init(seed: UInt64) { state = seed }
-
-    package mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ value >> 30) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ value >> 27) &* 0x94d0_49bb_1331_11eb
-        return value ^ value >> 31
-    }
-
+extension Seed {
     /// True once in `times` calls on average.
     package mutating func once(in times: Int) -> Bool {
         Int.random(in: 0..<times, using: &self) == 0
@@ -32,6 +19,18 @@ package final class MemoryFile {
     package func read(_ offset: Int, _ count: Int) -> [UInt8] {
         let start = min(max(0, offset), bytes.count)
         return Array(bytes[start..<min(bytes.count, start + max(0, count))])
+    }
+}
+
+extension Entry {
+    /// With some of its details replaced; the inner nil takes one away.
+    package func with(
+        target: [UInt8]?? = nil, xattrs: Digest?? = nil, acl: Digest?? = nil,
+        owner: OwnerNames?? = nil
+    ) -> Entry {
+        Entry(
+            stat: stat, target: target ?? self.target, xattrs: xattrs ?? self.xattrs,
+            acl: acl ?? self.acl, owner: owner ?? self.owner)
     }
 }
 
@@ -94,7 +93,7 @@ package enum ManifestSample {
 
     /// A tree in walk order that has a bit of everything.
     package static func tree(
-        _ generator: inout SeededGenerator, entries: Int, doubts: Bool = true
+        _ generator: inout Seed, entries: Int, doubts: Bool = true
     ) -> [ManifestRecord] {
         var records: [ManifestRecord] = [.entry(directory(Name([])))]
         var left = entries
@@ -104,7 +103,7 @@ package enum ManifestSample {
     }
 
     private static func fill(
-        _ records: inout [ManifestRecord], _ generator: inout SeededGenerator, _ left: inout Int,
+        _ records: inout [ManifestRecord], _ generator: inout Seed, _ left: inout Int,
         depth: Int, doubts: Bool
     ) {
         var names: Set<[UInt8]> = []
@@ -126,7 +125,7 @@ package enum ManifestSample {
         }
     }
 
-    private static func name(_ generator: inout SeededGenerator) -> [UInt8] {
+    private static func name(_ generator: inout Seed) -> [UInt8] {
         while true {
             let count = Int.random(in: 1...(generator.once(in: 30) ? 255 : 12), using: &generator)
             let bytes = (0..<count).map { _ in UInt8.random(in: 1...255, using: &generator) }
@@ -135,7 +134,7 @@ package enum ManifestSample {
     }
 
     private static func leaf(
-        _ name: Name, _ generator: inout SeededGenerator, doubts: Bool
+        _ name: Name, _ generator: inout Seed, doubts: Bool
     ) -> ManifestEntry {
         var entry = file(
             name, blocks: Int.random(in: 0...3, using: &generator),
@@ -153,9 +152,7 @@ package enum ManifestSample {
             entry.entry?.stat.type = type
             entry.entry?.stat.size = 0
             entry.content = nil
-            if type == .symlink, let stat = entry.entry?.stat {
-                entry.entry = Entry(stat: stat, target: [0xff, slash, 0x0a])
-            }
+            if type == .symlink { entry.entry = entry.entry?.with(target: [0xff, slash, 0x0a]) }
             if type.isDevice { entry.entry?.stat.special = DeviceNumber(major: 1, minor: 3) }
         }
         if doubts, generator.once(in: 15) {
