@@ -130,8 +130,8 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
                 hasBegun = true
                 return reading(examination)
             }
-            kept.withLock { $0.append(found.reading) }
-            return (ObjectIdentifier(found.reading), hasBegun)
+            kept.withLock { $0.append(found) }
+            return (ObjectIdentifier(found), hasBegun)
         }
         let kept = Mutex<[SharedReading]>([])
         let (first, isFirst) = read(1, 3)
