@@ -7,8 +7,6 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .treatAllWarnings(as: .error),
-    // The hot path crosses modules: without this, generics are not specialised across them.
-    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
 
 // Tests bring in what they use with `@testable`, which the member import rule does not see through.
@@ -31,6 +29,7 @@ let package = Package(
         .executableTarget(
             name: "resync",
             dependencies: ["ResyncCore", "ResyncStorage", "ResyncEngine", argumentParser],
+            exclude: ["Documentation"],
             swiftSettings: settings),
         .target(
             name: "ResyncEngine", dependencies: ["ResyncCore", "ResyncStorage"],

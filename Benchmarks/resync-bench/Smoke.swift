@@ -31,7 +31,8 @@ enum Smoke {
         }
     }
 
-    /// What both sides hold, after checks that they are equal, found again, and redone when partial.
+    /// What both sides hold, after checks that they are equal, found again, and redone when
+    /// partial.
     private static func digest(_ parameters: Parameters, in directory: String) throws -> UInt64 {
         // A sync waits for whatever else the machine is writing.
         let generator = Generator(parameters, directory: directory, durable: false)

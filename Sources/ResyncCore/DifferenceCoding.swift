@@ -118,15 +118,20 @@ extension ByteReader {
         var extents: [Extent] = []
         var end = 0
         for _ in 0..<(try int(limit: Limit.extents)) {
-            let gap = try int()
-            let length = try int()
-            let (offset, first) = end.addingReportingOverflow(gap)
-            let (next, second) = offset.addingReportingOverflow(length)
-            guard !first, !second else { throw FormatError("extent out of bounds", at: at) }
-            extents.append(Extent(offset: offset, length: length))
-            end = next
+            let extent = try extent(after: end)
+            extents.append(extent)
+            end = extent.end
         }
         return extents
+    }
+
+    private mutating func extent(after end: Int) throws(FormatError) -> Extent {
+        let (offset, first) = end.addingReportingOverflow(try int())
+        let length = try int()
+        guard !first, !offset.addingReportingOverflow(length).overflow else {
+            throw FormatError("extent out of bounds", at: at)
+        }
+        return Extent(offset: offset, length: length)
     }
 
     private mutating func error() throws(FormatError) -> EntryError {
@@ -136,7 +141,7 @@ extension ByteReader {
         var error = EntryError(
             side: side, call: try string(limit: Limit.call),
             number: Int32(bitPattern: try number32()))
-        if try byte() == 1 { error.extent = Extent(offset: try int(), length: try int()) }
+        error.extent = try optional { $0 == 1 ? true : nil } == nil ? nil : try extent(after: 0)
         return error
     }
 

@@ -25,7 +25,7 @@ package func escaped(_ bytes: some Collection<UInt8>) -> String {
     return output
 }
 
-/// The bytes that `escaped` was given; nil when the text was not made by it.
+/// The bytes that `escaped` was given; nil where a backslash begins no escape.
 package func unescaped(_ text: some StringProtocol) -> [UInt8]? {
     let input = Array(text.utf8)
     var output: [UInt8] = []

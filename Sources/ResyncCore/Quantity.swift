@@ -5,7 +5,11 @@ package struct QuantityError: Error, Sendable {
 
 /// Sizes as `64KiB`, `200M`, `1GiB`, `4096`; `K`, `M`, `G`, `T` are powers of 1024 as well.
 package func parseSize(_ text: String) throws(QuantityError) -> Int {
-    let (number, unit) = try split(text)
+    let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
+    guard let number = Double(digits), number.isFinite else {
+        throw QuantityError(reason: "'\(escaped(text.utf8))' is no number")
+    }
+    let unit = text.dropFirst(digits.count)
     let shifts: [String: Int] = [
         "": 0, "B": 0, "K": 10, "KIB": 10, "M": 20, "MIB": 20, "G": 30, "GIB": 30, "T": 40,
         "TIB": 40,
@@ -13,8 +17,13 @@ package func parseSize(_ text: String) throws(QuantityError) -> Int {
     guard let shift = shifts[unit.uppercased()] else {
         throw QuantityError(reason: "'\(escaped(text.utf8))' is no size: use 4096, 64KiB, 1MiB, 2G")
     }
+    // A whole number stays whole: beyond 2^53 a Double would round it.
+    if let whole = Int(digits) {
+        let (value, overflows) = whole.multipliedReportingOverflow(by: 1 << shift)
+        if !overflows { return value }
+    }
     let value = number * Double(1 << shift)
-    guard value >= 0, value < 9e18, value == value.rounded() else {
+    guard value < 9e18, value == value.rounded() else {
         throw QuantityError(reason: "'\(escaped(text.utf8))' is no whole number of bytes")
     }
     return Int(value)
@@ -48,20 +57,13 @@ package func parseDuration(_ text: String) throws(QuantityError) -> Double {
     return seconds
 }
 
-private func split(_ text: String) throws(QuantityError) -> (Double, String) {
-    let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-    guard let number = Double(digits), number.isFinite else {
-        throw QuantityError(reason: "'\(escaped(text.utf8))' is no number")
-    }
-    return (number, String(text.dropFirst(digits.count)))
-}
-
 /// As `1.5 GiB`.
 package func sizeText(_ bytes: Int) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
     var value = Double(bytes)
     var unit = 0
-    while value >= 1024, unit < units.count - 1 {
+    // What would be rounded to 1024 is 1 of the next unit.
+    while value >= (unit == 0 ? 1024 : 1023.95), unit < units.count - 1 {
         value /= 1024
         unit += 1
     }
@@ -82,7 +84,7 @@ package func countText(_ count: Int) -> String {
 /// As `0.42 s`, `12.3 s`, `4 min 05 s`, `2 h 07 min`.
 package func durationText(_ seconds: Double) -> String {
     if seconds < 10 { return "\(decimals(seconds, 2)) s" }
-    if seconds < 100 { return "\(decimals(seconds, 1)) s" }
+    guard seconds >= 100, seconds < 1e15 else { return "\(decimals(seconds, 1)) s" }
     let whole = Int(seconds.rounded())
     func padded(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
     if whole < 3600 { return "\(whole / 60) min \(padded(whole % 60)) s" }
@@ -93,7 +95,9 @@ package func durationText(_ seconds: Double) -> String {
 package func decimals(_ value: Double, _ count: Int) -> String {
     var factor = 1.0
     for _ in 0..<count { factor *= 10 }
-    let scaled = Int((abs(value) * factor).rounded())
+    let rounded = (abs(value) * factor).rounded()
+    guard rounded < 9e18 else { return "\(value)" }
+    let scaled = Int(rounded)
     let digits = String(scaled)
     let padded = String(repeating: "0", count: max(0, count + 1 - digits.count)) + digits
     let sign = value < 0 && scaled != 0 ? "-" : ""
@@ -103,11 +107,13 @@ package func decimals(_ value: Double, _ count: Int) -> String {
 extension Timestamp {
     /// As `2026-11-22T23:04:05Z` (RFC 3339).
     package var utcText: String {
-        let days = (seconds / 86400) - (seconds % 86400 < 0 ? 1 : 0)
-        let inDay = seconds - days * 86400
+        let rest = seconds % 86400
+        let (days, inDay) = (seconds / 86400 - (rest < 0 ? 1 : 0), rest < 0 ? rest + 86400 : rest)
         let (year, month, day) = civil(days)
         func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        return "\(year)-\(two(month))-\(two(day))"
+        let digits = String(year.magnitude)
+        let zeros = String(repeating: "0", count: max(0, 4 - digits.count))
+        return "\(year < 0 ? "-" : "")\(zeros)\(digits)-\(two(month))-\(two(day))"
             + "T\(two(inDay / 3600)):\(two(inDay % 3600 / 60)):\(two(inDay % 60))Z"
     }
 }

@@ -28,7 +28,13 @@ package struct Summary: Sendable, Hashable {
     /// Something in scope has no verdict.
     private var hasTrouble: Bool {
         tally.unreadable > 0 || tally.notVerified > 0 || tally.flapping > 0
-            || tally.entries == 0 || ending == .stalled
+            || (tally.entries == 0 && ending == .complete) || ending == .stalled
+            || isIncomplete
+    }
+
+    /// It claims to have come to the end, and did not look at everything.
+    private var isIncomplete: Bool {
+        ending == .complete && (leftUnread > 0 || tally.outcomes < tally.entries)
     }
 
     package var status: ExitStatus {
@@ -51,7 +57,7 @@ package struct Summary: Sendable, Hashable {
         if confirmedDifferences > 0 {
             let isContent = tally.contentDiffers + tally.missingOnA + tally.missingOnB > 0
             if isContent { return "NOT IN SYNC" }
-            guard !hasTrouble, ending == .complete, tally.unstable == 0 else {
+            guard !hasTrouble, ending == .complete, tally.unstable + tally.conflicts == 0 else {
                 return "NOT VERIFIED, \(metadataText)"
             }
             return "CONTENT IN SYNC, \(metadataText)"

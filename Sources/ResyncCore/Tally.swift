@@ -32,6 +32,11 @@ package struct Tally: Sendable, Hashable {
 
     package var differs: Int { contentDiffers + metadataDiffers }
 
+    /// Results there are. A directory that cannot be listed to its end has one more.
+    package var outcomes: Int {
+        same + differs + missingOnA + missingOnB + unstable + unreadable + notVerified + conflicts
+    }
+
     package mutating func count(_ difference: Difference) {
         switch difference.outcome {
         case .same: same += 1

@@ -58,6 +58,9 @@ package final class RunFolder: Sendable {
         static let summary = Array("summary".utf8)
     }
 
+    /// Where a run that keeps manifests puts them until it has come to its end.
+    static func manifest(_ side: Side) -> [UInt8] { Array("manifest-\(side.word)".utf8) }
+
     private init(id: String, folder: Folder) {
         self.id = id
         self.folder = folder

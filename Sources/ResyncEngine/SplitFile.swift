@@ -12,11 +12,16 @@ package final class SplitFile: Sendable {
     /// How many units of work it is.
     package let width: Int
     private let left: Countdown
+    /// How both sides were described, and when, where records are made of them.
+    private let found: Sides<Examined>?
+    private let started: Timestamp
 
     init(
         _ readings: Sides<SharedReading>, stats: Sides<Stat>, judged: Difference?,
-        place: EntryPlace?, link: LinkedEntry? = nil, width: Int
+        place: EntryPlace?, link: LinkedEntry? = nil, width: Int, found: Sides<Examined>? = nil
     ) {
+        self.found = found
+        started = found == nil ? Timestamp(seconds: 0, nanoseconds: 0) : .now
         self.readings = readings
         self.stats = stats
         self.judged = judged
@@ -31,13 +36,15 @@ package final class SplitFile: Sendable {
         images: Sides<any Examination>, sites: Sides<any Site>, verify: Verify
     ) throws {
         let size = min(sites.a.facts.size, sites.b.facts.size)
-        var stats = sites.map { $0.facts.stat }
+        // As the image describes itself: a device's node has neither its size nor its type.
+        let stats = Sides(
+            a: images.a[0].entry?.stat ?? sites.a.facts.stat,
+            b: images.b[0].entry?.stat ?? sites.b.facts.stat)
         var judged: Difference?
         if sites.a.facts.size != sites.b.facts.size {
             judged = Difference(path: .root, outcome: .differs)
             judged?.aspects = AspectSet(.size)
         }
-        for side in Side.allCases { stats[side].size = sites[side].facts.size }
         let readings: Sides<SharedReading> = Sides(
             a: Self.reading(.a, images.a, size, verify),
             b: Self.reading(.b, images.b, size, verify))
@@ -83,6 +90,10 @@ package final class SplitFile: Sendable {
             if verify.rules.keepsSames { output.sames = [path] }
         }
         output.through = place
+        if let found, let place {
+            output.records.a.items = verify.items(place.name, found.a, a, started)
+            output.records.b.items = verify.items(place.name, found.b, b, started)
+        }
         if let link { output.links = [link] }
         verify.progress.add(
             entries: 1, bytes: output.tally.bytesRead, differences: output.differences.count)

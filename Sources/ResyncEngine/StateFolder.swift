@@ -5,11 +5,13 @@ package import ResyncStorage
 package struct StateFolder: Sendable {
     package let folder: Folder
     package let runs: Folder
+    package let manifests: KeptManifests
 
     /// Opens it, or makes it, mode 0700.
     package init(path: [UInt8], disk: any Disk) throws(DiskError) {
         folder = try Folder.make(path: path, disk: disk)
         runs = try folder.folder(Array("runs".utf8), create: true)
+        manifests = KeptManifests(try folder.folder(Array("manifests".utf8), create: true))
     }
 
     /// Locks a store against runs that would change it, or, exclusively, against all others; nil

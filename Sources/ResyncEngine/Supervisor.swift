@@ -1,10 +1,21 @@
 import ResyncCore
 import ResyncStorage
 
+/// What a run may take.
+package struct RunLimits: Sendable {
+    package var work: WorkPolicy
+    /// Seconds after which an unanswered read counts as stalled.
+    package var ioTimeout = 60.0
+    /// Seconds after which the run ends.
+    package var maxDuration: Double?
+
+    package init(work: WorkPolicy) { self.work = work }
+}
+
 /// Watches over the workers of one pass: ends it on a signal, at its deadline or when storage does
 /// not answer, and adds workers while they only wait.
 struct Supervisor {
-    private let plan: VerifyPlan
+    private let limits: RunLimits
     private let controls: RunControls
     private let stop: Stop
     private let board: PulseBoard
@@ -21,10 +32,10 @@ struct Supervisor {
     private static let reportInterval = 0.2
 
     init(
-        _ plan: VerifyPlan, _ controls: RunControls, _ stop: Stop, _ board: PulseBoard,
+        _ limits: RunLimits, _ controls: RunControls, _ stop: Stop, _ board: PulseBoard,
         _ started: Double
     ) {
-        self.plan = plan
+        self.limits = limits
         self.controls = controls
         self.stop = stop
         self.board = board
@@ -45,7 +56,7 @@ struct Supervisor {
         }
         if stoppedAt != nil { return .goOn }
         if let signal = controls.interruption() { return end(.interrupted(signal), now) }
-        if let limit = plan.maxDuration, now - started >= limit { return end(.outOfTime, now) }
+        if let limit = limits.maxDuration, now - started >= limit { return end(.outOfTime, now) }
         return workers(status, now)
     }
 
@@ -58,7 +69,7 @@ struct Supervisor {
 
     /// After a stop, whoever does not come back within the grace is stuck as well.
     private func stuck(_ now: Double) -> [StalledRead]? {
-        var timeout = plan.ioTimeout
+        var timeout = limits.ioTimeout
         if let stoppedAt {
             guard now - stoppedAt > Self.grace else { return nil }
             timeout = min(timeout, Self.grace)
@@ -71,10 +82,10 @@ struct Supervisor {
         let wall = now - lastLook
         guard wall >= 0.02 else { return .goOn }
         let used = processorSeconds()
-        let share = (used - lastProcessorTime) / (wall * Double(plan.work.cores))
+        let share = (used - lastProcessorTime) / (wall * Double(limits.work.cores))
         lastLook = now
         lastProcessorTime = used
-        let wanted = plan.work.wanted(
+        let wanted = limits.work.wanted(
             workers: status.workers, idle: status.idle, busyShare: share)
         return wanted > status.workers ? .workers(wanted) : .goOn
     }

@@ -8,8 +8,16 @@ package struct VerifyRules: Sendable {
     package var scheme: DigestScheme
     /// Whether the paths of entries that agree are wanted.
     package var keepsSames = false
+    /// Whether each side's records for a manifest are wanted; then everything is read.
+    ///
+    /// - Precondition: the scheme's digests can be kept.
+    package var keepsRecords = false
+    /// Digests that were kept, to be used where size, mtime, ctime and inode are unchanged.
+    package var kept: Sides<KeptManifest?> = Sides(a: nil, b: nil)
 
     package init(scheme: DigestScheme) { self.scheme = scheme }
+
+    var usesKept: Bool { kept.a != nil || kept.b != nil }
 
     var assurance: Assurance { source == .media ? .media : .hash }
 }
@@ -24,13 +32,15 @@ package struct VerifyOutput: Sendable {
     /// The last entry of the stretch; nil for what is said of a directory after all that is below
     /// it.
     package var through: EntryPlace?
+    /// What each side's manifest says of the stretch, where that is wanted.
+    var records: Sides<ScanOutput> = Sides(a: ScanOutput(), b: ScanOutput())
 }
 
 /// An entry by its directory and name; the path is put together only when it is needed.
 package struct EntryPlace: Sendable {
     /// Nil where the path is at hand anyway.
     private let directory: PairedDirectory?
-    private let name: Name
+    let name: Name
     private let whole: RelativePath
 
     init(directory: PairedDirectory, name: Name) {
@@ -66,12 +76,22 @@ package struct Verify: Pass {
     let splitSize: Int
     let splitWidth: Int
     private let linkTables = Sides(a: LinkTable(), b: LinkTable())
+    /// Makes records of what was found, where these are wanted.
+    let recorder: Scan?
 
     package init(_ rules: VerifyRules, progress: Progress, splitWidth: Int) {
         self.rules = rules
         self.progress = progress
         self.splitWidth = splitWidth
         splitSize = max(4 << 20, rules.scheme.blockSize)
+        if rules.keepsRecords {
+            var scanRules = ScanRules(scheme: rules.scheme)
+            scanRules.aspects = rules.comparison.aspects
+            scanRules.source = rules.source
+            recorder = Scan(scanRules, progress: Progress(), splitWidth: splitWidth)
+        } else {
+            recorder = nil
+        }
     }
 
     // MARK: Directories
@@ -93,6 +113,7 @@ package struct Verify: Pass {
             if rules.keepsSames { output.sames = [path] }
         }
         progress.add(entries: 1, bytes: 0, differences: output.differences.count)
+        recordEntering(opened, presence, path, &output)
         return [output]
     }
 
@@ -123,7 +144,9 @@ package struct Verify: Pass {
                 .incomplete(directory.path, side, completeness[side], directory.sides))
         }
         for difference in output.differences { output.tally.count(difference) }
-        return excluded > 0 || !output.differences.isEmpty ? [output] : []
+        recordLeaving(directory, completeness, excluded, &output)
+        let isNothing = excluded == 0 && output.differences.isEmpty && recorder == nil
+        return isNothing ? [] : [output]
     }
 
     // MARK: Entries
@@ -131,6 +154,9 @@ package struct Verify: Pass {
     package func visit(
         _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
     ) throws -> Pieces {
+        if rules.usesKept, let pieces = try visitKept(names, in: directory, worker) {
+            return pieces
+        }
         let examined = examine(names, in: directory, worker)
         defer {
             examined.a?.close()
@@ -141,15 +167,18 @@ package struct Verify: Pass {
         return batch.pieces()
     }
 
+    /// - Parameter opening: hold files open whose content is to be compared.
     func examine(
-        _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
+        _ names: PairedNames, in directory: PairedDirectory, opening: Bool = true,
+        _ worker: Worker
     ) -> Sides<(any Examination)?> {
         var wishes: [Wish] = []
         wishes.reserveCapacity(names.count)
-        let opens = rules.comparison.aspects.contains(.content)
+        let opens = opening && rules.comparison.aspects.contains(.content)
         for index in 0..<names.count {
             // Whatever it was listed as: by now it may be a file.
-            wishes.append(opens && names.presence[index] == .both ? .open : .describe)
+            let isWanted = names.presence[index] == .both || rules.keepsRecords
+            wishes.append(opens && isWanted ? .open : .describe)
         }
         var examined: Sides<(any Examination)?> = Sides(a: nil, b: nil)
         for side in Side.allCases {
@@ -184,7 +213,8 @@ package struct Verify: Pass {
         }
     }
 
-    /// The shared reading of a file that has several names, begun here if nobody did before.
+    /// The shared reading of a file that has several names, begun here if nobody did before, or if
+    /// the file has moved since.
     func linkedReading(
         _ side: Side, _ stat: Stat, begin: () -> SharedReading
     ) -> SharedReading {

@@ -9,6 +9,11 @@ final class VerifyBatch {
     private let examined: Sides<(any Examination)?>
     private var verdicts: [Verdict]
     private var bytesRead = 0
+    /// Digests that were kept, by index; these files are not read.
+    private let known: [Int: Sides<ContentAnswer>]
+    /// What reading gave, by index, where records are made of it.
+    private var contents: Sides<[Int: ContentAnswer]> = Sides(a: [:], b: [:])
+    private let started: Timestamp?
     private var links: [Int: LinkedEntry] = [:]
 
     private enum Verdict {
@@ -19,12 +24,14 @@ final class VerifyBatch {
 
     init(
         _ verify: Verify, _ names: PairedNames, _ directory: PairedDirectory,
-        _ examined: Sides<(any Examination)?>
+        _ examined: Sides<(any Examination)?>, known: [Int: Sides<ContentAnswer>] = [:]
     ) {
         self.verify = verify
         self.names = names
         self.directory = directory
         self.examined = examined
+        self.known = known
+        started = verify.recorder == nil ? nil : .now
         verdicts = []
         verdicts.reserveCapacity(names.count)
     }
@@ -47,13 +54,52 @@ final class VerifyBatch {
             guard found.a.failure == nil, found.b.failure == nil,
                 verify.rules.comparison.comparesContent(a, b)
             else { continue }
-            if a.links > 1 || b.links > 1 || a.size > verify.splitSize {
+            if let known = known[index] {
+                settle(index, known.a, known.b)
+            } else if a.links > 1 || b.links > 1 || a.size > verify.splitSize {
                 try readShared(index, a, b, judged, worker)
             } else {
                 small.append(index)
             }
         }
         try readSmall(small, worker)
+        if verify.recorder != nil { try readAlone(worker) }
+    }
+
+    /// Reads what is not compared but belongs into a side's records: what is missing on the other
+    /// side, or has another size there.
+    private func readAlone(_ worker: Worker) throws {
+        guard verify.rules.comparison.aspects.contains(.content) else { return }
+        let blockSize = verify.rules.scheme.blockSize
+        for side in Side.allCases {
+            guard let examination = examined[side] else { continue }
+            var requests: [ContentRequest] = []
+            for index in 0..<names.count where contents[side][index] == nil {
+                guard let stat = examination[index].entry?.stat, stat.type == .file,
+                    examination[index].failure == nil, !isSplit(index)
+                else { continue }
+                requests.append(
+                    ContentRequest(
+                        index: index, blocks: 0..<((stat.size + blockSize - 1) / blockSize),
+                        source: verify.rules.source))
+            }
+            place(side, worker)
+            for (request, answer) in zip(requests, try examination.digest(requests, worker)) {
+                contents[side][request.index] = answer
+                bytesRead += answer.bytesRead
+            }
+        }
+    }
+
+    private func isSplit(_ index: Int) -> Bool {
+        if case .split = verdicts[index] { return true }
+        return false
+    }
+
+    private func note(_ index: Int, _ a: ContentAnswer, _ b: ContentAnswer) {
+        guard verify.recorder != nil else { return }
+        contents.a[index] = a
+        contents.b[index] = b
     }
 
     private func judge(_ found: Sides<Examined>, _ index: Int) -> Difference? {
@@ -95,6 +141,7 @@ final class VerifyBatch {
             {
                 bytesRead += left[at].bytesRead + right[at].bytesRead
                 verdicts[index] = .same(bytes: size)
+                note(index, left[at], right[at])
             } else {
                 settle(index, left[at], right[at])
             }
@@ -109,6 +156,7 @@ final class VerifyBatch {
     /// Adds what the content says to a name's verdict.
     private func settle(_ index: Int, _ a: ContentAnswer, _ b: ContentAnswer) {
         bytesRead += a.bytesRead + b.bytesRead
+        note(index, a, b)
         guard let stats = stats(index) else { return }
         let finding = ContentFinding(a, b, size: stats.a.size, scheme: verify.rules.scheme)
         let judged: Difference? =
@@ -135,7 +183,10 @@ final class VerifyBatch {
             readings, stats: Sides(a: a, b: b), judged: judged,
             place: EntryPlace(directory: directory, name: names.names.name(index)),
             link: links[index],
-            width: min(verify.splitWidth, max(readings.a.claims, readings.b.claims)))
+            width: min(verify.splitWidth, max(readings.a.claims, readings.b.claims)),
+            found: verify.recorder == nil
+                ? nil
+                : Sides(a: examined.a?[index] ?? Examined(), b: examined.b?[index] ?? Examined()))
         if a.size > verify.splitSize {
             verdicts[index] = .split(file)
         } else {
@@ -171,15 +222,17 @@ final class VerifyBatch {
         output.tally.bytesRead = bytesRead
         for index in verdicts.indices {
             output.tally.entries += 1
+            if !isSplit(index) { record(index, &output) }
+            let assurance = known[index] == nil ? verify.rules.assurance : .cached
             if let link = links[index] { output.links.append(link) }
             switch verdicts[index] {
             case .same(let bytes):
                 output.tally.same += 1
-                output.tally.count(bytes: bytes, verify.rules.assurance)
+                output.tally.count(bytes: bytes, assurance)
                 if verify.rules.keepsSames { output.sames.append(path(index)) }
             case .difference(let difference, let bytes):
                 output.tally.count(difference)
-                output.tally.count(bytes: bytes, verify.rules.assurance)
+                output.tally.count(bytes: bytes, assurance)
                 output.differences.append(difference)
             case .split(let file):
                 output.tally.entries -= 1
@@ -190,6 +243,15 @@ final class VerifyBatch {
         }
         flush(&output, through: verdicts.count - 1, &pieces)
         return pieces
+    }
+
+    private func record(_ index: Int, _ output: inout VerifyOutput) {
+        guard let started else { return }
+        for side in Side.allCases {
+            guard let found = examined[side]?[index] else { continue }
+            output.records[side].items += verify.items(
+                names.names.name(index), found, contents[side][index], started)
+        }
     }
 
     private func flush(

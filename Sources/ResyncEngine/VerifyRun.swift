@@ -6,22 +6,20 @@ package struct VerifyPlan: Sendable {
     package var sites: WalkedSites
     package var rules: VerifyRules
     package var scope = WalkScope()
-    package var work: WorkPolicy
+    package var limits: RunLimits
     /// How many more times differences are looked at.
     package var confirmPasses = 1
     /// Seconds that a difference must have been left alone.
     package var settle = 2.0
-    /// Seconds after which an unanswered read counts as stalled.
-    package var ioTimeout = 60.0
-    /// Seconds after which the run ends, counted from `startedAt`.
-    package var maxDuration: Double?
+    /// The headers of the manifests that each side keeps, and where they go; nil to keep none.
+    package var keeping: (headers: Sides<ManifestHeader>, store: KeptManifests)?
     /// Between two checkpoints.
     package var checkpointInterval = 30.0
 
-    package init(sites: WalkedSites, rules: VerifyRules, work: WorkPolicy) {
+    package init(sites: WalkedSites, rules: VerifyRules, limits: RunLimits) {
         self.sites = sites
         self.rules = rules
-        self.work = work
+        self.limits = limits
     }
 }
 
@@ -102,10 +100,12 @@ package final class VerifyRun {
             try checkpoint.map { try run.resumeFirst(at: $0.resultsEnd) } ?? run.createFirst(),
             checkpoint, interval: plan.checkpointInterval, elapsed: earlierElapsed,
             links: comparesLinks ? links : nil)
+        // The records before a checkpoint are gone: a resumed run keeps no manifests.
+        if let keeping = plan.keeping, checkpoint == nil { try sink.keep(keeping.headers) }
     }
 
     package func callAsFunction() throws -> VerifyResult {
-        let verify = Verify(plan.rules, progress: progress, splitWidth: plan.work.limit / 4)
+        let verify = Verify(plan.rules, progress: progress, splitWidth: plan.limits.work.limit / 4)
         var result = try comparePass(verify)
         if result.summary.ending != .stalled {
             try confirm(verify, &result)
@@ -134,13 +134,16 @@ package final class VerifyRun {
             context: { _ in try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop) },
             run: { try walk.run($0, $1) },
             emit: { try sink.take($0, inOrder: $1) })
-        var supervisor = Supervisor(plan, controls, stop, board, started)
-        let isDone = try drain.work(workers: plan.work.first) { status in
+        var supervisor = Supervisor(plan.limits, controls, stop, board, started)
+        let isDone = try drain.work(workers: plan.limits.work.first) { status in
             supervisor.decide(status) { self.controls.report(.comparing, self.progress) }
         }
         let ending = isDone ? .complete : supervisor.ending
         let left = isDone ? 0 : max(1, drain.remaining.reduce(0) { $0 + $1.knownEntries })
         let tally = try sink.finish(isComplete: isDone)
+        if isDone, let keeping = plan.keeping, try sink.finishKeeping() {
+            try keeping.store.keep(from: run, keeping.headers)
+        }
         return VerifyResult(
             summary: Summary(tally: tally, ending: ending, leftUnread: left),
             stalled: supervisor.stalled)
@@ -243,8 +246,8 @@ package final class VerifyRun {
             context: { _ in try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop) },
             run: { try walk.run($0, $1) },
             emit: { output, _ in second.take(output) })
-        var supervisor = Supervisor(plan, controls, stop, board, started)
-        let isDone = try drain.work(workers: plan.work.first) { status in
+        var supervisor = Supervisor(plan.limits, controls, stop, board, started)
+        let isDone = try drain.work(workers: plan.limits.work.first) { status in
             supervisor.decide(status) {
                 self.controls.report(.confirming(open.count), self.progress)
             }

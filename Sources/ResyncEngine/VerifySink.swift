@@ -1,4 +1,4 @@
-package import ResyncCore
+import ResyncCore
 import ResyncStorage
 
 /// Takes the first pass's outputs in order: counts, keeps the results, saves checkpoints.
@@ -18,6 +18,7 @@ final class VerifySink: @unchecked Sendable {
     private let interval: Double
     private var hasCheckpoint: Bool
     private var isInOrder = true
+    private var keepers: [(Side, ManifestKeeper)] = []
     /// What a run resumed at `through` would find again: kept out of the checkpoint until the walk
     /// is past it.
     private var held: [VerifyOutput] = []
@@ -75,6 +76,8 @@ final class VerifySink: @unchecked Sendable {
             if difference.canBeConfirmed { openCount += 1 }
         }
         try write(output)
+        guard isInOrder else { return }
+        for (side, keeper) in keepers { try keeper.take(output.records[side]) }
     }
 
     /// Differences and what agrees, in order.
@@ -99,9 +102,21 @@ final class VerifySink: @unchecked Sendable {
             Checkpoint(
                 isFirstPassDone: isDone, through: through?.path, tally: tally,
                 resultsEnd: try writer.sync(),
-                elapsed: earlierElapsed + monotonicSeconds() - started, saved: now()))
+                elapsed: earlierElapsed + monotonicSeconds() - started, saved: .now))
         hasCheckpoint = true
         savedAt = monotonicSeconds()
+    }
+
+    /// Has each side's manifest written into the run's folder as well.
+    func keep(_ headers: Sides<ManifestHeader>) throws {
+        keepers = try Side.allCases.map { side in
+            (side, try ManifestKeeper(headers[side], in: run.folder, RunFolder.manifest(side)))
+        }
+    }
+
+    /// Whether both manifests are whole and durable.
+    func finishKeeping() throws -> Bool {
+        try !keepers.isEmpty && keepers.allSatisfy { try $0.1.finish() }
     }
 
     /// All results are written. A complete first pass can be resumed at its second looks.
@@ -117,12 +132,6 @@ final class VerifySink: @unchecked Sendable {
         all += tallyBehind
         return all
     }
-}
-
-/// The wall clock as a timestamp.
-package func now() -> Timestamp {
-    let (seconds, nanoseconds) = wallClock()
-    return Timestamp(seconds: seconds, nanoseconds: nanoseconds)
 }
 
 /// Compares how names are linked: both sides must group the same names. In walk order, two names

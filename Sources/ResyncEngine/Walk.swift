@@ -56,6 +56,11 @@ package protocol Pass: Sendable {
     func enter(
         _ opened: Sides<OpenedDirectory>, presence: Presence, path: () -> RelativePath
     ) -> [Output]
+    /// A directory whose names were listed, before any of them is visited. Not called where it was
+    /// not entered.
+    func listed(
+        _ directory: PairedDirectory, completeness: Sides<Completeness>
+    ) -> [Output]
     /// Entries of a directory that are no directories.
     func visit(
         _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
@@ -65,6 +70,12 @@ package protocol Pass: Sendable {
         _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int
     ) -> [Output]
     func run(_ work: Work, _ worker: Worker) throws -> Pieces
+}
+
+extension Pass {
+    package func listed(
+        _ directory: PairedDirectory, completeness: Sides<Completeness>
+    ) -> [Output] { [] }
 }
 
 /// A unit of a walk's work.
@@ -173,6 +184,7 @@ package struct Walk<P: Pass>: Sendable {
             return pieces
         }
         let turn = DirectoryTurn(directory, inner, scope, worker)
+        pieces += pass.listed(directory, completeness: turn.completeness).map { .output($0) }
         pieces.append(.unit(.more(turn)))
         return pieces
     }

@@ -11,6 +11,8 @@ struct ContentReader {
     /// The data that begins at or after the current block, where holes are looked for.
     private var data: Range<Int>?
     private let looksForHoles: Bool
+    /// Over every byte in order, holes as the zeros they are.
+    private var whole: EVPHash?
 
     init(site: LocalSite, descriptor: Descriptor, stat: Stat, worker: Worker) {
         self.site = site
@@ -24,11 +26,11 @@ struct ContentReader {
             && FileSystemKind.tellsHoles.contains(site.facts.fileSystem.type)
     }
 
-    mutating func digest(
-        _ blocks: Range<Int>, from source: ReadSource
-    ) throws -> ContentAnswer {
+    mutating func digest(_ request: ContentRequest) throws -> ContentAnswer {
+        let blocks = request.blocks
+        if request.wantsWhole { whole = try EVPHash(.sha256) }
         var isDirect = false
-        if source == .media, stat.size > 0 {
+        if request.source == .media, stat.size > 0 {
             switch MediaAccess.prepare(site.disk, descriptor, stat, site.facts.fileSystem) {
             case .direct: isDirect = true
             case .dropped: break
@@ -47,6 +49,7 @@ struct ContentReader {
             try digestBlock(block, mode, isDirect: isDirect)
             block += 1
         }
+        if answer.state == .stable, answer.unreadable.isEmpty { answer.whole = whole?.finalize() }
         return answer
     }
 
@@ -83,7 +86,9 @@ struct ContentReader {
                 answer.state = .moved
                 return
             }
-            try worker.digester.update(UnsafeRawBufferPointer(rebasing: worker.piece[..<count]))
+            let piece = UnsafeRawBufferPointer(rebasing: worker.piece[..<count])
+            try worker.digester.update(piece)
+            whole?.update(piece)
             at += count
         }
         answer.blocks.append(try worker.digester.finish())
@@ -136,8 +141,28 @@ struct ContentReader {
         if end > last {
             answer.blocks.append(try worker.digester.zeros(stat.size - last * blockSize))
         }
+        addZeros(min(end * blockSize, stat.size) - block * blockSize)
         worker.pulse.step()
         return end
+    }
+
+    /// So many zeros for the digest of the whole.
+    private mutating func addZeros(_ count: Int) {
+        guard whole != nil, count > 0 else { return }
+        let zeros = worker.piece[..<min(count, Worker.pieceSize)]
+        UnsafeMutableRawBufferPointer(rebasing: zeros).initializeMemory(
+            as: UInt8.self, repeating: 0)
+        var left = count
+        while left > 0 {
+            if worker.stop.isRequested {
+                answer.state = .stopped
+                return
+            }
+            let next = min(left, zeros.count)
+            whole?.update(UnsafeRawBufferPointer(rebasing: zeros[..<next]))
+            worker.pulse.step()
+            left -= next
+        }
     }
 }
 

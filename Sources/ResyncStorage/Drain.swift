@@ -15,7 +15,7 @@ package enum DrainAction: Sendable {
     case workers(Int)
     /// Take no more units; end when those under way have ended.
     case stop
-    /// As `stop`, but wait for nobody: some thread hangs in the kernel.
+    /// As `stop`, but wait for no unit: some thread hangs in the kernel.
     case abandon
 }
 
@@ -93,8 +93,7 @@ package final class Drain<Unit: Sendable, Output: Sendable, Context>: Sendable {
             case .abandon:
                 stop()
                 state.withLock { $0.isAbandoned = true }
-                // Whoever hands outputs on finishes what it has in hand.
-                while state.withLock({ $0.isEmitting }) { pause(milliseconds: 1) }
+                waitForEmitter()
                 break loop
             }
         }
@@ -207,6 +206,7 @@ package final class Drain<Unit: Sendable, Output: Sendable, Context>: Sendable {
     private func emitReady() {
         while true {
             let ready: [Output] = state.withLock { state in
+                // What is ready by then stays in the list, for `emitRest`.
                 let ready = state.isAbandoned ? [] : state.list.takeReady()
                 if ready.isEmpty { state.isEmitting = false }
                 return ready
@@ -233,11 +233,19 @@ package final class Drain<Unit: Sendable, Output: Sendable, Context>: Sendable {
         for _ in 0..<count { wake.signal() }
     }
 
-    /// After a stop: what was finished behind the first gap.
+    /// What it hands on belongs before the rest, and never to two threads at a time.
+    private func waitForEmitter() {
+        while state.withLock({ $0.isEmitting }) { pause(milliseconds: 1) }
+    }
+
+    /// After a stop: what was finished at the head, and then what was finished behind the first
+    /// gap.
     private func emitRest() throws {
-        let rest = state.withLock { state in
-            state.failure == nil ? state.list.takeAllDone() : []
+        let (ready, rest): ([Output], [Output]) = state.withLock { state in
+            guard state.failure == nil else { return ([], []) }
+            return (state.list.takeReady(), state.list.takeAllDone())
         }
+        for output in ready { try emit(output, true) }
         for output in rest { try emit(output, false) }
     }
 }

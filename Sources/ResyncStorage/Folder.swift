@@ -1,9 +1,11 @@
 package import ResyncCore
+import Synchronization
 
 /// A directory of ours, held open. Names in it are ours too: short, and never taken from a store.
 package final class Folder: Sendable {
     package let disk: any Disk
     private let descriptor: Descriptor
+    private let syncFailure = Mutex<DiskError?>(nil)
 
     private init(_ disk: any Disk, _ descriptor: Descriptor) {
         self.disk = disk
@@ -41,7 +43,7 @@ package final class Folder: Sendable {
             do throws(DiskError) {
                 try disk.makeDirectory(cName, in: descriptor, mode: 0o700)
                 // A new name survives a power loss only with its directory.
-                try disk.sync(descriptor)
+                try sync()
             } catch {
                 // Somebody else may have made it just now.
                 guard error.number == ErrorNumber.exists else { throw error }
@@ -100,7 +102,9 @@ package final class Folder: Sendable {
     /// Puts a whole file in place so that after a crash the old or the new one is there.
     package func replace(_ name: [UInt8], with bytes: [UInt8]) throws(DiskError) {
         let temporary = name + Array(".new".utf8)
-        try? remove(temporary)
+        // What an earlier attempt left must be gone for good: its name could outlive the removal,
+        // and take the place of the new file's.
+        if (try? remove(temporary)) != nil { try sync() }
         let file = try create(temporary)
         try file.write(bytes)
         try file.sync()
@@ -117,13 +121,37 @@ package final class Folder: Sendable {
         try sync()
     }
 
+    /// Durably, into another folder on the same file system, in place of what may be there.
+    package func move(
+        _ name: [UInt8], to other: Folder, as newName: [UInt8]
+    ) throws(DiskError) {
+        try withCString(name) { (from) throws(DiskError) in
+            try withCString(newName) { (to) throws(DiskError) in
+                try disk.rename(
+                    from, in: descriptor, to: to, in: other.descriptor, replacing: true)
+            }
+        }
+        try other.sync()
+        try sync()
+    }
+
     package func remove(_ name: [UInt8], isFolder: Bool = false) throws(DiskError) {
         try withCString(name) { (name) throws(DiskError) in
             try disk.remove(name, in: descriptor, isDirectory: isFolder)
         }
     }
 
-    package func sync() throws(DiskError) { try disk.sync(descriptor) }
+    /// Its names are durable when this returns. Once it failed, it fails for good: asked again,
+    /// the kernel says yes and has forgotten what was dirty.
+    package func sync() throws(DiskError) {
+        if let failure = syncFailure.withLock({ $0 }) { throw failure }
+        do throws(DiskError) {
+            try disk.sync(descriptor)
+        } catch {
+            syncFailure.withLock { $0 = error }
+            throw error
+        }
+    }
 
     /// Held until the folder is released; false when another process holds it.
     package func lock(exclusive: Bool) throws(DiskError) -> Bool {
@@ -138,6 +166,7 @@ package final class OutputFile: @unchecked Sendable {
     private let descriptor: Descriptor
     private var pending: [UInt8] = []
     private var flushed = 0
+    private var syncFailure: DiskError?
     private static let bufferSize = 256 << 10
 
     fileprivate init(_ disk: any Disk, _ descriptor: Descriptor) {
@@ -171,10 +200,17 @@ package final class OutputFile: @unchecked Sendable {
         pending.removeAll(keepingCapacity: true)
     }
 
-    /// All written bytes are durable when this returns.
+    /// All written bytes are durable when this returns. Once it failed, it fails for good, as that
+    /// of a folder does.
     package func sync() throws(DiskError) {
+        if let syncFailure { throw syncFailure }
         try flush()
-        try disk.sync(descriptor)
+        do throws(DiskError) {
+            try disk.sync(descriptor)
+        } catch {
+            syncFailure = error
+            throw error
+        }
     }
 
     package func truncate(to size: Int) throws(DiskError) {

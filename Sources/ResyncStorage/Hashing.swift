@@ -56,9 +56,13 @@ package struct DigestScheme: Sendable {
     /// used again without its nonce keeps answering with the tag before (seen with OpenSSL 3.0).
     private func selfTest() throws(HashingError) {
         let digester = try BlockDigester(self)
-        func digest(_ byte: UInt8) throws(HashingError) -> Digest {
+        try Self.test { (byte) throws(HashingError) in
             try digester.digest([UInt8](repeating: byte, count: 4096))
         }
+    }
+
+    /// The self-test, on whatever makes a digest of a block that is filled with one byte.
+    static func test(_ digest: (UInt8) throws(HashingError) -> Digest) throws(HashingError) {
         let (first, second, again) = (try digest(1), try digest(2), try digest(1))
         guard first != second, first == again else { throw HashingError(call: "self-test") }
     }
@@ -70,6 +74,8 @@ package final class BlockDigester {
     var blockSize: Int { scheme.blockSize }
     private let cipher: OpaquePointer?
     private var hash: EVPHash?
+    /// A block was begun and is not finished: a read error ends many.
+    private var isBegun = false
     private var zeros: [Int: Digest] = [:]
 
     package init(_ scheme: DigestScheme) throws(HashingError) {
@@ -95,6 +101,8 @@ package final class BlockDigester {
                 throw HashingError(call: "EVP_EncryptInit_ex")
             }
         } else {
+            if isBegun { hash?.restart() }
+            isBegun = true
             hash?.update([TreeDomain.leaf])
         }
     }
@@ -116,6 +124,7 @@ package final class BlockDigester {
     package func finish() throws(HashingError) -> Digest {
         guard let cipher else {
             guard let digest = hash?.finalize() else { throw HashingError(call: "EVP_Digest") }
+            isBegun = false
             return digest
         }
         var written: Int32 = 0
@@ -184,7 +193,12 @@ package struct EVPHash: HashFunction {
                 context.pointer, $0.baseAddress?.assumingMemoryBound(to: UInt8.self), &length)
         }
         precondition(done == 1 && length == Digest.byteCount)
-        precondition(EVP_DigestInit_ex2(context.pointer, nil, nil) == 1)
+        restart()
         return digest
+    }
+
+    /// Forgets all bytes since the last digest.
+    fileprivate mutating func restart() {
+        precondition(EVP_DigestInit_ex2(context.pointer, nil, nil) == 1)
     }
 }

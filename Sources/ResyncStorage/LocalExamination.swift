@@ -82,7 +82,7 @@ final class LocalExamination: Examination, @unchecked Sendable {
             stat.size = min(stat.size, file.limit)
             var reader = ContentReader(
                 site: site, descriptor: file.descriptor, stat: stat, worker: worker)
-            var answer = try reader.digest(request.blocks, from: request.source)
+            var answer = try reader.digest(request)
             if answer.state == .stable, !isUnchanged(request.index) { answer.state = .moved }
             answers.append(answer)
         }

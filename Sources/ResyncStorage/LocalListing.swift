@@ -141,7 +141,7 @@ final class LocalListing: Listing {
 }
 
 /// An unlinked file of sorted runs of names, merged on reading.
-private final class NameRuns {
+final class NameRuns {
     private let file: ScratchFile
     private var end = 0
     private var cursors: [Cursor] = []
@@ -158,8 +158,8 @@ private final class NameRuns {
 
     /// Names read ahead per run.
     private static let portion = 256
-    /// Kind and length lead each name.
-    private static let prefix = 2
+    /// Kind and length lead each name; 2 bytes of length, because FUSE has names beyond 255 bytes.
+    private static let prefix = 3
 
     init(_ scratch: Scratch) throws(DiskError) { file = try scratch.file() }
 
@@ -171,6 +171,7 @@ private final class NameRuns {
             bytes.append(names.kinds[index]?.rawValue ?? 0)
             names.withBytes(index) {
                 bytes.append(UInt8(truncatingIfNeeded: $0.count))
+                bytes.append(UInt8(truncatingIfNeeded: $0.count >> 8))
                 bytes.append(contentsOf: $0)
             }
             if bytes.count > 1 << 20 || index == names.count - 1 {
@@ -219,7 +220,7 @@ private final class NameRuns {
         var names = NameList()
         var at = 0
         while names.count < Self.portion, at + Self.prefix <= bytes.count {
-            let length = Int(bytes[at + 1])
+            let length = Int(bytes[at + 1]) | Int(bytes[at + 2]) << 8
             guard at + Self.prefix + length <= bytes.count else { break }
             let kind = EntryType(rawValue: bytes[at])
             let name = bytes[(at + Self.prefix)..<(at + Self.prefix + length)]

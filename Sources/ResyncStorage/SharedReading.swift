@@ -12,6 +12,7 @@ package final class SharedReading: Sendable {
     /// Blocks per claim: long enough to stream, short enough to share.
     private let stride: Int
     private let place: Pulse.Place
+    private let wantsWhole: Bool
     private let state = Mutex(State())
     private let inFlight = DispatchGroup()
 
@@ -29,14 +30,19 @@ package final class SharedReading: Sendable {
 
     package init(
         _ examination: any Examination, _ index: Int, size: Int, blockSize: Int,
-        source: ReadSource, place: Pulse.Place
+        source: ReadSource, place: Pulse.Place, wantsWhole: Bool = false
     ) {
         self.examination = examination
         self.index = index
         self.source = source
         self.place = place
+        self.wantsWhole = wantsWhole
         blockCount = ResyncCore.blockCount(size, blockSize)
-        stride = max(1, Self.claimBytes / blockSize, blockCount / Self.claimLimit)
+        // The digest of the whole needs all bytes in order: one claim for everything.
+        stride =
+            wantsWhole
+            ? max(1, blockCount)
+            : max(1, Self.claimBytes / blockSize, blockCount / Self.claimLimit)
     }
 
     /// How many workers can be of use.
@@ -60,7 +66,8 @@ package final class SharedReading: Sendable {
         guard let claim else { return false }
         defer { inFlight.leave() }
         do {
-            let request = ContentRequest(index: index, blocks: claim, source: source)
+            let request = ContentRequest(
+                index: index, blocks: claim, source: source, wantsWhole: wantsWhole)
             let answers = try examination.digest([request], worker)
             state.withLock { $0.parts[claim.lowerBound] = answers.first }
         } catch {
@@ -78,7 +85,7 @@ package final class SharedReading: Sendable {
         let (answer, isFirst) = try state.withLock { state in
             if let failure = state.failure { throw failure }
             if let whole = state.whole { return (whole, false) }
-            let whole = join(state)
+            let whole = try join(state)
             guard whole.state != .stopped else { return (whole, false) }
             state.whole = whole
             state.whole?.bytesRead = 0
@@ -89,15 +96,20 @@ package final class SharedReading: Sendable {
         return answer
     }
 
-    private func join(_ state: State) -> ContentAnswer {
+    private func join(_ state: State) throws -> ContentAnswer {
         var whole = ContentAnswer()
         if state.next < blockCount { whole.state = .stopped }
+        if wantsWhole, blockCount == 0 {
+            var nothing = try EVPHash(.sha256)
+            whole.whole = nothing.finalize()
+        }
         for start in state.parts.keys.sorted() {
             guard let part = state.parts[start] else { continue }
             if part.state != .stable, whole.state != .stopped { whole.state = part.state }
             whole.blocks.append(contentsOf: part.blocks)
             whole.unreadable += part.unreadable
             whole.bytesRead += part.bytesRead
+            whole.whole = part.whole
         }
         return whole
     }

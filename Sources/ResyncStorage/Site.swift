@@ -138,11 +138,16 @@ package struct ContentRequest: Sendable {
     package let index: Int
     package let blocks: Range<Int>
     package let source: ReadSource
+    /// Whether plain SHA-256 over these blocks' bytes is wanted too.
+    package let wantsWhole: Bool
 
-    package init(index: Int, blocks: Range<Int>, source: ReadSource) {
+    package init(
+        index: Int, blocks: Range<Int>, source: ReadSource, wantsWhole: Bool = false
+    ) {
         self.index = index
         self.blocks = blocks
         self.source = source
+        self.wantsWhole = wantsWhole
     }
 }
 
@@ -163,6 +168,8 @@ package struct ContentAnswer: Sendable {
     package var unreadable: [UnreadableBlock] = []
     /// Bytes really read, holes not counted.
     package var bytesRead = 0
+    /// SHA-256 over all bytes; nil where not asked for, or where some could not be read.
+    package var whole: Digest?
 
     package init() {}
 

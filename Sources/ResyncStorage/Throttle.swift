@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import Synchronization
 
@@ -31,27 +30,4 @@ package final class Throttle: Sendable {
             worker.pulse.step()
         }
     }
-}
-
-/// Gives up the processor for so long.
-package func pause(milliseconds: Int) { usleep(UInt32(clamping: milliseconds * 1000)) }
-
-/// Seconds on a clock that no one can set.
-package func monotonicSeconds() -> Double {
-    var now = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
-}
-
-/// Raises this process's limit on open descriptors as far as it may; the limit then in force.
-package func descriptorLimit() -> Int { max(64, Int(clinux_raise_descriptor_limit())) }
-
-/// Processor time that this process has used, in seconds.
-package func processorSeconds() -> Double { Double(clinux_processor_time()) / 1e9 }
-
-/// The wall clock.
-package func wallClock() -> (seconds: Int64, nanoseconds: UInt32) {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
-    return (Int64(now.tv_sec), UInt32(now.tv_nsec))
 }

@@ -15,6 +15,8 @@ package final class Worker {
     private(set) lazy var other = OtherSide(scheme: scheme)
     private let scheme: DigestScheme
     package let stop: Stop
+    /// Readers of what was kept of each side, opened when first needed.
+    package var lookups: Sides<ManifestLookup<EVPHash>?> = Sides(a: nil, b: nil)
     let piece: UnsafeMutableRawBufferPointer
 
     package init(scheme: DigestScheme, pulse: Pulse, stop: Stop) throws {

@@ -30,6 +30,7 @@ enum Main {
     static func run(_ arguments: [String]) -> Never {
         // A closed pipe shows as an error of the write, where the status can still be decided.
         signal(SIGPIPE, SIG_IGN)
+        occupyStandardStreams()
         do {
             var command = try Resync.parseAsRoot(arguments)
             guard var ours = command as? any ResyncCommand else {
@@ -43,7 +44,19 @@ enum Main {
             // Whoever read us has gone: nothing more to say, and no claim to make.
             leave(.trouble)
         } catch {
+            // What was printed before still counts, the last line of JSON above all.
+            try? StandardOutput.shared.flush()
             leave(report(error))
+        }
+    }
+
+    /// A stream that is closed must not give its number to a file, which would then receive what
+    /// is meant for the stream. Standard output stays one that cannot be written.
+    private static func occupyStandardStreams() {
+        for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO]
+        where fcntl(stream, F_GETFD) < 0 {
+            // The lowest free number is the one that is taken.
+            _ = open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY)
         }
     }
 
@@ -58,38 +71,34 @@ enum Main {
 
     /// Prints what went wrong in one line and says which status that is.
     private static func report(_ error: any Error) -> ExitStatus {
+        guard let known = explain(error) else { return parserReport(error) }
+        complain(known.message)
+        return known.status
+    }
+
+    /// Nil for what only the argument parser can explain.
+    static func explain(_ error: any Error) -> CommandError? {
         switch error {
-        case let error as CommandError:
-            complain(error.message)
-            return error.status
-        case let error as StoreError:
-            complain("'\(escaped(error.path))' \(error.reason)")
-            return .trouble
-        case let error as DiskError:
-            complain(error.sentence)
-            return .trouble
+        case let error as CommandError: error
+        case let error as StoreError: CommandError("'\(escaped(error.path))' \(error.reason)")
+        case let error as DiskError: CommandError(error.sentence)
         case let error as FormatError:
-            complain("a file of a kept run \(error.reason) (at byte \(error.offset))")
-            return .trouble
-        case let error as RunError: return report(error)
+            CommandError("a file of a kept run \(error.reason) (at byte \(error.offset))")
+        case let error as RunError: explain(error)
         case let error as HashingError:
-            complain("OpenSSL failed (\(error.call)): nothing was verified")
-            return .defect
-        default: return parserReport(error)
+            CommandError("OpenSSL failed (\(error.call)): nothing was verified", .defect)
+        default: nil
         }
     }
 
-    private static func report(_ error: RunError) -> ExitStatus {
+    private static func explain(_ error: RunError) -> CommandError {
         switch error {
         case .unknown(let id):
-            complain("no run '\(escaped(id.utf8))': see 'resync runs list'")
-            return .trouble
+            CommandError("no run '\(escaped(id.utf8))': see 'resync runs list'")
         case .busy(let id):
-            complain("run \(id) is being worked on by another process")
-            return .locked
+            CommandError("run \(id) is being worked on by another process", .locked)
         case .nothingToResume(let id):
-            complain("run \(id) came to its end: there is nothing to resume")
-            return .trouble
+            CommandError("run \(id) came to its end: there is nothing to resume")
         }
     }
 
@@ -98,9 +107,13 @@ enum Main {
         let code = Resync.exitCode(for: error)
         let message = Resync.fullMessage(for: error)
         if code == .success {
-            try? StandardOutput.shared.write(message + "\n")
-            try? StandardOutput.shared.flush()
-            return .ok
+            do {
+                try StandardOutput.shared.write(message + "\n")
+                try StandardOutput.shared.flush()
+                return .ok
+            } catch {
+                return .trouble
+            }
         }
         StandardError.write(message + "\n")
         return code == .validationFailure ? .usage : .defect

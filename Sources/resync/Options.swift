@@ -70,31 +70,37 @@ struct ScopeOptions: ParsableArguments {
     private static let listLimit = 256 << 20
 
     private func readList(_ path: String) throws -> [UInt8] {
-        let source = path == "-" ? Array("/dev/stdin".utf8) : RawArguments.bytes(path)
-        do throws(DiskError) {
-            let disk = LinuxDisk()
-            let descriptor = try disk.open(path: source, [.readOnly], mode: 0)
-            defer { disk.close(descriptor) }
-            return try readStream(descriptor)
-        } catch {
-            throw CommandError("cannot read '\(escaped(source))': \(error.sentence)", .usage)
-        }
-    }
-
-    /// Standard input may be a pipe, which has no offsets.
-    private func readStream(_ descriptor: Descriptor) throws(DiskError) -> [UInt8] {
         var all: [UInt8] = []
+        try readBytes(path) { bytes in
+            all += bytes
+            if all.count > Self.listLimit {
+                throw CommandError("'\(escaped(path.utf8))' is too long for a list", .usage)
+            }
+        }
+        return all
+    }
+}
+
+/// Hands on the bytes of a file of the operator's, portion by portion; `-` is standard input,
+/// which may be a pipe and then has no offsets.
+func readBytes(_ path: String, _ take: ([UInt8]) throws -> Void) throws {
+    let source = path == "-" ? Array("/dev/stdin".utf8) : RawArguments.bytes(path)
+    do {
+        let disk = LinuxDisk()
+        let descriptor = try disk.open(path: source, [.readOnly], mode: 0)
+        defer { disk.close(descriptor) }
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        while all.count < Self.listLimit {
+        while true {
             let count = Glibc.read(descriptor.number, &buffer, buffer.count)
-            if count < 0 {
-                if errno == EINTR { continue }
+            if count == 0 { return }
+            if count > 0 {
+                try take(Array(buffer[..<count]))
+            } else if errno != EINTR {
                 throw DiskError(.pread, errno)
             }
-            if count == 0 { return all }
-            all += buffer[..<count]
         }
-        throw DiskError(.pread, EFBIG)
+    } catch let error as DiskError {
+        throw CommandError("cannot read '\(escaped(source))': \(error.sentence)", .usage)
     }
 }
 
@@ -121,11 +127,15 @@ struct AspectOptions: ParsableArguments {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Compare owners by number or by name.", valueName: "number|name"))
-    var ownerBy = "number"
+        help: ArgumentHelp(
+            "Compare owners by number (the default) or by name.", valueName: "number|name"))
+    var ownerBy: String?
 
-    func rules() throws -> ComparisonRules {
-        var aspects = AspectSet.standard
+    /// - Parameters: what is meant where nothing is said.
+    func rules(
+        _ standard: AspectSet = .standard, owners standardOwners: OwnerRule = .number
+    ) throws -> ComparisonRules {
+        var aspects = standard
         for aspect in try parse(with) { aspects.insert(aspect) }
         for aspect in try parse(without) {
             guard aspect != .existence else {
@@ -144,7 +154,7 @@ struct AspectOptions: ParsableArguments {
                 ground = below.restsOn
             }
         }
-        guard let owners = OwnerRule(rawValue: ownerBy) else {
+        guard let owners = ownerBy.map({ OwnerRule(rawValue: $0) }) ?? standardOwners else {
             throw CommandError("--owner-by takes number or name", .usage)
         }
         let window = try modifyWindow.map { try duration($0) } ?? 0
@@ -220,11 +230,14 @@ struct ReadOptions: ParsableArguments {
         }
     }
 
-    func policy() throws -> WorkPolicy {
+    func limits() throws -> RunLimits {
         if let workers, !(1...1024).contains(workers) {
             throw CommandError("--workers takes 1 to 1024", .usage)
         }
-        return WorkPolicy(fixed: workers, cores: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        var limits = RunLimits(
+            work: WorkPolicy(fixed: workers, cores: Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+        limits.ioTimeout = try duration(ioTimeout)
+        return limits
     }
 
     private func size(_ text: String) throws -> Int {
@@ -295,10 +308,7 @@ struct ReportOptions: ParsableArguments {
     }
 
     func progressStyle() throws -> ProgressStyle {
-        guard let style = ProgressStyle(rawValue: progress) else {
-            throw CommandError("--progress takes auto, json or none", .usage)
-        }
-        return style == .auto && quiet ? .none : style
+        try ProgressStyle.parse(progress, quiet: quiet)
     }
 }
 

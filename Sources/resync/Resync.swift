@@ -20,7 +20,10 @@ struct Resync: ParsableCommand {
             usage; 75 another run holds the lock; 128+N ended by signal N.
             """,
         version: programVersion,
-        subcommands: [VerifyCommand.self, RunsCommand.self])
+        subcommands: [
+            VerifyCommand.self, ScanCommand.self, DiffCommand.self, ManifestCommand.self,
+            RunsCommand.self, DemoCommand.self,
+        ])
 
     static func main() { Main.run(RawArguments.all()) }
 }

@@ -8,7 +8,8 @@ private func table(_ text: String) -> MountTable { MountTable(bytes(text)) }
 private let sample = """
     27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
     22 27 0:21 / /proc rw,relatime - proc proc rw
-    40 27 8:1 /sub /mnt/a rw,noatime shared:7 master:2 propagate_from:1 - ext4 /dev/sda1 rw,emergency_ro
+    40 27 8:1 /sub /mnt/a rw,noatime shared:7 master:2 propagate_from:1 - ext4 \
+    /dev/sda1 rw,emergency_ro
     41 40 0:40 / /mnt/a/deep\\040er ro - btrfs /dev/sdb ro,ssd,subvol=/
     42 27 0:44 / /mnt/ab rw - tmpfs  rw,size=1m
     43 27 0:45 / /mnt/n rw - nfs4 [fe80::1]:/x\\134y rw,addr=a\\054b,vers=4.2

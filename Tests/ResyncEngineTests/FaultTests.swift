@@ -160,7 +160,7 @@ import Testing
         stores.disk.inject(Fault(.block(gate), on: .pread, under: "/b/d/b"))
         let found = try stores.verify {
             $0.plan = {
-                $0.ioTimeout = 0.3
+                $0.limits.ioTimeout = 0.3
                 $0.scope.batchSize = 1
             }
         }

@@ -102,7 +102,7 @@ import Testing
             let old = $0.plan
             $0.plan = {
                 old(&$0)
-                $0.maxDuration = 0.03
+                $0.limits.maxDuration = 0.03
             }
         }
         #expect(found.summary.ending == .outOfTime)

@@ -91,7 +91,7 @@ struct TwoStores: Sendable {
         let b = try LocalSite(path: Array(settings.paths.1.utf8), disk: disk, options: options)
         var plan = VerifyPlan(
             sites: WalkedSites(a: a, b: b), rules: rules,
-            work: WorkPolicy(fixed: settings.workers, cores: 2))
+            limits: RunLimits(work: WorkPolicy(fixed: settings.workers, cores: 2)))
         plan.settle = 0
         plan.scope.batchSize = 8
         settings.plan(&plan)

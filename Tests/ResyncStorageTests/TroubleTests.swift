@@ -412,19 +412,3 @@ private func mayReadKernelLog() -> Bool {
     if descriptor >= 0 { close(descriptor) }
     return descriptor >= 0
 }
-
-/// What a command printed; nil when it failed.
-@discardableResult
-private func shell(_ command: String) -> String? {
-    let process = Process()
-    let output = Pipe()
-    process.executableURL = URL(fileURLWithPath: "/bin/sh")
-    process.arguments = ["-c", command]
-    process.standardOutput = output
-    process.standardError = FileHandle.nullDevice
-    guard (try? process.run()) != nil else { return nil }
-    let data = output.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else { return nil }
-    return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-}

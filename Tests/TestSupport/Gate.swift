@@ -23,7 +23,8 @@ package final class Gate: Sendable {
         return arrivals > 0
     }
 
-    func pass() {
+    /// Stands at the gate until it is open.
+    package func pass() {
         arrived.add(1, ordering: .sequentiallyConsistent)
         semaphore.wait()
         // Hands the one permit on to whoever waits next.

@@ -28,6 +28,25 @@ struct VerifyCommand: ResyncCommand {
             valueName: "LEVEL"))
     var assurance: String?
 
+    @Flag(
+        name: .long,
+        help: "Keep each side's digests for later runs (SHA-256; everything is read).")
+    var keep = false
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Use the digests of this manifest where nothing has changed since; once per side.",
+            valueName: "MANIFEST"))
+    var since: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "No digest kept before the end of this time counts (as 17:50..19:15).",
+            valueName: "FROM..TO"))
+    var suspect: String?
+
     @OptionGroup(title: "What is looked at") var scope: ScopeOptions
     @OptionGroup(title: "What is compared") var aspects: AspectOptions
     @OptionGroup(title: "How it is read") var read: ReadOptions
@@ -59,12 +78,14 @@ struct VerifyCommand: ResyncCommand {
     /// - Parameter id: a run to go on with; its arguments are this command's.
     func execute(resuming id: String?) throws -> ExitStatus {
         do {
+            if ManifestInput.isManifest(a) || ManifestInput.isManifest(b) {
+                return try ManifestVerification(self).perform()
+            }
             return try Verification(self, resuming: id).perform()
-        } catch let error as CommandError where report.json {
-            try JSONReport.failure(error.message, error.status)
-            throw error
-        } catch let error as StoreError where report.json {
-            try JSONReport.failure("\(escaped(error.path)) \(error.reason)", .trouble)
+        } catch  where report.json {
+            if let known = Main.explain(error) {
+                try JSONReport.failure(known.message, known.status)
+            }
             throw error
         }
     }
@@ -84,12 +105,15 @@ private struct Verification {
 
     func perform() throws -> ExitStatus {
         let style = try command.report.progressStyle()
-        var reports = try ReportFiles(command.report)
+        var options = command.report
+        // The files that are there now are those of the attempt that is gone on with.
+        if resumed != nil { options.force = true }
+        var reports = try ReportFiles(options)
         let sites = try openSites()
         let locks = try lockStores(sites)
         defer { withExtendedLifetime(locks) {} }
         let level = try assurance(sites)
-        let plan = try plan(sites, level.level, reports)
+        let plan = try plan(sites, level, reports)
         let run = try openRun(sites)
         let header = try run.folder.header()
         try printHeader(header, plan, level)
@@ -107,22 +131,10 @@ private struct Verification {
     // MARK: Before
 
     private func openSites() throws -> Sides<LocalSite> {
-        let raised = descriptorLimit()
-        var options = LocalSiteOptions()
-        options.crossMounts = command.scope.crossMounts
-        let rules = try command.aspects.rules()
-        options.details = rules.aspects.intersection(AspectSet([.xattrs, .acl]))
-        options.owners = rules.owners
-        options.openDirectories = max(16, min(512, raised / 8))
-        options.scratch = state.folder.scratch
-        let disk = LinuxDisk()
-        func open(_ path: String) throws -> LocalSite {
-            var own = options
-            own.readLimit = try command.read.throttle()
-            return try LocalSite(
-                path: RawArguments.bytes(path), disk: disk, options: own)
-        }
-        let sites = Sides(a: try open(command.a), b: try open(command.b))
+        let opening = SiteOpening(
+            scope: command.scope, comparison: try command.aspects.rules(), read: command.read,
+            state: state)
+        let sites = Sides(a: try opening.open(command.a), b: try opening.open(command.b))
         let (a, b) = (sites.a.facts.kind, sites.b.facts.kind)
         guard (a == .directory) == (b == .directory) else {
             throw CommandError(
@@ -149,58 +161,83 @@ private struct Verification {
 
     private struct Level {
         var level: Assurance
-        /// Why it is not what it would be otherwise.
-        var reasons: [String] = []
-        var unseen: [String] = []
+        /// What speaks against a store.
+        var reasons: Sides<[String]> = Sides(a: [], b: [])
+
+        var hasTrouble: Bool { !reasons.a.isEmpty || !reasons.b.isEmpty }
+
+        /// With the side in front.
+        var lines: [String] {
+            reasons.a.map { "A: \($0)" } + reasons.b.map { "B: \($0)" }
+        }
     }
 
     private func assurance(_ sites: Sides<LocalSite>) throws -> Level {
-        if let asked = command.assurance {
-            guard let level = Assurance(rawValue: asked), level != .none else {
-                throw CommandError(
-                    "'\(escaped(asked.utf8))' is no assurance: media, hash, cached, metadata, size",
-                    .usage)
-            }
-            return Level(level: level)
+        let reasons = sites.map { $0.trouble().reasons }
+        guard let asked = command.assurance ?? (command.since.isEmpty ? nil : "cached") else {
+            let hasTrouble = !reasons.a.isEmpty || !reasons.b.isEmpty
+            return Level(level: hasTrouble ? .media : .hash, reasons: reasons)
         }
-        var level = Level(level: .hash)
-        for side in Side.allCases {
-            let trouble = sites[side].trouble()
-            level.reasons += trouble.reasons.map { "\(side.word.uppercased()): \($0)" }
-            level.unseen += trouble.unseen.map { "\(side.word.uppercased()): \($0)" }
+        guard let level = Assurance(rawValue: asked), level != .none else {
+            throw CommandError(
+                "'\(escaped(asked.utf8))' is no assurance: media, hash, cached, metadata, size",
+                .usage)
         }
-        if !level.reasons.isEmpty { level.level = .media }
-        return level
+        return Level(level: level, reasons: reasons)
     }
 
     private func plan(
-        _ sites: Sides<LocalSite>, _ level: Assurance, _ reports: ReportFiles
+        _ sites: Sides<LocalSite>, _ level: Level, _ reports: ReportFiles
     ) throws -> VerifyPlan {
-        var rules = VerifyRules(scheme: try command.read.scheme(default: .gmac))
+        let outlives = command.keep || level.level == .cached
+        var rules = VerifyRules(
+            scheme: outlives
+                ? try keptScheme(command.read) : try command.read.scheme(default: .gmac))
         rules.comparison = try command.aspects.rules()
         rules.keepsSames = reports.needsSames
-        switch level {
+        switch level.level {
         case .media: rules.source = .media
-        case .hash: break
+        case .hash, .none: break
         case .metadata: rules.comparison.aspects.remove(AspectSet(.content))
         case .size: rules.comparison.aspects = AspectSet([.existence, .type, .size])
-        case .cached, .none:
-            throw CommandError("--assurance \(level.rawValue) needs --keep", .usage)
+        case .cached:
+            rules.kept = try KeptDigests(command, state, level.reasons).find(sites, rules.scheme)
         }
-        let policy = try command.read.policy()
+        rules.keepsRecords = command.keep
+        var limits = try command.read.limits()
+        limits.maxDuration = try command.maxDuration.map { try duration($0) }
         var plan = VerifyPlan(
-            sites: WalkedSites(a: sites.a, b: sites.b), rules: rules, work: policy)
+            sites: WalkedSites(a: sites.a, b: sites.b), rules: rules, limits: limits)
         plan.scope.filter = try command.scope.filter()
         plan.scope.selection = try command.scope.selection()
-        plan.scope.batchSize = policy.batchSize(descriptors: descriptorLimit())
+        plan.scope.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
         guard (0...1000).contains(command.confirm) else {
             throw CommandError("--confirm takes 0 to 1000", .usage)
         }
         plan.confirmPasses = command.confirm
         plan.settle = try duration(command.settle)
-        plan.ioTimeout = try duration(command.read.ioTimeout)
-        plan.maxDuration = try command.maxDuration.map { try duration($0) }
+        if command.keep { plan.keeping = (try headers(sites, rules), state.manifests) }
         return plan
+    }
+
+    /// The headers of the manifests that are kept of both sides.
+    private func headers(
+        _ sites: Sides<LocalSite>, _ rules: VerifyRules
+    ) throws -> Sides<ManifestHeader> {
+        guard sites.a.facts.kind == .directory else {
+            throw CommandError("--keep is for directories; scan keeps images", .usage)
+        }
+        guard command.scope.filesFrom == nil, rules.comparison.aspects.contains(.content) else {
+            throw CommandError("--keep needs the content of the whole store", .usage)
+        }
+        let opening = SiteOpening(
+            scope: command.scope, comparison: rules.comparison, read: command.read, state: state)
+        return try sites.map { site in
+            try LiveScan(
+                site, opening, scheme: rules.scheme,
+                assurance: rules.source == .media ? "media" : "hash", wholeFile: false
+            ).header
+        }
     }
 
     private func openRun(
@@ -214,7 +251,7 @@ private struct Verification {
             }
             return (run, checkpoint)
         }
-        let started = now()
+        let started = Timestamp.now
         let header = RunHeader(
             id: try StateFolder.newRunID(at: started), kind: "verify", started: started,
             a: absolute(sites.a.facts.path), b: absolute(sites.b.facts.path),
@@ -239,11 +276,16 @@ private struct Verification {
         if command.report.json {
             return try JSONReport.run(
                 header, digest: plan.rules.scheme.algorithm.rawValue,
-                blockSize: plan.rules.scheme.blockSize, assurance: level.level.rawValue)
+                blockSize: plan.rules.scheme.blockSize, assurance: level.level.rawValue,
+                trouble: level.lines)
         }
         // Trouble is said even where nothing else is.
-        for reason in level.reasons {
-            StandardError.write("\(programName): trouble on \(reason): reading past the cache\n")
+        for line in level.lines { Main.complain("trouble on \(line)") }
+        if level.hasTrouble {
+            Main.complain(
+                level.level == .media
+                    ? "assurance media: every byte is read past the page cache"
+                    : "with trouble on a store, --assurance media is what tells the truth")
         }
     }
 

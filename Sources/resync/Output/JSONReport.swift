@@ -4,7 +4,10 @@ import ResyncStorage
 
 /// The same as JSON Lines, one object per line; the last is always a summary.
 enum JSONReport {
-    static func run(_ header: RunHeader, digest: String, blockSize: Int, assurance: String) throws {
+    /// - Parameter trouble: why the assurance is higher than it would be otherwise.
+    static func run(
+        _ header: RunHeader, digest: String, blockSize: Int, assurance: String, trouble: [String]
+    ) throws {
         var line = JSONLine(type: "run")
         line.field("schema", 1)
         line.field("run", header.id)
@@ -13,6 +16,7 @@ enum JSONReport {
         line.field("digest", digest)
         line.field("block_size", blockSize)
         line.field("assurance", assurance)
+        if !trouble.isEmpty { line.field("trouble", trouble) }
         line.field("started", header.started.utcText)
         line.field("version", header.version)
         try StandardOutput.shared.write(line.bytes)

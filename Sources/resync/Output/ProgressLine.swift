@@ -8,6 +8,13 @@ enum ProgressStyle: String, CaseIterable {
     case auto
     case json
     case none
+
+    static func parse(_ word: String, quiet: Bool) throws -> ProgressStyle {
+        guard let style = ProgressStyle(rawValue: word) else {
+            throw CommandError("--progress takes auto, json or none", .usage)
+        }
+        return style == .auto && quiet ? .none : style
+    }
 }
 
 /// Shows how far a run is, on standard error.

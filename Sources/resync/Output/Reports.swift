@@ -59,7 +59,7 @@ func shown(_ path: RelativePath) -> String {
 }
 
 /// One list; `-` is standard output.
-private final class ReportFile {
+final class ReportFile {
     private let path: String
     private let file: OutputFile?
 

@@ -1,0 +1,125 @@
+package import ResyncCore
+package import ResyncStorage
+
+// What a comparison adds to each side's manifest, when these are kept.
+extension Verify {
+    /// The records of an entry that is no directory. Content that was not read leaves it in doubt.
+    func items(
+        _ name: Name, _ found: Examined, _ content: ContentAnswer?, _ started: Timestamp
+    ) -> [ScanOutput.Item] {
+        guard let recorder, let type = found.entry?.stat.type else { return [] }
+        var entry = ManifestEntry(name, found)
+        guard type == .file, entry.doubt == nil, rules.comparison.aspects.contains(.content) else {
+            return recorder.items(of: entry, found, wasDirectory: false)
+        }
+        guard let content else {
+            entry.doubt = Doubt(.notVerified)
+            return [.entry(entry)]
+        }
+        if let whole = recorder.content(content, of: entry, readFrom: started) {
+            return [.entry(whole)]
+        }
+        entry.doubt = Doubt(.unstable, .changing)
+        return [.entry(entry)]
+    }
+
+    func recordEntering(
+        _ opened: Sides<OpenedDirectory>, _ presence: Presence, _ path: RelativePath,
+        _ output: inout VerifyOutput
+    ) {
+        guard let recorder else { return }
+        // Where one side cannot be opened, neither is listed.
+        let isBlocked = opened.a.failure != nil || opened.b.failure != nil
+        for side in Side.allCases where presence.contains(side) {
+            let own = opened[side]
+            let found = Examined(entry: own.entry, failure: own.failure)
+            var entry = ManifestEntry(path.lastName, found)
+            if own.directory == nil {
+                guard own.entry != nil || own.failure != nil else { continue }
+                output.records[side].items = recorder.items(of: entry, found, wasDirectory: true)
+            } else if isBlocked {
+                entry.doubt = Doubt(.notVerified)
+                output.records[side].items = recorder.items(of: entry, found, wasDirectory: false)
+            } else {
+                output.records[side].items = [.begin(entry)]
+            }
+        }
+    }
+
+    package func listed(
+        _ directory: PairedDirectory, completeness: Sides<Completeness>
+    ) -> [VerifyOutput] {
+        guard recorder != nil else { return [] }
+        var output = VerifyOutput()
+        for side in Side.allCases where directory.sides[side] != nil {
+            output.records[side].items = [.listing(ListingState(completeness[side]))]
+        }
+        return [output]
+    }
+
+    func recordLeaving(
+        _ directory: PairedDirectory, _ completeness: Sides<Completeness>, _ excluded: Int,
+        _ output: inout VerifyOutput
+    ) {
+        guard recorder != nil else { return }
+        for side in Side.allCases where directory.sides[side] != nil {
+            output.records[side].items = [
+                .end(ListingState(completeness[side]), excluded: excluded)
+            ]
+        }
+    }
+
+    // MARK: Kept digests
+
+    /// Judges names by what was kept of them, without opening any; nil when none of them can be.
+    /// What was not kept, or has moved since, is read with the rest of its batch.
+    func visitKept(
+        _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
+    ) throws -> Pieces? {
+        let described = examine(names, in: directory, opening: false, worker)
+        var known: [Int: Sides<ContentAnswer>] = [:]
+        var isComplete = true
+        let path = directory.path
+        for index in 0..<names.count {
+            guard let a = described.a?[index].entry?.stat, let b = described.b?[index].entry?.stat,
+                rules.comparison.comparesContent(a, b)
+            else {
+                // One-sided files are read for the records; all others need no reading.
+                if rules.keepsRecords, names.names.kinds[index] == .file { isComplete = false }
+                continue
+            }
+            let entryPath = path.appending(names.names.name(index))
+            if let left = try rules.kept.a?.content(entryPath, a, worker, .a),
+                let right = try rules.kept.b?.content(entryPath, b, worker, .b)
+            {
+                known[index] = Sides(a: left, b: right)
+            } else {
+                isComplete = false
+            }
+        }
+        guard !known.isEmpty else { return nil }
+        let batch: VerifyBatch
+        if isComplete {
+            batch = VerifyBatch(self, names, directory, described, known: known)
+            try batch.judgeAll(worker)
+            return batch.pieces()
+        }
+        let examined = examine(names, in: directory, worker)
+        defer {
+            examined.a?.close()
+            examined.b?.close()
+        }
+        // Opened a moment later: what moved in between is read like the rest.
+        known = known.filter { index, _ in
+            Side.allCases.allSatisfy { side in
+                guard let before = described[side]?[index].entry?.stat,
+                    let now = examined[side]?[index].entry?.stat
+                else { return false }
+                return now.isUnchanged(since: before)
+            }
+        }
+        batch = VerifyBatch(self, names, directory, examined, known: known)
+        try batch.judgeAll(worker)
+        return batch.pieces()
+    }
+}

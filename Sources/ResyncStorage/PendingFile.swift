@@ -1,0 +1,97 @@
+import ResyncCore
+
+/// A file of ours that appears under its name only when it is whole and on the medium.
+package final class PendingFile {
+    private let disk: any Disk
+    private let directory: Descriptor
+    private let descriptor: Descriptor
+    private let name: [UInt8]
+    private var buffer: [UInt8] = []
+    private var written = 0
+    private var isCommitted = false
+
+    private static let suffix = Array(".partial".utf8)
+    private static let bufferSize = 1 << 20
+
+    /// Begins the file beside its later place; what lies under its name stays until the end.
+    package init(path: [UInt8], disk: any Disk) throws(DiskError) {
+        self.disk = disk
+        let slash = UInt8(ascii: "/")
+        let cut = path.lastIndex(of: slash)
+        let parent = cut.map { $0 == 0 ? [slash] : Array(path[..<$0]) } ?? [UInt8(ascii: ".")]
+        name = cut.map { Array(path[($0 + 1)...]) } ?? path
+        let directory = try disk.open(path: parent, [.readOnly, .directory], mode: 0)
+        do throws(DiskError) {
+            descriptor = try withCString(name + Self.suffix) { (name) throws(DiskError) in
+                try disk.open(
+                    name, in: directory, [.writeOnly, .create, .truncate, .noFollow], mode: 0o600)
+            }
+        } catch {
+            disk.close(directory)
+            throw error
+        }
+        self.directory = directory
+    }
+
+    deinit {
+        disk.close(descriptor)
+        if !isCommitted {
+            // Should it stay, it is overwritten next time, and taken for nothing else.
+            try? withCString(name + Self.suffix) { (name) throws(DiskError) in
+                try disk.remove(name, in: directory, isDirectory: false)
+            }
+        }
+        disk.close(directory)
+    }
+
+    package func append(_ bytes: [UInt8]) throws(DiskError) {
+        buffer += bytes
+        if buffer.count >= Self.bufferSize { try flush() }
+    }
+
+    private func flush() throws(DiskError) {
+        try disk.writeAll(descriptor, buffer, at: written)
+        written += buffer.count
+        buffer.removeAll(keepingCapacity: true)
+    }
+
+    /// Syncs the file, gives it its name, and syncs the directory.
+    package func commit() throws(DiskError) {
+        try flush()
+        try disk.sync(descriptor)
+        try withCString(name + Self.suffix) { (old) throws(DiskError) in
+            try withCString(name) { (new) throws(DiskError) in
+                try disk.rename(old, in: directory, to: new, in: directory, replacing: true)
+            }
+        }
+        isCommitted = true
+        try disk.sync(directory)
+    }
+}
+
+/// A file of ours, or one that an operator named, open for reading at any offset.
+package final class ReadableFile: Sendable {
+    private let disk: any Disk
+    private let descriptor: Descriptor
+    /// Bytes, when it was opened.
+    package let size: Int
+
+    package init(path: [UInt8], disk: any Disk) throws(DiskError) {
+        self.disk = disk
+        let descriptor = try disk.open(path: path, [.readOnly, .nonBlocking], mode: 0)
+        do throws(DiskError) {
+            size = try disk.stat(descriptor).size
+        } catch {
+            disk.close(descriptor)
+            throw error
+        }
+        self.descriptor = descriptor
+    }
+
+    deinit { disk.close(descriptor) }
+
+    /// Up to `count` bytes; fewer only at the end.
+    package func read(at offset: Int, count: Int) throws(DiskError) -> [UInt8] {
+        try disk.readAll(descriptor, at: offset, count: count)
+    }
+}

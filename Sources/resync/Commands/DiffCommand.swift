@@ -1,0 +1,102 @@
+import ArgumentParser
+import ResyncCore
+import ResyncEngine
+import ResyncStorage
+
+struct DiffCommand: ResyncCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "diff",
+        abstract: "Compare two manifests.",
+        discussion: """
+            Both must be made under the same rules: digest, block size, exclusions, aspects and \
+            mount rule. Nothing but the manifests is read.
+            """)
+
+    @Argument(help: ArgumentHelp("One manifest.", valueName: "M1"))
+    var first: String
+
+    @Argument(help: ArgumentHelp("The other.", valueName: "M2"))
+    var second: String
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Times no further apart than this agree (as 2s, 1ms).", valueName: "DURATION"))
+    var modifyWindow: String?
+
+    @Flag(name: .long, help: "Print JSON Lines instead of text.")
+    var json = false
+
+    @Flag(name: [.customShort("q"), .long], help: "Print nothing at all when in sync.")
+    var quiet = false
+
+    mutating func execute() throws -> ExitStatus {
+        let started = monotonicSeconds()
+        let inputs = (try ManifestInput(first), try ManifestInput(second))
+        var a = try inputs.0.reader()
+        var b = try inputs.1.reader()
+        let comparison = try ManifestComparison(
+            a.header, b.header, modifyWindow: try modifyWindow.map { try duration($0) } ?? 0,
+            json: json, quiet: quiet)
+        var diff = comparison.diff(pushing: .a) { try inputs.1.named { try b.next() } }
+        while let record = try inputs.0.named({ try a.next() }) { try diff.push(record) }
+        // Only at its end has a manifest been checked as a whole.
+        while try inputs.1.named({ try b.next() }) != nil {}
+        return try comparison.finish(
+            Summary(
+                tally: try diff.finish(), ending: .complete,
+                elapsed: monotonicSeconds() - started))
+    }
+}
+
+/// A comparison with a manifest on at least one side, and its printing.
+struct ManifestComparison {
+    private let rules: ComparisonRules
+    private let blockSize: Int
+    private let isListed: Bool
+    private let assurance: Assurance
+    private let json: Bool
+    private let quiet: Bool
+    private let lines = Lines()
+
+    private final class Lines {
+        var text = TextReport(runID: "last")
+        var count = 0
+    }
+
+    /// Refuses what was made under other rules.
+    init(
+        _ a: ManifestHeader, _ b: ManifestHeader, modifyWindow: Double, json: Bool, quiet: Bool
+    ) throws {
+        if let reason = a.refusal(with: b) {
+            throw CommandError("the manifests cannot be compared: \(reason)")
+        }
+        rules = a.rules(with: b, modifyWindow: UInt64(modifyWindow * 1e9))
+        isListed = a.content == .whole || b.content == .whole
+        blockSize = max(a.blockSize, b.blockSize)
+        assurance = a.source == .media && b.source == .media ? .media : .hash
+        self.json = json
+        self.quiet = quiet
+    }
+
+    func diff(pushing side: Side, pull: @escaping ManifestDiff.Pull) -> ManifestDiff {
+        let (lines, json) = (lines, json)
+        return ManifestDiff(
+            rules, blockSize: blockSize, isListed: isListed, assurance: assurance, pushing: side,
+            pull: pull
+        ) { difference in
+            let record = ResultRecord.difference(difference)
+            lines.count += 1
+            if json { try JSONReport.add(record) } else { try lines.text.add(record) }
+        }
+    }
+
+    func finish(_ summary: Summary) throws -> ExitStatus {
+        if json {
+            try JSONReport.summary(summary)
+        } else if !quiet || summary.status != .ok {
+            try lines.text.finish(summary, [])
+        }
+        return summary.status
+    }
+}

@@ -1,0 +1,199 @@
+import ArgumentParser
+import Glibc
+import ResyncCore
+import ResyncEngine
+import ResyncStorage
+
+struct ScanCommand: ResyncCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "scan",
+        abstract: "List and digest one store into a manifest.",
+        discussion: """
+            The manifest appears under its name only when it is whole and on the medium. An entry \
+            that could not be read is in it as such, and makes the status 2.
+            """)
+
+    @Argument(help: ArgumentHelp("The store.", valueName: "STORE"))
+    var store: String
+
+    @Option(
+        name: .shortAndLong, help: ArgumentHelp("Where the manifest goes.", valueName: "MANIFEST"))
+    var output: String
+
+    @Flag(name: .long, help: "Keep plain SHA-256 of whole files too: exports need it.")
+    var wholeFile = false
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("media (read past the page cache) or hash.", valueName: "LEVEL"))
+    var assurance = "hash"
+
+    @Flag(name: .long, help: "Replace a manifest that exists.")
+    var force = false
+
+    @Flag(name: [.customShort("q"), .long], help: "Print nothing when all was read.")
+    var quiet = false
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
+    var progress = "auto"
+
+    @OptionGroup(title: "What is looked at") var scope: ScopeOptions
+    @OptionGroup(title: "What is kept") var aspects: AspectOptions
+    @OptionGroup(title: "How it is read") var read: ReadOptions
+    @OptionGroup var state: StateOptions
+
+    mutating func execute() throws -> ExitStatus {
+        guard scope.filesFrom == nil else {
+            throw CommandError("a manifest is of a whole store: no --files-from", .usage)
+        }
+        let output = try ManifestOutput(self.output, replacing: force)
+        let opening = SiteOpening(
+            scope: scope, comparison: try aspects.rules(), read: read, state: try state.open())
+        let site = try opening.open(store)
+        let scan = try LiveScan(
+            site, opening, scheme: try keptScheme(read), assurance: assurance,
+            wholeFile: wholeFile)
+        let style = try ProgressStyle.parse(progress, quiet: quiet)
+        let started = monotonicSeconds()
+        let writer = try output.begin(scan.header)
+        let result = try scan.run(style) { try writer.append($0) }
+        guard result.ending == .complete else {
+            for read in result.stalled {
+                Main.complain("a read of '\(shown(read.path))' was not answered in time")
+            }
+            Main.complain("the scan did not come to its end: no manifest was written")
+            if case .interrupted(let signal) = result.ending { return .signal(signal) }
+            return .trouble
+        }
+        let trailer = try writer.commit()
+        let isGood = trailer.counts.isWhole && trailer.counts.entries > 1 || scan.header.isImage
+        if !quiet || !isGood {
+            try StandardOutput.shared.write(
+                ManifestText.summary(trailer)
+                    + "\(sizeText(result.bytesRead)) read in "
+                    + "\(durationText(monotonicSeconds() - started))\n")
+        }
+        return isGood && trailer.counts.isWhole ? .ok : .trouble
+    }
+}
+
+/// The scheme for digests that outlive the run.
+func keptScheme(_ read: ReadOptions) throws -> DigestScheme {
+    let scheme = try read.scheme(default: .sha256)
+    guard scheme.algorithm.canBeKept else {
+        throw CommandError("gmac digests mean nothing after the run: use sha256", .usage)
+    }
+    return scheme
+}
+
+/// How stores are opened, from the options of a command.
+struct SiteOpening {
+    let scope: ScopeOptions
+    let comparison: ComparisonRules
+    let read: ReadOptions
+    let state: StateFolder
+    private let disk = LinuxDisk()
+
+    func open(_ path: String) throws -> LocalSite {
+        var options = LocalSiteOptions()
+        options.crossMounts = scope.crossMounts
+        options.details = comparison.aspects.intersection(AspectSet([.xattrs, .acl]))
+        options.owners = comparison.owners
+        options.openDirectories = max(16, min(512, descriptorLimit() / 8))
+        options.scratch = state.folder.scratch
+        options.readLimit = try read.throttle()
+        return try LocalSite(path: RawArguments.bytes(path), disk: disk, options: options)
+    }
+
+    func walkScope() throws -> WalkScope {
+        var walk = WalkScope()
+        walk.filter = try scope.filter()
+        walk.batchSize = try read.limits().work.batchSize(descriptors: descriptorLimit())
+        return walk
+    }
+}
+
+/// The scan of a live store, with the header its manifest has.
+struct LiveScan {
+    let header: ManifestHeader
+    private let run: ScanRun
+    private let limits: RunLimits
+
+    init(
+        _ site: LocalSite, _ opening: SiteOpening, scheme: DigestScheme, assurance: String,
+        wholeFile: Bool
+    ) throws {
+        let comparison = opening.comparison
+        var rules = ScanRules(scheme: scheme)
+        rules.aspects = comparison.aspects
+        rules.hasWholeFile = wholeFile
+        switch assurance {
+        case "hash": break
+        case "media": rules.source = .media
+        default: throw CommandError("a scan's --assurance is hash or media", .usage)
+        }
+        run = ScanRun(site, rules, try opening.walkScope())
+        limits = try opening.read.limits()
+        header = run.header(
+            mounts: opening.scope.crossMounts ? .cross : .one, owners: comparison.owners,
+            host: hostName(), tool: Array("\(programName) \(programVersion)".utf8))
+    }
+
+    func run(
+        _ style: ProgressStyle, record: @escaping (ManifestRecord) throws -> Void
+    ) throws -> ScanResult {
+        let interruption = Interruption()
+        let line = ProgressLine(style, totalBytes: nil)
+        defer { line.clear() }
+        let controls = RunControls(
+            interruption: { interruption.signalNumber }, report: { line.report($0, $1) })
+        return try run(limits, controls, record: record)
+    }
+}
+
+func hostName() -> [UInt8] {
+    var name = [CChar](repeating: 0, count: 256)
+    guard gethostname(&name, name.count - 1) == 0 else { return [] }
+    return name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+}
+
+/// A manifest on its way to a file.
+struct ManifestOutput {
+    private let path: [UInt8]
+
+    /// Refuses a name that is taken before any work is done.
+    init(_ path: String, replacing: Bool) throws {
+        self.path = RawArguments.bytes(path)
+        if !replacing, (try? LinuxDisk().stat(path: self.path)) != nil {
+            throw CommandError("'\(escaped(self.path))' exists; --force replaces it", .trouble)
+        }
+    }
+
+    func begin(_ header: ManifestHeader) throws -> Writer {
+        do {
+            return try Writer(header, try PendingFile(path: path, disk: LinuxDisk()))
+        } catch let error as DiskError {
+            throw CommandError("cannot write '\(escaped(path))': \(error.sentence)")
+        }
+    }
+
+    final class Writer {
+        private var writer: ManifestWriter<EVPHash>
+        private let file: PendingFile
+
+        init(_ header: ManifestHeader, _ file: PendingFile) throws {
+            self.file = file
+            writer = try ManifestWriter(header, .openSSL) { try file.append($0) }
+        }
+
+        func append(_ record: ManifestRecord) throws { try writer.append(record) }
+
+        func commit() throws -> ManifestTrailer {
+            let trailer = try writer.finish(ended: .now)
+            try file.commit()
+            return trailer
+        }
+    }
+}

@@ -1,0 +1,151 @@
+import Foundation
+import Testing
+
+/// Image files and block devices.
+@Suite(.serialized) struct ImageTests {
+    /// Two images of one file system.
+    private func stage() throws -> Stage? {
+        let stage = try Stage()
+        try stage.write("a/content", noise(3 << 20))
+        try stage.write("image-a", [])
+        guard try system("truncate", "-s", "24M", stage.folder + "/image-a") != nil,
+            try system("mkfs.ext4", "-q", "-F", "-d", stage.a, stage.folder + "/image-a") != nil
+        else {
+            skip("mkfs.ext4 is not installed")
+            return nil
+        }
+        try system("cp", "--sparse=always", stage.folder + "/image-a", stage.folder + "/image-b")
+        return stage
+    }
+
+    private func verify(_ stage: Stage, _ a: String, _ b: String, _ more: [String] = []) throws
+        -> Finished
+    {
+        try stage.resync(["verify", a, b, "--settle", "0"] + more).run()
+    }
+
+    @Test func imagesAreComparedAsFiles() throws {
+        guard let stage = try stage() else { return }
+        let (a, b) = (stage.folder + "/image-a", stage.folder + "/image-b")
+        let same = try verify(stage, a, b)
+        #expect(same.status == 0, "\(same.report)")
+        #expect(same.text.contains("24.0 MiB at hash"))
+        let offset = 9 << 20
+        try stage.patch("image-b", at: offset + 77, [stage.bytes("image-b")[offset + 77] ^ 1])
+        let found = try verify(stage, a, b, ["--json"])
+        #expect(found.status == 1, "\(found.report)")
+        let difference = try objects(found.lines).first { $0["type"] as? String == "diff" }
+        let extent = (difference?["extents"] as? [[String: Any]])?.first
+        #expect(extent?["offset"] as? Int == offset, "\(found.report)")
+        #expect(extent?["length"] as? Int == 4096)
+    }
+
+    @Test func imagesOfDifferentSizeDiffer() throws {
+        guard let stage = try stage() else { return }
+        try system("truncate", "-s", "20M", stage.folder + "/image-b")
+        let found = try verify(stage, stage.folder + "/image-a", stage.folder + "/image-b")
+        #expect(found.status == 1, "\(found.report)")
+        #expect(found.text.contains("size 25165824 on A, 20971520 on B"), "\(found.report)")
+    }
+
+    @Test func blockDevicesAreCompared() throws {
+        guard let stage = try stage() else { return }
+        let paths = (a: stage.folder + "/image-a", b: stage.folder + "/image-b")
+        guard let a = try Loop(paths.a) else { return }
+        let same: Finished
+        do {
+            guard let b = try Loop(paths.b) else { return }
+            same = try verify(stage, a.device, b.device)
+            let media = try verify(stage, a.device, b.device, ["--assurance", "media"])
+            #expect(media.status == 0, "\(media.report)")
+            #expect(media.text.contains("24.0 MiB at media"), "\(media.report)")
+            #expect(try verify(stage, a.device, a.device).status == 64)
+        }
+        #expect(same.status == 0, "\(same.report)")
+        try stage.patch("image-b", at: 5_000_000, [1, 2, 3, 4])
+        guard let b = try Loop(paths.b) else { return }
+        let found = try verify(stage, a.device, b.device)
+        #expect(found.status == 1, "\(found.report)")
+        #expect(found.text.contains("bytes 4096 at 4997120"), "\(found.report)")
+        let mixed = try verify(stage, a.device, paths.b)
+        #expect(mixed.status == 1, "a device and an image: \(mixed.report)")
+    }
+
+    @Test func mountedStoresAndTroubleOnOne() throws {
+        guard let stage = try stage() else { return }
+        guard let a = try Loop(stage.folder + "/image-a", mounting: stage),
+            let b = try Loop(stage.folder + "/image-b", mounting: stage)
+        else { return }
+        // The kernel log may hold trouble of an earlier device of the same name.
+        let same = try verify(stage, a.mount, b.mount)
+        #expect(same.status == 0, "\(same.report)")
+        #expect(!same.errorText.contains("errors counted"), "\(same.report)")
+        let name = String(b.device.split(separator: "/").last ?? "")
+        let trigger = "/sys/fs/ext4/\(name)/trigger_fs_error"
+        guard try system("sh", "-c", "echo resync test > \(trigger)") != nil else {
+            return skip("this kernel cannot be asked for a file system error")
+        }
+        let troubled = try verify(stage, a.mount, b.mount)
+        #expect(troubled.status == 0, "\(troubled.report)")
+        #expect(troubled.errorText.contains("trouble on B"), "\(troubled.report)")
+        #expect(troubled.errorText.contains("errors counted since the last fsck: 1"))
+        #expect(troubled.errorText.contains("past the page cache"))
+        #expect(troubled.text.contains("3.00 MiB at media"), "\(troubled.report)")
+        let json = try objects(verify(stage, a.mount, b.mount, ["--json"]).lines)
+        #expect(json.first?["assurance"] as? String == "media")
+        #expect((json.first?["trouble"] as? [String])?.isEmpty == false)
+        let asked = try verify(stage, a.mount, b.mount, ["--assurance", "hash"])
+        #expect(asked.text.contains("3.00 MiB at hash"), "\(asked.report)")
+    }
+
+    /// What lies on a mount inside a store is not passed over in silence.
+    @Test func mountInsideIsNotVerified() throws {
+        guard isRoot else { return skip("only root can mount") }
+        let stage = try Stage()
+        try stage.makeFolder("a/inside")
+        try stage.write("a/file", "x")
+        try stage.copy()
+        guard try system("mount", "-t", "tmpfs", "tmpfs", stage.b + "/inside") != nil else {
+            return skip("cannot mount a tmpfs here")
+        }
+        defer { _ = try? system("umount", "-l", stage.b + "/inside") }
+        let found = try stage.verify()
+        #expect(found.status == 2, "\(found.report)")
+        #expect(found.text.contains("? inside  another file system is mounted here"))
+        #expect(try stage.verify("--exclude", "/inside").status == 0)
+        let media = try stage.resync(
+            ["verify", stage.a, stage.b + "/inside", "--assurance", "media"]
+        ).run()
+        #expect(media.status != 0)
+    }
+}
+
+/// A loop device on an image, mounted perhaps; gone when released.
+private final class Loop {
+    let device: String
+    let mount: String
+
+    /// Nil, said aloud, where there are none.
+    init?(_ image: String, mounting stage: Stage? = nil) throws {
+        guard isRoot, let made = try system("losetup", "--find", "--show", image) else {
+            skip("loop devices cannot be made here")
+            return nil
+        }
+        device = made.trimmingCharacters(in: .whitespacesAndNewlines)
+        guard let stage else {
+            mount = ""
+            return
+        }
+        mount = stage.folder + "/mount" + device.replacingOccurrences(of: "/", with: "-")
+        try system("mkdir", mount)
+        guard try system("mount", "-o", "errors=continue", device, mount) != nil else {
+            skip("an image cannot be mounted here")
+            return nil
+        }
+    }
+
+    deinit {
+        if !mount.isEmpty { _ = try? system("umount", "-l", mount) }
+        _ = try? system("losetup", "--detach", device)
+    }
+}

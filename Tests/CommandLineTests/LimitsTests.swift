@@ -1,0 +1,49 @@
+import Foundation
+import Testing
+
+/// Limits the operator sets: how fast, and how long a read may take.
+@Suite(.serialized) struct LimitsTests {
+    @Test func readLimitIsKept() throws {
+        let stage = try Stage()
+        try stage.write("a/file", noise(24 << 20))
+        try stage.copy()
+        let found = try stage.verify("--read-limit", "6MiB/s")
+        #expect(found.status == 0, "\(found.report)")
+        #expect(found.seconds > 4 * 0.9, "24 MiB at 6 MiB/s took \(found.seconds) s")
+        // Workers may read one side after the other, each side no faster than the limit.
+        #expect(found.seconds < 2 * 4 * 1.1 + 0.5, "24 MiB at 6 MiB/s took \(found.seconds) s")
+    }
+
+    @Test func unansweredReadIsNamed() throws {
+        guard let strace = Command.find("strace") else {
+            return skip("strace is not installed")
+        }
+        let stage = try Stage()
+        try stage.write("a/before", noise(1000))
+        try stage.write("a/stuck", noise(1 << 20))
+        try stage.copy()
+        let probe = try Command(strace, ["-e", "trace=none", "/bin/true"]).run()
+        guard probe.status == 0 else { return skip("strace cannot trace here") }
+        var command = stage.verifying(["--io-timeout", "1s", "--json"])
+        command.arguments =
+            [
+                "-f", "-qq", "-o", "/dev/null", "-P", stage.b + "/stuck", "-e",
+                "trace=pread64,preadv,preadv2", "-e",
+                "inject=pread64,preadv,preadv2:delay_enter=4000000", command.program,
+            ].map { Array($0.utf8) } + command.arguments
+        command.program = strace
+        command.timeout = 100
+        let running = try command.start()
+        let found = try running.wait(100)
+        #expect(found.status == 2, "\(found.report)")
+        let lines = try objects(found.lines)
+        #expect(found.seconds < 30)
+        let error = lines.first { $0["type"] as? String == "error" }
+        #expect(error?["path"] as? String == "stuck", "\(found.report)")
+        #expect(error?["errno"] as? String == "ETIMEDOUT")
+        #expect(error?["side"] as? String == "b")
+        let summary = lines.last
+        #expect(summary?["type"] as? String == "summary")
+        #expect((summary?["not_verified"] as? Int ?? 0) > 0, "\(found.report)")
+    }
+}

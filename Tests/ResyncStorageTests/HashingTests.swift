@@ -1,0 +1,185 @@
+import Foundation
+import ResyncCore
+import TestSupport
+import Testing
+
+@testable import ResyncStorage
+
+@Suite struct HashingTests {
+    private func hex(_ algorithm: DigestAlgorithm, _ text: String) throws -> String {
+        var hash = try EVPHash(algorithm)
+        hash.update(Array(text.utf8))
+        return hash.finalize().hex
+    }
+
+    /// FIPS 180-4, from NIST's examples; "" and the second message from its test vectors.
+    @Test func knownHashes() throws {
+        #expect(
+            try hex(.sha256, "abc")
+                == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+        #expect(
+            try hex(.sha256, "")
+                == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+        #expect(
+            try hex(.sha256, "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")
+                == "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1")
+        #expect(
+            try hex(.sha512_256, "abc")
+                == "53048e2681941ef99b2e29b76b4c7dabe4c2d0c634fc6d46e0e2f13107e7af23")
+    }
+
+    @Test func finalizingStartsAfresh() throws {
+        for algorithm in [DigestAlgorithm.sha256, .sha512_256] {
+            var hash = try EVPHash(algorithm)
+            hash.update([1])
+            let first = hash.finalize()
+            let empty = hash.finalize()
+            hash.update([1])
+            #expect(hash.finalize() == first)
+            #expect(first != empty)
+        }
+    }
+
+    /// The published vectors of Certificate Transparency: leaves, nodes and shape at once.
+    @Test func treesAgreeWithCertificateTransparency() throws {
+        let inputs: [[UInt8]] = [
+            [], [0], [0x10], [0x20, 0x21], [0x30, 0x31], [0x40, 0x41, 0x42, 0x43],
+            Array(0x50...0x57), Array(0x60...0x6f),
+        ]
+        let roots = [
+            "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+            "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+            "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+            "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+            "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+            "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+            "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+            "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+        ]
+        let digester = try BlockDigester(DigestScheme(.sha256, blockSize: 1 << 20))
+        var tree = BlockTree(try EVPHash(.sha256))
+        for count in 1...8 {
+            for input in inputs[..<count] { tree.append(try digester.digest(input), count: 1) }
+            #expect(tree.finish().hex == roots[count - 1])
+        }
+    }
+
+    @Test(arguments: DigestAlgorithm.allCases)
+    func blocks(_ algorithm: DigestAlgorithm) throws {
+        let scheme = try DigestScheme(algorithm, blockSize: 1 << 20)
+        let digester = try BlockDigester(scheme)
+        let other = try BlockDigester(scheme)
+        var random = Seed.fromEnvironment()
+        for size in [0, 1, 15, 16, 17, 4096, 65536, 100_000] {
+            let block = (0..<size).map { _ in UInt8.random(in: 0...255, using: &random) }
+            let digest = try digester.digest(block)
+            #expect(try digester.digest(block) == digest)
+            #expect(try other.digest(block) == digest)
+            // In pieces it is the same block.
+            try other.begin()
+            for start in stride(from: 0, to: size, by: 1000) {
+                try block[start..<min(start + 1000, size)].withUnsafeBytes { try other.update($0) }
+            }
+            #expect(try other.finish() == digest)
+            // One more zero makes another block, and so does any flipped bit.
+            #expect(try digester.digest(block + [0]) != digest)
+            for _ in 0..<20 where size > 0 {
+                var changed = block
+                changed[Int.random(in: 0..<size, using: &random)] ^= 1 << UInt8(random.next() % 8)
+                #expect(try digester.digest(changed) != digest)
+            }
+        }
+    }
+
+    /// A read error, a cut file or a stop leaves a block unfinished: the next one must not show it.
+    @Test(arguments: DigestAlgorithm.allCases)
+    func anUnfinishedBlockLeavesNoTrace(_ algorithm: DigestAlgorithm) throws {
+        let digester = try BlockDigester(DigestScheme(algorithm, blockSize: 1 << 20))
+        let block = [UInt8](repeating: 7, count: 4096)
+        let digest = try digester.digest(block)
+        try digester.begin()
+        #expect(try digester.digest(block) == digest)
+        try digester.begin()
+        try block.withUnsafeBytes { try digester.update($0) }
+        #expect(try digester.digest(block) == digest)
+        #expect(try digester.digest(block) == digest)
+    }
+
+    @Test(arguments: DigestAlgorithm.allCases)
+    func zerosAreTheDigestOfZeros(_ algorithm: DigestAlgorithm) throws {
+        let digester = try BlockDigester(DigestScheme(algorithm, blockSize: 1 << 20))
+        for count in [0, 1, 4096, 65535, 1 << 20] + Array(2..<80) {
+            let expected = try digester.digest([UInt8](repeating: 0, count: count))
+            #expect(try digester.zeros(count) == expected)
+            #expect(try digester.zeros(count) == expected)
+        }
+    }
+
+    @Test func twoRunsHaveTwoKeys() throws {
+        let block = [UInt8](repeating: 7, count: 4096)
+        var digests: Set<Digest> = []
+        for _ in 0..<20 {
+            let digester = try BlockDigester(DigestScheme(.gmac, blockSize: 1 << 20))
+            digests.insert(try digester.digest(block))
+        }
+        #expect(digests.count == 20)
+        // What is kept is the same in every run.
+        for algorithm in DigestAlgorithm.allCases where algorithm.canBeKept {
+            let both = try (0..<2).map { _ in
+                try BlockDigester(DigestScheme(algorithm, blockSize: 1 << 20)).digest(block)
+            }
+            #expect(both[0] == both[1])
+        }
+    }
+
+    /// A context used again without its nonce must fail, not answer with the tag before.
+    @Test func aForgottenNonceIsAnError() throws {
+        let digester = try BlockDigester(DigestScheme(.gmac, blockSize: 1 << 20))
+        let first = try digester.digest([UInt8](repeating: 1, count: 4096))
+        let second = Result { () throws -> Digest in
+            try [UInt8](repeating: 2, count: 4096).withUnsafeBytes { try digester.update($0) }
+            return try digester.finish()
+        }
+        #expect(throws: HashingError.self) { try second.get() }
+        // And the next block that is begun is right again.
+        #expect(try digester.digest([UInt8](repeating: 1, count: 4096)) == first)
+    }
+
+    @Test func theSelfTestCatchesStaleTags() throws {
+        func digest(_ number: UInt64) -> Digest { Digest(words: (number, 0, 0, 0)) }
+        #expect(throws: HashingError.self) {
+            try DigestScheme.test { _ throws(HashingError) in digest(1) }
+        }
+        #expect(throws: HashingError.self) {
+            var count: UInt64 = 0
+            try DigestScheme.test { _ throws(HashingError) in
+                count += 1
+                return digest(count)
+            }
+        }
+        #expect(throws: HashingError.self) {
+            try DigestScheme.test { _ throws(HashingError) in throw HashingError(call: "x") }
+        }
+        try DigestScheme.test { byte throws(HashingError) in digest(UInt64(byte)) }
+    }
+
+    /// A witness can be kept: it must not be what anybody can compute from the keyed digests.
+    @Test func witnessesAreBlinded() throws {
+        var blocks = BlockList()
+        blocks.append(Digest(words: (1, 0, 0, 0)), count: 2)
+        blocks.append(Digest(words: (2, 0, 0, 0)))
+        var plain = try EVPHash(.sha256)
+        for word in [1, 1, 2] as [UInt64] { plain.update(Digest(words: (word, 0, 0, 0)).bytes) }
+        let expected = plain.finalize()
+
+        let kept = try DigestScheme(.sha256, blockSize: 1 << 20)
+        #expect(kept.witness(blocks, 0..<3) == expected)
+        #expect(kept.witness(blocks, 0..<2) != expected)
+        let keyed = try DigestScheme(.gmac, blockSize: 1 << 20)
+        #expect(keyed.witness(blocks, 0..<3) == keyed.witness(blocks, 0..<3))
+        #expect(keyed.witness(blocks, 0..<3) != expected)
+        #expect(keyed.witness(blocks, 0..<2) != keyed.witness(blocks, 1..<3))
+        let other = try DigestScheme(.gmac, blockSize: 1 << 20)
+        #expect(other.witness(blocks, 0..<3) != keyed.witness(blocks, 0..<3))
+    }
+}

@@ -1,0 +1,157 @@
+import Foundation
+import ResyncCore
+import TestSupport
+import Testing
+
+@testable import ResyncStorage
+
+/// An ext4 in an image file. The loop device frees itself with the mount.
+private struct LoopImage {
+    let folder: String
+    var image: String { folder + "/image" }
+    var mountPoint: String { folder + "/m" }
+
+    /// Nil where this process may not mount.
+    init?() {
+        guard getuid() == 0, let made = shell("mktemp -d /tmp/resync-media-XXXXXX") else {
+            return nil
+        }
+        folder = made
+        let mounted = shell(
+            """
+            cd \(folder) && mkdir m && truncate -s 16M image \
+            && mkfs.ext4 -qF -E nodiscard image && mount -o loop image m
+            """)
+        if mounted == nil {
+            remove()
+            return nil
+        }
+    }
+
+    func remove() { shell("umount \(mountPoint); rm -rf --one-file-system \(folder)") }
+}
+
+@Suite(.serialized) struct MediaAccessTests {
+    private let disk = LinuxDisk()
+    private let worker: Worker
+
+    init() throws {
+        worker = try Worker(
+            scheme: DigestScheme(.sha256, blockSize: 64 << 10), pulse: Pulse(), stop: Stop())
+    }
+
+    private func image(_ path: String) throws -> any Examination {
+        try LocalSite(path: Array(path.utf8), disk: disk, options: LocalSiteOptions()).image()
+    }
+
+    private func digests(_ path: String, _ source: ReadSource) throws -> ContentAnswer {
+        let file = try image(path)
+        let blocks = ((file[0].entry?.stat.size ?? 0) + 65535) / 65536
+        return try #require(
+            try file.digest(
+                [ContentRequest(index: 0, blocks: 0..<blocks, source: source)], worker
+            ).first)
+    }
+
+    private func expected(_ content: Data) throws -> BlockList {
+        var list = BlockList()
+        for start in stride(from: 0, to: content.count, by: 65536) {
+            list.append(
+                try worker.digester.digest(
+                    Array(content[start..<min(start + 65536, content.count)])))
+        }
+        return list
+    }
+
+    /// After failed write-back the cache looks right while the disk is stale: the bytes are changed
+    /// here behind the file system's back, below its page cache.
+    @Test func mediaReadsGoPastThePageCache() throws {
+        guard let store = LoopImage() else { return skip("needs root and loop devices") }
+        defer { store.remove() }
+        let path = "\(store.mountPoint)/file"
+        var random = Seed.fromEnvironment()
+        var content = Data((0..<(256 << 10)).map { _ in UInt8(truncatingIfNeeded: random.next()) })
+        let pattern = content[(130 << 10)..<(130 << 10 + 512)]
+        try content.write(to: URL(fileURLWithPath: path))
+        try #require(shell("sync -f \(path)") != nil)
+        let before = try expected(content)
+        // Now all of it is in the page cache, and on the medium.
+        #expect(try digests(path, .cache).blocks == before)
+        #expect(try digests(path, .media).blocks == before)
+        #expect(try digests(path, .cache).blocks == before)
+        let descriptor = try disk.open(path)
+        defer { disk.close(descriptor) }
+        guard try disk.directAlignment(descriptor) != nil else {
+            return skip("ext4 offers no direct I/O here")
+        }
+        #expect(try disk.cachedPages(descriptor, size: content.count) == 64)
+
+        let medium = try Data(contentsOf: URL(fileURLWithPath: store.image))
+        let place = try #require(medium.range(of: pattern))
+        let writer = try FileHandle(forUpdating: URL(fileURLWithPath: store.image))
+        try writer.seek(toOffset: UInt64(place.lowerBound))
+        try writer.write(contentsOf: Data(repeating: 0xee, count: 512))
+        try writer.close()
+
+        content.replaceSubrange(
+            pattern.startIndex..<pattern.endIndex, with: Data(repeating: 0xee, count: 512))
+        let after = try expected(content)
+        #expect(after.differences(from: before) == [2..<3])
+        #expect(try digests(path, .cache).blocks == before)
+        let media = try digests(path, .media)
+        #expect(media.state == .stable)
+        #expect(media.blocks == after)
+        #expect(media.bytesRead == content.count)
+        // Reading the medium did not bring it into the cache.
+        #expect(try digests(path, .cache).blocks == before)
+
+        try comparisonSeesTheMedium(path, content, at: pattern.startIndex)
+    }
+
+    /// As the byte-by-byte comparison reads it.
+    private func comparisonSeesTheMedium(_ path: String, _ content: Data, at offset: Int) throws {
+        let file = try image(path)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
+        defer { buffer.deallocate() }
+        let page = offset / 4096 * 4096
+        #expect(try file.read(0, at: page, into: buffer, worker) == 4096)
+        #expect(Data(buffer) != content[page..<(page + 4096)])
+        #expect(file.bypassCache(0))
+        #expect(try file.read(0, at: page, into: buffer, worker) == 4096)
+        #expect(Data(buffer) == content[page..<(page + 4096)])
+    }
+
+    /// A file whose end is no whole sector.
+    @Test(arguments: [1, 511, 4097, 65536 + 1000])
+    func mediaReadsOddSizes(_ size: Int) throws {
+        guard let store = LoopImage() else { return skip("needs root and loop devices") }
+        defer { store.remove() }
+        let path = "\(store.mountPoint)/file"
+        let content = Data((0..<size).map { UInt8(truncatingIfNeeded: $0 &* 7 + 1) })
+        try content.write(to: URL(fileURLWithPath: path))
+        let media = try digests(path, .media)
+        #expect(media.state == .stable)
+        #expect(media.blocks == (try expected(content)))
+        #expect(media.blocks.blockCount == (size + 65535) / 65536)
+    }
+
+    @Test func tmpfsHasNoMedium() throws {
+        let folder = "/dev/shm/resync-media-\(getpid())"
+        guard shell("test $(stat -f -c %T /dev/shm) = tmpfs && mkdir \(folder)") != nil else {
+            return skip("needs a tmpfs on /dev/shm")
+        }
+        defer { shell("rm -rf \(folder)") }
+        let path = "\(folder)/file"
+        try Data(repeating: 5, count: 100_000).write(to: URL(fileURLWithPath: path))
+        let media = try digests(path, .media)
+        #expect(media.state == .noMedium)
+        #expect(media.blocks.blockCount == 0)
+        #expect(media.bytesRead == 0)
+        #expect(try digests(path, .cache).state == .stable)
+        #expect(try image(path).bypassCache(0) == false)
+        // The trap: tmpfs opens for direct I/O without complaint.
+        let descriptor = try disk.open(path)
+        defer { disk.close(descriptor) }
+        #expect(try disk.directAlignment(descriptor) == nil)
+    }
+}
