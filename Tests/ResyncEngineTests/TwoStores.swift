@@ -38,7 +38,7 @@ struct TwoStores: Sendable {
         var options: @Sendable (inout LocalSiteOptions) -> Void = { _ in }
         var plan: (inout VerifyPlan) -> Void = { _ in }
         var interruption: @Sendable () -> Int32? = { nil }
-        var report: @Sendable (RunPhase, Progress) -> Void = { _, _ in }
+        var report: @Sendable (RunPhase, ResyncStorage.Progress) -> Void = { _, _ in }
         var paths = ("/a", "/b")
         var algorithm = DigestAlgorithm.gmac
         var blockSize = 64 << 10
@@ -89,7 +89,7 @@ struct TwoStores: Sendable {
         let b = try LocalSite(path: Array(settings.paths.1.utf8), disk: disk, options: options)
         var plan = VerifyPlan(
             sites: WalkedSites(a: a, b: b), rules: rules,
-            work: WorkPolicy(fixed: settings.workers, cores: 2))
+            limits: RunLimits(work: WorkPolicy(fixed: settings.workers, cores: 2)))
         plan.settle = 0
         plan.scope.batchSize = 8
         settings.plan(&plan)
