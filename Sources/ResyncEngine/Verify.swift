@@ -240,6 +240,13 @@ package struct Verify: Pass {
 }
 
 extension Difference {
+    /// For a name that the operator gave and no side has.
+    static func absent(_ path: RelativePath) -> Difference {
+        var difference = Difference(path: path, outcome: .notVerified)
+        difference.reason = .absent
+        return difference
+    }
+
     /// For an entry that became something else while it was looked at.
     static func changing(_ path: RelativePath) -> Difference {
         var difference = Difference(path: path, outcome: .unstable)

@@ -16,7 +16,9 @@ package final class Interruption: @unchecked Sendable {
             let before = signal(number, SIG_IGN)
             if number == SIGHUP,
                 unsafeBitCast(before, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
-            { continue }
+            {
+                continue
+            }
             let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
             source.setEventHandler { [weak self] in self?.receive(number) }
             source.resume()

@@ -33,7 +33,8 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
     }
 
     private func image() throws -> any Examination {
-        try LocalSite(path: Array("/image".utf8), disk: disk, options: LocalSiteOptions()).image(upTo: .max)
+        try LocalSite(path: Array("/image".utf8), disk: disk, options: LocalSiteOptions()).image(
+            upTo: .max)
     }
 
     private func worker(_ stop: Stop = Stop()) -> Worker {
