@@ -85,7 +85,7 @@ package struct ExtentComparer {
         var blocks = Sides(a: BlockList(), b: BlockList())
         var at = extent.offset
         while at < extent.end {
-            let end = min((at / scheme.blockSize + 1) * scheme.blockSize, extent.end)
+            let end = at + min(scheme.blockSize - at % scheme.blockSize, extent.end - at)
             guard let digests = try compareBlock(at..<end) else { return }
             blocks.a.append(digests.a)
             blocks.b.append(digests.b)
