@@ -125,9 +125,14 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
         let table = LinkTable()
         let examination = try image()
         func read(_ inode: UInt64, _ links: UInt32) -> (ObjectIdentifier, Bool) {
-            let found = table.reading(of: stat(inode, links: links)) { reading(examination) }
+            var isFirst = false
+            let found = table.reading(of: stat(inode, links: links)) {
+                isFirst = true
+                return reading(examination)
+            }
             kept.withLock { $0.append(found.reading) }
-            return (ObjectIdentifier(found.reading), found.isFirst)
+            #expect(found.begunAt == stat(inode, links: links))
+            return (ObjectIdentifier(found.reading), isFirst)
         }
         let kept = Mutex<[SharedReading]>([])
         let (first, isFirst) = read(1, 3)
