@@ -155,7 +155,8 @@ import Testing
             let stores = TwoStores()
             stores.both { root in
                 type == .fifo
-                    ? stores.disk.addFifo("\(root)/x") : stores.disk.addSymlink("\(root)/x", to: "y")
+                    ? stores.disk.addFifo("\(root)/x")
+                    : stores.disk.addSymlink("\(root)/x", to: "y")
             }
             stores.calm()
             Self.once(stores.disk, before: .getdents64, "/b", nth: 2) { disk in

@@ -135,7 +135,8 @@ import Testing
         stores.calm()
         // Only the first reading of A meets it: by the second look both sides agree.
         stores.disk.inject(
-            Fault(.corrupt(.flipBit(at: 70_000)), on: .pread, under: "/a/f", range: 70_000..<70_001))
+            Fault(
+                .corrupt(.flipBit(at: 70_000)), on: .pread, under: "/a/f", range: 70_000..<70_001))
         let found = try stores.verify()
         #expect(found.lines == ["~ f content 65536+65536 (flapping)"])
         #expect(found.tally.flapping == 1 && found.status == .trouble)

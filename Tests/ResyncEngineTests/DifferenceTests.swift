@@ -302,15 +302,25 @@ import Testing
         }
         let same = try verify()
         #expect(same.status == .ok && same.tally.entries == 1)
-        stores.disk.write("/b/image", at: 20_000_000, [generatedBytes(
-            seed: 4, 20_000_000..<20_000_001)[0] ^ 1])
+        stores.disk.write(
+            "/b/image", at: 20_000_000,
+            [
+                generatedBytes(
+                    seed: 4, 20_000_000..<20_000_001)[0] ^ 1
+            ])
         #expect(try verify().lines == ["*  content 19996672+3329 bitflip"])
-        stores.disk.write("/b/image", at: 20_000_000, generatedBytes(
-            seed: 4, 20_000_000..<20_000_001))
+        stores.disk.write(
+            "/b/image", at: 20_000_000,
+            generatedBytes(
+                seed: 4, 20_000_000..<20_000_001))
         stores.disk.truncate("/b/image", to: 10_000_123)
         #expect(try verify().lines == ["*  size truncated"])
-        stores.disk.write("/b/image", at: 7_000_000, [generatedBytes(
-            seed: 4, 7_000_000..<7_000_001)[0] ^ 1])
+        stores.disk.write(
+            "/b/image", at: 7_000_000,
+            [
+                generatedBytes(
+                    seed: 4, 7_000_000..<7_000_001)[0] ^ 1
+            ])
         #expect(try verify().lines == ["*  size content 6999040+4096"])
     }
 
