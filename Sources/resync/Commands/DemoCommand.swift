@@ -125,7 +125,7 @@ private struct DemoStage {
     private static let folders = ["mail", "database", "config"]
     private static let sides = ["a", "b"]
     /// Some weeks ago: nothing of it changes while it is looked at.
-    private let time = time_t(wallClock().seconds) - 30 * 86400
+    private let time = time_t(Timestamp.now.seconds) - 30 * 86400
     private static let size = 64 << 10
 
     // MARK: Making

@@ -120,11 +120,9 @@ struct ManifestCommand: ParsableCommand {
             var list = ManifestImport(prefix: RawArguments.bytes(prefix))
             do {
                 try readBytes(self.list) { try list.take($0) }
-                var hash = try EVPHash(.sha256)
-                hash.update(Filter.none.canonicalBytes)
                 let writer = try output.begin(
                     ManifestImport.header(
-                        exclusions: hash.finalize(), store: RawArguments.bytes(prefix),
+                        exclusions: Filter.none.digest, store: RawArguments.bytes(prefix),
                         tool: Array("\(programName) \(programVersion)".utf8), started: .now))
                 try list.finish { try writer.append($0) }
                 try StandardOutput.shared.write(ManifestText.summary(try writer.commit()))

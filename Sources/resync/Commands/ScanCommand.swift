@@ -113,13 +113,6 @@ struct SiteOpening {
         walk.batchSize = try read.limits().work.batchSize(descriptors: descriptorLimit())
         return walk
     }
-
-    /// Under which two manifests' exclusions must agree.
-    func exclusions() throws -> Digest {
-        var hash = try EVPHash(.sha256)
-        hash.update(try scope.filter().canonicalBytes)
-        return hash.finalize()
-    }
 }
 
 /// The scan of a live store, with the header its manifest has.
@@ -144,7 +137,6 @@ struct LiveScan {
         run = ScanRun(site, rules, try opening.walkScope())
         limits = try opening.read.limits()
         header = run.header(
-            exclusions: try opening.exclusions(),
             mounts: opening.scope.crossMounts ? .cross : .one, owners: comparison.owners,
             host: hostName(), tool: Array("\(programName) \(programVersion)".utf8))
     }

@@ -165,6 +165,11 @@ private struct Verification {
         var reasons: Sides<[String]> = Sides(a: [], b: [])
 
         var hasTrouble: Bool { !reasons.a.isEmpty || !reasons.b.isEmpty }
+
+        /// With the side in front.
+        var lines: [String] {
+            reasons.a.map { "A: \($0)" } + reasons.b.map { "B: \($0)" }
+        }
     }
 
     private func assurance(_ sites: Sides<LocalSite>) throws -> Level {
@@ -272,14 +277,10 @@ private struct Verification {
             return try JSONReport.run(
                 header, digest: plan.rules.scheme.algorithm.rawValue,
                 blockSize: plan.rules.scheme.blockSize, assurance: level.level.rawValue,
-                trouble: level.reasons)
+                trouble: level.lines)
         }
         // Trouble is said even where nothing else is.
-        for side in Side.allCases {
-            for reason in level.reasons[side] {
-                Main.complain("trouble on \(side.word.uppercased()): \(reason)")
-            }
-        }
+        for line in level.lines { Main.complain("trouble on \(line)") }
         if level.hasTrouble {
             Main.complain(
                 level.level == .media
