@@ -173,27 +173,33 @@ _resync() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    verify|runs|demo|help)
+    verify|scan|diff|manifest|runs|demo|help)
         # Offer subcommand argument completions
         "_resync_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'verify runs demo help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'verify scan diff manifest runs demo help' -- "${cur}"))
         ;;
     esac
 }
 
 _resync_verify() {
     repeating_flags=()
-    non_repeating_flags=(--from0 --cross-mounts -0 --null --force --json -q --quiet --version -h --help)
-    repeating_options=(--exclude --exclude-from --with --without)
-    non_repeating_options=(--assurance --files-from --modify-window --owner-by --digest --block-size --workers --read-limit --io-timeout --confirm --settle --max-duration --combined --differ --missing-on-a --missing-on-src --missing-on-b --missing-on-dst --error --progress --state)
+    non_repeating_flags=(--keep --from0 --cross-mounts -0 --null --force --json -q --quiet --version -h --help)
+    repeating_options=(--since --exclude --exclude-from --with --without)
+    non_repeating_options=(--assurance --suspect --files-from --modify-window --owner-by --digest --block-size --workers --read-limit --io-timeout --confirm --settle --max-duration --combined --differ --missing-on-a --missing-on-src --missing-on-b --missing-on-dst --error --progress --state)
     __resync_offer_flags_options 2
 
     # Offer option value completions
     case "${prev}" in
     '--assurance')
+        return
+        ;;
+    '--since')
+        return
+        ;;
+    '--suspect')
         return
         ;;
     '--exclude')
@@ -260,6 +266,156 @@ _resync_verify() {
         return
         ;;
     '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_scan() {
+    repeating_flags=()
+    non_repeating_flags=(--whole-file --force -q --quiet --from0 --cross-mounts --version -h --help)
+    repeating_options=(--exclude --exclude-from --with --without)
+    non_repeating_options=(--output -o --assurance --progress --files-from --modify-window --owner-by --digest --block-size --workers --read-limit --io-timeout --state)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        return
+        ;;
+    '--assurance')
+        return
+        ;;
+    '--progress')
+        return
+        ;;
+    '--exclude')
+        return
+        ;;
+    '--exclude-from')
+        return
+        ;;
+    '--files-from')
+        return
+        ;;
+    '--with')
+        return
+        ;;
+    '--without')
+        return
+        ;;
+    '--modify-window')
+        return
+        ;;
+    '--owner-by')
+        return
+        ;;
+    '--digest')
+        return
+        ;;
+    '--block-size')
+        return
+        ;;
+    '--workers')
+        return
+        ;;
+    '--read-limit')
+        return
+        ;;
+    '--io-timeout')
+        return
+        ;;
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_diff() {
+    repeating_flags=()
+    non_repeating_flags=(--json -q --quiet --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--modify-window)
+    __resync_offer_flags_options 2
+
+    # Offer option value completions
+    case "${prev}" in
+    '--modify-window')
+        return
+        ;;
+    esac
+}
+
+_resync_manifest() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __resync_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    show|check|export|import)
+        # Offer subcommand argument completions
+        "_resync_manifest_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'show check export import' -- "${cur}"))
+        ;;
+    esac
+}
+
+_resync_manifest_show() {
+    repeating_flags=()
+    non_repeating_flags=(--json --version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __resync_offer_flags_options 1
+}
+
+_resync_manifest_check() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __resync_offer_flags_options 1
+}
+
+_resync_manifest_export() {
+    repeating_flags=()
+    non_repeating_flags=(--force --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--format --output -o)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--format')
+        return
+        ;;
+    '--output'|'-o')
+        return
+        ;;
+    esac
+}
+
+_resync_manifest_import() {
+    repeating_flags=()
+    non_repeating_flags=(--force --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--output -o --prefix)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        return
+        ;;
+    '--prefix')
         return
         ;;
     esac
