@@ -269,7 +269,7 @@ private let swiftFiles =
         for finding in swiftFiles.flatMap({ source in rules.flatMap { $0(source) } }) {
             Issue.record("\(finding)")
         }
-        let others = files(in: "Sources", [".c", ".h", ".modulemap", ".md"])
+        let others = files(in: "Sources", [".c", ".h", ".modulemap"])
         for finding in others.flatMap({ longLines($0) + trailingWhitespace($0) + bannedText($0) }) {
             Issue.record("\(finding)")
         }
