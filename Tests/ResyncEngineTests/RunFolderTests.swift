@@ -36,7 +36,9 @@ import Testing
         for name in ["header", "checkpoint", "summary", "differences"] {
             let path = "\(folder)/\(name)"
             let bytes = stores.kept.content(path)
-            for size in stride(from: 0, to: bytes.count, by: isLong ? 1 : 5) {
+            // Between frames a cut shows least: behind the magic, and before the last frame.
+            let borders = [16, bytes.count - 21].filter { (0..<bytes.count).contains($0) }
+            for size in Array(stride(from: 0, to: bytes.count, by: isLong ? 1 : 5)) + borders {
                 stores.kept.truncate(path, to: size)
                 #expect(throws: (any Error).self, "\(name) cut to \(size)") {
                     try Self.contents(stores.kept, found.id)
