@@ -80,7 +80,7 @@ final class VerifyBatch {
                 else { continue }
                 requests.append(
                     ContentRequest(
-                        index: index, blocks: 0..<((stat.size + blockSize - 1) / blockSize),
+                        index: index, blocks: 0..<blockCount(stat.size, blockSize),
                         source: verify.rules.source))
             }
             place(side, worker)
