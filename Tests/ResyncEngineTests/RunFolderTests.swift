@@ -144,7 +144,7 @@ import Testing
         let found = try stores.verify()
         #expect(
             found.lines == [
-                "= equal", "* other content \(1 << 60)+4096 zeroed:a", "= zeros",
+                "= equal", "* other content \(1 << 60)+4096 bitflip", "= zeros",
             ])
         stores.disk.changeMount(of: "/a") { $0.fileSystem = FileSystemKind.nfs }
         stores.disk.remove("/a/equal")
