@@ -6,6 +6,11 @@ package enum TreeDomain {
     package static let directory: UInt8 = 3
 }
 
+/// How many blocks so many bytes are, the last one perhaps not whole.
+package func blockCount(_ size: Int, _ blockSize: Int) -> Int {
+    size / blockSize + (size % blockSize == 0 ? 0 : 1)
+}
+
 /// The digests of a file's blocks in order, equal neighbours counted instead of repeated: a hole
 /// of a terabyte is one run.
 package struct BlockList: Sendable, Hashable {

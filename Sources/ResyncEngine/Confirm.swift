@@ -31,8 +31,15 @@ package struct Confirm: Pass {
     /// What the pass before said, by path.
     private let earlier: [RelativePath: Difference]
 
-    package init(_ verify: Verify, _ earlier: [Difference]) {
+    /// Whether an entry's witnesses were made under another run's secret, and so say nothing here.
+    private let isForeign: @Sendable (RelativePath) -> Bool
+
+    package init(
+        _ verify: Verify, _ earlier: [Difference],
+        isForeign: @escaping @Sendable (RelativePath) -> Bool = { _ in false }
+    ) {
         self.verify = verify
+        self.isForeign = isForeign
         var table: [RelativePath: Difference] = [:]
         // A directory may have two records: its own, and that its listing is not whole.
         for difference in earlier where table[difference.path] == nil {
@@ -104,12 +111,17 @@ package struct Confirm: Pass {
             output.difference = settled(judged, earlier, found)
             return output
         }
+        var judged = judged
         let stats = Sides(a: a, b: b)
         let isFromMedium =
             open.a.examination.bypassCache(open.a.index)
             && open.b.examination.bypassCache(open.b.index)
         // Only what was read to its end says anything about content that need not be read again.
-        let isUnmoved = unmoved(earlier, found) && earlier.outcome == .differs
+        let wasRead =
+            earlier.outcome == .differs || !earlier.witnesses.a.isEmpty
+            || (a.size == 0 && b.size == 0)
+        let isUnmoved = unmoved(earlier, found) && wasRead
+        if isUnmoved { keepLinks(&judged, earlier) }
         let sharedSize = min(a.size, b.size)
         let needsContent =
             isUnmoved
@@ -132,8 +144,31 @@ package struct Confirm: Pass {
         output.difference = verdict(
             judged ?? Difference(path: path, outcome: .differs), earlier, comparison, stats,
             isUnmoved: isUnmoved, moved: moved, source: isFromMedium ? .media : .cache)
-        if output.difference == nil { output.bytesAgreed = a.size }
+        if verify.rules.source == .media, !isFromMedium, a.size > 0, output.difference == nil {
+            // Agreement in the page cache is not what was asked for.
+            output.difference = Difference(path: path, outcome: .notVerified)
+            output.difference?.reason = .noMedium
+        }
+        // What was read to its end before is counted already.
+        if output.difference == nil, !wasCounted(earlier) { output.bytesAgreed = a.size }
         return output
+    }
+
+    /// Whether the first pass compared the whole content.
+    private func wasCounted(_ earlier: Difference) -> Bool {
+        guard earlier.outcome == .differs, let a = earlier.stats.a, let b = earlier.stats.b else {
+            return false
+        }
+        return a.type == .file && b.type == .file && a.size == b.size
+    }
+
+    /// How names are linked is seen by the first pass alone; while no inode moved it stands.
+    private func keepLinks(_ judged: inout Difference?, _ earlier: Difference) {
+        guard earlier.aspects.contains(.links) else { return }
+        var difference = judged ?? Difference(path: earlier.path, outcome: .differs)
+        if judged == nil { difference.stats = earlier.stats }
+        difference.aspects.insert(.links)
+        judged = difference
     }
 
     /// Extents start at block boundaries; without an earlier reading everything is one.
@@ -157,21 +192,25 @@ package struct Confirm: Pass {
             return difference
         }
         if comparison.wasStopped || moved {
-            var kept = earlier
-            kept.outcome = .unstable
-            kept.reason = moved ? .changing : .stopped
+            var kept = changing(earlier)
+            if !moved { kept.reason = .stopped }
             return kept
         }
-        if isUnmoved, !earlier.extents.isEmpty,
-            comparison.witnesses != earlier.witnesses
-        {
+        // Bytes that differed and now agree have changed, whatever their witnesses are worth.
+        let isSeenAgain =
+            isForeign(earlier.path)
+            ? comparison.isDifferent || !earlier.aspects.contains(.content)
+            : comparison.witnesses == earlier.witnesses
+        if isUnmoved, !earlier.extents.isEmpty, !isSeenAgain {
             difference.outcome = .unstable
             difference.reason = .flapping
             difference.aspects.insert(.content)
             if difference.extents.isEmpty { difference.extents = earlier.extents }
             return difference
         }
-        if judged.aspects.isEmpty, !comparison.isDifferent { return nil }
+        if judged.aspects.isEmpty, !comparison.isDifferent {
+            return earlier.aspects.contains(.links) ? changing(earlier) : nil
+        }
         difference.outcome = .differs
         addShape(&difference, comparison, stats)
         if isUnmoved {
@@ -215,19 +254,37 @@ package struct Confirm: Pass {
         }
     }
 
+    private func changing(_ earlier: Difference) -> Difference {
+        var kept = earlier
+        kept.outcome = .unstable
+        kept.reason = .changing
+        return kept
+    }
+
+    /// Whether the directories are those whose entries the first pass compared.
+    private func isSameDirectory(_ earlier: Difference, _ found: Sides<Examined>) -> Bool {
+        Side.allCases.allSatisfy { side in
+            earlier.stats[side]?.type == .directory
+                && earlier.stats[side]?.inode == found[side].entry?.stat.inode
+        }
+    }
+
     /// The verdict where no content is to be read.
     private func settled(
         _ judged: Difference?, _ earlier: Difference, _ found: Sides<Examined>
     ) -> Difference? {
-        let isDirectory = found.a.entry?.stat.type == .directory
-        if judged == nil, isDirectory, earlier.outcome != .differs {
-            // Its listing was not whole, or it was not there on both sides: what is below it was
-            // not compared, and looking at the directory itself does not mend that.
-            var kept = earlier
-            kept.outcome = .unstable
-            kept.reason = .changing
-            return kept
+        var judged = judged
+        if unmoved(earlier, found) { keepLinks(&judged, earlier) }
+        let isDirectory =
+            found.a.entry?.stat.type == .directory && found.b.entry?.stat.type == .directory
+        if isDirectory, judged == nil || judged?.outcome == .differs,
+            earlier.outcome != .differs || !isSameDirectory(earlier, found)
+        {
+            // Its listing was not whole, or it was not this directory on both sides: what is below
+            // it was not compared, and looking at the directory itself does not mend that.
+            return changing(earlier)
         }
+        if judged == nil, earlier.aspects.contains(.links) { return changing(earlier) }
         guard var difference = judged else { return nil }
         guard difference.canBeConfirmed, difference.reason != .vanished else { return difference }
         if unmoved(earlier, found), difference.aspects == earlier.aspects {

@@ -20,6 +20,7 @@ extension ByteWriter {
 
     mutating func checkpoint(_ checkpoint: Checkpoint) {
         byte(version)
+        byte(checkpoint.isFirstPassDone ? 1 : 0)
         byte(checkpoint.through == nil ? 0 : 1)
         string(checkpoint.through?.bytes ?? [])
         tally(checkpoint.tally)
@@ -68,10 +69,12 @@ extension ByteReader {
 
     mutating func checkpoint() throws(FormatError) -> Checkpoint {
         try checkVersion()
+        let isDone = try byte() == 1
         let isSet = try byte() == 1
         let path = RelativePath(try string(limit: 64 << 20))
         return Checkpoint(
-            through: isSet ? path : nil, tally: try tally(), resultsEnd: try int(),
+            isFirstPassDone: isDone, through: isSet ? path : nil, tally: try tally(),
+            resultsEnd: try int(),
             elapsed: try milliseconds(), saved: try time())
     }
 

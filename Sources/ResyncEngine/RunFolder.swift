@@ -31,6 +31,8 @@ package struct RunHeader: Sendable {
 
 /// How far a run had come.
 package struct Checkpoint: Sendable {
+    /// Only second looks are left.
+    package var isFirstPassDone = false
     /// Everything up to here, in walk order, has its result.
     package var through: RelativePath?
     package var tally: Tally
@@ -40,8 +42,9 @@ package struct Checkpoint: Sendable {
     package var saved: Timestamp
 }
 
-/// Everything a run keeps: `header`, `first` (results of the first pass), `checkpoint`, and at the
-/// end `differences` and `summary`.
+/// Everything a run keeps: `header`, `first` (results of the first pass, which later passes leave
+/// as they are), `checkpoint`, `differences` (results of the last pass, if there was a later one),
+/// and at the end `summary`.
 package final class RunFolder: Sendable {
     package let id: String
     package let folder: Folder
@@ -50,6 +53,7 @@ package final class RunFolder: Sendable {
         static let header = Array("header".utf8)
         static let first = Array("first".utf8)
         static let differences = Array("differences".utf8)
+        static let next = Array("next".utf8)
         static let checkpoint = Array("checkpoint".utf8)
         static let summary = Array("summary".utf8)
     }
@@ -142,34 +146,40 @@ package final class RunFolder: Sendable {
         ResultWriter(resuming: try folder.reopen(File.first, at: end))
     }
 
-    func readFirst() throws -> ResultReader { try ResultReader(try folder.read(File.first)) }
+    /// The links among the results of the first pass up to some end.
+    func readLinks(upTo end: Int) throws -> [Sides<ObjectIdentity>] {
+        var reader = try ResultReader(try folder.read(File.first), end: end)
+        return try reader.links()
+    }
 
     /// The results of a later pass, which take the place of those of the one before.
     func createNext() throws -> ResultWriter {
-        try? folder.remove(File.differences)
-        return try ResultWriter(try folder.create(File.differences))
+        try? folder.remove(File.next)
+        return try ResultWriter(try folder.create(File.next))
     }
 
-    /// The last results there are: those that were confirmed, or else the first pass's.
+    /// The last results there are: those of the last later pass, or else the first pass's.
     package func results() throws -> ResultReader {
         do {
             return try ResultReader(try folder.read(File.differences))
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
-            return try readFirst()
+            return try ResultReader(try folder.read(File.first))
         }
     }
 
     /// Lets the next pass start from what this one found.
-    func promoteNext() throws {
-        try folder.rename(File.differences, to: File.first)
-    }
+    func promoteNext() throws { try folder.rename(File.next, to: File.differences) }
 
-    func dropNext() throws {
-        do throws(DiskError) {
-            try folder.remove(File.differences)
-        } catch {
-            guard error.number == ErrorNumber.noEntry else { throw error }
+    /// Forgets later passes.
+    func dropLaterPasses() throws {
+        for name in [File.next, File.differences] {
+            do throws(DiskError) {
+                try folder.remove(name)
+            } catch {
+                guard error.number == ErrorNumber.noEntry else { throw error }
+            }
         }
+        try folder.sync()
     }
 
     // MARK: Small files: one frame each

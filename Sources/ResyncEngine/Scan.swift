@@ -121,11 +121,9 @@ package struct Scan: Pass {
         return batch.pieces()
     }
 
-    /// The reading of a file, begun here, or by whoever read another name of it before. Nil where
-    /// the object has moved since that began.
-    func linkedReading(_ stat: Stat, begin: () -> SharedReading) -> SharedReading? {
-        let reading = linkTable.reading(of: stat, begin: begin)
-        return reading.begunAt.isUnchanged(since: stat) ? reading.reading : nil
+    /// The reading of a file, begun here, or by whoever read another name of it before.
+    func linkedReading(_ stat: Stat, begin: () -> SharedReading) -> SharedReading {
+        linkTable.reading(of: stat, begin: begin)
     }
 
     package func run(_ work: ScanFile, _ worker: Worker) throws -> Pieces {

@@ -71,8 +71,7 @@ struct ScanBatch {
                 examination.detach(index), 0, size: stat.size, scan.rules, place: place)
         }
         let start = Timestamp.now
-        guard let reading = stat.links > 1 ? scan.linkedReading(stat, begin: begin) : begin()
-        else { return try again(index, worker) }
+        let reading = stat.links > 1 ? scan.linkedReading(stat, begin: begin) : begin()
         if stat.size > scan.splitSize {
             results[index] = .split(
                 ScanFile(reading, entry, in: directory, start, width: scan.width(reading)))

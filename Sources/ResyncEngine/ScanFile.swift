@@ -51,7 +51,7 @@ extension Scan {
     /// The units that scan a whole store.
     package func units(_ site: any Site) throws -> [WalkUnit<Scan>] {
         guard site.facts.kind != .directory else { return [.root] }
-        let image = try site.image()
+        let image = try site.image(upTo: site.facts.size)
         // What a device node says of itself is not about the data.
         var stat = Stat(type: .file, size: site.facts.size)
         if site.facts.kind == .file { stat = site.facts.stat }

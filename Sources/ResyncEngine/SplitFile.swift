@@ -8,6 +8,7 @@ package final class SplitFile: Sendable {
     private let judged: Difference?
     /// Nil for an image.
     private let place: EntryPlace?
+    private let link: LinkedEntry?
     /// How many units of work it is.
     package let width: Int
     private let left: Countdown
@@ -17,7 +18,7 @@ package final class SplitFile: Sendable {
 
     init(
         _ readings: Sides<SharedReading>, stats: Sides<Stat>, judged: Difference?,
-        place: EntryPlace?, width: Int, found: Sides<Examined>? = nil
+        place: EntryPlace?, link: LinkedEntry? = nil, width: Int, found: Sides<Examined>? = nil
     ) {
         self.found = found
         started = found == nil ? Timestamp(seconds: 0, nanoseconds: 0) : .now
@@ -25,6 +26,7 @@ package final class SplitFile: Sendable {
         self.stats = stats
         self.judged = judged
         self.place = place
+        self.link = link
         self.width = max(1, width)
         left = Countdown(max(1, width))
     }
@@ -92,6 +94,7 @@ package final class SplitFile: Sendable {
             output.records.a.items = verify.items(place.name, found.a, a, started)
             output.records.b.items = verify.items(place.name, found.b, b, started)
         }
+        if let link { output.links = [link] }
         verify.progress.add(
             entries: 1, bytes: output.tally.bytesRead, differences: output.differences.count)
         return [.output(output)]
@@ -126,7 +129,7 @@ struct ContentFinding {
             }
             for bad in answer.unreadable {
                 let extent = Self.extent(bad.block..<bad.block + 1, size, scheme.blockSize)
-                errors.append(EntryError(side, bad.error, extent: extent))
+                add(EntryError(side, bad.error, extent: extent))
             }
         }
         guard reason == nil else { return }
@@ -136,18 +139,41 @@ struct ContentFinding {
         for block in bad {
             comparedBytes -= Self.extent(block..<block + 1, size, scheme.blockSize).length
         }
+        var parts: [Range<Int>] = []
         for range in a.blocks.differences(from: b.blocks) {
             for part in Self.split(range, without: bad) {
-                extents.append(Self.extent(part, size, scheme.blockSize))
-                witnesses.a.append(scheme.witness(a.blocks, part))
-                witnesses.b.append(scheme.witness(b.blocks, part))
+                if let last = parts.last, parts.count >= Difference.extentLimit {
+                    parts[parts.count - 1] = last.lowerBound..<part.upperBound
+                } else {
+                    parts.append(part)
+                }
             }
         }
+        for part in parts {
+            extents.append(Self.extent(part, size, scheme.blockSize))
+            witnesses.a.append(scheme.witness(a.blocks, part))
+            witnesses.b.append(scheme.witness(b.blocks, part))
+        }
+    }
+
+    /// Errors of one kind in neighbouring blocks are one, and so are all of a side beyond a limit.
+    private mutating func add(_ error: EntryError) {
+        guard let last = errors.last, last.side == error.side, let place = last.extent,
+            let new = error.extent
+        else { return errors.append(error) }
+        let isNext = place.end == new.offset && last.number == error.number
+        guard isNext || errors.count >= Difference.extentLimit else {
+            return errors.append(error)
+        }
+        errors[errors.count - 1].extent = Extent(
+            offset: place.offset, length: new.end - place.offset)
     }
 
     static func extent(_ blocks: Range<Int>, _ size: Int, _ blockSize: Int) -> Extent {
         let start = blocks.lowerBound * blockSize
-        return Extent(offset: start, length: min(blocks.upperBound * blockSize, size) - start)
+        // The end of the last block may lie beyond what a number holds.
+        let end = blocks.upperBound > size / blockSize ? size : blocks.upperBound * blockSize
+        return Extent(offset: start, length: end - start)
     }
 
     private static func split(_ range: Range<Int>, without bad: Set<Int>) -> [Range<Int>] {

@@ -29,7 +29,8 @@ package struct VerifyOutput: Sendable {
     package var sames: [RelativePath] = []
     /// Entries with several names, for comparing how names are linked.
     package var links: [LinkedEntry] = []
-    /// The last entry of the stretch.
+    /// The last entry of the stretch; nil for what is said of a directory after all that is below
+    /// it.
     package var through: EntryPlace?
     /// What each side's manifest says of the stretch, where that is wanted.
     var records: Sides<ScanOutput> = Sides(a: ScanOutput(), b: ScanOutput())
@@ -37,10 +38,24 @@ package struct VerifyOutput: Sendable {
 
 /// An entry by its directory and name; the path is put together only when it is needed.
 package struct EntryPlace: Sendable {
-    let directory: PairedDirectory
+    /// Nil where the path is at hand anyway.
+    private let directory: PairedDirectory?
     let name: Name
+    private let whole: RelativePath
 
-    package var path: RelativePath { directory.path.appending(name) }
+    init(directory: PairedDirectory, name: Name) {
+        self.directory = directory
+        self.name = name
+        whole = .root
+    }
+
+    init(_ path: RelativePath) {
+        directory = nil
+        name = Name([])
+        whole = path
+    }
+
+    package var path: RelativePath { directory?.path.appending(name) ?? whole }
 }
 
 package struct LinkedEntry: Sendable {
@@ -88,6 +103,7 @@ package struct Verify: Pass {
         let judged = judgeDirectory(
             opened.map { Examined(entry: $0.entry, failure: $0.failure) }, path)
         var output = VerifyOutput()
+        output.through = EntryPlace(path)
         if path != .root { output.tally.entries = 1 }
         if let judged {
             output.tally.count(judged)
@@ -104,6 +120,12 @@ package struct Verify: Pass {
     /// As `judge`, for a directory's own entry.
     func judgeDirectory(_ found: Sides<Examined>, _ path: RelativePath) -> Difference? {
         var judged = judge(found, path: { path })
+        if let a = found.a.entry, let b = found.b.entry, found.a.failure == nil,
+            found.b.failure == nil, a.stat.type != .directory, b.stat.type != .directory
+        {
+            // It was a directory when it was listed; as what it is now it was not read.
+            return .changing(path)
+        }
         if path == .root {
             // Our own marker moves the root's time, so that one is not compared.
             judged?.aspects.remove(AspectSet(.mtime))
@@ -154,10 +176,9 @@ package struct Verify: Pass {
         wishes.reserveCapacity(names.count)
         let opens = opening && rules.comparison.aspects.contains(.content)
         for index in 0..<names.count {
-            let kind = names.names.kinds[index]
-            let isFile = kind == .file || kind == nil
+            // Whatever it was listed as: by now it may be a file.
             let isWanted = names.presence[index] == .both || rules.keepsRecords
-            wishes.append(opens && isFile && isWanted ? .open : .describe)
+            wishes.append(opens && isWanted ? .open : .describe)
         }
         var examined: Sides<(any Examination)?> = Sides(a: nil, b: nil)
         for side in Side.allCases {
@@ -197,8 +218,7 @@ package struct Verify: Pass {
     func linkedReading(
         _ side: Side, _ stat: Stat, begin: () -> SharedReading
     ) -> SharedReading {
-        let found = linkTables[side].reading(of: stat, begin: begin)
-        return found.begunAt.isUnchanged(since: stat) ? found.reading : begin()
+        linkTables[side].reading(of: stat, begin: begin)
     }
 
     package func run(_ work: SplitFile, _ worker: Worker) throws -> Pieces {
@@ -207,6 +227,13 @@ package struct Verify: Pass {
 }
 
 extension Difference {
+    /// For an entry that became something else while it was looked at.
+    static func changing(_ path: RelativePath) -> Difference {
+        var difference = Difference(path: path, outcome: .unstable)
+        difference.reason = .changing
+        return difference
+    }
+
     static func missing(_ side: Side, _ path: RelativePath, _ other: Stat) -> Difference {
         var difference = Difference(
             path: path, outcome: side == .a ? .missingOnA : .missingOnB)

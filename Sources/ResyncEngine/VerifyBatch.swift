@@ -9,12 +9,12 @@ final class VerifyBatch {
     private let examined: Sides<(any Examination)?>
     private var verdicts: [Verdict]
     private var bytesRead = 0
-    private var links: [LinkedEntry] = []
     /// Digests that were kept, by index; these files are not read.
     private let known: [Int: Sides<ContentAnswer>]
     /// What reading gave, by index, where records are made of it.
     private var contents: Sides<[Int: ContentAnswer]> = Sides(a: [:], b: [:])
     private let started: Timestamp?
+    private var links: [Int: LinkedEntry] = [:]
 
     private enum Verdict {
         case same(bytes: Int)
@@ -103,24 +103,22 @@ final class VerifyBatch {
     }
 
     private func judge(_ found: Sides<Examined>, _ index: Int) -> Difference? {
-        let judged = verify.judge(found) { path(index) }
-        if judged == nil, found.a.entry?.stat.type == .directory, names.names.kinds[index] != nil {
+        if found.a.entry?.stat.type == .directory, found.b.entry?.stat.type == .directory,
+            found.a.failure == nil, found.b.failure == nil
+        {
             // It became a directory since it was listed; what is below it was not seen.
-            var difference = Difference(path: path(index), outcome: .unstable)
-            difference.reason = .changing
-            return difference
+            return .changing(path(index))
         }
-        return judged
+        return verify.judge(found) { path(index) }
     }
 
     private func noteLinks(_ a: Stat, _ b: Stat, _ index: Int) {
         guard a.links > 1 || b.links > 1, a.type != .directory,
             verify.rules.comparison.aspects.contains(.links)
         else { return }
-        links.append(
-            LinkedEntry(
-                path: path(index), a: a.identity, b: b.identity,
-                stats: Sides(a: StatWitness(a), b: StatWitness(b))))
+        links[index] = LinkedEntry(
+            path: path(index), a: a.identity, b: b.identity,
+            stats: Sides(a: StatWitness(a), b: StatWitness(b)))
     }
 
     private func readSmall(_ indexes: [Int], _ worker: Worker) throws {
@@ -129,7 +127,7 @@ final class VerifyBatch {
         let requests = indexes.map { index in
             ContentRequest(
                 index: index,
-                blocks: 0..<(((a[index].entry?.stat.size ?? 0) + size - 1) / size),
+                blocks: 0..<blockCount(a[index].entry?.stat.size ?? 0, size),
                 source: verify.rules.source)
         }
         place(.a, worker)
@@ -184,6 +182,7 @@ final class VerifyBatch {
         let file = SplitFile(
             readings, stats: Sides(a: a, b: b), judged: judged,
             place: EntryPlace(directory: directory, name: names.names.name(index)),
+            link: links[index],
             width: min(verify.splitWidth, max(readings.a.claims, readings.b.claims)),
             found: verify.recorder == nil
                 ? nil
@@ -220,12 +219,12 @@ final class VerifyBatch {
     func pieces() -> Verify.Pieces {
         var pieces: Verify.Pieces = []
         var output = VerifyOutput()
-        output.links = links
         output.tally.bytesRead = bytesRead
         for index in verdicts.indices {
             output.tally.entries += 1
             if !isSplit(index) { record(index, &output) }
             let assurance = known[index] == nil ? verify.rules.assurance : .cached
+            if let link = links[index] { output.links.append(link) }
             switch verdicts[index] {
             case .same(let bytes):
                 output.tally.same += 1
@@ -237,6 +236,7 @@ final class VerifyBatch {
                 output.differences.append(difference)
             case .split(let file):
                 output.tally.entries -= 1
+                if links[index] != nil { output.links.removeLast() }
                 if index > 0 { flush(&output, through: index - 1, &pieces) }
                 for _ in 0..<file.width { pieces.append(.unit(.work(file))) }
             }

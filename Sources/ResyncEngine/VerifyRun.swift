@@ -68,6 +68,10 @@ package final class VerifyRun {
     private let started = monotonicSeconds()
     private let earlierElapsed: Double
     private let sink: VerifySink
+    private let isFirstPassDone: Bool
+    /// Whether an entry's record was written by an earlier attempt, whose keyed digests mean
+    /// nothing now: its key is gone.
+    private let isForeign: @Sendable (RelativePath) -> Bool
 
     /// - Parameter checkpoint: where an earlier attempt at the same run came to.
     package init(
@@ -80,11 +84,22 @@ package final class VerifyRun {
         self.controls = controls
         self.run = run
         earlierElapsed = checkpoint?.elapsed ?? 0
-        if checkpoint != nil { try run.dropNext() }
+        isFirstPassDone = checkpoint?.isFirstPassDone ?? false
+        if let checkpoint, !plan.rules.scheme.algorithm.canBeKept {
+            let isDone = checkpoint.isFirstPassDone
+            let through = checkpoint.through
+            isForeign = { path in isDone || through.map { path <= $0 } ?? false }
+        } else {
+            isForeign = { _ in false }
+        }
+        if checkpoint != nil { try run.dropLaterPasses() }
+        let comparesLinks = plan.rules.comparison.aspects.contains(.links)
+        let links = try checkpoint.map { try run.readLinks(upTo: $0.resultsEnd) } ?? []
         sink = VerifySink(
             run,
             try checkpoint.map { try run.resumeFirst(at: $0.resultsEnd) } ?? run.createFirst(),
-            checkpoint, interval: plan.checkpointInterval, elapsed: earlierElapsed)
+            checkpoint, interval: plan.checkpointInterval, elapsed: earlierElapsed,
+            links: comparesLinks ? links : nil)
         // The records before a checkpoint are gone: a resumed run keeps no manifests.
         if let keeping = plan.keeping, checkpoint == nil { try sink.keep(keeping.headers) }
     }
@@ -104,6 +119,10 @@ package final class VerifyRun {
     // MARK: First pass
 
     private func comparePass(_ verify: Verify) throws -> VerifyResult {
+        if isFirstPassDone {
+            let tally = try sink.finish(isComplete: true)
+            return VerifyResult(summary: Summary(tally: tally, ending: .complete))
+        }
         let stop = Stop()
         let board = PulseBoard()
         let walk = Walk(verify, plan.sites, plan.scope)
@@ -135,8 +154,10 @@ package final class VerifyRun {
         guard plan.sites.a.facts.kind != .directory else { return [.root] }
         guard let siteB = plan.sites.b else { preconditionFailure("a comparison has two sides") }
         let sites = Sides<any Site>(a: plan.sites.a, b: siteB)
+        // Of images of different size, what both have is compared.
+        let size = min(sites.a.facts.size, sites.b.facts.size)
         let file = try SplitFile(
-            images: try sites.map { try $0.image() }, sites: sites, verify: verify)
+            images: try sites.map { try $0.image(upTo: size) }, sites: sites, verify: verify)
         return Array(repeating: .work(file), count: file.width)
     }
 
@@ -167,7 +188,7 @@ package final class VerifyRun {
     private static let chunkSize = 4096
 
     private func confirmPass(_ verify: Verify, _ result: inout VerifyResult) throws {
-        var reader = try run.readFirst()
+        var reader = try run.results()
         var writer = try run.createNext()
         var tally = result.summary.tally.withoutDifferences
         var open = 0
@@ -209,7 +230,7 @@ package final class VerifyRun {
         }
         let second = SecondLook(keepsSames: plan.rules.keepsSames)
         guard !open.isEmpty, result.summary.ending == .complete else { return second }
-        let pass = Confirm(verify, open)
+        let pass = Confirm(verify, open, isForeign: isForeign)
         let stop = Stop()
         let board = PulseBoard()
         var scope = plan.scope
@@ -242,15 +263,15 @@ package final class VerifyRun {
         guard let siteB = plan.sites.b else { preconditionFailure("a comparison has two sides") }
         return Confirm.Work(
             open: Sides(
-                a: OpenContent(try plan.sites.a.image(), 0),
-                b: OpenContent(try siteB.image(), 0)),
+                a: OpenContent(try plan.sites.a.image(upTo: .max), 0),
+                b: OpenContent(try siteB.image(upTo: .max), 0)),
             earlier: difference)
     }
 
     /// What nobody confirmed is not claimed to differ: it is unstable.
     private func settleOpenDifferences(_ result: inout VerifyResult) throws {
         guard sink.openCount > 0 else { return }
-        var reader = try run.readFirst()
+        var reader = try run.results()
         var writer = try run.createNext()
         var tally = result.summary.tally.withoutDifferences
         while let record = try reader.next() {

@@ -19,14 +19,21 @@ final class VerifySink: @unchecked Sendable {
     private var hasCheckpoint: Bool
     private var isInOrder = true
     private var keepers: [(Side, ManifestKeeper)] = []
+    /// What a run resumed at `through` would find again: kept out of the checkpoint until the walk
+    /// is past it.
+    private var held: [VerifyOutput] = []
+    private let keepsLinks: Bool
     /// Differences that nobody has seen twice.
     var openCount = 0
 
     init(
         _ run: RunFolder, _ writer: ResultWriter, _ checkpoint: Checkpoint?, interval: Double,
-        elapsed: Double
+        elapsed: Double, links: [Sides<ObjectIdentity>]?
     ) {
         self.run = run
+        keepsLinks = links != nil
+        for link in links ?? [] { _ = self.links.agrees(link) }
+        through = checkpoint?.through.map { EntryPlace($0) }
         self.writer = writer
         self.interval = interval
         tally = checkpoint?.tally ?? Tally()
@@ -40,19 +47,37 @@ final class VerifySink: @unchecked Sendable {
             // What comes now lies behind a gap: a resumed run will find it again.
             isInOrder = false
             try save()
+            try takeHeld()
         }
+        if isInOrder {
+            guard output.through != nil else { return held.append(output) }
+            try takeHeld()
+        }
+        try count(output)
+        if isInOrder {
+            through = output.through ?? through
+            if monotonicSeconds() - savedAt > interval { try save() }
+        }
+    }
+
+    private func takeHeld() throws {
+        for output in held { try count(output) }
+        held = []
+    }
+
+    private func count(_ output: VerifyOutput) throws {
         var output = output
-        for link in output.links where !links.agrees(link) { output.addLinkDifference(link) }
+        for link in output.links {
+            if !links.agrees(Sides(a: link.a, b: link.b)) { output.addLinkDifference(link) }
+            if keepsLinks { try writer.write(Sides(a: link.a, b: link.b)) }
+        }
         if isInOrder { tally += output.tally } else { tallyBehind += output.tally }
         for difference in output.differences {
             if difference.canBeConfirmed { openCount += 1 }
         }
         try write(output)
-        if isInOrder {
-            for (side, keeper) in keepers { try keeper.take(output.records[side]) }
-            through = output.through ?? through
-            if monotonicSeconds() - savedAt > interval { try save() }
-        }
+        guard isInOrder else { return }
+        for (side, keeper) in keepers { try keeper.take(output.records[side]) }
     }
 
     /// Differences and what agrees, in order.
@@ -72,10 +97,11 @@ final class VerifySink: @unchecked Sendable {
         for same in sames { try writer.write(.same(same)) }
     }
 
-    private func save() throws {
+    private func save(isDone: Bool = false) throws {
         try run.save(
             Checkpoint(
-                through: through?.path, tally: tally, resultsEnd: try writer.sync(),
+                isFirstPassDone: isDone, through: through?.path, tally: tally,
+                resultsEnd: try writer.sync(),
                 elapsed: earlierElapsed + monotonicSeconds() - started, saved: .now))
         hasCheckpoint = true
         savedAt = monotonicSeconds()
@@ -93,9 +119,14 @@ final class VerifySink: @unchecked Sendable {
         try !keepers.isEmpty && keepers.allSatisfy { try $0.1.finish() }
     }
 
-    /// All results are written. A checkpoint stays behind only when there is something to resume.
+    /// All results are written. A complete first pass can be resumed at its second looks.
     func finish(isComplete: Bool) throws -> Tally {
-        if !isComplete, isInOrder { try save() }
+        if !isComplete, isInOrder {
+            try save()
+            isInOrder = false
+        }
+        try takeHeld()
+        if isComplete, openCount > 0 || hasCheckpoint { try save(isDone: true) }
         try writer.finish()
         var all = tally
         all += tallyBehind
@@ -109,7 +140,7 @@ struct LinkComparison {
     private var first: Sides<[ObjectIdentity: Int]> = Sides(a: [:], b: [:])
     private var count = 0
 
-    mutating func agrees(_ link: LinkedEntry) -> Bool {
+    mutating func agrees(_ link: Sides<ObjectIdentity>) -> Bool {
         let a = first.a[link.a] ?? count
         let b = first.b[link.b] ?? count
         if a == count { first.a[link.a] = count }

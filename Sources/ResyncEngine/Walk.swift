@@ -116,6 +116,10 @@ package struct Walk<P: Pass>: Sendable {
     package init(_ pass: P, _ sites: WalkedSites, _ scope: WalkScope) {
         self.pass = pass
         self.sites = sites
+        var scope = scope
+        if let resume = scope.resumeAfter, let selection = scope.selection {
+            scope.selection = Selection(selection.paths.filter { resume < $0 })
+        }
         self.scope = scope
     }
 

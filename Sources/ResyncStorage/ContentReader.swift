@@ -60,7 +60,7 @@ struct ContentReader {
         _ block: Int, _ mode: ReadMode, isDirect: Bool
     ) throws {
         let start = block * blockSize
-        let end = min(start + blockSize, stat.size)
+        let end = start + min(blockSize, stat.size - start)
         try worker.digester.begin()
         var at = start
         while at < end {
@@ -104,9 +104,9 @@ struct ContentReader {
         }
         // Direct reads ask for whole sectors; at the end of the file fewer bytes come.
         let whole = (wanted + 4095) / 4096 * 4096
-        let count = try site.disk.read(
+        let count = try site.disk.readDirectly(
             descriptor, into: UnsafeMutableRawBufferPointer(rebasing: worker.piece[..<whole]),
-            at: offset, mode)
+            at: offset)
         return min(count, wanted)
     }
 
@@ -114,7 +114,8 @@ struct ContentReader {
     /// are, and says where to go on.
     private mutating func skipHole(from block: Int, upTo end: Int) throws -> Int? {
         let start = block * blockSize
-        if data.map({ start >= $0.upperBound || start + blockSize <= $0.lowerBound }) ?? true {
+        let size = min(blockSize, stat.size - start)
+        if data.map({ start >= $0.upperBound || start + size <= $0.lowerBound }) ?? true {
             // If the question fails, that is no reason to call anything a hole: read it.
             data = (try? findData(from: start)) ?? start..<stat.size
         }
@@ -134,7 +135,7 @@ struct ContentReader {
     }
 
     private mutating func countZeros(from block: Int, upTo end: Int) throws -> Int {
-        let last = (stat.size + blockSize - 1) / blockSize - 1
+        let last = blockCount(stat.size, blockSize) - 1
         let whole = min(end, last) - block
         if whole > 0 { answer.blocks.append(try worker.digester.zeros(blockSize), count: whole) }
         if end > last {

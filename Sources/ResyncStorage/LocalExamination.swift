@@ -17,6 +17,8 @@ final class LocalExamination: Examination, @unchecked Sendable {
         /// A device has no times that tell of writes, and its stat does not know its size.
         var isDevice = false
         var isOurs = true
+        /// Blocks end here, at the latest.
+        var limit = Int.max
         var isDirect = false
     }
 
@@ -46,11 +48,15 @@ final class LocalExamination: Examination, @unchecked Sendable {
     }
 
     /// One file that is already open and stays the caller's.
-    init(site: LocalSite, open descriptor: Descriptor, entry: Entry, isDevice: Bool) {
+    init(
+        site: LocalSite, open descriptor: Descriptor, entry: Entry, isDevice: Bool, limit: Int
+    ) {
         self.site = site
         results = [Examined(entry: entry)]
         files = [
-            OpenFile(descriptor: descriptor, stat: entry.stat, isDevice: isDevice, isOurs: false)
+            OpenFile(
+                descriptor: descriptor, stat: entry.stat, isDevice: isDevice, isOurs: false,
+                limit: limit)
         ]
     }
 
@@ -72,8 +78,10 @@ final class LocalExamination: Examination, @unchecked Sendable {
                 preconditionFailure("digest of a file that is not open")
             }
             worker.pulse.step(to: request.index)
+            var stat = file.stat
+            stat.size = min(stat.size, file.limit)
             var reader = ContentReader(
-                site: site, descriptor: file.descriptor, stat: file.stat, worker: worker)
+                site: site, descriptor: file.descriptor, stat: stat, worker: worker)
             var answer = try reader.digest(request)
             if answer.state == .stable, !isUnchanged(request.index) { answer.state = .moved }
             answers.append(answer)
@@ -106,7 +114,7 @@ final class LocalExamination: Examination, @unchecked Sendable {
         site.options.readLimit?.wait(for: buffer.count, worker: worker)
         defer { worker.pulse.step() }
         if file.isDirect {
-            return try site.disk.read(file.descriptor, into: buffer, at: offset, .cached)
+            return try site.disk.readDirectly(file.descriptor, into: buffer, at: offset)
         }
         return try site.disk.readFully(file.descriptor, into: buffer, at: offset, .passing)
     }
@@ -154,8 +162,12 @@ private struct Look {
                 }
             }
         } catch {
-            // Gone since it was listed: neither entry nor failure.
-            if error.number != ErrorNumber.noEntry { results[index].failure = .disk(error) }
+            if error.number == ErrorNumber.noEntry {
+                // Gone since it was listed, perhaps half described: neither entry nor failure.
+                results[index] = Examined()
+            } else {
+                results[index].failure = .disk(error)
+            }
         }
     }
 
@@ -183,24 +195,31 @@ private struct Look {
             case ErrorNumber.noEntry: throw error
             default:
                 // What cannot be opened can mostly still be described.
-                try describe(index, try site.disk.stat(name, in: parent), name, in: parent)
-                if results[index].entry?.stat.type == .file, results[index].failure == nil {
-                    results[index].failure = .disk(error)
-                }
-                return
+                return try describeUnopened(index, error, name, in: parent)
             }
         }
         do throws(DiskError) {
             let stat = try site.disk.stat(descriptor)
-            guard stat.type == .file, !site.isForeignMount(stat) else {
-                site.disk.close(descriptor)
-                return try describe(index, try site.disk.stat(name, in: parent), name, in: parent)
+            if stat.type == .file, !site.isForeignMount(stat) {
+                results[index].entry = try EntryDetails(site).entry(stat, descriptor)
+                files[index] = LocalExamination.OpenFile(descriptor: descriptor, stat: stat)
+                return
             }
-            results[index].entry = try EntryDetails(site).entry(stat, descriptor)
-            files[index] = LocalExamination.OpenFile(descriptor: descriptor, stat: stat)
         } catch {
             site.disk.close(descriptor)
             throw error
+        }
+        site.disk.close(descriptor)
+        try describeUnopened(index, DiskError(.openat, ErrorNumber.stale), name, in: parent)
+    }
+
+    /// A regular file that is not open failed with `error`.
+    private mutating func describeUnopened(
+        _ index: Int, _ error: DiskError, _ name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) {
+        try describe(index, try site.disk.stat(name, in: parent), name, in: parent)
+        if results[index].entry?.stat.type == .file, results[index].failure == nil {
+            results[index].failure = .disk(error)
         }
     }
 

@@ -7,7 +7,7 @@ final class LocalListing: Listing {
     static let entryLimit = 1 << 24
     private static let attempts = 3
 
-    let completeness: Completeness
+    private let asRead: Completeness
     /// Because a listing is pulled by one worker at a time: whoever holds the directory's turn.
     nonisolated(unsafe) private var source: Source
 
@@ -20,10 +20,16 @@ final class LocalListing: Listing {
         var reading = Reading(site: site, worker: worker)
         for attempt in 1...Self.attempts {
             reading = Reading(site: site, worker: worker)
-            reading.read(directory, again: attempt > 1)
+            // The root stays open from one walk to the next, and so does its place in the listing.
+            reading.read(directory, again: attempt > 1 || directory.isRoot)
             if reading.completeness != .changing { break }
         }
-        (source, completeness) = reading.finish()
+        (source, asRead) = reading.finish()
+    }
+
+    var completeness: Completeness {
+        guard case .runs(let runs) = source, let twice = runs.repeated else { return asRead }
+        return .namesTwice(twice)
     }
 
     func next(_ limit: Int) throws(DiskError) -> NameList {
@@ -117,9 +123,9 @@ final class LocalListing: Listing {
             guard let runs else {
                 let sorted = names.sorted()
                 if let twice = sorted.firstRepeated {
-                    let name = escaped(sorted.name(twice).bytes)
                     return (
-                        .memory(sorted.withoutRepeats(), next: 0), .broken("names '\(name)' twice")
+                        .memory(sorted.withoutRepeats(), next: 0),
+                        .namesTwice(sorted.name(twice))
                     )
                 }
                 return (.memory(sorted, next: 0), completeness)
@@ -139,6 +145,9 @@ final class NameRuns {
     private let file: ScratchFile
     private var end = 0
     private var cursors: [Cursor] = []
+    private var last: Name?
+    /// A name that came twice; once is enough.
+    private(set) var repeated: Name?
 
     private struct Cursor {
         var at: Int
@@ -191,7 +200,13 @@ final class NameRuns {
                 }
             }
             guard let first else { break }
-            merged.append(cursors[first].next, of: cursors[first].names)
+            let name = cursors[first].names.name(cursors[first].next)
+            if name == last {
+                repeated = name
+            } else {
+                merged.append(cursors[first].next, of: cursors[first].names)
+            }
+            last = name
             cursors[first].next += 1
         }
         return merged
@@ -215,6 +230,12 @@ final class NameRuns {
         cursors[index].names = names
         cursors[index].next = 0
         cursors[index].at += at
+    }
+}
+
+extension Completeness {
+    fileprivate static func namesTwice(_ name: Name) -> Completeness {
+        .broken("names '\(escaped(name.bytes))' twice")
     }
 }
 

@@ -89,14 +89,14 @@ package final class LocalSite: Site {
         return LocalDirectory(root: self, entry: details, descriptor: descriptor)
     }
 
-    package func image() throws(DiskError) -> any Examination {
+    package func image(upTo size: Int) throws(DiskError) -> any Examination {
         var stat = facts.stat
         // As a store, an image or a device is its bytes.
         stat.type = .file
         stat.size = facts.size
         return LocalExamination(
             site: self, open: descriptor, entry: Entry(stat: stat),
-            isDevice: facts.kind == .device)
+            isDevice: facts.kind == .device, limit: size)
     }
 
     /// What the machine knows against the store: see `storeTrouble`.

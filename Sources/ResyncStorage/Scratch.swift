@@ -78,6 +78,22 @@ extension Disk {
         return bytes
     }
 
+    /// As `readFully`, past the page cache: what comes between must be whole sectors, and anything
+    /// else is the end of the file.
+    func readDirectly(
+        _ descriptor: Descriptor, into buffer: UnsafeMutableRawBufferPointer, at offset: Int
+    ) throws(DiskError) -> Int {
+        var done = 0
+        while done < buffer.count {
+            let count = try read(
+                descriptor, into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]),
+                at: offset + done, .cached)
+            done += count
+            if count == 0 || count % 4096 != 0 { break }
+        }
+        return done
+    }
+
     /// Reads until the buffer is full or the file ends.
     package func readFully(
         _ descriptor: Descriptor, into buffer: UnsafeMutableRawBufferPointer, at offset: Int,

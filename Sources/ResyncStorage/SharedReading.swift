@@ -20,11 +20,13 @@ package final class SharedReading: Sendable {
         var next = 0
         var parts: [Int: ContentAnswer] = [:]
         var failure: (any Error)?
-        var isClosed = false
-        var isCounted = false
+        /// Once all is read.
+        var whole: ContentAnswer?
     }
 
     private static let claimBytes = 8 << 20
+    /// Holes are passed over a claim at a time, and a file may be one hole of exbibytes.
+    private static let claimLimit = 1 << 16
 
     package init(
         _ examination: any Examination, _ index: Int, size: Int, blockSize: Int,
@@ -35,9 +37,12 @@ package final class SharedReading: Sendable {
         self.source = source
         self.place = place
         self.wantsWhole = wantsWhole
-        blockCount = (size + blockSize - 1) / blockSize
+        blockCount = ResyncCore.blockCount(size, blockSize)
         // The digest of the whole needs all bytes in order: one claim for everything.
-        stride = wantsWhole ? max(1, blockCount) : max(1, Self.claimBytes / blockSize)
+        stride =
+            wantsWhole
+            ? max(1, blockCount)
+            : max(1, Self.claimBytes / blockSize, blockCount / Self.claimLimit)
     }
 
     /// How many workers can be of use.
@@ -54,8 +59,7 @@ package final class SharedReading: Sendable {
         let claim: Range<Int>? = state.withLock { state in
             guard state.next < blockCount, state.failure == nil else { return nil }
             let start = state.next
-            // A long hole costs no reading: the whole rest may be one claim.
-            state.next = min(start + stride, blockCount)
+            state.next = start + min(stride, blockCount - start)
             inFlight.enter()
             return start..<state.next
         }
@@ -72,76 +76,70 @@ package final class SharedReading: Sendable {
         return true
     }
 
-    /// The whole answer: helps, then waits for the ranges that others still read.
+    /// The whole answer: helps, then waits for the ranges that others still read. What was read
+    /// counts for whoever comes first; then the file is closed.
     package func answer(_ worker: Worker) throws -> ContentAnswer {
         help(worker)
         worker.pulse.leave()
         inFlight.wait()
-        defer { closeIfDone() }
-        return try state.withLock { state in
+        let (answer, isFirst) = try state.withLock { state in
             if let failure = state.failure { throw failure }
-            var whole = ContentAnswer()
-            if state.next < blockCount { whole.state = .stopped }
-            if wantsWhole, blockCount == 0 {
-                var nothing = try EVPHash(.sha256)
-                whole.whole = nothing.finalize()
-            }
-            for start in state.parts.keys.sorted() {
-                guard let part = state.parts[start] else { continue }
-                if part.state != .stable, whole.state != .stopped { whole.state = part.state }
-                whole.blocks.append(contentsOf: part.blocks)
-                whole.unreadable += part.unreadable
-                whole.bytesRead += part.bytesRead
-                whole.whole = part.whole
-            }
-            // Other names of the file get the same answer, but nothing was read for them.
-            if state.isCounted { whole.bytesRead = 0 }
-            state.isCounted = true
-            return whole
+            if let whole = state.whole { return (whole, false) }
+            let whole = try join(state)
+            guard whole.state != .stopped else { return (whole, false) }
+            state.whole = whole
+            state.whole?.bytesRead = 0
+            state.parts = [:]
+            return (whole, true)
         }
+        if isFirst { examination.close() }
+        return answer
     }
 
-    /// A file with several names may be asked for its answer long after it was read: it need not
-    /// stay open for that.
-    private func closeIfDone() {
-        let isLast = state.withLock { state in
-            guard !state.isClosed, state.next >= blockCount, state.failure == nil else {
-                return false
-            }
-            state.isClosed = true
-            return true
+    private func join(_ state: State) throws -> ContentAnswer {
+        var whole = ContentAnswer()
+        if state.next < blockCount { whole.state = .stopped }
+        if wantsWhole, blockCount == 0 {
+            var nothing = try EVPHash(.sha256)
+            whole.whole = nothing.finalize()
         }
-        if isLast { examination.close() }
+        for start in state.parts.keys.sorted() {
+            guard let part = state.parts[start] else { continue }
+            if part.state != .stable, whole.state != .stopped { whole.state = part.state }
+            whole.blocks.append(contentsOf: part.blocks)
+            whole.unreadable += part.unreadable
+            whole.bytesRead += part.bytesRead
+            whole.whole = part.whole
+        }
+        return whole
     }
 }
 
 /// The readings of files with several names, so that each is read once.
 package final class LinkTable: Sendable {
-    private let readings = Mutex<[ObjectIdentity: Begun]>([:])
+    private let readings = Mutex<[ObjectIdentity: Known]>([:])
 
-    private struct Begun: Sendable {
-        let reading: SharedReading
+    private struct Known: Sendable {
         let stat: Stat
+        let reading: SharedReading
+        /// Names that were not met yet.
         var left: UInt32
     }
 
     package init() {}
 
-    /// The reading of an inode, begun by whoever comes first, and the stat it was begun under: it
-    /// says nothing about an object that has moved since.
-    package func reading(
-        of stat: Stat, begin: () -> SharedReading
-    ) -> (reading: SharedReading, begunAt: Stat) {
+    /// The reading of an inode, begun by whoever comes first, and anew when it was changed since.
+    package func reading(of stat: Stat, begin: () -> SharedReading) -> SharedReading {
         readings.withLock { known in
-            if var found = known[stat.identity] {
-                // With its last name an inode leaves the table.
+            if var found = known[stat.identity], stat.isUnchanged(since: found.stat) {
                 found.left -= 1
+                // With its last name an inode leaves the table.
                 known[stat.identity] = found.left > 0 ? found : nil
-                return (found.reading, found.stat)
+                return found.reading
             }
             let reading = begin()
-            known[stat.identity] = Begun(reading: reading, stat: stat, left: stat.links - 1)
-            return (reading, stat)
+            known[stat.identity] = Known(stat: stat, reading: reading, left: stat.links - 1)
+            return reading
         }
     }
 }

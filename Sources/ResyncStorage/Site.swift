@@ -7,10 +7,11 @@ package protocol Site: AnyObject, Sendable {
     var facts: StoreFacts { get }
     /// - Precondition: the store is a directory.
     func root() throws(DiskError) -> any SiteDirectory
-    /// The image or device itself as the only entry, open.
+    /// The image or device itself as the only entry, open; blocks are digested as if it ended after
+    /// `size` bytes.
     ///
     /// - Precondition: the store is no directory.
-    func image() throws(DiskError) -> any Examination
+    func image(upTo size: Int) throws(DiskError) -> any Examination
 }
 
 /// What is known of a store once it is open.

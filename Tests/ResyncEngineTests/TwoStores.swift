@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 import ResyncCore
 import ResyncStorage
 import Synchronization
@@ -44,12 +44,16 @@ struct TwoStores: Sendable {
         var blockSize = 64 << 10
         var workers = 2
         var resumes = false
+        /// Of the run to resume; a new run has one of its own.
         var id = "run"
     }
+
+    private static let runs = Counter()
 
     struct Verified {
         var result: VerifyResult
         var records: [ResultRecord]
+        let id: String
 
         var summary: Summary { result.summary }
         var tally: Tally { result.summary.tally }
@@ -71,12 +75,10 @@ struct TwoStores: Sendable {
         if settings.resumes {
             run = try RunFolder.open(settings.id, in: state.runs)
         } else {
+            settings.id += "-\(Self.runs.next())"
             let header = RunHeader(
                 id: settings.id, kind: "verify", started: Self.calmTime, a: [], b: [],
                 arguments: [], workingDirectory: [], version: "test")
-            if let old = try? RunFolder.open(settings.id, in: state.runs) {
-                try old.delete(from: state.runs)
-            }
             run = try RunFolder.create(in: state.runs, header)
         }
         var options = LocalSiteOptions()
@@ -89,7 +91,7 @@ struct TwoStores: Sendable {
         let b = try LocalSite(path: Array(settings.paths.1.utf8), disk: disk, options: options)
         var plan = VerifyPlan(
             sites: WalkedSites(a: a, b: b), rules: rules,
-            work: WorkPolicy(fixed: settings.workers, cores: 2))
+            limits: RunLimits(work: WorkPolicy(fixed: settings.workers, cores: 2)))
         plan.settle = 0
         plan.scope.batchSize = 8
         settings.plan(&plan)
@@ -97,15 +99,20 @@ struct TwoStores: Sendable {
         let result = try VerifyRun(
             plan, RunControls(interruption: settings.interruption, report: settings.report),
             in: run, resuming: checkpoint)()
-        return Verified(result: result, records: try records(settings.id))
+        return Verified(result: result, records: try records(settings.id), id: settings.id)
     }
 
     /// What a run kept.
-    func records(_ id: String = "run") throws -> [ResultRecord] {
+    func records(_ id: String) throws -> [ResultRecord] {
         var reader = try RunFolder.open(id, in: try state().runs).results()
         var records: [ResultRecord] = []
         while let record = try reader.next() { records.append(record) }
         return records
+    }
+
+    /// Has everything in the page cache.
+    func warm() throws {
+        _ = try verify { $0.plan = { $0.confirmPasses = 0 } }
     }
 
     /// Waits for worker threads that are past their last unit to let go of what they hold.
@@ -147,4 +154,4 @@ final class Counter: Sendable {
 }
 
 /// Whether the slow tests run, too.
-var isLong: Bool { ProcessInfo.processInfo.environment["RESYNC_LONG"] == "1" }
+var isLong: Bool { getenv("RESYNC_LONG").map { String(cString: $0) } == "1" }

@@ -41,7 +41,8 @@ private struct LoopImage {
     }
 
     private func image(_ path: String) throws -> any Examination {
-        try LocalSite(path: Array(path.utf8), disk: disk, options: LocalSiteOptions()).image()
+        try LocalSite(path: Array(path.utf8), disk: disk, options: LocalSiteOptions()).image(
+            upTo: .max)
     }
 
     private func digests(_ path: String, _ source: ReadSource) throws -> ContentAnswer {

@@ -33,7 +33,8 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
     }
 
     private func image() throws -> any Examination {
-        try LocalSite(path: Array("/image".utf8), disk: disk, options: LocalSiteOptions()).image()
+        try LocalSite(path: Array("/image".utf8), disk: disk, options: LocalSiteOptions()).image(
+            upTo: .max)
     }
 
     private func worker(_ stop: Stop = Stop()) -> Worker {
@@ -131,9 +132,8 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
                 isFirst = true
                 return reading(examination)
             }
-            kept.withLock { $0.append(found.reading) }
-            #expect(found.begunAt == stat(inode, links: links))
-            return (ObjectIdentifier(found.reading), isFirst)
+            kept.withLock { $0.append(found) }
+            return (ObjectIdentifier(found), isFirst)
         }
         let kept = Mutex<[SharedReading]>([])
         let (first, isFirst) = read(1, 3)
@@ -144,6 +144,18 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
         // With its last name it left the table.
         #expect(read(1, 3).1)
         #expect(read(2, 3) == (other.0, false))
+    }
+
+    /// What was read before a writer came says nothing of what is there now.
+    @Test func aChangedFileIsReadAnew() throws {
+        let table = LinkTable()
+        let examination = try image()
+        let old = table.reading(of: stat(1, links: 3)) { reading(examination) }
+        var changed = stat(1, links: 3)
+        changed.mtime.nanoseconds = 1
+        let new = table.reading(of: changed) { reading(examination) }
+        #expect(new !== old)
+        #expect(table.reading(of: changed) { reading(examination) } === new)
     }
 
     @Test func onlyOneBeginsTheReading() throws {

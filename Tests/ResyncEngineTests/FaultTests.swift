@@ -1,0 +1,177 @@
+import Glibc
+import ResyncCore
+import ResyncStorage
+import TestSupport
+import Testing
+
+@testable import ResyncEngine
+
+/// Storage that fails: whatever fails, nothing is called same that was not compared.
+@Suite struct FaultTests {
+    /// A little of everything, with differences planted where a failure could hide them.
+    private static func mixed(isDifferent: Bool = true) -> TwoStores {
+        let stores = TwoStores()
+        stores.both { root in
+            stores.disk.addGenerated("\(root)/d/e/deep", size: 70_000, seed: 1)
+            stores.disk.addFile("\(root)/d/plain", "text")
+            stores.disk.addFile("\(root)/empty")
+            stores.disk.addSymlink("\(root)/link", to: "target")
+            stores.disk.addFifo("\(root)/pipe")
+            stores.disk.addFile("\(root)/two", "one inode")
+            stores.disk.link("\(root)/two", as: "\(root)/twin")
+            stores.disk.addSparse("\(root)/holes", size: 300_000)
+            stores.disk.write("\(root)/holes", at: 200_000, "data")
+        }
+        if isDifferent {
+            stores.disk.write("/b/d/e/deep", at: 69_999, "X")
+            stores.disk.addFile("/b/d/e/extra", "1")
+            stores.disk.addFile("/a/d/only", "1")
+            stores.disk.write("/a/holes", at: 100_000, "X")
+        }
+        stores.calm()
+        return stores
+    }
+
+    private static let planted: Set<String> = ["d/e/deep", "d/e/extra", "d/only", "holes"]
+
+    /// Fails each call in turn and returns how many there are.
+    @discardableResult
+    private static func failEach(
+        _ number: Int32, persistent: Bool, isDifferent: Bool, confirms: Int = 1
+    ) throws -> Int {
+        for nth in 1... {
+            let stores = mixed(isDifferent: isDifferent)
+            let disk = stores.disk
+            disk.inject(Fault(.fail(number), nth: nth, persistent: persistent))
+            let found: TwoStores.Verified
+            do {
+                found = try stores.verify {
+                    $0.workers = 1
+                    $0.plan = { $0.confirmPasses = confirms }
+                }
+            } catch is StoreError {
+                continue
+            } catch is DiskError {
+                continue
+            }
+            let what = "call \(nth), \(ErrorNumber.name(number)): \(found.lines)"
+            let same = Set(found.lines.filter { $0.hasPrefix("=") }.map { String($0.dropFirst(2)) })
+            #expect(same.isDisjoint(with: isDifferent ? planted : []), "\(what)")
+            if isDifferent { #expect(found.status != .ok, "\(what)") }
+            // Agreement is claimed only where every entry has its verdict.
+            if found.status == .ok { #expect(same.count == 10, "\(what)") }
+            #expect(found.tally.entries >= found.tally.same, "\(what)")
+            #expect(stores.openAfterwards() == 0 && disk.badCloses == 0, "\(what)")
+            if disk.firedFaults == 0 { return nth }
+        }
+        return 0
+    }
+
+    @Test(arguments: [EIO, EACCES, ENOENT, ESTALE, ENOMEM, ETIMEDOUT, ELOOP, ENOTDIR, EPERM])
+    func noSingleFailureHidesADifference(_ number: Int32) throws {
+        #expect(try Self.failEach(number, persistent: false, isDifferent: true) > 60)
+    }
+
+    @Test(arguments: [EIO, ENOENT, ESTALE, EACCES])
+    func noLastingFailureHidesADifference(_ number: Int32) throws {
+        try Self.failEach(number, persistent: true, isDifferent: true)
+        try Self.failEach(number, persistent: true, isDifferent: false, confirms: 0)
+    }
+
+    @Test(arguments: [EIO, ENOENT])
+    func equalStoresAreOnlyEqualWhenAllWasRead(_ number: Int32) throws {
+        try Self.failEach(number, persistent: false, isDifferent: false)
+        try Self.failEach(number, persistent: false, isDifferent: false, confirms: 0)
+    }
+
+    @Test func aReadErrorCostsItsBlockNotTheFile() throws {
+        let stores = TwoStores()
+        stores.both { stores.disk.addGenerated("\($0)/f", size: 300_000, seed: 1) }
+        stores.disk.write("/b/f", at: 200_000, "X~")
+        stores.calm()
+        stores.disk.inject(
+            Fault(.fail(EIO), on: .pread, under: "/a", range: 70_000..<70_001, persistent: true))
+        let found = try stores.verify()
+        #expect(
+            found.lines == ["! f content 196608+65536 !a:pread:EIO@65536+65536"])
+        #expect(found.status == .trouble)
+        #expect(found.tally.bytesByAssurance == [.hash: 300_000 - 65_536])
+    }
+
+    @Test func namesBehindAFailedListingAreLookedUp() throws {
+        let stores = TwoStores()
+        for index in 100..<2000 {
+            stores.both { stores.disk.addFile("\($0)/d/file-with-a-long-name-\(index)", "1") }
+        }
+        stores.disk.remove("/a/d/file-with-a-long-name-1999")
+        stores.calm()
+        stores.disk.inject(Fault(.fail(EIO), on: .getdents64, under: "/a/d", nth: 2))
+        let found = try stores.verify()
+        #expect(
+            found.lines.filter { !$0.hasPrefix("=") } == [
+                "- d/file-with-a-long-name-1999 existence", "! d !a:getdents64:EIO",
+            ])
+        #expect(found.tally.same == 1900 && found.status == .trouble)
+    }
+
+    @Test func aNameListedTwiceMakesTheDirectoryUnreliable() throws {
+        for names in [1 << 18, 16] {
+            let stores = TwoStores()
+            for index in 100..<200 {
+                stores.both { stores.disk.addFile("\($0)/d/\(index)", "1") }
+            }
+            stores.calm()
+            stores.disk.inject(Fault(.listTwice, on: .getdents64, under: "/a/d", persistent: true))
+            let found = try stores.verify { $0.options = { $0.namesInMemory = names } }
+            #expect(found.lines.filter { !$0.hasPrefix("=") } == ["! d (brokenDirectory)"])
+            #expect(found.tally.same == 101 && found.status == .trouble)
+        }
+    }
+
+    @Test func mountsInsideAreNotDescendedUnlessAskedFor() throws {
+        let stores = TwoStores()
+        stores.both { stores.disk.addFile("\($0)/m/x", "1") }
+        stores.both { stores.disk.addFile("\($0)/y", "1") }
+        stores.calm()
+        stores.disk.setMount("/b/m", SimulatedMount(number: 5))
+        let found = try stores.verify()
+        #expect(found.lines == ["? m (mount)", "= y"])
+        #expect(found.status == .trouble)
+        let crossed = try stores.verify { $0.options = { $0.crossMounts = true } }
+        #expect(crossed.lines == ["= m", "= m/x", "= y"])
+    }
+
+    @Test func namesOfUnknownKindAreAskedFor() throws {
+        let stores = Self.mixed()
+        let told = try stores.verify().lines
+        stores.disk.changeMount(of: "/a") { $0.namesKinds = false }
+        #expect(try stores.verify().lines == told)
+    }
+
+    @Test func aReadThatNeverReturnsEndsTheRun() throws {
+        let stores = TwoStores()
+        for name in ["a", "b", "c", "d"] {
+            stores.both { stores.disk.addFile("\($0)/d/\(name)", "1") }
+        }
+        stores.calm()
+        let gate = Gate()
+        stores.disk.inject(Fault(.block(gate), on: .pread, under: "/b/d/b"))
+        let found = try stores.verify {
+            $0.plan = {
+                $0.limits.ioTimeout = 0.3
+                $0.scope.batchSize = 1
+            }
+        }
+        gate.open()
+        #expect(found.summary.ending == .stalled && found.status == .trouble)
+        #expect(
+            found.result.stalled == [StalledRead(side: .b, path: RelativePath(Array("d/b".utf8)))])
+        #expect(!found.lines.contains("= d/b") && found.summary.leftUnread > 0)
+        let resumed = try stores.verify {
+            $0.resumes = true
+            $0.id = found.id
+        }
+        #expect(resumed.lines == ["= d", "= d/a", "= d/b", "= d/c", "= d/d"])
+        #expect(resumed.status == .ok && resumed.tally.entries == 5)
+    }
+}

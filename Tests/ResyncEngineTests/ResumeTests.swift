@@ -1,0 +1,162 @@
+import Glibc
+import ResyncCore
+import ResyncStorage
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import ResyncEngine
+
+/// A run that was stopped anywhere, and went on, finds what one that was not stopped finds.
+@Suite struct ResumeTests {
+    private static func stores() -> TwoStores {
+        let stores = TwoStores()
+        stores.both { root in
+            for name in ["d/1", "d/2", "d/e/3", "f/4", "g", "h/i/5"] {
+                stores.disk.addFile("\(root)/\(name)", "text")
+            }
+            stores.disk.addDirectory("\(root)/hollow")
+            stores.disk.addDirectory("\(root)/hollow2")
+            stores.disk.addFile("\(root)/.resync-x", "reserved")
+            stores.disk.addFile("\(root)/z", "last")
+            stores.disk.link("\(root)/z", as: "\(root)/d/first")
+        }
+        stores.disk.remove("/b/z")
+        stores.disk.addFile("/b/z", "last")
+        stores.disk.write("/b/d/2", at: 0, "X")
+        stores.disk.write("/b/h/i/5", at: 0, "X")
+        stores.disk.addFile("/a/f/only", "1")
+        stores.calm()
+        return stores
+    }
+
+    /// Without what depends on when and how often things were read.
+    private static func comparable(_ tally: Tally) -> Tally {
+        var tally = tally
+        tally.bytesRead = 0
+        return tally
+    }
+
+    private func compare(
+        _ found: TwoStores.Verified, _ whole: TwoStores.Verified, _ place: Int
+    ) {
+        #expect(found.lines == whole.lines, "stopped at \(place)")
+        #expect(Self.comparable(found.tally) == Self.comparable(whole.tally), "stopped at \(place)")
+        #expect(found.status == whole.status, "stopped at \(place)")
+    }
+
+    private func settings(_ settings: inout TwoStores.Settings, _ workers: Int) {
+        settings.workers = workers
+        settings.plan = {
+            $0.rules.comparison.aspects.insert(.links)
+            $0.scope.batchSize = 2
+        }
+    }
+
+    @Test(arguments: [1, 4]) func everyPlaceToStopIsAPlaceToGoOnFrom(_ workers: Int) throws {
+        let whole = try Self.stores().verify { settings(&$0, workers) }
+        #expect(whole.tally.contentDiffers == 2 && whole.tally.missingOnB == 1)
+        #expect(whole.lines.contains("* z links"))
+        var stopped = 0
+        for place in 1... {
+            let stores = Self.stores()
+            let flag = Flag()
+            let calls = Counter()
+            stores.disk.onCall { _ in
+                guard calls.next() == place else { return }
+                flag.raise()
+                // Long enough for the supervisor to see it before the work is done.
+                usleep(60_000)
+            }
+            var found = try stores.verify {
+                settings(&$0, workers)
+                $0.interruption = { flag.isUp ? SIGINT : nil }
+            }
+            guard calls.count >= place else { break }
+            if found.summary.ending == .interrupted(SIGINT) {
+                stopped += 1
+                #expect(found.status == .signal(SIGINT))
+                stores.disk.onCall(nil)
+                let id = found.id
+                found = try stores.verify {
+                    settings(&$0, workers)
+                    $0.resumes = true
+                    $0.id = id
+                }
+            }
+            compare(found, whole, place)
+        }
+        #expect(stopped > 30)
+    }
+
+    @Test func aRunOutOfTimeCanGoOn() throws {
+        let stores = Self.stores()
+        let whole = try stores.verify { settings(&$0, 1) }
+        let calls = Counter()
+        stores.disk.onCall { _ in
+            if calls.next() > 20 { usleep(2000) }
+        }
+        let found = try stores.verify {
+            settings(&$0, 1)
+            let old = $0.plan
+            $0.plan = {
+                old(&$0)
+                $0.limits.maxDuration = 0.03
+            }
+        }
+        #expect(found.summary.ending == .outOfTime)
+        stores.disk.onCall(nil)
+        let resumed = try stores.verify {
+            settings(&$0, 1)
+            $0.resumes = true
+            $0.id = found.id
+        }
+        compare(resumed, whole, 0)
+    }
+
+    @Test func checkpointsOnTheWayChangeNothing() throws {
+        let whole = try Self.stores().verify { settings(&$0, 2) }
+        let often = try Self.stores().verify {
+            settings(&$0, 2)
+            let old = $0.plan
+            $0.plan = {
+                old(&$0)
+                $0.checkpointInterval = 0
+            }
+        }
+        compare(often, whole, 0)
+    }
+
+    @Test(arguments: [1, 2, 8, 64]) func outputDoesNotDependOnTheWorkers(_ workers: Int) throws {
+        let stores = TwoStores()
+        for index in 0..<200 {
+            stores.both { root in
+                stores.disk.addGenerated(
+                    "\(root)/d\(index % 7)/e\(index % 3)/f\(index)", size: index * 37, seed: 1)
+            }
+            if index % 9 == 5 {
+                stores.disk.write("/b/d\(index % 7)/e\(index % 3)/f\(index)", at: 0, "X")
+            }
+            if index % 31 == 7 { stores.disk.remove("/a/d\(index % 7)/e\(index % 3)/f\(index)") }
+        }
+        stores.both { stores.disk.addGenerated("\($0)/d3/large", size: 5 << 20, seed: 2) }
+        stores.disk.write("/a/d3/large", at: 5_000_000, "X")
+        stores.calm()
+        let one = try stores.verify {
+            $0.workers = 1
+            $0.algorithm = .sha256
+        }
+        let many = try stores.verify {
+            $0.workers = workers
+            $0.algorithm = .sha256
+        }
+        #expect(many.records == one.records && many.tally == one.tally)
+    }
+}
+
+/// Raised once, seen by all.
+final class Flag: Sendable {
+    private let value = Atomic(false)
+    func raise() { value.store(true, ordering: .sequentiallyConsistent) }
+    var isUp: Bool { value.load(ordering: .sequentiallyConsistent) }
+}
