@@ -80,6 +80,8 @@ package enum Reason: UInt8, Sendable, CaseIterable {
     case flapping
     /// The two sides agreed when it was read again.
     case converged
+    /// It was asked for by name, and is on neither side.
+    case absent
 
     package var sentence: String {
         switch self {
@@ -92,6 +94,7 @@ package enum Reason: UInt8, Sendable, CaseIterable {
         case .stopped: "the run ended before it"
         case .flapping: "gave different bytes under an unchanged stat: suspect the hardware"
         case .converged: "agreed when it was read again"
+        case .absent: "is on neither side"
         }
     }
 }

@@ -60,7 +60,10 @@ package struct Tally: Sendable, Hashable {
 
     package mutating func count(bytes: Int, _ assurance: Assurance) {
         guard bytes > 0 else { return }
-        bytesByAssurance[assurance, default: 0] += bytes
+        // Two sparse files can be larger together than any number.
+        let (sum, isTooLarge) = bytesByAssurance[assurance, default: 0]
+            .addingReportingOverflow(bytes)
+        bytesByAssurance[assurance] = isTooLarge ? .max : sum
     }
 
     /// The counts that say what was covered, without the outcomes: what stays when differences are
@@ -96,7 +99,7 @@ package struct Tally: Sendable, Hashable {
         left.excluded += right.excluded
         left.bytesRead += right.bytesRead
         for (assurance, bytes) in right.bytesByAssurance {
-            left.bytesByAssurance[assurance, default: 0] += bytes
+            left.count(bytes: bytes, assurance)
         }
     }
 }

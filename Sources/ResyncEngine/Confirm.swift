@@ -70,6 +70,9 @@ package struct Confirm: Pass {
         return [Output(path: path, difference: settled(judged, earlier, found))]
     }
 
+    /// What was not come to is not confirmed.
+    package func unreached(_ paths: ArraySlice<RelativePath>) -> [Output] { [] }
+
     package func leave(
         _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int
     ) -> [Output] { [] }

@@ -73,7 +73,7 @@ package final class RunFolder: Sendable {
         guard try run.folder.lock(exclusive: true) else { throw RunError.busy(header.id) }
         var writer = ByteWriter()
         writer.header(header)
-        try run.write(File.header, writer.bytes, durably: false)
+        try run.write(File.header, writer.bytes)
         return run
     }
 
@@ -128,13 +128,13 @@ package final class RunFolder: Sendable {
     package func save(_ checkpoint: Checkpoint) throws {
         var writer = ByteWriter()
         writer.checkpoint(checkpoint)
-        try write(File.checkpoint, writer.bytes, durably: true)
+        try write(File.checkpoint, writer.bytes)
     }
 
     package func save(_ summary: Summary) throws {
         var writer = ByteWriter()
         writer.summary(summary)
-        try write(File.summary, writer.bytes, durably: true)
+        try write(File.summary, writer.bytes)
     }
 
     func createFirst() throws -> ResultWriter {
@@ -187,16 +187,9 @@ package final class RunFolder: Sendable {
     private static let magic = Array("resync-run".utf8)
     private static let kind = UInt8(ascii: "V")
 
-    private func write(_ name: [UInt8], _ payload: [UInt8], durably: Bool) throws {
+    private func write(_ name: [UInt8], _ payload: [UInt8]) throws {
         var frames = FrameWriter(magic: Self.magic, hash: frameHash(), chain: frameHash())
-        let bytes = frames.start() + frames.frame(Self.kind, payload)
-        if durably {
-            try folder.replace(name, with: bytes)
-        } else {
-            let file = try folder.create(name)
-            try file.write(bytes)
-            try file.flush()
-        }
+        try folder.replace(name, with: frames.start() + frames.frame(Self.kind, payload))
     }
 
     private func read(_ name: [UInt8]) throws -> [UInt8] {

@@ -76,6 +76,9 @@ package struct Scan: Pass {
         [ScanOutput(items: [.listing(ListingState(completeness.a))])]
     }
 
+    /// A scan selects nothing.
+    package func unreached(_ paths: ArraySlice<RelativePath>) -> [ScanOutput] { [] }
+
     package func leave(
         _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int
     ) -> [ScanOutput] {

@@ -68,9 +68,8 @@ package final class SplitFile: Sendable {
         // The helpers go through the file side by side, so that both stores stay busy.
         var goesOn = true
         while goesOn, !worker.stop.isRequested {
-            let a = step(.a, worker)
-            let b = step(.b, worker)
-            goesOn = a || b
+            goesOn = false
+            for side in worker.sides where step(side, worker) { goesOn = true }
         }
         if worker.stop.isRequested { return [.unit(.work(self))] }
         guard left.arrive() else { return [] }

@@ -6,6 +6,8 @@ package struct VerifyRules: Sendable {
     package var comparison = ComparisonRules()
     package var source = ReadSource.cache
     package var scheme: DigestScheme
+    /// Whether names come from the operator: then one that is on neither side is an error.
+    package var namesAreGiven = false
     /// Whether the paths of entries that agree are wanted.
     package var keepsSames = false
     /// Whether each side's records for a manifest are wanted; then everything is read.
@@ -149,6 +151,16 @@ package struct Verify: Pass {
         return isNothing ? [] : [output]
     }
 
+    package func unreached(_ paths: ArraySlice<RelativePath>) -> [VerifyOutput] {
+        paths.map { path in
+            var output = VerifyOutput()
+            output.tally.entries = 1
+            output.differences = [.absent(path)]
+            output.tally.count(output.differences[0])
+            return output
+        }
+    }
+
     // MARK: Entries
 
     package func visit(
@@ -198,6 +210,7 @@ package struct Verify: Pass {
         if let failed = Difference.failed(found, path: path) { return failed }
         switch (found.a.entry, found.b.entry) {
         case (nil, nil):
+            if rules.namesAreGiven { return .absent(path()) }
             var difference = Difference(path: path(), outcome: .unstable)
             difference.reason = .vanished
             return difference
@@ -227,6 +240,13 @@ package struct Verify: Pass {
 }
 
 extension Difference {
+    /// For a name that the operator gave and no side has.
+    static func absent(_ path: RelativePath) -> Difference {
+        var difference = Difference(path: path, outcome: .notVerified)
+        difference.reason = .absent
+        return difference
+    }
+
     /// For an entry that became something else while it was looked at.
     static func changing(_ path: RelativePath) -> Difference {
         var difference = Difference(path: path, outcome: .unstable)

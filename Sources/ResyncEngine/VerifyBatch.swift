@@ -130,10 +130,12 @@ final class VerifyBatch {
                 blocks: 0..<blockCount(a[index].entry?.stat.size ?? 0, size),
                 source: verify.rules.source)
         }
-        place(.a, worker)
-        let left = try a.digest(requests, worker)
-        place(.b, worker)
-        let right = try b.digest(requests, worker)
+        var answers: Sides<[ContentAnswer]> = Sides(a: [], b: [])
+        for side in worker.sides {
+            place(side, worker)
+            answers[side] = try (side == .a ? a : b).digest(requests, worker)
+        }
+        let (left, right) = (answers.a, answers.b)
         for (at, index) in indexes.enumerated() {
             // Nearly all agree, and then there is nothing to find out.
             if left[at].isWhole, right[at].isWhole, left[at].blocks == right[at].blocks,

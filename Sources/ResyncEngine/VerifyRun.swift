@@ -131,7 +131,9 @@ package final class VerifyRun {
         let first = try firstUnits(verify)
         let drain = Drain<WalkUnit<Verify>, VerifyOutput, Worker>(
             first: first,
-            context: { _ in try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop) },
+            context: { index in
+                try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop, index: index)
+            },
             run: { try walk.run($0, $1) },
             emit: { try sink.take($0, inOrder: $1) })
         var supervisor = Supervisor(plan.limits, controls, stop, board, started)
@@ -243,7 +245,9 @@ package final class VerifyRun {
             ? [.root] : [.work(try imageLook(open[0]))]
         let drain = Drain<WalkUnit<Confirm>, Confirm.Output, Worker>(
             first: first,
-            context: { _ in try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop) },
+            context: { index in
+                try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop, index: index)
+            },
             run: { try walk.run($0, $1) },
             emit: { output, _ in second.take(output) })
         var supervisor = Supervisor(plan.limits, controls, stop, board, started)

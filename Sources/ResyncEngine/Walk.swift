@@ -69,6 +69,9 @@ package protocol Pass: Sendable {
     func leave(
         _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int
     ) -> [Output]
+    /// Selected paths that the walk could not come to, because a directory above them is missing,
+    /// or cannot be opened, on both sides or on one.
+    func unreached(_ paths: ArraySlice<RelativePath>) -> [Output]
     func run(_ work: Work, _ worker: Worker) throws -> Pieces
 }
 
@@ -178,7 +181,12 @@ package struct Walk<P: Pass>: Sendable {
         // Where one side cannot be opened, the other's entries have nothing to be compared with.
         let isBlocked = opened.a.failure != nil || opened.b.failure != nil
         let directory = PairedDirectory(opened.map { $0.directory })
-        guard !isBlocked, !directory.presence.isEmpty else { return pieces }
+        guard !isBlocked, !directory.presence.isEmpty else {
+            if let selected = inner.selected, let selection = scope.selection {
+                pieces += pass.unreached(selection.paths[selected]).map { .output($0) }
+            }
+            return pieces
+        }
         if let selected = inner.selected {
             pieces += select(selected, in: directory, depth: path().components.count)
             return pieces

@@ -26,8 +26,9 @@ package struct ExtentComparison: Sendable {
 
     package var shape: (Shape, Side?)? {
         guard isDifferent else { return nil }
-        if isZero.a != isZero.b { return (.zeroed, isZero.a ? .a : .b) }
-        return bitsPerBlock <= 8 ? (.bitflip, nil) : nil
+        // Few bits against zeros are rather a flip than a write that was lost.
+        if bitsPerBlock <= 8 { return (.bitflip, nil) }
+        return isZero.a != isZero.b ? (.zeroed, isZero.a ? .a : .b) : nil
     }
 }
 

@@ -11,8 +11,14 @@ package final class Interruption: @unchecked Sendable {
     package init() {
         let queue = DispatchQueue(label: "resync.signals")
         for number in [SIGINT, SIGTERM, SIGHUP] {
-            // Only an ignored signal reaches the source instead of ending the process.
-            signal(number, SIG_IGN)
+            // Only an ignored signal reaches the source instead of ending the process. One that was
+            // ignored before, as nohup has it, stays so.
+            let before = signal(number, SIG_IGN)
+            if number == SIGHUP,
+                unsafeBitCast(before, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+            {
+                continue
+            }
             let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
             source.setEventHandler { [weak self] in self?.receive(number) }
             source.resume()

@@ -31,6 +31,10 @@ enum Main {
         // A closed pipe shows as an error of the write, where the status can still be decided.
         signal(SIGPIPE, SIG_IGN)
         occupyStandardStreams()
+        guard CommandLine.argc > 0 else {
+            complain("cannot read its own arguments: /proc is not mounted")
+            leave(.trouble)
+        }
         do {
             var command = try Resync.parseAsRoot(arguments)
             guard var ours = command as? any ResyncCommand else {

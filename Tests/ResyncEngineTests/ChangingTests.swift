@@ -110,7 +110,8 @@ import Testing
     @Test func aDirectoryThatNeverRestsIsUnstable() throws {
         let stores = Self.stores()
         stores.disk.onCall { [weak disk = stores.disk] call in
-            guard let disk, call.kind == .getdents64, call.path == Array("/a/d".utf8) else {
+            guard let disk, call.kind == .getdents64, call.path.starts(with: Array("/a/d".utf8))
+            else {
                 return
             }
             disk.change("/a/d", Ownership(mtime: disk.now))

@@ -58,7 +58,8 @@ import Testing
         #expect(whole.tally.contentDiffers == 2 && whole.tally.missingOnB == 1)
         #expect(whole.lines.contains("* z links"))
         var stopped = 0
-        for place in 1... {
+        // Every call is such a place; without time for all, every third is.
+        for place in stride(from: 1, to: Int.max, by: isLong ? 1 : 3) {
             let stores = Self.stores()
             let flag = Flag()
             let calls = Counter()
@@ -86,7 +87,7 @@ import Testing
             }
             compare(found, whole, place)
         }
-        #expect(stopped > 30)
+        #expect(stopped > 10)
     }
 
     @Test func aRunOutOfTimeCanGoOn() throws {

@@ -38,7 +38,7 @@ struct TwoStores: Sendable {
         var options: @Sendable (inout LocalSiteOptions) -> Void = { _ in }
         var plan: (inout VerifyPlan) -> Void = { _ in }
         var interruption: @Sendable () -> Int32? = { nil }
-        var report: @Sendable (RunPhase, Progress) -> Void = { _, _ in }
+        var report: @Sendable (RunPhase, ResyncStorage.Progress) -> Void = { _, _ in }
         var paths = ("/a", "/b")
         var algorithm = DigestAlgorithm.gmac
         var blockSize = 64 << 10

@@ -210,6 +210,7 @@ private struct Verification {
             sites: WalkedSites(a: sites.a, b: sites.b), rules: rules, limits: limits)
         plan.scope.filter = try command.scope.filter()
         plan.scope.selection = try command.scope.selection()
+        plan.rules.namesAreGiven = plan.scope.selection != nil
         plan.scope.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
         guard (0...1000).contains(command.confirm) else {
             throw CommandError("--confirm takes 0 to 1000", .usage)
