@@ -146,6 +146,18 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
         #expect(read(2, 3) == (other.0, false))
     }
 
+    /// What was read before a writer came says nothing of what is there now.
+    @Test func aChangedFileIsReadAnew() throws {
+        let table = LinkTable()
+        let examination = try image()
+        let old = table.reading(of: stat(1, links: 3)) { reading(examination) }
+        var changed = stat(1, links: 3)
+        changed.mtime.nanoseconds = 1
+        let new = table.reading(of: changed) { reading(examination) }
+        #expect(new !== old)
+        #expect(table.reading(of: changed) { reading(examination) } === new)
+    }
+
     @Test func onlyOneBeginsTheReading() throws {
         let table = LinkTable()
         let examination = try image()
