@@ -42,9 +42,9 @@ package struct Checkpoint: Sendable {
     package var saved: Timestamp
 }
 
-/// Everything a run keeps: `header`, `first` (results of the first pass, which later passes leave as
-/// they are), `checkpoint`, `differences` (results of the last pass, if there was a later one), and
-/// at the end `summary`.
+/// Everything a run keeps: `header`, `first` (results of the first pass, which later passes leave
+/// as they are), `checkpoint`, `differences` (results of the last pass, if there was a later one),
+/// and at the end `summary`.
 package final class RunFolder: Sendable {
     package let id: String
     package let folder: Folder

@@ -1,4 +1,3 @@
-import Dispatch
 package import ResyncCore
 package import ResyncStorage
 

@@ -69,8 +69,8 @@ package final class VerifyRun {
     private let earlierElapsed: Double
     private let sink: VerifySink
     private let isFirstPassDone: Bool
-    /// Whether an entry's record was written by an earlier attempt, whose keyed digests mean nothing
-    /// now: its key is gone.
+    /// Whether an entry's record was written by an earlier attempt, whose keyed digests mean
+    /// nothing now: its key is gone.
     private let isForeign: @Sendable (RelativePath) -> Bool
 
     /// - Parameter checkpoint: where an earlier attempt at the same run came to.

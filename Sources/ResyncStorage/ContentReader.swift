@@ -141,7 +141,7 @@ struct ContentReader {
         if end > last {
             answer.blocks.append(try worker.digester.zeros(stat.size - last * blockSize))
         }
-        // The end of the last block may lie beyond what a number holds.
+        // Where a whole last block would end may be more than a number holds.
         addZeros((end > last ? stat.size : end * blockSize) - block * blockSize)
         worker.pulse.step()
         return end

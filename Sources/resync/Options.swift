@@ -340,9 +340,10 @@ struct StateOptions: ParsableArguments {
                 "cannot keep state in '\(escaped(path))': \(error.sentence); use --state DIR")
         }
     }
+}
 
-    private func environment(_ name: String) -> [UInt8]? {
-        guard let value = getenv(name), value.pointee != 0 else { return nil }
-        return UnsafeRawBufferPointer(start: value, count: strlen(value)).map { $0 }
-    }
+/// The bytes of an environment variable; nil where it is not set or empty.
+func environment(_ name: String) -> [UInt8]? {
+    guard let value = getenv(name), value.pointee != 0 else { return nil }
+    return UnsafeRawBufferPointer(start: value, count: strlen(value)).map { $0 }
 }

@@ -87,8 +87,9 @@ private typealias Status = ResyncCore.ExitStatus
         forEachSummary { summary in
             let tally = summary.tally
             let hasTrouble =
-                tally.unreadable + tally.notVerified + tally.flapping > 0 || tally.entries == 0
+                tally.unreadable + tally.notVerified + tally.flapping > 0
                 || summary.ending == .stalled
+                || (tally.entries == 0 && summary.ending == .complete)
             let expected: Status? =
                 if case .interrupted(let number) = summary.ending {
                     .signal(number)

@@ -42,7 +42,8 @@ let furnish = #"""
     head -c 9000000 /dev/urandom > large
     truncate -s 10M sparse; printf x | dd of=sparse bs=1 seek=5000000 conv=notrunc status=none
     truncate -s 40M hole
-    printf 1 > 'white space/#hash*?[' ; printf 2 > $'line\nbreak/back\\slash\r' ; printf 3 > $'\xff\xfe'
+    printf 1 > 'white space/#hash*?['
+    printf 2 > $'line\nbreak/back\\slash\r' ; printf 3 > $'\xff\xfe'
     ln -s 'a/b/file' link; ln -s $'no\nwhere\xff' a/dangling; mkfifo fifo
     mknod null c 1 3 || true
     for i in $(seq 300); do printf $i > a/b/c/$i; done

@@ -72,10 +72,11 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
         #expect(found.count == helpers)
         for answer in found {
             #expect(answer.blocks == alone.blocks)
-            #expect(answer.bytesRead == size)
             #expect(answer.state == .stable)
             #expect(answer.unreadable == [])
         }
+        // What was read counts for whoever came first.
+        #expect(found.reduce(0) { $0 + $1.bytesRead } == size)
         // Each byte was read once for all of them, and once alone.
         #expect(disk.bytesRead("/image") == 2 * size)
     }
@@ -143,6 +144,18 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
         // With its last name it left the table.
         #expect(read(1, 3).1)
         #expect(read(2, 3) == (other.0, false))
+    }
+
+    /// What was read before a writer came says nothing of what is there now.
+    @Test func aChangedFileIsReadAnew() throws {
+        let table = LinkTable()
+        let examination = try image()
+        let old = table.reading(of: stat(1, links: 3)) { reading(examination) }
+        var changed = stat(1, links: 3)
+        changed.mtime.nanoseconds = 1
+        let new = table.reading(of: changed) { reading(examination) }
+        #expect(new !== old)
+        #expect(table.reading(of: changed) { reading(examination) } === new)
     }
 
     @Test func onlyOneBeginsTheReading() throws {

@@ -1,4 +1,4 @@
-/// What a manifest holds, counted: written behind the last entry, and checked by every full reading.
+/// What a manifest holds, counted: written behind the last entry, checked by every full reading.
 package struct ManifestTrailer: Sendable, Hashable {
     package var counts = ManifestCounts()
     /// Over the whole store; nil where any of it is in doubt.

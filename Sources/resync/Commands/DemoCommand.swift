@@ -107,8 +107,8 @@ private struct DemoStage {
     private let folder: String
 
     init() throws {
-        let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-        var template = Array("\(base.isEmpty ? "/tmp" : base)/resync-demo-XXXXXX".utf8CString)
+        let base = environment("TMPDIR").map { String(decoding: $0, as: UTF8.self) } ?? "/tmp"
+        var template = Array("\(base)/resync-demo-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw Self.failure("mkdtemp", base) }
         folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
