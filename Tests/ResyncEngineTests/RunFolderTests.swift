@@ -138,17 +138,21 @@ import Testing
             stores.both { stores.disk.addSparse("\($0)/\(name)", size: .max) }
         }
         stores.disk.write("/b/other", at: 1 << 60, "X")
+        stores.both { stores.disk.addSparse("\($0)/last", size: .max) }
+        stores.disk.write("/a/last", at: .max - 9, "some data")
         stores.both { stores.disk.addSparse("\($0)/zeros", size: 300_000) }
         stores.disk.write("/b/zeros", at: 0, [UInt8](repeating: 0, count: 300_000))
         stores.calm()
         let found = try stores.verify()
         #expect(
             found.lines == [
-                "= equal", "* other content \(1 << 60)+4096 bitflip", "= zeros",
+                "= equal", "* last content \(Int.max - 4095)+4095 zeroed:b",
+                "* other content \(1 << 60)+4096 bitflip", "= zeros",
             ])
         stores.disk.changeMount(of: "/a") { $0.fileSystem = FileSystemKind.nfs }
         stores.disk.remove("/a/equal")
         stores.disk.remove("/a/other")
+        stores.disk.remove("/a/last")
         stores.disk.addSparse("/a/lies", size: 300_000)
         stores.disk.addSparse("/b/lies", size: 300_000)
         stores.disk.write("/a/lies", at: 100_000, "data")
