@@ -280,3 +280,9 @@ int64_t clinux_processor_time(void) {
 
 const char *clinux_error_name(int32_t number) { return strerrorname_np(number); }
 const char *clinux_error_sentence(int32_t number) { return strerrordesc_np(number); }
+
+int64_t clinux_voluntary_switches(void) {
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) == -1) return -errno;
+    return usage.ru_nvcsw;
+}

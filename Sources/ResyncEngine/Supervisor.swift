@@ -24,12 +24,16 @@ struct Supervisor {
     private(set) var stalled: [StalledRead] = []
     private var lastLook = monotonicSeconds()
     private var lastProcessorTime = processorSeconds()
+    private var lastSwitches = voluntarySwitches()
     private var lastReport = 0.0
     private var stoppedAt: Double?
+    private var slowWindows = 0
 
     /// How long workers that are not stuck may take to finish their block.
     private static let grace = 5.0
     private static let reportInterval = 0.2
+    /// Over so many seconds it is looked whether workers wait for storage.
+    private static let window = 0.05
 
     init(
         _ limits: RunLimits, _ controls: RunControls, _ stop: Stop, _ board: PulseBoard,
@@ -80,13 +84,18 @@ struct Supervisor {
 
     private mutating func workers(_ status: DrainStatus, _ now: Double) -> DrainAction {
         let wall = now - lastLook
-        guard wall >= 0.02 else { return .goOn }
+        guard wall >= Self.window else { return .goOn }
+        let switches = voluntarySwitches()
+        defer { lastSwitches = switches }
         let used = processorSeconds()
         let share = (used - lastProcessorTime) / (wall * Double(limits.work.cores))
         lastLook = now
         lastProcessorTime = used
         let wanted = limits.work.wanted(
-            workers: status.workers, idle: status.idle, busyShare: share)
-        return wanted > status.workers ? .workers(wanted) : .goOn
+            workers: status.workers, idle: status.idle, busyShare: share,
+            waits: switches - lastSwitches)
+        // One slow moment is no cold storage.
+        slowWindows = wanted > status.workers ? slowWindows + 1 : 0
+        return slowWindows >= 2 ? .workers(wanted) : .goOn
     }
 }

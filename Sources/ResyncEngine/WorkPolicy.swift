@@ -20,12 +20,16 @@ package struct WorkPolicy: Sendable {
         return min(64, max(1, (descriptors - 256) / (2 * workers)))
     }
 
-    /// More workers when the processors idle although every worker has something to do: then they
-    /// wait for storage, and storage likes company.
+    /// More workers when the processors idle because every worker waits for storage: storage likes
+    /// company. Processors that others keep busy look alike, but then nobody waits.
     ///
-    /// - Parameter busyShare: processor time used per core and second since the last question.
-    package func wanted(workers: Int, idle: Int, busyShare: Double) -> Int {
-        guard fixed == nil, idle == 0, workers < limit, busyShare < 0.75 else { return workers }
+    /// - Parameters:
+    ///   - busyShare: processor time used per core and second since the last question.
+    ///   - waits: how often a worker waited for something since then.
+    package func wanted(workers: Int, idle: Int, busyShare: Double, waits: Int) -> Int {
+        guard fixed == nil, idle == 0, workers < limit, busyShare < 0.6, waits >= workers else {
+            return workers
+        }
         return min(limit, workers * 2)
     }
 }

@@ -15,6 +15,9 @@ package func monotonicSeconds() -> Double {
 /// Raises this process's limit on open descriptors as far as it may; the limit then in force.
 package func descriptorLimit() -> Int { max(64, Int(clinux_raise_descriptor_limit())) }
 
+/// How often threads of this process gave up the processor to wait for something.
+package func voluntarySwitches() -> Int { Int(clinux_voluntary_switches()) }
+
 /// Processor time that this process has used, in seconds.
 package func processorSeconds() -> Double { Double(clinux_processor_time()) / 1e9 }
 

@@ -109,6 +109,8 @@ int32_t clinux_lock(int32_t descriptor, int32_t kind);
 int64_t clinux_raise_descriptor_limit(void);
 /* Processor time used by this process, in nanoseconds. */
 int64_t clinux_processor_time(void);
+/* How often its threads gave up the processor to wait for something. */
+int64_t clinux_voluntary_switches(void);
 
 /* "EIO" and "Input/output error"; null for a number the libc does not know. */
 const char *clinux_error_name(int32_t number);
