@@ -68,30 +68,3 @@ package final class PendingFile {
         try disk.sync(directory)
     }
 }
-
-/// A file of ours, or one that an operator named, open for reading at any offset.
-package final class ReadableFile: Sendable {
-    private let disk: any Disk
-    private let descriptor: Descriptor
-    /// Bytes, when it was opened.
-    package let size: Int
-
-    package init(path: [UInt8], disk: any Disk) throws(DiskError) {
-        self.disk = disk
-        let descriptor = try disk.open(path: path, [.readOnly, .nonBlocking], mode: 0)
-        do throws(DiskError) {
-            size = try disk.stat(descriptor).size
-        } catch {
-            disk.close(descriptor)
-            throw error
-        }
-        self.descriptor = descriptor
-    }
-
-    deinit { disk.close(descriptor) }
-
-    /// Up to `count` bytes; fewer only at the end.
-    package func read(at offset: Int, count: Int) throws(DiskError) -> [UInt8] {
-        try disk.readAll(descriptor, at: offset, count: count)
-    }
-}
