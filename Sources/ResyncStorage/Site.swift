@@ -173,6 +173,9 @@ package struct ContentAnswer: Sendable {
 
     package init() {}
 
+    /// As if every block had been read just now.
+    package init(_ blocks: BlockList) { self.blocks = blocks }
+
     /// Whether every block that was asked for has its digest, of one moment.
     package var isWhole: Bool { state == .stable && unreadable.isEmpty }
 }
