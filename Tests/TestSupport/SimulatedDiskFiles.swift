@@ -10,12 +10,9 @@ extension State {
         let creates = flags.contains(.create) && !flags.contains(.pathOnly)
         if creates, flags.contains(.directory) { throw Refusal(EINVAL) }
         let isExclusive = creates && flags.contains(.exclusive)
-        if creates, name.last == slash, try resolve(name, from: start, .leave).last == .name {
-            throw Refusal(EISDIR)
-        }
         let stops = flags.contains(.noFollow) || isExclusive
-        let place = try resolve(name, from: start, stops ? .stop : .follow)
-        if creates, place.last == .name, place.wantsDirectory { throw Refusal(EISDIR) }
+        let place = try resolve(
+            name, from: start, stops ? .stop : .follow, createsFile: creates)
         guard let id = place.object else {
             guard creates else { throw Refusal(ENOENT) }
             let id = try create(place, mode: mode)
