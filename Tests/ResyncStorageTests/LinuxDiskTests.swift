@@ -81,7 +81,7 @@ import Testing
         expect(.unlinkat, EISDIR) { try disk.remove("dir", in: directory, isDirectory: false) }
         expect(.readlinkat, EINVAL) { _ = try disk.readLink("file", in: directory) }
         expect(.renameat2, EEXIST) {
-            try disk.rename("link", in: directory, to: "file", in: directory, replacing: false)
+            try disk.rename("link", in: directory, to: "file", in: directory, .keep)
         }
         expect(.pread, EISDIR) { _ = try disk.read(directory, 0, 1) }
         expect(.pread, EINVAL) { _ = try disk.read(directory, -1, 1) }

@@ -73,8 +73,9 @@ package final class SimulatedDisk: Disk {
         hook?(call)
         for gate in verdict.gates { gate.pass() }
         if let number = verdict.failure {
-            if kind == .fsync, let descriptor = subject.descriptor {
-                state.withLock { $0.failSync(descriptor, number) }
+            let isSync = kind == .fsync || kind == .fdatasync || kind == .syncfs
+            if isSync, let descriptor = subject.descriptor {
+                state.withLock { $0.failSync(kind, descriptor, number) }
             }
             throw DiskError(kind, number)
         }
