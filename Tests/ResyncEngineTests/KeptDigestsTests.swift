@@ -150,7 +150,7 @@ import Testing
         }
     }
 
-    /// What the medium lost without a trace in the stat is what `cached` cannot see, and `hash` can.
+    /// What the medium lost without a trace in the stat `cached` cannot see, and `hash` can.
     @Test func levelsAreNotMixedUp() throws {
         let stores = stores()
         #expect(try keep(stores).status == .ok)
