@@ -115,7 +115,7 @@ final class VerifyBatch {
     }
 
     private func noteLinks(_ a: Stat, _ b: Stat, _ index: Int) {
-        guard a.links > 1 || b.links > 1, a.type != .directory,
+        guard a.links > 1 || b.links > 1, a.type == b.type, a.type != .directory,
             verify.rules.comparison.aspects.contains(.links)
         else { return }
         links[index] = LinkedEntry(

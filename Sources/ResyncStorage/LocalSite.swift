@@ -35,7 +35,7 @@ package final class LocalSite: Site {
     let disk: any Disk
     let options: LocalSiteOptions
     let owners: OwnerTable
-    private let descriptor: Descriptor
+    let descriptor: Descriptor
     private let openDirectories = Mutex<[WeakDirectory]>([])
 
     private struct WeakDirectory: Sendable {
