@@ -8,12 +8,15 @@ package struct LocalSiteOptions: Sendable {
     package var details: AspectSet = []
     package var owners = OwnerRule.number
     package var readLimit: Throttle?
+    package var writeLimit: Throttle?
     /// Open directories kept at most; descriptors of open files come on top.
     package var openDirectories = 512
     /// Names of one directory sorted in memory; beyond that they are sorted through `scratch`.
     package var namesInMemory = 1 << 18
     /// Where the names of huge directories are sorted.
     package var scratch: Scratch?
+    /// Bytes of a block in the digests of a plan's files.
+    package var planBlockSize = 1 << 20
 
     package init() {}
 }
@@ -98,6 +101,12 @@ package final class LocalSite: Site {
             site: self, open: descriptor, entry: Entry(stat: stat),
             isDevice: facts.kind == .device, limit: size)
     }
+
+    package func changer(_ order: ChangeOrder) -> any StoreChanger {
+        LocalChanger(self, root: descriptor, order)
+    }
+
+    package func source() -> any StoreSource { LocalSource(self, root: descriptor) }
 
     /// What the machine knows against the store: see `storeTrouble`.
     package func trouble() -> StoreTrouble {

@@ -12,6 +12,14 @@ package protocol Site: AnyObject, Sendable {
     ///
     /// - Precondition: the store is no directory.
     func image(upTo size: Int) throws(DiskError) -> any Examination
+    /// A hand on the store, for one thread.
+    ///
+    /// - Precondition: the store is a directory.
+    func changer(_ order: ChangeOrder) -> any StoreChanger
+    /// A way of copying from the store, for one thread.
+    ///
+    /// - Precondition: the store is a directory.
+    func source() -> any StoreSource
 }
 
 /// What is known of a store once it is open.

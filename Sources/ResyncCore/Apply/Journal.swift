@@ -43,6 +43,8 @@ package enum JournalRecord: Sendable, Hashable {
     /// An undo of these actions may leave traces from now on.
     case undoIntent(Range<Int>)
     case undone(first: Int, [ActionResult])
+    /// The attributes that a directory had before it was settled.
+    case attributes(number: Int, [Attribute])
     /// The result was read back from the medium, and agreed.
     case confirmed(Timestamp)
     /// What was kept for an undo is gone, by the operator's word.
@@ -80,6 +82,14 @@ extension ByteWriter {
         case .released(let time):
             byte(7)
             self.time(time)
+        case .attributes(let number, let attributes):
+            byte(8)
+            self.number(number)
+            self.number(attributes.count)
+            for attribute in attributes {
+                string(attribute.name)
+                string(attribute.value)
+            }
         }
     }
 
@@ -118,8 +128,20 @@ extension ByteReader {
         case 5: return .undone(first: try int(), try results())
         case 6: return .confirmed(try time())
         case 7: return .released(try time())
+        case 8: return .attributes(number: try int(), try attributes())
         default: throw FormatError("unknown record", at: at)
         }
+    }
+
+    private mutating func attributes() throws(FormatError) -> [Attribute] {
+        var attributes: [Attribute] = []
+        for _ in 0..<(try int(limit: JournalFrame.limit)) {
+            attributes.append(
+                Attribute(
+                    name: try string(limit: JournalFrame.limit),
+                    value: try string(limit: JournalFrame.limit)))
+        }
+        return attributes
     }
 
     private mutating func range() throws(FormatError) -> Range<Int> {

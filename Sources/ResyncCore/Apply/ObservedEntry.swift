@@ -31,6 +31,17 @@ package struct ObservedEntry: Sendable, Hashable {
     }
 }
 
+/// An extended attribute; access control lists are among them.
+package struct Attribute: Sendable, Hashable {
+    package let name: [UInt8]
+    package let value: [UInt8]
+
+    package init(name: [UInt8], value: [UInt8]) {
+        self.name = name
+        self.value = value
+    }
+}
+
 extension ByteWriter {
     mutating func observed(_ observed: ObservedEntry?) {
         guard let observed else { return byte(0) }

@@ -129,6 +129,20 @@ package struct PlanReader<Hash: HashFunction> {
         return (index[number].first, actions)
     }
 
+    /// The actions with these numbers, in order.
+    package mutating func forEach(
+        in numbers: Range<Int>, _ body: (_ number: Int, Action) throws -> Void
+    ) throws {
+        let following = index.firstIndex { $0.first > numbers.lowerBound } ?? index.count
+        for frame in max(0, following - 1)..<index.count {
+            if index[frame].first >= numbers.upperBound { return }
+            let (first, actions) = try actions(frame: frame)
+            for (at, action) in actions.enumerated() where numbers.contains(first + at) {
+                try body(first + at, action)
+            }
+        }
+    }
+
     /// All actions, in the order of their execution or backwards.
     package mutating func forEach(
         backwards: Bool = false, _ body: (_ number: Int, Action) throws -> Void
