@@ -104,11 +104,12 @@ package final class ApplyRun {
         for (at, action) in actions.enumerated() where results[at] == nil {
             if let held = held(back: action) { results[at] = held }
         }
-        if actions[0].group == .forward { try makeDirectories(first, actions, &results, hand) }
+        guard try makeDirectories(first, actions, &results, hand) else { return }
         try stage(first, actions, &results)
         guard sync(actions, hand) else { return discard(first, actions, results, hand) }
-        // Until here nothing that anybody sees was touched.
-        for (at, action) in actions.enumerated() where results[at] == nil {
+        // Until here nothing that anybody sees was touched, but for new directories.
+        for (at, action) in actions.enumerated()
+        where results[at] == nil && action.kind != .makeDirectory {
             if case .ended(let result) = hand.changer(action.side).place(first + at, action) {
                 results[at] = result
             }
@@ -173,10 +174,12 @@ package final class ApplyRun {
 
     // MARK: Steps
 
-    /// One after the other: what is staged below a directory needs it in place.
+    /// One after the other: what is staged below a directory needs it in place, and durably so
+    /// where it takes the place of something.
     private func makeDirectories(
         _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ hand: Hand
-    ) throws {
+    ) throws -> Bool {
+        var hasExchanged = false
         let worker = try self.worker()
         for (at, action) in actions.enumerated()
         where results[at] == nil && action.kind == .makeDirectory {
@@ -187,8 +190,10 @@ package final class ApplyRun {
                 results[at] = result
                 continue
             }
+            if action.before != nil { hasExchanged = true }
             if case .ended(let result) = changer.place(first + at, action) { results[at] = result }
         }
+        return !hasExchanged || sync(actions, hand)
     }
 
     private func worker() throws -> Worker {

@@ -42,6 +42,7 @@ package final class UndoRun {
                     && folder.state.results[first + $0]?.isDone == true
                     && !folder.state.undone.contains(first + $0)
             }
+            if settling, isPending { try restoreTimes(first, actions) }
             guard !chosen.isEmpty else { continue }
             try takeBack(first, actions, settling ? chosen : chosen.reversed(), &counts)
             if failure != nil { return nil }
@@ -49,12 +50,28 @@ package final class UndoRun {
         return nil
     }
 
+    /// Whether anything was taken back that moved times, and is not settled.
+    private var isPending: Bool {
+        !folder.state.undone.isEmpty && !folder.state.isUndone
+    }
+
+    private func restoreTimes(_ first: Int, _ actions: [Action]) throws {
+        let hand = hand
+        for (at, action) in actions.enumerated()
+        where action.kind == .removeDirectory && folder.state.undone.contains(first + at) {
+            try hand.changer(action.side).restoreTime(action)
+        }
+    }
+
+    private var hand: Hand {
+        Hand(sites, ChangeOrder(run: folder.run.id, secret: folder.state.secret))
+    }
+
     private func takeBack(
         _ first: Int, _ actions: [Action], _ chosen: [Int], _ counts: inout ApplyCounts
     ) throws {
         try folder.append(.undoIntent(first..<first + actions.count))
-        let hand = Hand(
-            sites, ChangeOrder(run: folder.run.id, secret: folder.state.secret))
+        let hand = hand
         var results = actions.indices.map { at -> ActionResult in
             folder.state.undone.contains(first + at) ? .done : .blocked
         }

@@ -56,6 +56,10 @@ package protocol StoreChanger: AnyObject {
     /// the action left it.
     func undo(_ number: Int, _ action: Action, attributes: [Attribute]?) throws -> ActionResult
 
+    /// Gives a directory that an undo brought back the time it had before its entries were taken
+    /// out and brought back.
+    func restoreTime(_ action: Action) throws(DiskError)
+
     /// The attributes of a directory that is to be settled, as they are now.
     func attributes(_ action: Action) throws(DiskError) -> [Attribute]
     /// What stands at a path now, with its content read past the page cache where there is a

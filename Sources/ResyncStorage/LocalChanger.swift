@@ -104,6 +104,7 @@ final class LocalChanger: StoreChanger {
             case .metadata, .settleDirectory: return .staged
             case .remove, .removeDirectory: return .staged
             case .patch: return .ended(.failed(DiskFailure(call: [], number: 0)))
+            case .makeDirectory where action.before == nil: return .staged
             case .makeDirectory, .write, .link, .symlink, .special: break
             }
             return try withPlace(action.path) { (parent, name) throws(DiskError) in
@@ -227,8 +228,8 @@ final class LocalChanger: StoreChanger {
         guard let before = action.before else { return .changed }
         let shelf = try shelf()
         return try withPlace(action.path) { (parent, name) throws(DiskError) in
-            guard let now = try look(name, in: parent), before.isStill(now),
-                now.ctime == before.stat.ctime || now.type == .directory
+            guard let now = try look(name, in: parent),
+                try isUntouched(name, in: parent, before, now)
             else { return .changed }
             if now.type == .directory { chain.forget() }
             let parent = try chain.open(action.path.parent)

@@ -19,8 +19,7 @@ extension LocalChanger {
             }
         } catch {
             // Without its directory nothing of it can have been done.
-            guard error.number == ErrorNumber.noEntry || error.number == ErrorNumber.notDirectory
-            else { throw error }
+            guard error.isAbsence else { throw error }
             return nil
         }
     }
@@ -169,6 +168,14 @@ extension LocalChanger {
         }
     }
 
+    func restoreTime(_ action: Action) throws(DiskError) {
+        guard let before = action.before else { return }
+        try withOpen(action.path) { (name, descriptor, now) throws(DiskError) in
+            guard before.isStill(now) else { return }
+            try disk.setTimes(modified: before.stat.mtime, of: name, descriptor)
+        }
+    }
+
     /// Back from the quarantine, if its place is free.
     private func bringBack(_ number: Int, _ action: Action) throws(DiskError) -> ActionResult {
         let shelf = try shelf()
@@ -244,7 +251,7 @@ extension LocalChanger {
             let found = try lookAt(path, readsContent: readsContent, worker)
             observed = found.observed
             source = found.source
-        } catch let error as DiskError where error.number == ErrorNumber.noEntry {
+        } catch let error as DiskError where error.isAbsence {
             return (nil, .media)
         }
         return (observed, source)

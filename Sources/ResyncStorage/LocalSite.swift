@@ -152,6 +152,12 @@ package final class LocalSite: Site {
 }
 
 extension DiskError {
+    /// Whether the way to an entry leads nowhere: a name is not there, or no directory, or a
+    /// symlink, which is never followed.
+    var isAbsence: Bool {
+        [ErrorNumber.noEntry, ErrorNumber.notDirectory, ErrorNumber.tooManyLinks].contains(number)
+    }
+
     /// As `Input/output error (pread)`.
     package var sentence: String { "\(ErrorNumber.sentence(number)) (\(call.rawValue))" }
 }

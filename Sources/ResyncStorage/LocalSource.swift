@@ -33,11 +33,8 @@ final class LocalSource: StoreSource {
             }
         } catch {
             // Gone, or in a directory that is gone or is a symlink by now.
-            switch error.number {
-            case ErrorNumber.noEntry, ErrorNumber.notDirectory, ErrorNumber.tooManyLinks:
-                return nil
-            default: throw error
-            }
+            guard error.isAbsence else { throw error }
+            return nil
         }
     }
 

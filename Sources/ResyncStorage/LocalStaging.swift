@@ -11,6 +11,9 @@ extension LocalChanger {
             case .patch: return .ended(.failed(DiskFailure(call: [], number: 0)))
             case .makeDirectory, .write, .link, .symlink, .special: break
             }
+            if action.kind == .makeDirectory, action.before == nil {
+                return try makeDirectory(action)
+            }
             guard try isAsBefore(action) else { return .ended(.changed) }
         } catch {
             return .ended(blockedOrFailed(error))
@@ -26,20 +29,47 @@ extension LocalChanger {
         }
     }
 
-    /// Where the way to an entry is not there, what it needs was not done.
-    private func blockedOrFailed(_ error: DiskError) -> ActionResult {
-        switch error.number {
-        case ErrorNumber.noEntry, ErrorNumber.notDirectory, ErrorNumber.tooManyLinks: .blocked
-        default: ActionResult(error)
+    /// At once under its own name: empty and closed to others it harms nobody, and what is staged
+    /// in it cannot survive without it.
+    private func makeDirectory(_ action: Action) throws(DiskError) -> Staging {
+        try withPlace(action.path) { (parent, name) throws(DiskError) in
+            do throws(DiskError) {
+                try disk.makeDirectory(name, in: parent, mode: 0o700)
+            } catch {
+                guard error.number == ErrorNumber.exists else { throw error }
+                return .ended(.changed)
+            }
+            return .staged
         }
     }
 
-    /// Whether the target has what the plan saw, to the last ctime.
+    /// Where the way to an entry is not there, what it needs was not done.
+    private func blockedOrFailed(_ error: DiskError) -> ActionResult {
+        error.isAbsence ? .blocked : ActionResult(error)
+    }
+
+    /// Whether the target has what the plan saw.
     private func isAsBefore(_ action: Action) throws(DiskError) -> Bool {
         try withPlace(action.path) { (parent, name) throws(DiskError) in
             guard let now = try look(name, in: parent) else { return action.before == nil }
             guard let before = action.before else { return false }
-            return before.isStill(now) && now.ctime == before.stat.ctime
+            return try isUntouched(name, in: parent, before, now)
+        }
+    }
+
+    /// Whether an object is what the plan saw, to the last ctime; where only that one has moved, as
+    /// it does when a crash came between an exchange and its end, the content decides.
+    func isUntouched(
+        _ name: UnsafePointer<CChar>, in parent: Descriptor, _ before: ObservedEntry, _ now: Stat
+    ) throws(DiskError) -> Bool {
+        guard before.isStill(now) else { return false }
+        if now.ctime == before.stat.ctime { return true }
+        switch now.type {
+        case .file:
+            guard let content = before.content else { return false }
+            return try digest(name, in: parent) == content
+        case .symlink: return try disk.readLink(name, in: parent) == before.entry.target
+        default: return true
         }
     }
 

@@ -72,6 +72,11 @@ package struct JournalState: Sendable {
     /// Whether every action is done.
     package var isComplete: Bool { results.allSatisfy { $0?.isDone == true } && undone.isEmpty }
 
+    /// Whether everything that was done is taken back.
+    package var isUndone: Bool {
+        results.indices.allSatisfy { results[$0]?.isDone != true || undone.contains($0) }
+    }
+
     package var counts: ApplyCounts {
         var counts = ApplyCounts()
         for result in results { counts.count(result) }
