@@ -80,6 +80,10 @@ extension State {
         case .dropAll, .keepOnly: outcome.keepsImplied = false
         case .random: break
         }
+        let hasImplied = objects.values.contains { object in
+            object.attributeChanges.contains { $0.isImplied }
+        }
+        if !hasImplied { outcome.keepsImplied = true }
         return outcome
     }
 
