@@ -26,6 +26,47 @@ import Testing
         #expect(count == 6)
     }
 
+    /// Whatever was done before, a state of the walk is the one that `crash` gives.
+    @Test func theWalkAndASingleCrashAgree() throws {
+        var random = Seed.fromEnvironment()
+        for _ in 0..<rounds(25) {
+            let disk = SimulatedDisk()
+            for name in ["a", "b", "a/c"] { disk.addDirectory("/\(name)") }
+            for name in ["x", "a/x", "b/y"] { disk.addFile("/\(name)", name) }
+            let root = try disk.open("/")
+            let names = ["x", "a", "b", "a/x", "a/c", "b/y", "a/c/z", "b/c", "new"]
+            func name() -> String { names.randomElement(using: &random) ?? "x" }
+            for _ in 0..<14 {
+                switch Int.random(in: 0..<9, using: &random) {
+                case 0: try? disk.makeDirectory(name(), in: root, mode: 0o700)
+                case 1: try? disk.remove(name(), in: root, isDirectory: Bool.random(using: &random))
+                case 2: try? disk.link(name(), in: root, to: name(), in: root)
+                case 3: try? disk.setMode(0o640, of: name(), root)
+                case 4:
+                    if let opened = try? disk.open("/" + name()) { try? disk.sync(opened) }
+                case 5:
+                    if let file = try? disk.open("/" + name(), [.writeOnly, .create]) {
+                        _ = try? disk.put(file, 0, [UInt8](repeating: 7, count: 2000))
+                    }
+                default:
+                    let rule = RenameRule.allCases.randomElement(using: &random) ?? .keep
+                    try? disk.rename(name(), in: root, to: name(), in: root, rule)
+                }
+            }
+            disk.forEachCrash(random: 20, seed: random.next()) { crash, after in
+                let single = disk.crash(
+                    keeping: crash.policy, order: crash.order, seed: crash.seed)
+                let (found, expected) = (after.tree(), single.tree())
+                if found != expected {
+                    Issue.record("\(crash): \(found.differences(from: expected))")
+                }
+                for path in single.paths where after.peek(path) != single.peek(path) {
+                    Issue.record("\(crash): \(escaped(path)): another stat")
+                }
+            }
+        }
+    }
+
     @Test func aWalkSeesEveryMoment() throws {
         let disk = SimulatedDisk()
         disk.addFile("/d/x", "old")

@@ -37,6 +37,7 @@ extension SimulatedDisk {
         _ body: (CrashCase, SimulatedDisk) throws -> Void
     ) rethrows -> Int {
         let now = state.withLock { $0 }
+        let shared = CrashBase(now)
         let unsynced = now.unsynced
         var policies: [CrashPolicy] = [.keepAll, .dropAll]
         policies += unsynced.indices.flatMap { [.dropOnly($0), .keepOnly($0)] }
@@ -49,7 +50,7 @@ extension SimulatedDisk {
                 let outcome = now.outcome(unsynced, policy, order, seed: seed)
                 guard seen.insert(outcome.key).inserted else { continue }
                 let crash = CrashCase(policy: policy, order: order, seed: seed)
-                try body(crash, SimulatedDisk(now.crashed(outcome)))
+                try body(crash, SimulatedDisk(shared.crashed(outcome)))
             }
         }
         return seen.count
