@@ -112,6 +112,9 @@ static int32_t stat_with(
     out->mtime_nanoseconds = raw.mtime.nanoseconds;
     out->ctime_seconds = raw.ctime.seconds;
     out->ctime_nanoseconds = raw.ctime.nanoseconds;
+    out->birth_seconds = raw.btime.seconds;
+    out->birth_nanoseconds = raw.btime.nanoseconds;
+    out->has_birth = (raw.mask & STATX_BTIME) != 0;
     out->mode = raw.mode;
     out->uid = raw.uid;
     out->gid = raw.gid;
@@ -122,7 +125,7 @@ static int32_t stat_with(
     return 0;
 }
 
-#define STAT_MASK (STATX_BASIC_STATS | STATX_MNT_ID_UNIQUE)
+#define STAT_MASK (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID_UNIQUE)
 
 int32_t clinux_stat(int32_t directory, const char *name, struct clinux_stat *out) {
     int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (name[0] == 0 ? AT_EMPTY_PATH : 0);

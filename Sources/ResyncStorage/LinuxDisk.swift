@@ -274,6 +274,9 @@ extension Stat {
             device: DeviceNumber(major: raw.device_major, minor: raw.device_minor),
             mount: raw.mount, links: raw.links,
             special: DeviceNumber(major: raw.special_major, minor: raw.special_minor),
-            allocated: raw.blocks)
+            allocated: raw.blocks,
+            birth: raw.has_birth == 0
+                ? nil
+                : Timestamp(seconds: raw.birth_seconds, nanoseconds: raw.birth_nanoseconds))
     }
 }

@@ -18,10 +18,17 @@ enum Fate: Sendable {
 struct CrashOutcome: Sendable {
     /// By sequence.
     fileprivate var fates: [Int: Fate] = [:]
-    fileprivate var names: [NameChange] = []
+    fileprivate(set) var names: [NameChange] = []
     /// What becomes of times that moved by themselves; nil: the seed says, object by object.
     fileprivate var keepsImplied: Bool?
     fileprivate var random: Seed
+
+    init(random: Seed) { self.random = random }
+
+    mutating func dropAll(_ unsynced: [Int]) {
+        for sequence in unsynced { fates[sequence] = .dropped }
+        keepsImplied = false
+    }
 
     /// Equal for outcomes that leave the same disk.
     var key: [Int] {
@@ -80,6 +87,10 @@ extension State {
         case .dropAll, .keepOnly: outcome.keepsImplied = false
         case .random: break
         }
+        let hasImplied = objects.values.contains { object in
+            object.attributeChanges.contains { $0.isImplied }
+        }
+        if !hasImplied { outcome.keepsImplied = true }
         return outcome
     }
 
@@ -94,18 +105,22 @@ extension State {
     }
 
     func crashed(_ outcome: CrashOutcome) -> State {
-        var outcome = outcome
-        var names = durableNames
-        for change in outcome.names { replay(change.kind, &names) }
+        let names = names(outcome)
         var after = State(identity: identity)
         after.mounts = mounts
         after.mountFailures = mountFailures.map { _ in WritebackFailure() }
         after.nextInode = nextInode
         after.nextObject = nextObject
         after.now = now.adding(seconds: 60)
-        after.rebuild(self, names) { survivor($0, &outcome) }
+        after.rebuild(self, names) { survivor($0, outcome) }
         after.recountSpace(since: self)
         return after
+    }
+
+    func names(_ outcome: CrashOutcome) -> NameTable {
+        var names = durableNames
+        for change in outcome.names { replay(change.kind, &names) }
+        return names
     }
 
     /// Builds what can be reached from the root, in the order in which objects were made, so that
@@ -119,10 +134,7 @@ extension State {
         while let id = rest.popLast() {
             guard let inside = names[id], !inside.isEmpty else { continue }
             durableNames[id] = inside
-            let children = inside.sorted { left, right in
-                if left.value != right.value { return left.value < right.value }
-                return left.key.bytes.lexicographicallyPrecedes(right.key.bytes)
-            }
+            let children = inOrder(inside)
             var directory = DirectoryData(parent: objects[id]?.directory?.parent ?? State.root)
             for (name, child) in children {
                 var object = objects[child] ?? survivor(child)
@@ -137,11 +149,13 @@ extension State {
     }
 
     /// An object as the medium has it.
-    private func survivor(_ id: ObjectID, _ outcome: inout CrashOutcome) -> Object {
+    func survivor(_ id: ObjectID, _ outcome: CrashOutcome) -> Object {
         let old = object(id)
+        // By the object, not by the order in which they are asked for.
+        var random = Seed(mixed(outcome.random.value &+ UInt64(id)))
         var attributes = old.durableAttributes
         if !old.attributeChanges.isEmpty {
-            let keepsImplied = outcome.keepsImplied ?? Bool.random(using: &outcome.random)
+            let keepsImplied = outcome.keepsImplied ?? Bool.random(using: &random)
             for change in old.attributeChanges {
                 let isKept =
                     change.isImplied
@@ -161,10 +175,18 @@ extension State {
         var content = file.durable
         for change in file.unsynced {
             content.replay(
-                change.kind, outcome.fates[change.sequence] ?? .kept, &outcome.random)
+                change.kind, outcome.fates[change.sequence] ?? .kept, &random)
         }
         object.file = FileData(cache: content, medium: content, durable: content)
         return object
+    }
+}
+
+/// The names of a directory in the order in which their objects were made.
+func inOrder(_ names: [Name: ObjectID]) -> [(key: Name, value: ObjectID)] {
+    names.sorted { left, right in
+        if left.value != right.value { return left.value < right.value }
+        return left.key.bytes.lexicographicallyPrecedes(right.key.bytes)
     }
 }
 

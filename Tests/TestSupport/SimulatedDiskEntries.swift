@@ -91,7 +91,7 @@ extension State {
             type: object.type, mode: object.attributes.mode, uid: object.attributes.uid,
             gid: object.attributes.gid, mtime: object.attributes.mtime,
             ctime: object.attributes.ctime, inode: object.inode, device: mount.device,
-            mount: mount.id, links: object.names, special: object.special)
+            mount: mount.id, links: object.names, special: object.special, birth: object.birth)
         switch object.type {
         case .file:
             stat.size = object.file?.size ?? 0

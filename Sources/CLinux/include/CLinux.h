@@ -18,8 +18,9 @@ struct clinux_stat {
     uint64_t mount;           /* unique mount id where the kernel gives one */
     uint32_t device_major, device_minor;
     uint32_t special_major, special_minor;
-    int64_t mtime_seconds, ctime_seconds;
-    uint32_t mtime_nanoseconds, ctime_nanoseconds;
+    int64_t mtime_seconds, ctime_seconds, birth_seconds;
+    uint32_t mtime_nanoseconds, ctime_nanoseconds, birth_nanoseconds;
+    uint32_t has_birth;
     uint32_t mode;            /* type and permission bits */
     uint32_t uid, gid;
     uint32_t links;
