@@ -77,7 +77,9 @@ package struct Scan: Pass {
     }
 
     /// A scan selects nothing.
-    package func unreached(_ paths: ArraySlice<RelativePath>) -> [ScanOutput] { [] }
+    package func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [ScanOutput] {
+        []
+    }
 
     package func leave(
         _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int

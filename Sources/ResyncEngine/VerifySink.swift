@@ -39,7 +39,7 @@ final class VerifySink: @unchecked Sendable {
         tally = checkpoint?.tally ?? Tally()
         hasCheckpoint = checkpoint != nil
         earlierElapsed = elapsed
-        openCount = tally.differs + tally.missingOnA + tally.missingOnB + tally.unstable
+        openCount = tally.openCount
     }
 
     func take(_ output: VerifyOutput, inOrder: Bool) throws {

@@ -118,8 +118,10 @@ struct SiteOpening {
 /// The scan of a live store, with the header its manifest has.
 struct LiveScan {
     let header: ManifestHeader
+    let rules: ScanRules
+    let scope: WalkScope
+    let limits: RunLimits
     private let run: ScanRun
-    private let limits: RunLimits
 
     init(
         _ site: LocalSite, _ opening: SiteOpening, scheme: DigestScheme, assurance: String,
@@ -134,7 +136,9 @@ struct LiveScan {
         case "media": rules.source = .media
         default: throw CommandError("a scan's --assurance is hash or media", .usage)
         }
-        run = ScanRun(site, rules, try opening.walkScope())
+        self.rules = rules
+        scope = try opening.walkScope()
+        run = ScanRun(site, rules, scope)
         limits = try opening.read.limits()
         header = run.header(
             mounts: opening.scope.crossMounts ? .cross : .one, owners: comparison.owners,
@@ -144,12 +148,19 @@ struct LiveScan {
     func run(
         _ style: ProgressStyle, record: @escaping (ManifestRecord) throws -> Void
     ) throws -> ScanResult {
+        try watched(style) { try run(limits, $0, record: record) }
+    }
+
+    /// Does the work with a line of progress, and ends it on a signal.
+    func watched<Result>(
+        _ style: ProgressStyle, _ work: (RunControls) throws -> Result
+    ) throws -> Result {
         let interruption = Interruption()
         let line = ProgressLine(style, totalBytes: nil)
         defer { line.clear() }
         let controls = RunControls(
             interruption: { interruption.signalNumber }, report: { line.report($0, $1) })
-        return try run(limits, controls, record: record)
+        return try work(controls)
     }
 }
 
