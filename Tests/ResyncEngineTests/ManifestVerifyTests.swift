@@ -152,9 +152,13 @@ import Testing
         stores.disk.addGenerated("/b/torn", size: 300_000, seed: 3)
         stores.disk.addFile("/a/moving", "first")
         stores.disk.addFile("/b/moving", "other")
+        stores.disk.addFile("/a/zap/torn", "missing")
+        stores.disk.addDirectory("/b/zap")
         stores.calm()
-        stores.disk.inject(
-            Fault(.fail(EIO), on: .pread, under: "/a/torn", range: 0..<1, persistent: true))
+        for path in ["/a/torn", "/a/zap/torn"] {
+            stores.disk.inject(
+                Fault(.fail(EIO), on: .pread, under: path, range: 0..<1, persistent: true))
+        }
         stores.disk.onCall { [disk = stores.disk] call in
             guard call.kind == .pread, call.path == Array("/a/moving".utf8) else { return }
             disk.write("/a/moving", at: 0, "next")
@@ -163,9 +167,10 @@ import Testing
         stores.disk.onCall(nil)
         let found = try stores.hold(manifest) { $0.passes = 3 }
         let differing = found.lines.filter { !$0.hasPrefix("=") }
-        #expect(differing.count == 2, "\(differing)")
-        #expect(differing.first?.hasPrefix("~ moving") == true, "\(differing)")
-        #expect(differing.last?.hasPrefix("! torn content") == true, "\(differing)")
+        try #require(differing.count == 3, "\(differing)")
+        #expect(differing[0].hasPrefix("~ moving"), "\(differing)")
+        #expect(differing[1].hasPrefix("! torn content"), "\(differing)")
+        #expect(differing[2].hasPrefix("~ zap/torn existence"), "\(differing)")
         #expect(found.tally.confirmed == 0 && found.status == .trouble)
     }
 
@@ -195,6 +200,25 @@ import Testing
             $0.between = { [disk = stores.disk] in disk.write("/b/image", at: 0, "X~") }
         }
         #expect(moved.status == .unconfirmed && moved.tally.confirmed == 0)
+        stores.disk.write("/b/image", at: 300_000, "more")
+        let grown = try stores.hold(manifest, live: "/b/image") {
+            $0.aspects = .image
+            $0.between = { [disk = stores.disk] in disk.write("/b/image", at: 0, "Y~") }
+        }
+        #expect(grown.status == .unconfirmed && grown.tally.confirmed == 0)
+    }
+
+    @Test func whatIsOutOfReachIsNotAbsent() throws {
+        let stores = Self.mixed()
+        stores.disk.addFile("/a/d/lost", "1")
+        stores.calm()
+        let found = try stores.hold(try stores.manifest()) {
+            $0.between = { [disk = stores.disk] in
+                disk.inject(Fault(.fail(EACCES), on: .openat, under: "/b/d", persistent: true))
+            }
+        }
+        #expect(found.lines.filter { !$0.hasPrefix("=") } == ["~ d/lost existence"])
+        #expect(found.tally.confirmed == 0)
     }
 
     @Test func whatHasNoMediumIsConfirmedFromTheCache() throws {
@@ -211,8 +235,14 @@ import Testing
             if case .difference(let found) = record { found.confirmedFrom } else { nil }
         }
         #expect(Set(sources) == [.cache])
-        let asked = try stores.hold(manifest) { $0.source = .media }
-        #expect(asked.status == .trouble && asked.tally.notVerified > 0)
+        let late = try stores.hold(manifest) {
+            $0.source = .media
+            $0.between = { [disk = stores.disk] in
+                disk.addFile("/b/gone/below/x", "1", Ownership(mtime: TwoStores.calmTime))
+            }
+        }
+        #expect(late.lines.contains("? gone/below/x (noMedium)"), "\(late.lines)")
+        #expect(late.lines.contains("? d/plain (noMedium)") && late.status == .trouble)
     }
 
     /// Fails each call in turn, in the first pass or in the second.
