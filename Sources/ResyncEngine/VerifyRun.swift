@@ -100,8 +100,7 @@ package final class VerifyRun {
             try checkpoint.map { try run.resumeFirst(at: $0.resultsEnd) } ?? run.createFirst(),
             checkpoint, interval: plan.checkpointInterval, elapsed: earlierElapsed,
             links: comparesLinks ? links : nil)
-        // The records before a checkpoint are gone: a resumed run keeps no manifests.
-        if let keeping = plan.keeping, checkpoint == nil { try sink.keep(keeping.headers) }
+        if let keeping = plan.keeping { try sink.keep(keeping.headers, from: checkpoint) }
     }
 
     package func callAsFunction() throws -> VerifyResult {
@@ -142,10 +141,9 @@ package final class VerifyRun {
         }
         let ending = isDone ? .complete : supervisor.ending
         let left = isDone ? 0 : max(1, drain.remaining.reduce(0) { $0 + $1.knownEntries })
+        // Before the checkpoint that says that only second looks are left.
+        if isDone, let keeping = plan.keeping { try sink.finishKeeping(in: keeping.store) }
         let tally = try sink.finish(isComplete: isDone)
-        if isDone, let keeping = plan.keeping, try sink.finishKeeping() {
-            try keeping.store.keep(from: run, keeping.headers)
-        }
         return VerifyResult(
             summary: Summary(tally: tally, ending: ending, leftUnread: left),
             stalled: supervisor.stalled)
