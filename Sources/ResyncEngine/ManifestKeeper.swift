@@ -8,8 +8,6 @@ final class ManifestKeeper {
     private var records: ScanRecords
     private var writer: ManifestWriter<EVPHash>
     private let file: OutputFile
-    /// Ends of directories behind the last entry: whoever goes on from there comes to them again.
-    private var leaving: [ScanOutput] = []
 
     /// - Parameter name: what the file is called in the folder.
     init(_ header: ManifestHeader, in folder: Folder, _ name: [UInt8]) throws {
@@ -42,17 +40,8 @@ final class ManifestKeeper {
     var through: RelativePath? { records.through }
     var bytesRead: Int { records.bytesRead }
 
-    /// - Parameter isPassed: whether a walk that goes on behind this output does not come again to
-    ///   the ends before it.
-    func take(_ output: ScanOutput, isPassed: Bool) throws {
-        if isPassed { try takeLeaving() }
-        guard isPassed || !output.isLeaving else { return leaving.append(output) }
+    func take(_ output: ScanOutput) throws {
         try records.take(output) { try writer.append($0) }
-    }
-
-    private func takeLeaving() throws {
-        for output in leaving { try records.take(output) { try writer.append($0) } }
-        leaving = []
     }
 
     /// All of the part is durable when this returns.
@@ -64,7 +53,6 @@ final class ManifestKeeper {
 
     /// Durable when this returns; nil where the walk did not come to its end.
     func finish() throws -> ManifestTrailer? {
-        try takeLeaving()
         guard records.isComplete else { return nil }
         let trailer = try writer.finish(ended: .now)
         try file.sync()
@@ -73,12 +61,6 @@ final class ManifestKeeper {
 }
 
 extension ScanOutput {
-    /// Whether it is nothing but the end of a directory whose beginning was handed on before.
-    var isLeaving: Bool {
-        guard items.count == 1, case .end? = items.first else { return false }
-        return true
-    }
-
     /// Whether it holds entries.
     var hasEntries: Bool {
         switch items.first {

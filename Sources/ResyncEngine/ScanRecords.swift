@@ -15,7 +15,7 @@ package struct ScanRecords {
     /// How many of the directories that were open at a stop have been entered again; nil when that
     /// is settled.
     private var reentered: Int?
-    /// Depth below a directory that had ended before the stop as one that cannot be entered.
+    /// Depth below a directory that had ended before the stop, and is passed through again.
     private var foreignDepth = 0
 
     private struct Level {
@@ -37,11 +37,8 @@ package struct ScanRecords {
     /// Whether the root has ended.
     package private(set) var isComplete = false
 
-    /// The last entry that has its record; nil before the first, and behind the root's end.
-    package var through: RelativePath? {
-        guard let level = path.last else { return nil }
-        return level.last.map { level.path.appending($0) } ?? level.path
-    }
+    /// The last entry that was taken; nil before the first.
+    package private(set) var through: RelativePath?
 
     package mutating func take(
         _ output: ScanOutput, _ record: (ManifestRecord) throws -> Void
@@ -102,14 +99,19 @@ package struct ScanRecords {
     /// The path of the next entry; nil for a name that its directory gave before, which only a
     /// broken file system does.
     private mutating func place(_ entry: ManifestEntry) -> RelativePath? {
-        guard !path.isEmpty else { return .root }
+        guard !path.isEmpty else {
+            through = .root
+            return .root
+        }
         let level = path.count - 1
         if let last = path[level].last, last == entry.name, !entry.isDirectory {
             path[level].isBroken = true
             return nil
         }
         path[level].last = entry.name
-        return path[level].path.appending(entry.name)
+        let at = path[level].path.appending(entry.name)
+        through = at
+        return at
     }
 
     // MARK: Going on after a stop
@@ -139,7 +141,7 @@ package struct ScanRecords {
         while path.count > found { try end(.changing, 0, record) }
     }
 
-    /// It can be entered now, but its record says that it could not; and that stands.
+    /// What its end says stands, also where it could not be entered before and can be now.
     private mutating func passForeign(_ item: ScanOutput.Item) {
         switch item {
         case .listing: foreignDepth += 1

@@ -181,9 +181,9 @@ private final class ScanSink {
     var bytesRead: Int { (earlier?.tally.bytesRead ?? 0) + keeper.bytesRead }
 
     func take(_ output: ScanOutput) throws {
-        let isPassed = output.hasEntries
-        if isPassed, monotonicSeconds() - savedAt > interval { try save() }
-        try keeper.take(output, isPassed: isPassed)
+        // Between a directory's entry and its listing there is no record of it yet.
+        if output.hasEntries, monotonicSeconds() - savedAt > interval { try save() }
+        try keeper.take(output)
     }
 
     func finish() throws -> ManifestTrailer? { try keeper.finish() }

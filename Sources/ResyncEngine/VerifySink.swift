@@ -50,12 +50,10 @@ final class VerifySink: @unchecked Sendable {
             try takeHeld()
         }
         if isInOrder {
-            let isPassed = output.through != nil
-            if isPassed, monotonicSeconds() - savedAt > interval { try save() }
-            for (side, keeper) in keepers {
-                try keeper.take(output.records[side], isPassed: isPassed)
-            }
-            guard isPassed else { return held.append(output) }
+            // Between a directory's entry and its listing a manifest has no record of it yet.
+            if output.through != nil, monotonicSeconds() - savedAt > interval { try save() }
+            for (side, keeper) in keepers { try keeper.take(output.records[side]) }
+            guard output.through != nil else { return held.append(output) }
             try takeHeld()
         }
         try count(output)
