@@ -71,7 +71,7 @@ package struct Confirm: Pass {
     }
 
     /// What was not come to is not confirmed.
-    package func unreached(_ paths: ArraySlice<RelativePath>) -> [Output] { [] }
+    package func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [Output] { [] }
 
     package func leave(
         _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int

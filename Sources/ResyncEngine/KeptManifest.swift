@@ -65,35 +65,6 @@ extension ManifestEntry {
     }
 }
 
-/// Writes one side's manifest while a comparison goes on.
-final class ManifestKeeper {
-    private var records = ScanRecords()
-    private var writer: ManifestWriter<EVPHash>
-    private let file: OutputFile
-    private let name: [UInt8]
-
-    /// - Parameter name: what the file is called in the run's folder.
-    init(_ header: ManifestHeader, in folder: Folder, _ name: [UInt8]) throws {
-        try? folder.remove(name)
-        let file = try folder.create(name)
-        self.file = file
-        self.name = name
-        writer = try ManifestWriter(header, .openSSL) { try file.write($0) }
-    }
-
-    func take(_ output: ScanOutput) throws {
-        try records.take(output) { try writer.append($0) }
-    }
-
-    /// Durable when this returns; false where the walk did not come to its end.
-    func finish() throws -> Bool {
-        guard records.isComplete else { return false }
-        _ = try writer.finish(ended: .now)
-        try file.sync()
-        return true
-    }
-}
-
 /// The manifests kept of stores: one each, found by the store's identity.
 package struct KeptManifests: Sendable {
     private let folder: Folder
@@ -115,11 +86,8 @@ package struct KeptManifests: Sendable {
         }
     }
 
-    /// Puts the manifests of a run that has come to its end in the place of those before.
-    func keep(from run: RunFolder, _ headers: Sides<ManifestHeader>) throws {
-        for side in Side.allCases {
-            try run.folder.move(
-                RunFolder.manifest(side), to: folder, as: name(headers[side].identity))
-        }
+    /// Puts the manifest of a run that has come to its end in the place of the one before.
+    func keep(_ name: [UInt8], from folder: Folder, of identity: StoreIdentity) throws {
+        try folder.move(name, to: self.folder, as: self.name(identity))
     }
 }

@@ -24,6 +24,12 @@ extension ByteWriter {
         byte(checkpoint.through == nil ? 0 : 1)
         string(checkpoint.through?.bytes ?? [])
         tally(checkpoint.tally)
+        for side in Side.allCases {
+            byte(checkpoint.manifests[side] == nil ? 0 : 1)
+            guard let part = checkpoint.manifests[side] else { continue }
+            number(part.end)
+            string(part.pending)
+        }
         number(checkpoint.resultsEnd)
         milliseconds(checkpoint.elapsed)
         time(checkpoint.saved)
@@ -72,10 +78,16 @@ extension ByteReader {
         let isDone = try byte() == 1
         let isSet = try byte() == 1
         let path = RelativePath(try string(limit: 64 << 20))
+        let tally = try tally()
+        var manifests = Sides<ManifestPart?>(a: nil, b: nil)
+        for side in Side.allCases where try byte() == 1 {
+            manifests[side] = ManifestPart(
+                end: try int(), pending: try string(limit: Frames.payloadLimit))
+        }
         return Checkpoint(
-            isFirstPassDone: isDone, through: isSet ? path : nil, tally: try tally(),
-            resultsEnd: try int(),
-            elapsed: try milliseconds(), saved: try time())
+            isFirstPassDone: isDone, through: isSet ? path : nil, tally: tally,
+            manifests: manifests, resultsEnd: try int(), elapsed: try milliseconds(),
+            saved: try time())
     }
 
     mutating func summary() throws(FormatError) -> Summary {

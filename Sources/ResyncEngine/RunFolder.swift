@@ -36,6 +36,8 @@ package struct Checkpoint: Sendable {
     /// Everything up to here, in walk order, has its result.
     package var through: RelativePath?
     package var tally: Tally
+    /// What is written of each side's manifest, where these are kept.
+    package var manifests: Sides<ManifestPart?> = Sides(a: nil, b: nil)
     /// Where the results that belong to it end in their file.
     package var resultsEnd: Int
     package var elapsed: Double
@@ -59,7 +61,7 @@ package final class RunFolder: Sendable {
     }
 
     /// Where a run that keeps manifests puts them until it has come to its end.
-    static func manifest(_ side: Side) -> [UInt8] { Array("manifest-\(side.word)".utf8) }
+    package static func manifest(_ side: Side) -> [UInt8] { Array("manifest-\(side.word)".utf8) }
 
     private init(id: String, folder: Folder) {
         self.id = id
@@ -216,4 +218,6 @@ package enum RunError: Error, Sendable {
     case unknown(String)
     case busy(String)
     case nothingToResume(String)
+    /// Begun on another store, or under other rules.
+    case begunOtherwise(String)
 }

@@ -21,7 +21,8 @@ package struct ScanOutput: Sendable {
     enum Item {
         /// A directory's own entry; its listing follows.
         case begin(ManifestEntry)
-        case listing(ListingState)
+        /// With the directory's own stat, where it was entered.
+        case listing(ListingState, Stat?)
         case entry(ManifestEntry)
         case end(ListingState, excluded: Int)
     }
@@ -73,11 +74,14 @@ package struct Scan: Pass {
     package func listed(
         _ directory: PairedDirectory, completeness: Sides<Completeness>
     ) -> [ScanOutput] {
-        [ScanOutput(items: [.listing(ListingState(completeness.a))])]
+        let stat = directory.sides.a?.entry.stat
+        return [ScanOutput(items: [.listing(ListingState(completeness.a), stat)])]
     }
 
     /// A scan selects nothing.
-    package func unreached(_ paths: ArraySlice<RelativePath>) -> [ScanOutput] { [] }
+    package func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [ScanOutput] {
+        []
+    }
 
     package func leave(
         _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int
@@ -103,7 +107,7 @@ package struct Scan: Pass {
             case .disk(let error)?: ListingState(.failed(error))
             case nil: .changing
             }
-        return [.begin(entry), .listing(listing), .end(listing, excluded: 0)]
+        return [.begin(entry), .listing(listing, nil), .end(listing, excluded: 0)]
     }
 
     // MARK: Entries

@@ -52,16 +52,22 @@ extension Scan {
     package func units(_ site: any Site) throws -> [WalkUnit<Scan>] {
         guard site.facts.kind != .directory else { return [.root] }
         let image = try site.image(upTo: site.facts.size)
+        let entry = imageEntry(site)
+        let reading = SharedReading(
+            image, 0, size: entry.entry?.stat.size ?? 0, rules,
+            place: Pulse.Place(side: .a, directory: nil, names: nil))
+        let file = ScanFile(reading, entry, in: nil, .now, width: width(reading))
+        return (0..<file.width).map { _ in .work(file) }
+    }
+
+    /// An image or device as the only entry of its store, unread.
+    func imageEntry(_ site: any Site) -> ManifestEntry {
         // What a device node says of itself is not about the data.
         var stat = Stat(type: .file, size: site.facts.size)
         if site.facts.kind == .file { stat = site.facts.stat }
         var entry = ManifestEntry(name: Name([UInt8]()), entry: Entry(stat: stat))
         // A device has no times that tell of writes.
         entry.isRacy = site.facts.kind == .device
-        let reading = SharedReading(
-            image, 0, size: stat.size, rules,
-            place: Pulse.Place(side: .a, directory: nil, names: nil))
-        let file = ScanFile(reading, entry, in: nil, .now, width: width(reading))
-        return (0..<file.width).map { _ in .work(file) }
+        return entry
     }
 }

@@ -67,17 +67,29 @@ package struct ScanRun: Sendable {
         supervise: (DrainStatus) -> DrainAction,
         record: @escaping (ManifestRecord) throws -> Void
     ) throws -> (bytesRead: Int, isComplete: Bool) {
+        var records = ScanRecords()
+        let isDone = try drain(scope, workers, stop, pulse, supervise) {
+            try records.take($0, record)
+        }
+        return (records.bytesRead, isDone && records.isComplete)
+    }
+
+    private func drain(
+        _ scope: WalkScope, _ workers: Int, _ stop: Stop,
+        _ pulse: @escaping @Sendable (Int) -> Pulse, _ supervise: (DrainStatus) -> DrainAction,
+        take: @escaping (ScanOutput) throws -> Void
+    ) throws -> Bool {
         let scan = Scan(rules, progress: progress, splitWidth: max(workers, 8))
         let walk = Walk(scan, WalkedSites(a: site, b: nil), scope)
         let scheme = rules.scheme
-        let collector = Collector(record)
+        let collector = Collector(take)
         let drain = Drain<WalkUnit<Scan>, ScanOutput, Worker>(
             first: try scan.units(site),
             context: { index in try Worker(scheme: scheme, pulse: pulse(index), stop: stop) },
             run: { unit, worker in try walk.run(unit, worker) },
-            emit: { output, inOrder in try collector.take(output, inOrder) })
-        let isDone = try drain.work(workers: workers, supervise: supervise)
-        return (collector.records.bytesRead, isDone && collector.records.isComplete)
+            // What came after a gap cannot be a manifest any more.
+            emit: { output, inOrder in if inOrder { try collector.take(output) } })
+        return try drain.work(workers: workers, supervise: supervise)
     }
 
     /// Scans under supervision: see `work`.
@@ -85,32 +97,106 @@ package struct ScanRun: Sendable {
         _ limits: RunLimits, _ controls: RunControls,
         record: @escaping (ManifestRecord) throws -> Void
     ) throws -> ScanResult {
+        var records = ScanRecords()
+        let watched = try watch(scope, limits, controls) { try records.take($0, record) }
+        return ScanResult(
+            bytesRead: records.bytesRead,
+            ending: watched.isDone && records.isComplete ? .complete : watched.ending,
+            stalled: watched.stalled)
+    }
+
+    private func watch(
+        _ scope: WalkScope, _ limits: RunLimits, _ controls: RunControls,
+        take: @escaping (ScanOutput) throws -> Void
+    ) throws -> (isDone: Bool, ending: Ending, stalled: [StalledRead]) {
         let stop = Stop()
         let board = PulseBoard()
         var supervisor = Supervisor(limits, controls, stop, board, monotonicSeconds())
-        let (bytesRead, isComplete) = try work(
-            workers: limits.work.first, stop: stop, pulse: { _ in board.addPulse() },
-            supervise: { status in
-                supervisor.decide(status) { controls.report(.comparing, progress) }
-            },
-            record: record)
-        return ScanResult(
-            bytesRead: bytesRead, ending: isComplete ? .complete : supervisor.ending,
-            stalled: supervisor.stalled)
+        let isDone = try drain(
+            scope, limits.work.first, stop, { _ in board.addPulse() },
+            { status in supervisor.decide(status) { controls.report(.comparing, progress) } },
+            take: take)
+        return (isDone, supervisor.ending, supervisor.stalled)
+    }
+
+    /// Scans into a run's folder, with checkpoints, or goes on from one. The manifest is whole
+    /// where there is a trailer; without one the run can be resumed.
+    ///
+    /// - Parameter interval: seconds between two checkpoints.
+    package func callAsFunction(
+        _ limits: RunLimits, _ controls: RunControls, in run: RunFolder,
+        _ header: ManifestHeader, resuming checkpoint: Checkpoint?, interval: Double = 30
+    ) throws -> (result: ScanResult, trailer: ManifestTrailer?) {
+        let sink = try ScanSink(run, header, checkpoint, interval: interval)
+        var scope = scope
+        scope.resumeAfter = sink.through
+        var watched: (isDone: Bool, ending: Ending, stalled: [StalledRead]) = (true, .complete, [])
+        if !sink.isComplete {
+            watched = try watch(scope, limits, controls) { try sink.take($0) }
+        }
+        let trailer = watched.isDone ? try sink.finish() : nil
+        if trailer == nil { try sink.save() }
+        let result = ScanResult(
+            bytesRead: sink.bytesRead, ending: trailer == nil ? watched.ending : .complete,
+            stalled: watched.stalled)
+        return (result, trailer)
     }
 
     /// Unchecked because a drain calls `emit` from one thread at a time, and nobody else looks
     /// before it has ended.
     private final class Collector: @unchecked Sendable {
-        var records = ScanRecords()
-        private let record: (ManifestRecord) throws -> Void
+        let take: (ScanOutput) throws -> Void
 
-        init(_ record: @escaping (ManifestRecord) throws -> Void) { self.record = record }
+        init(_ take: @escaping (ScanOutput) throws -> Void) { self.take = take }
+    }
+}
 
-        func take(_ output: ScanOutput, _ inOrder: Bool) throws {
-            // What came after a gap cannot be a manifest any more.
-            if inOrder { try records.take(output, record) }
+/// Takes a scan's outputs in order into the manifest in its run's folder, and saves checkpoints.
+private final class ScanSink {
+    private let run: RunFolder
+    private let keeper: ManifestKeeper
+    private let interval: Double
+    private let earlier: Checkpoint?
+    private let started = monotonicSeconds()
+    private var savedAt = monotonicSeconds()
+
+    init(
+        _ run: RunFolder, _ header: ManifestHeader, _ checkpoint: Checkpoint?, interval: Double
+    ) throws {
+        self.run = run
+        self.interval = interval
+        earlier = checkpoint
+        let name = RunFolder.manifest(.a)
+        guard let part = checkpoint?.manifests.a else {
+            keeper = try ManifestKeeper(header, in: run.folder, name)
+            try save()
+            return
         }
+        keeper = try ManifestKeeper(resuming: part, in: run.folder, name)
+        guard header.continues(keeper.header) else { throw RunError.begunOtherwise(run.id) }
+    }
+
+    var isComplete: Bool { keeper.isComplete }
+    var through: RelativePath? { keeper.through }
+    var bytesRead: Int { (earlier?.tally.bytesRead ?? 0) + keeper.bytesRead }
+
+    func take(_ output: ScanOutput) throws {
+        // Between a directory's entry and its listing there is no record of it yet.
+        if output.hasEntries, monotonicSeconds() - savedAt > interval { try save() }
+        try keeper.take(output)
+    }
+
+    func finish() throws -> ManifestTrailer? { try keeper.finish() }
+
+    func save() throws {
+        var tally = Tally()
+        tally.bytesRead = bytesRead
+        try run.save(
+            Checkpoint(
+                through: through, tally: tally,
+                manifests: Sides(a: try keeper.save(), b: nil), resultsEnd: 0,
+                elapsed: (earlier?.elapsed ?? 0) + monotonicSeconds() - started, saved: .now))
+        savedAt = monotonicSeconds()
     }
 }
 

@@ -151,7 +151,7 @@ package struct Verify: Pass {
         return isNothing ? [] : [output]
     }
 
-    package func unreached(_ paths: ArraySlice<RelativePath>) -> [VerifyOutput] {
+    package func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [VerifyOutput] {
         paths.map { path in
             var output = VerifyOutput()
             output.tally.entries = 1

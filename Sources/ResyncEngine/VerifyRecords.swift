@@ -51,8 +51,10 @@ extension Verify {
     ) -> [VerifyOutput] {
         guard recorder != nil else { return [] }
         var output = VerifyOutput()
-        for side in Side.allCases where directory.sides[side] != nil {
-            output.records[side].items = [.listing(ListingState(completeness[side]))]
+        for side in Side.allCases {
+            guard let own = directory.sides[side] else { continue }
+            let listing = ListingState(completeness[side])
+            output.records[side].items = [.listing(listing, own.entry.stat)]
         }
         return [output]
     }

@@ -100,17 +100,16 @@ package final class VerifyRun {
             try checkpoint.map { try run.resumeFirst(at: $0.resultsEnd) } ?? run.createFirst(),
             checkpoint, interval: plan.checkpointInterval, elapsed: earlierElapsed,
             links: comparesLinks ? links : nil)
-        // The records before a checkpoint are gone: a resumed run keeps no manifests.
-        if let keeping = plan.keeping, checkpoint == nil { try sink.keep(keeping.headers) }
+        if let keeping = plan.keeping { try sink.keep(keeping.headers, from: checkpoint) }
     }
 
     package func callAsFunction() throws -> VerifyResult {
         let verify = Verify(plan.rules, progress: progress, splitWidth: plan.limits.work.limit / 4)
         var result = try comparePass(verify)
-        if result.summary.ending != .stalled {
-            try confirm(verify, &result)
-        }
-        try settleOpenDifferences(&result)
+        let looks = SecondLooks(
+            run: run, controls: controls, progress: progress, passes: plan.confirmPasses,
+            settle: plan.settle, keepsSames: plan.rules.keepsSames)
+        try looks(sink.openCount, &result) { try look(at: $0, verify, into: $1, &$2) }
         result.summary.elapsed = earlierElapsed + monotonicSeconds() - started
         try run.save(result.summary)
         return result
@@ -142,10 +141,9 @@ package final class VerifyRun {
         }
         let ending = isDone ? .complete : supervisor.ending
         let left = isDone ? 0 : max(1, drain.remaining.reduce(0) { $0 + $1.knownEntries })
+        // Before the checkpoint that says that only second looks are left.
+        if isDone, let keeping = plan.keeping { try sink.finishKeeping(in: keeping.store) }
         let tally = try sink.finish(isComplete: isDone)
-        if isDone, let keeping = plan.keeping, try sink.finishKeeping() {
-            try keeping.store.keep(from: run, keeping.headers)
-        }
         return VerifyResult(
             summary: Summary(tally: tally, ending: ending, leftUnread: left),
             stalled: supervisor.stalled)
@@ -165,102 +163,20 @@ package final class VerifyRun {
 
     // MARK: Confirming
 
-    private func confirm(_ verify: Verify, _ result: inout VerifyResult) throws {
-        for _ in 0..<plan.confirmPasses {
-            guard sink.openCount > 0, result.summary.ending == .complete else { return }
-            guard waitToSettle() else {
-                result.summary.ending = .interrupted(controls.interruption() ?? 2)
-                return
-            }
-            try confirmPass(verify, &result)
-        }
-    }
-
-    /// False when a signal came first.
-    private func waitToSettle() -> Bool {
-        let end = monotonicSeconds() + plan.settle
-        while monotonicSeconds() < end {
-            if controls.interruption() != nil { return false }
-            controls.report(.settling, progress)
-            pause(milliseconds: 20)
-        }
-        return true
-    }
-
-    private static let chunkSize = 4096
-
-    private func confirmPass(_ verify: Verify, _ result: inout VerifyResult) throws {
-        var reader = try run.results()
-        var writer = try run.createNext()
-        var tally = result.summary.tally.withoutDifferences
-        var open = 0
-        var isAtEnd = false
-        while !isAtEnd {
-            var chunk: [ResultRecord] = []
-            while chunk.count < Self.chunkSize {
-                guard let record = try reader.next() else {
-                    isAtEnd = true
-                    break
-                }
-                chunk.append(record)
-            }
-            let looked = try look(at: chunk, verify, &result)
-            for record in chunk {
-                let settled = looked.settle(record, &tally)
-                if case .difference(let difference)? = settled {
-                    tally.count(difference)
-                    if difference.canBeConfirmed, !difference.isConfirmed { open += 1 }
-                }
-                if let settled { try writer.write(settled) }
-            }
-        }
-        try writer.finish()
-        sink.openCount = open
-        result.summary.tally = tally
-        try run.promoteNext()
-    }
-
-    /// A second look at the differences among some records.
     private func look(
-        at records: [ResultRecord], _ verify: Verify, _ result: inout VerifyResult
-    ) throws -> SecondLook {
-        let open: [Difference] = records.compactMap { record in
-            guard case .difference(let difference) = record, difference.canBeConfirmed,
-                !difference.isConfirmed
-            else { return nil }
-            return difference
-        }
-        let second = SecondLook(keepsSames: plan.rules.keepsSames)
-        guard !open.isEmpty, result.summary.ending == .complete else { return second }
+        at open: [Difference], _ verify: Verify, into table: SecondLook,
+        _ result: inout VerifyResult
+    ) throws {
         let pass = Confirm(verify, open, isForeign: isForeign)
-        let stop = Stop()
-        let board = PulseBoard()
         var scope = plan.scope
         scope.resumeAfter = nil
         scope.selection = Selection(open.map { $0.path })
-        let walk = Walk(pass, plan.sites, scope)
-        let scheme = plan.rules.scheme
         let first: [WalkUnit<Confirm>] =
             plan.sites.a.facts.kind == .directory
             ? [.root] : [.work(try imageLook(open[0]))]
-        let drain = Drain<WalkUnit<Confirm>, Confirm.Output, Worker>(
-            first: first,
-            context: { index in
-                try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop, index: index)
-            },
-            run: { try walk.run($0, $1) },
-            emit: { output, _ in second.take(output) })
-        var supervisor = Supervisor(plan.limits, controls, stop, board, started)
-        let isDone = try drain.work(workers: plan.limits.work.first) { status in
-            supervisor.decide(status) {
-                self.controls.report(.confirming(open.count), self.progress)
-            }
-        }
-        if !isDone {
-            result.summary.ending = supervisor.ending
-            result.stalled += supervisor.stalled
-        }
-        return second
+        try Walk(pass, plan.sites, scope).look(
+            from: first, count: open.count, into: table, plan.rules.scheme, plan.limits,
+            controls, progress, started, &result)
     }
 
     private func imageLook(_ difference: Difference) throws -> Confirm.Work {
@@ -271,28 +187,6 @@ package final class VerifyRun {
                 b: OpenContent(try siteB.image(upTo: .max), 0)),
             earlier: difference)
     }
-
-    /// What nobody confirmed is not claimed to differ: it is unstable.
-    private func settleOpenDifferences(_ result: inout VerifyResult) throws {
-        guard sink.openCount > 0 else { return }
-        var reader = try run.results()
-        var writer = try run.createNext()
-        var tally = result.summary.tally.withoutDifferences
-        while let record = try reader.next() {
-            var settled = record
-            if case .difference(var difference) = record {
-                if difference.canBeConfirmed, !difference.isConfirmed {
-                    difference.outcome = .unstable
-                }
-                tally.count(difference)
-                settled = .difference(difference)
-            }
-            try writer.write(settled)
-        }
-        try writer.finish()
-        try run.promoteNext()
-        result.summary.tally = tally
-    }
 }
 
 extension WalkUnit {
@@ -300,28 +194,5 @@ extension WalkUnit {
     fileprivate var knownEntries: Int {
         if case .names(let names, _) = self { return names.count }
         return 1
-    }
-}
-
-/// What a confirm pass found for some records, by path.
-private final class SecondLook: @unchecked Sendable {
-    // Unchecked because a drain emits on one thread at a time, and is over before it is read.
-    private var outputs: [RelativePath: Confirm.Output] = [:]
-    private let keepsSames: Bool
-
-    init(keepsSames: Bool) { self.keepsSames = keepsSames }
-
-    func take(_ output: Confirm.Output) { outputs[output.path] = output }
-
-    /// What a record is now; nil when both sides agree and nobody asked for what agrees.
-    func settle(_ record: ResultRecord, _ tally: inout Tally) -> ResultRecord? {
-        guard case .difference(let difference) = record, difference.canBeConfirmed,
-            !difference.isConfirmed, let output = outputs.removeValue(forKey: difference.path)
-        else { return record }
-        tally.bytesRead += output.bytesRead
-        if let remaining = output.difference { return .difference(remaining) }
-        tally.same += 1
-        tally.count(bytes: output.bytesAgreed, .hash)
-        return keepsSames ? .same(difference.path) : nil
     }
 }

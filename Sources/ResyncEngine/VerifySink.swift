@@ -18,7 +18,7 @@ final class VerifySink: @unchecked Sendable {
     private let interval: Double
     private var hasCheckpoint: Bool
     private var isInOrder = true
-    private var keepers: [(Side, ManifestKeeper)] = []
+    private var keepers: [(side: Side, keeper: ManifestKeeper)] = []
     /// What a run resumed at `through` would find again: kept out of the checkpoint until the walk
     /// is past it.
     private var held: [VerifyOutput] = []
@@ -39,7 +39,7 @@ final class VerifySink: @unchecked Sendable {
         tally = checkpoint?.tally ?? Tally()
         hasCheckpoint = checkpoint != nil
         earlierElapsed = elapsed
-        openCount = tally.differs + tally.missingOnA + tally.missingOnB + tally.unstable
+        openCount = tally.openCount
     }
 
     func take(_ output: VerifyOutput, inOrder: Bool) throws {
@@ -50,14 +50,14 @@ final class VerifySink: @unchecked Sendable {
             try takeHeld()
         }
         if isInOrder {
+            // Between a directory's entry and its listing a manifest has no record of it yet.
+            if output.through != nil, monotonicSeconds() - savedAt > interval { try save() }
+            for (side, keeper) in keepers { try keeper.take(output.records[side]) }
             guard output.through != nil else { return held.append(output) }
             try takeHeld()
         }
         try count(output)
-        if isInOrder {
-            through = output.through ?? through
-            if monotonicSeconds() - savedAt > interval { try save() }
-        }
+        if isInOrder { through = output.through ?? through }
     }
 
     private func takeHeld() throws {
@@ -76,8 +76,6 @@ final class VerifySink: @unchecked Sendable {
             if difference.canBeConfirmed { openCount += 1 }
         }
         try write(output)
-        guard isInOrder else { return }
-        for (side, keeper) in keepers { try keeper.take(output.records[side]) }
     }
 
     /// Differences and what agrees, in order.
@@ -98,25 +96,47 @@ final class VerifySink: @unchecked Sendable {
     }
 
     private func save(isDone: Bool = false) throws {
+        var manifests = Sides<ManifestPart?>(a: nil, b: nil)
+        if !isDone { for (side, keeper) in keepers { manifests[side] = try keeper.save() } }
         try run.save(
             Checkpoint(
                 isFirstPassDone: isDone, through: through?.path, tally: tally,
-                resultsEnd: try writer.sync(),
+                manifests: manifests, resultsEnd: try writer.sync(),
                 elapsed: earlierElapsed + monotonicSeconds() - started, saved: .now))
         hasCheckpoint = true
         savedAt = monotonicSeconds()
     }
 
-    /// Has each side's manifest written into the run's folder as well.
-    func keep(_ headers: Sides<ManifestHeader>) throws {
-        keepers = try Side.allCases.map { side in
-            (side, try ManifestKeeper(headers[side], in: run.folder, RunFolder.manifest(side)))
+    /// Has each side's manifest written into the run's folder as well, from the beginning, or from
+    /// where a checkpoint found it.
+    func keep(_ headers: Sides<ManifestHeader>, from checkpoint: Checkpoint?) throws {
+        for side in Side.allCases {
+            let name = RunFolder.manifest(side)
+            guard let checkpoint else {
+                keepers.append((side, try ManifestKeeper(headers[side], in: run.folder, name)))
+                continue
+            }
+            guard let part = checkpoint.manifests[side] else { continue }
+            do {
+                let keeper = try ManifestKeeper(resuming: part, in: run.folder, name)
+                guard headers[side].continues(keeper.header) else {
+                    throw RunError.begunOtherwise(run.id)
+                }
+                keepers.append((side, keeper))
+            } catch let error as DiskError where error.number == ErrorNumber.noEntry {
+                // It was whole, and moved to where it is kept, just before the stop.
+            }
         }
     }
 
-    /// Whether both manifests are whole and durable.
-    func finishKeeping() throws -> Bool {
-        try !keepers.isEmpty && keepers.allSatisfy { try $0.1.finish() }
+    /// Where the walk came to its end, the manifests take the place of those kept before.
+    func finishKeeping(in store: KeptManifests) throws {
+        for (_, keeper) in keepers { guard try keeper.finish() != nil else { return } }
+        for (side, keeper) in keepers {
+            try store.keep(
+                RunFolder.manifest(side), from: run.folder, of: keeper.header.identity)
+        }
+        keepers = []
     }
 
     /// All results are written. A complete first pass can be resumed at its second looks.

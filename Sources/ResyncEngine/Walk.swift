@@ -70,8 +70,8 @@ package protocol Pass: Sendable {
         _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int
     ) -> [Output]
     /// Selected paths that the walk could not come to, because a directory above them is missing,
-    /// or cannot be opened, on both sides or on one.
-    func unreached(_ paths: ArraySlice<RelativePath>) -> [Output]
+    /// or, where `isBlocked`, cannot be opened on some side.
+    func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [Output]
     func run(_ work: Work, _ worker: Worker) throws -> Pieces
 }
 
@@ -183,7 +183,8 @@ package struct Walk<P: Pass>: Sendable {
         let directory = PairedDirectory(opened.map { $0.directory })
         guard !isBlocked, !directory.presence.isEmpty else {
             if let selected = inner.selected, let selection = scope.selection {
-                pieces += pass.unreached(selection.paths[selected]).map { .output($0) }
+                let unreached = pass.unreached(selection.paths[selected], isBlocked: isBlocked)
+                pieces += unreached.map { .output($0) }
             }
             return pieces
         }

@@ -39,4 +39,12 @@ package final class ManifestPortions: Sendable {
             return state.kept.last
         }
     }
+
+    /// The entry at a path, its digests' tree not computed; nil where the manifest has none.
+    package func entry(_ path: RelativePath) throws -> ManifestEntry? {
+        var names = try portion(holding: path)?.portion.directory(path.parent)
+        return path.lastName.bytes.withUnsafeBufferPointer { name in
+            names?.withEntry(name) { (entry) -> ManifestEntry? in copy entry }
+        }
+    }
 }

@@ -11,8 +11,9 @@ import Testing
         var found: [Difference] = []
         var pulled = (side == .a ? b : a)[...]
         var diff = ManifestDiff(
-            rules, blockSize: ManifestSample.blockSize, pushing: side,
-            pull: { pulled.popFirst() }, emit: { found.append($0) })
+            EntryJudge(rules, blockSize: ManifestSample.blockSize), pushing: side,
+            pull: { pulled.popFirst() },
+            emit: { if case .difference(let difference) = $0 { found.append(difference) } })
         for record in side == .a ? a : b { try diff.push(record) }
         return (try diff.finish(), found)
     }

@@ -86,9 +86,11 @@ let furnish = #"""
         #expect(left.header.refusal(with: right.header) == nil)
         var found: [Difference] = []
         var diff = ManifestDiff(
-            left.header.rules(with: right.header), blockSize: left.header.blockSize,
-            isListed: left.header.content == .whole || right.header.content == .whole,
-            pushing: .a, pull: { try right.next() }, emit: { found.append($0) })
+            EntryJudge(
+                left.header.rules(with: right.header), blockSize: left.header.blockSize,
+                isListed: left.header.content == .whole || right.header.content == .whole),
+            pushing: .a, pull: { try right.next() },
+            emit: { if case .difference(let difference) = $0 { found.append(difference) } })
         while let record = try left.next() { try diff.push(record) }
         return (try diff.finish(), found)
     }
@@ -201,7 +203,7 @@ let furnish = #"""
         var manifest = try reader(kept)
         var found: [String] = []
         var diff = ManifestDiff(
-            ComparisonRules(aspects: .all), blockSize: Self.blockSize, pushing: .a,
+            EntryJudge(ComparisonRules(aspects: .all), blockSize: Self.blockSize), pushing: .a,
             pull: { try manifest.next() }, emit: { found.append(escaped($0.path.bytes)) })
         _ = try ScanRun(site, rules).work(workers: 8, stop: Stop()) { _ in
             .goOn

@@ -10,9 +10,16 @@ import TestSupport
 /// keeps of its own lies on a disk of its own, so that faults and counters meet the stores alone.
 struct TwoStores: Sendable {
     let disk: SimulatedDisk
-    let kept = SimulatedDisk()
+    let kept: SimulatedDisk
+
+    /// On disks that are there already.
+    init(_ disk: SimulatedDisk, kept: SimulatedDisk) {
+        self.disk = disk
+        self.kept = kept
+    }
 
     init(as identity: SimulatedDisk.Identity = .init()) {
+        kept = SimulatedDisk()
         disk = SimulatedDisk(as: identity)
         disk.addDirectory("/a")
         disk.addDirectory("/b")

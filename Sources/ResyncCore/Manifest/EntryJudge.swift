@@ -1,10 +1,10 @@
 /// Why a name is not there on one side: because it is missing, or because that side's directory is
 /// not fully known.
-struct Absence {
+package struct Absence {
     let side: Side?
     let doubt: Reason?
 
-    init(side: Side, doubt: Reason?) {
+    package init(side: Side, doubt: Reason?) {
         self.side = side
         self.doubt = doubt
     }
@@ -17,18 +17,37 @@ struct Absence {
 }
 
 /// The verdict on entries of two manifests.
-struct EntryJudge {
-    let rules: ComparisonRules
+package struct EntryJudge: Sendable {
+    /// A digest over some blocks' digests, by which content is known again.
+    package typealias Witness = @Sendable (BlockList, Range<Int>) -> Digest
+
+    package let rules: ComparisonRules
     let blockSize: Int
-    let isListed: Bool
+    package let isListed: Bool
     let assurance: Assurance
+    let witness: Witness?
+
+    /// - Parameters:
+    ///   - isListed: one side is a list of files and nothing else.
+    ///   - assurance: how the weaker of both sides was read.
+    ///   - witness: for differences that are to be looked at again.
+    package init(
+        _ rules: ComparisonRules, blockSize: Int, isListed: Bool = false,
+        assurance: Assurance = .hash, witness: Witness? = nil
+    ) {
+        self.rules = rules
+        self.blockSize = blockSize
+        self.isListed = isListed
+        self.assurance = assurance
+        self.witness = witness
+    }
 
     /// Whether an entry without a counterpart is a difference: a list knows only files.
     func concerns(_ entry: ManifestEntry) -> Bool {
         !isListed || entry.type == .file || entry.doubt != nil
     }
 
-    func alone(
+    package func alone(
         _ entry: ManifestEntry, _ path: RelativePath, on side: Side, _ why: Absence
     ) -> Difference {
         var difference = Difference(path: path, outcome: .notVerified)
@@ -47,7 +66,7 @@ struct EntryJudge {
     }
 
     /// Nil where both agree, which is counted here.
-    func pair(
+    package func pair(
         _ both: Sides<ManifestEntry>, _ path: RelativePath, _ links: inout LinkPartition,
         _ tally: inout Tally
     ) -> Difference? {
@@ -76,13 +95,15 @@ struct EntryJudge {
         return difference
     }
 
+    package func comparesContent(_ a: Stat, _ b: Stat) -> Bool {
+        isListed ? a.type == .file && b.type == .file : rules.comparesContent(a, b)
+    }
+
     private func compareContent(
         _ both: Sides<ManifestEntry>, _ a: Stat, _ b: Stat, _ difference: inout Difference,
         _ tally: inout Tally
     ) {
-        let isWanted =
-            isListed ? a.type == .file && b.type == .file : rules.comparesContent(a, b)
-        guard isWanted else { return }
+        guard comparesContent(a, b) else { return }
         guard let left = both.a.content, let right = both.b.content else {
             // Not compared is not the same; a doubt already there says it better.
             if both.a.doubt == nil, both.b.doubt == nil { difference.outcome = .notVerified }
@@ -111,6 +132,12 @@ struct EntryJudge {
         }
         if !difference.extents.isEmpty { difference.aspects.insert(.content) }
         difference.extents.join(upTo: Difference.extentLimit)
+        guard let witness else { return }
+        for extent in difference.extents {
+            let range = extent.offset / blockSize..<blockCount(extent.end, blockSize)
+            difference.witnesses.a.append(witness(left.blocks, range))
+            difference.witnesses.b.append(witness(right.blocks, range))
+        }
     }
 
     private func extent(_ blocks: Range<Int>, _ size: Int) -> Extent {
@@ -134,9 +161,11 @@ struct EntryJudge {
 
 /// Which names of one side stand for the same object, against which on the other: both must part
 /// the names they share in the same way.
-struct LinkPartition {
+package struct LinkPartition {
     /// From a group on one side, named by its first path, to the group on the other.
     private var groups: Sides<[RelativePath: RelativePath]> = Sides(a: [:], b: [:])
+
+    package init() {}
 
     mutating func differ(_ both: Sides<ManifestEntry>, _ path: RelativePath) -> Bool {
         guard !both.a.isDirectory,

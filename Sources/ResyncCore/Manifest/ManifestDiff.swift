@@ -6,13 +6,14 @@
 /// as anything.
 package struct ManifestDiff {
     package typealias Pull = () throws -> ManifestRecord?
-    package typealias Emit = (Difference) throws -> Void
+    package typealias Emit = (ResultRecord) throws -> Void
 
     package private(set) var tally = Tally()
     private let judge: EntryJudge
     /// Which side is pushed.
     private let side: Side
     private let pull: Pull
+    private let keepsSames: Bool
     private let emit: Emit
     private var links = LinkPartition()
     /// The next record of the pulled side.
@@ -40,16 +41,14 @@ package struct ManifestDiff {
     }
 
     /// - Parameters:
-    ///   - isListed: one side is a list of files and nothing else.
-    ///   - assurance: how the weaker of both sides was read.
+    ///   - keepsSames: whether the paths of entries that agree are wanted.
     package init(
-        _ rules: ComparisonRules, blockSize: Int, isListed: Bool = false,
-        assurance: Assurance = .hash, pushing side: Side, pull: @escaping Pull,
+        _ judge: EntryJudge, pushing side: Side, keepsSames: Bool = false, pull: @escaping Pull,
         emit: @escaping Emit
     ) {
-        judge = EntryJudge(
-            rules: rules, blockSize: blockSize, isListed: isListed, assurance: assurance)
+        self.judge = judge
         self.side = side
+        self.keepsSames = keepsSames
         self.pull = pull
         self.emit = emit
     }
@@ -89,7 +88,9 @@ package struct ManifestDiff {
         try advance()
         let at = isRoot ? RelativePath.root : path.path(of: entry.name)
         let both = sides(entry, other)
+        let sames = tally.same
         try report(judge.pair(both, at, &links, &tally), at)
+        if keepsSames, tally.same > sames { try emit(.same(at)) }
         if entry.isDirectory, other.isDirectory {
             path.enter(entry.name)
             common.append(
@@ -210,7 +211,7 @@ package struct ManifestDiff {
     private mutating func report(_ difference: Difference?, _ at: RelativePath) throws {
         guard let difference else { return }
         tally.count(difference)
-        try emit(difference)
+        try emit(.difference(difference))
     }
 
     private mutating func reportListing(

@@ -9,6 +9,8 @@ package struct ManifestReader<Hash: HashFunction> {
     package private(set) var trailer: ManifestTrailer?
 
     private let read: ReadBytes
+    /// Where a part ends; nil for a whole manifest.
+    private let end: Int?
     private var frames: FrameReader<Hash>
     private var digests: DirectoryDigests<Hash>
     private var tree: BlockTree<Hash>
@@ -24,7 +26,28 @@ package struct ManifestReader<Hash: HashFunction> {
 
     /// Reads the header.
     package init(_ hashes: ManifestHashes<Hash>, read: @escaping ReadBytes) throws {
+        try self.init(hashes, end: nil, read: read)
+    }
+
+    /// Reads what there is of a manifest that is still being written; `trailer` stays nil.
+    package init(
+        _ hashes: ManifestHashes<Hash>, _ part: ManifestPart, read: @escaping ReadBytes
+    ) throws {
+        // What was not written yet is read as the frame that it was to become.
+        var frames = FrameWriter(
+            magic: ManifestFrame.magic, hash: hashes.make(.sha256), chain: hashes.make(.sha256),
+            resumingAt: part.end)
+        let tail = part.pending.isEmpty ? [] : frames.frame(ManifestFrame.entries, part.pending)
+        try self.init(hashes, end: part.end + tail.count) { offset, count in
+            offset < part.end
+                ? try read(offset, min(count, part.end - offset))
+                : Array(tail.dropFirst(offset - part.end).prefix(count))
+        }
+    }
+
+    private init(_ hashes: ManifestHashes<Hash>, end: Int?, read: @escaping ReadBytes) throws {
         self.read = read
+        self.end = end
         frames = FrameReader(
             magic: ManifestFrame.magic, hash: hashes.make(.sha256), chain: hashes.make(.sha256))
         try frames.start(read)
@@ -61,9 +84,10 @@ package struct ManifestReader<Hash: HashFunction> {
         }
     }
 
-    /// False when the trailer was read instead.
+    /// False when the trailer was read instead, or a part has come to its end.
     private mutating func nextFrame() throws -> Bool {
         frameOffset = frames.offset
+        if frameOffset == end { return false }
         guard let frame = try frames.next(read) else {
             throw FormatError("is cut", at: frameOffset)
         }

@@ -28,6 +28,40 @@ package struct ManifestWriter<Hash: HashFunction> {
         try output(frames.frame(ManifestFrame.header, header.bytes))
     }
 
+    /// What is written, and what is to be written next.
+    package var part: ManifestPart {
+        ManifestPart(end: frames.offset, pending: payload.bytes)
+    }
+
+    /// Goes on with a manifest of which a part was written. That part is read, checked, and written
+    /// once more in thought, so that all the writer must know of it is known again.
+    ///
+    /// - Parameters:
+    ///   - read: gives the bytes of the part.
+    ///   - output: takes what follows it.
+    ///   - record: takes each record of the part, in order.
+    package init(
+        resuming part: ManifestPart, _ hashes: ManifestHashes<Hash>, read: @escaping ReadBytes,
+        output: @escaping Output, record: (ManifestRecord) throws -> Void
+    ) throws {
+        var reader = try ManifestReader(hashes, part, read: read)
+        var at = 0
+        try self.init(reader.header, hashes) { bytes in
+            guard at < part.end else { return try output(bytes) }
+            guard try read(at, bytes.count) == bytes else {
+                throw FormatError("is not what was written", at: at)
+            }
+            at += bytes.count
+        }
+        while let next = try reader.next() {
+            try append(next)
+            try record(next)
+        }
+        guard self.part == part else {
+            throw FormatError("is not what was written", at: part.end)
+        }
+    }
+
     /// The digest and the count in a directory's end are computed here, whatever it says.
     package mutating func append(_ record: ManifestRecord) throws {
         switch record {
@@ -110,6 +144,18 @@ package struct ManifestWriter<Hash: HashFunction> {
             index: indexOffset, trailer: trailerOffset, chain: frames.chainDigest())
         try output(frames.frame(ManifestFrame.footer, footer.bytes))
         return trailer
+    }
+}
+
+/// How much of a manifest is written, while it is made: whole frames up to `end`, and the payload
+/// of the one that was begun.
+package struct ManifestPart: Sendable, Hashable {
+    package var end: Int
+    package var pending: [UInt8]
+
+    package init(end: Int, pending: [UInt8]) {
+        self.end = end
+        self.pending = pending
     }
 }
 

@@ -9,7 +9,8 @@ struct DiffCommand: ResyncCommand {
         abstract: "Compare two manifests.",
         discussion: """
             Both must be made under the same rules: digest, block size, exclusions, aspects and \
-            mount rule. Nothing but the manifests is read.
+            mount rule. Nothing but the manifests is read, so nothing is looked at a second time: \
+            what differs between them counts at first sight.
             """)
 
     @Argument(help: ArgumentHelp("One manifest.", valueName: "M1"))
@@ -49,19 +50,15 @@ struct DiffCommand: ResyncCommand {
     }
 }
 
-/// A comparison with a manifest on at least one side, and its printing.
+/// A comparison of two manifests, and its printing.
 struct ManifestComparison {
-    private let rules: ComparisonRules
-    private let blockSize: Int
-    private let isListed: Bool
-    private let assurance: Assurance
+    private let judge: EntryJudge
     private let json: Bool
     private let quiet: Bool
     private let lines = Lines()
 
     private final class Lines {
         var text = TextReport(runID: "last")
-        var count = 0
     }
 
     /// Refuses what was made under other rules.
@@ -71,22 +68,18 @@ struct ManifestComparison {
         if let reason = a.refusal(with: b) {
             throw CommandError("the manifests cannot be compared: \(reason)")
         }
-        rules = a.rules(with: b, modifyWindow: UInt64(modifyWindow * 1e9))
-        isListed = a.content == .whole || b.content == .whole
-        blockSize = max(a.blockSize, b.blockSize)
-        assurance = a.source == .media && b.source == .media ? .media : .hash
+        judge = EntryJudge(
+            a.rules(with: b, modifyWindow: UInt64(modifyWindow * 1e9)),
+            blockSize: max(a.blockSize, b.blockSize),
+            isListed: a.content == .whole || b.content == .whole,
+            assurance: a.source == .media && b.source == .media ? .media : .hash)
         self.json = json
         self.quiet = quiet
     }
 
     func diff(pushing side: Side, pull: @escaping ManifestDiff.Pull) -> ManifestDiff {
         let (lines, json) = (lines, json)
-        return ManifestDiff(
-            rules, blockSize: blockSize, isListed: isListed, assurance: assurance, pushing: side,
-            pull: pull
-        ) { difference in
-            let record = ResultRecord.difference(difference)
-            lines.count += 1
+        return ManifestDiff(judge, pushing: side, pull: pull) { record in
             if json { try JSONReport.add(record) } else { try lines.text.add(record) }
         }
     }

@@ -185,9 +185,12 @@ struct ManifestInput {
         do {
             return try body()
         } catch let error as FormatError {
-            throw CommandError(
-                "manifest '\(escaped(path))' \(error.reason) (at byte \(error.offset))")
+            throw explain(error)
         }
+    }
+
+    func explain(_ error: FormatError) -> CommandError {
+        CommandError("manifest '\(escaped(path))' \(error.reason) (at byte \(error.offset))")
     }
 }
 

@@ -6,9 +6,11 @@ import ResyncStorage
 /// that the manifest was made under.
 struct ManifestVerification {
     private let command: VerifyCommand
+    private let resumed: String?
 
-    init(_ command: VerifyCommand) throws {
+    init(_ command: VerifyCommand, resuming id: String?) throws {
         self.command = command
+        resumed = id
         guard !command.keep, command.since.isEmpty, command.scope.filesFrom == nil else {
             throw CommandError(
                 "with a manifest, --keep, --since and --files-from have no meaning", .usage)
@@ -16,58 +18,94 @@ struct ManifestVerification {
     }
 
     func perform() throws -> ExitStatus {
-        let started = monotonicSeconds()
-        let manifestSide: Side = ManifestInput.isManifest(command.a) ? .a : .b
-        let (manifest, store) =
-            manifestSide == .a ? (command.a, command.b) : (command.b, command.a)
-        if ManifestInput.isManifest(store) {
+        if ManifestInput.isManifest(command.a), ManifestInput.isManifest(command.b) {
             var diff = DiffCommand()
             (diff.first, diff.second) = (command.a, command.b)
             diff.modifyWindow = command.aspects.modifyWindow
             (diff.json, diff.quiet) = (command.report.json, command.report.quiet)
             return try diff.execute()
         }
-        let input = try ManifestInput(manifest)
-        var reader = try input.reader()
-        let scan = try liveScan(store, reader.header)
-        let headers =
-            manifestSide == .a ? (reader.header, scan.header) : (scan.header, reader.header)
-        let window = try command.aspects.modifyWindow.map { try duration($0) } ?? 0
-        let comparison = try ManifestComparison(
-            headers.0, headers.1, modifyWindow: window, json: command.report.json,
-            quiet: command.report.quiet)
-        var diff = comparison.diff(pushing: manifestSide.other) {
-            try input.named { try reader.next() }
-        }
-        let result = try scan.run(try command.report.progressStyle()) { try diff.push($0) }
-        guard result.ending == .complete else {
-            return try comparison.finish(
-                Summary(
-                    tally: diff.tally, ending: result.ending, leftUnread: 1,
-                    elapsed: monotonicSeconds() - started))
-        }
-        while try input.named({ try reader.next() }) != nil {}
-        var tally = try diff.finish()
-        tally.bytesRead = result.bytesRead
-        return try comparison.finish(
-            Summary(
-                tally: tally, ending: .complete, elapsed: monotonicSeconds() - started))
+        let side: Side = ManifestInput.isManifest(command.a) ? .a : .b
+        let input = try ManifestInput(side == .a ? command.a : command.b)
+        return try compare(side == .a ? command.b : command.a, input, on: side)
     }
 
-    private func liveScan(_ store: String, _ header: ManifestHeader) throws -> LiveScan {
-        let isList = header.content == .whole
-        let aspects = isList ? AspectSet.standard : header.aspects
-        let opening = SiteOpening(
+    private func compare(
+        _ store: String, _ input: ManifestInput, on side: Side
+    ) throws -> ExitStatus {
+        let style = try command.report.progressStyle()
+        var options = command.report
+        // The files that are there now are those of the attempt before.
+        if resumed != nil { options.force = true }
+        var reports = try ReportFiles(options)
+        let state = try command.state.open()
+        let header = try input.reader().header
+        let opening = try opening(header, state)
+        let site = try opening.open(store)
+        let lock = try lockStore(site, state)
+        defer { withExtendedLifetime(lock) {} }
+        let scan = try LiveScan(
+            site, opening, scheme: try scheme(header),
+            assurance: command.assurance ?? "hash", wholeFile: header.hasWholeFile)
+        var plan = try plan(scan, site, input, header, on: side)
+        plan.keepsSames = reports.needsSames
+        let paths = Sides(a: command.a, b: command.b).map { RawArguments.bytes($0) }
+        let run = try KeptRun(state, kind: "verify", paths, resuming: resumed)
+        if resumed != nil {
+            Main.complain(
+                "a comparison with a manifest does not go on in the middle: it begins anew")
+        }
+        if options.json {
+            try JSONReport.run(
+                try run.folder.header(), scan.rules.scheme,
+                assurance: scan.rules.source == .media ? "media" : "hash")
+        }
+        let result: VerifyResult
+        do {
+            result = try scan.watched(style) { controls in
+                try ManifestVerifyRun(plan, controls, in: run.folder)()
+            }
+        } catch let damage as ManifestDamage {
+            throw input.explain(damage.found)
+        }
+        try run.printResult(result, options, &reports)
+        return result.summary.status
+    }
+
+    private func opening(_ header: ManifestHeader, _ state: StateFolder) throws -> SiteOpening {
+        let aspects = header.isImage || header.content == .whole ? .standard : header.aspects
+        return SiteOpening(
             scope: command.scope,
-            comparison: try command.aspects.rules(
-                header.isImage ? .standard : aspects, owners: header.owners),
-            read: command.read, state: try command.state.open())
-        let scheme =
-            isList || command.read.digest != nil
+            comparison: try command.aspects.rules(aspects, owners: header.owners),
+            read: command.read, state: state)
+    }
+
+    private func scheme(_ header: ManifestHeader) throws -> DigestScheme {
+        header.content == .whole || command.read.digest != nil
             ? try keptScheme(command.read)
             : try DigestScheme(header.digest, blockSize: header.blockSize)
-        return try LiveScan(
-            try opening.open(store), opening, scheme: scheme,
-            assurance: command.assurance ?? "hash", wholeFile: header.hasWholeFile)
+    }
+
+    private func plan(
+        _ scan: LiveScan, _ site: LocalSite, _ input: ManifestInput, _ header: ManifestHeader,
+        on side: Side
+    ) throws -> ManifestVerifyPlan {
+        if let reason = header.refusal(with: scan.header) {
+            throw CommandError("the manifests cannot be compared: \(reason)")
+        }
+        let window = try command.aspects.modifyWindow.map { try duration($0) } ?? 0
+        let scheme = scan.rules.scheme
+        let judge = EntryJudge(
+            header.rules(with: scan.header, modifyWindow: UInt64(window * 1e9)),
+            blockSize: scheme.blockSize, isListed: header.content == .whole,
+            assurance: header.source == .media && scan.rules.source == .media ? .media : .hash,
+            witness: { scheme.witness($0, $1) })
+        var limits = scan.limits
+        limits.maxDuration = try command.maxDuration.map { try duration($0) }
+        var plan = ManifestVerifyPlan(
+            site, scan.rules, scan.scope, limits, input.file, on: side, judge)
+        plan.confirmPasses = try command.confirmPasses()
+        plan.settle = try duration(command.settle)
+        return plan
     }
 }

@@ -57,6 +57,7 @@ struct RunsCommand: ParsableCommand {
                     "\(run.id): \(header.kind) \(escaped(header.a)) \(escaped(header.b)), begun "
                         + "\(header.started.utcText)\n")
             }
+            guard header.kind != "scan" else { throw Self.unfinished }
             var reader = try run.results()
             while let record = try reader.next() {
                 guard case .difference(let difference) = record else { continue }
@@ -66,15 +67,17 @@ struct RunsCommand: ParsableCommand {
                     try StandardOutput.shared.write(TextReport.line(difference) + "\n")
                 }
             }
-            guard let summary = try run.summary() else {
-                throw CommandError("the run has no result yet; 'resync runs resume' goes on")
-            }
+            guard let summary = try run.summary() else { throw Self.unfinished }
             if json {
                 try JSONReport.summary(summary)
             } else {
                 try StandardOutput.shared.write(TextReport.summaryText(summary))
             }
             return summary.status
+        }
+
+        private static var unfinished: CommandError {
+            CommandError("the run has no result yet; 'resync runs resume' goes on")
         }
     }
 
@@ -103,10 +106,11 @@ struct RunsCommand: ParsableCommand {
                         + ErrorNumber.sentence(errno) + " (chdir)")
             }
             let arguments = header.arguments.map { RawArguments.text($0) }
-            guard let command = try Resync.parseAsRoot(arguments) as? VerifyCommand else {
-                throw RunError.nothingToResume(id)
+            switch try Resync.parseAsRoot(arguments) {
+            case let verify as VerifyCommand: return try verify.execute(resuming: id)
+            case let scan as ScanCommand: return try scan.execute(resuming: id)
+            default: throw RunError.nothingToResume(id)
             }
-            return try command.execute(resuming: id)
         }
     }
 

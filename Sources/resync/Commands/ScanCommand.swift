@@ -9,8 +9,9 @@ struct ScanCommand: ResyncCommand {
         commandName: "scan",
         abstract: "List and digest one store into a manifest.",
         discussion: """
-            The manifest appears under its name only when it is whole and on the medium. An entry \
-            that could not be read is in it as such, and makes the status 2.
+            The manifest appears under its name only when it is whole and on the medium; until \
+            then it is kept with the run, which can be resumed. An entry that could not be read is \
+            in it as such, and makes the status 2.
             """)
 
     @Argument(help: ArgumentHelp("The store.", valueName: "STORE"))
@@ -45,29 +46,31 @@ struct ScanCommand: ResyncCommand {
     @OptionGroup var state: StateOptions
 
     mutating func execute() throws -> ExitStatus {
+        try execute(resuming: nil)
+    }
+
+    func execute(resuming id: String?) throws -> ExitStatus {
         guard scope.filesFrom == nil else {
             throw CommandError("a manifest is of a whole store: no --files-from", .usage)
         }
         let output = try ManifestOutput(self.output, replacing: force)
+        let state = try state.open()
         let opening = SiteOpening(
-            scope: scope, comparison: try aspects.rules(), read: read, state: try state.open())
+            scope: scope, comparison: try aspects.rules(), read: read, state: state)
         let site = try opening.open(store)
         let scan = try LiveScan(
             site, opening, scheme: try keptScheme(read), assurance: assurance,
             wholeFile: wholeFile)
         let style = try ProgressStyle.parse(progress, quiet: quiet)
-        let started = monotonicSeconds()
-        let writer = try output.begin(scan.header)
-        let result = try scan.run(style) { try writer.append($0) }
-        guard result.ending == .complete else {
-            for read in result.stalled {
-                Main.complain("a read of '\(shown(read.path))' was not answered in time")
-            }
-            Main.complain("the scan did not come to its end: no manifest was written")
-            if case .interrupted(let signal) = result.ending { return .signal(signal) }
-            return .trouble
-        }
-        let trailer = try writer.commit()
+        let run = try KeptRun(
+            state, kind: "scan", Sides(a: store, b: self.output).map { RawArguments.bytes($0) },
+            resuming: id)
+        let checkpoint = try run.folder.checkpoint()
+        let started = monotonicSeconds() - (checkpoint?.elapsed ?? 0)
+        let (result, trailer) = try scan.run(style, in: run.folder, resuming: checkpoint)
+        guard let trailer else { return report(stopped: result) }
+        try output.place(try run.folder.folder.read(RunFolder.manifest(.a)))
+        try run.folder.delete(from: state.runs)
         let isGood = trailer.counts.isWhole && trailer.counts.entries > 1 || scan.header.isImage
         if !quiet || !isGood {
             try StandardOutput.shared.write(
@@ -76,6 +79,17 @@ struct ScanCommand: ResyncCommand {
                     + "\(durationText(monotonicSeconds() - started))\n")
         }
         return isGood && trailer.counts.isWhole ? .ok : .trouble
+    }
+
+    private func report(stopped result: ScanResult) -> ExitStatus {
+        for read in result.stalled {
+            Main.complain("a read of '\(shown(read.path))' was not answered in time")
+        }
+        Main.complain(
+            "the scan did not come to its end: no manifest was written; "
+                + "'resync runs resume last' goes on")
+        if case .interrupted(let signal) = result.ending { return .signal(signal) }
+        return .trouble
     }
 }
 
@@ -118,8 +132,10 @@ struct SiteOpening {
 /// The scan of a live store, with the header its manifest has.
 struct LiveScan {
     let header: ManifestHeader
+    let rules: ScanRules
+    let scope: WalkScope
+    let limits: RunLimits
     private let run: ScanRun
-    private let limits: RunLimits
 
     init(
         _ site: LocalSite, _ opening: SiteOpening, scheme: DigestScheme, assurance: String,
@@ -134,7 +150,9 @@ struct LiveScan {
         case "media": rules.source = .media
         default: throw CommandError("a scan's --assurance is hash or media", .usage)
         }
-        run = ScanRun(site, rules, try opening.walkScope())
+        self.rules = rules
+        scope = try opening.walkScope()
+        run = ScanRun(site, rules, scope)
         limits = try opening.read.limits()
         header = run.header(
             mounts: opening.scope.crossMounts ? .cross : .one, owners: comparison.owners,
@@ -142,14 +160,21 @@ struct LiveScan {
     }
 
     func run(
-        _ style: ProgressStyle, record: @escaping (ManifestRecord) throws -> Void
-    ) throws -> ScanResult {
+        _ style: ProgressStyle, in folder: RunFolder, resuming checkpoint: Checkpoint?
+    ) throws -> (result: ScanResult, trailer: ManifestTrailer?) {
+        try watched(style) { try run(limits, $0, in: folder, header, resuming: checkpoint) }
+    }
+
+    /// Does the work with a line of progress, and ends it on a signal.
+    func watched<Result>(
+        _ style: ProgressStyle, _ work: (RunControls) throws -> Result
+    ) throws -> Result {
         let interruption = Interruption()
         let line = ProgressLine(style, totalBytes: nil)
         defer { line.clear() }
         let controls = RunControls(
             interruption: { interruption.signalNumber }, report: { line.report($0, $1) })
-        return try run(limits, controls, record: record)
+        return try work(controls)
     }
 }
 
@@ -172,8 +197,24 @@ struct ManifestOutput {
     }
 
     func begin(_ header: ManifestHeader) throws -> Writer {
+        try named { try Writer(header, try PendingFile(path: path, disk: LinuxDisk())) }
+    }
+
+    /// Puts a manifest that is whole under its name.
+    func place(_ whole: InputFile) throws {
+        let portion = 1 << 20
+        try named {
+            let file = try PendingFile(path: path, disk: LinuxDisk())
+            for offset in stride(from: 0, to: whole.size, by: portion) {
+                try file.append(try whole.read(at: offset, count: portion))
+            }
+            try file.commit()
+        }
+    }
+
+    private func named<Value>(_ body: () throws -> Value) throws -> Value {
         do {
-            return try Writer(header, try PendingFile(path: path, disk: LinuxDisk()))
+            return try body()
         } catch let error as DiskError {
             throw CommandError("cannot write '\(escaped(path))': \(error.sentence)")
         }

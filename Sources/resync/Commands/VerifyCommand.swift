@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import ResyncCore
 import ResyncEngine
 import ResyncStorage
@@ -11,7 +10,8 @@ struct VerifyCommand: ResyncCommand {
         discussion: """
             A and B are two directories, or two images or block devices. Every entry is compared \
             in existence, type, size, content, symlink target, mode, owner and mtime. What differs \
-            is looked at again after --settle, from the medium, before it is called a difference.
+            is looked at again after --settle, from the medium, before it is called a difference. \
+            One of them may be a manifest: then the other is scanned and held against it.
             """)
 
     @Argument(help: ArgumentHelp("One store.", valueName: "A"))
@@ -75,11 +75,18 @@ struct VerifyCommand: ResyncCommand {
         try execute(resuming: nil)
     }
 
+    func confirmPasses() throws -> Int {
+        guard (0...1000).contains(confirm) else {
+            throw CommandError("--confirm takes 0 to 1000", .usage)
+        }
+        return confirm
+    }
+
     /// - Parameter id: a run to go on with; its arguments are this command's.
     func execute(resuming id: String?) throws -> ExitStatus {
         do {
             if ManifestInput.isManifest(a) || ManifestInput.isManifest(b) {
-                return try ManifestVerification(self).perform()
+                return try ManifestVerification(self, resuming: id).perform()
             }
             return try Verification(self, resuming: id).perform()
         } catch  where report.json {
@@ -114,17 +121,23 @@ private struct Verification {
         defer { withExtendedLifetime(locks) {} }
         let level = try assurance(sites)
         let plan = try plan(sites, level, reports)
-        let run = try openRun(sites)
-        let header = try run.folder.header()
-        try printHeader(header, plan, level)
+        let run = try KeptRun(
+            state, kind: "verify", sites.map { $0.facts.path }, resuming: resumed)
+        let checkpoint = try resumed.map { id in
+            guard let checkpoint = try run.folder.checkpoint() else {
+                throw RunError.nothingToResume(id)
+            }
+            return checkpoint
+        }
+        try printHeader(run, plan, level)
         let interruption = Interruption()
         let line = ProgressLine(style, totalBytes: totalBytes(sites))
         let controls = RunControls(
             interruption: { interruption.signalNumber },
             report: { line.report($0, $1) })
-        let result = try VerifyRun(plan, controls, in: run.folder, resuming: run.checkpoint)()
+        let result = try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
         line.clear()
-        try printResult(result, run.folder, &reports)
+        try run.printResult(result, command.report, &reports)
         return result.summary.status
     }
 
@@ -150,13 +163,7 @@ private struct Verification {
     }
 
     private func lockStores(_ sites: Sides<LocalSite>) throws -> Sides<Folder> {
-        try sites.map { site in
-            guard let lock = try state.lock(site.facts, exclusive: false) else {
-                throw CommandError(
-                    "'\(escaped(site.facts.path))' is being changed by another run", .locked)
-            }
-            return lock
-        }
+        try sites.map { try lockStore($0, state) }
     }
 
     private struct Level {
@@ -212,10 +219,7 @@ private struct Verification {
         plan.scope.selection = try command.scope.selection()
         plan.rules.namesAreGiven = plan.scope.selection != nil
         plan.scope.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
-        guard (0...1000).contains(command.confirm) else {
-            throw CommandError("--confirm takes 0 to 1000", .usage)
-        }
-        plan.confirmPasses = command.confirm
+        plan.confirmPasses = try command.confirmPasses()
         plan.settle = try duration(command.settle)
         if command.keep { plan.keeping = (try headers(sites, rules), state.manifests) }
         return plan
@@ -247,43 +251,16 @@ private struct Verification {
         return headers
     }
 
-    private func openRun(
-        _ sites: Sides<LocalSite>
-    ) throws -> (folder: RunFolder, checkpoint: Checkpoint?) {
-        if let resumed {
-            let run = try RunFolder.open(resumed, in: state.runs)
-            try run.lock()
-            guard let checkpoint = try run.checkpoint() else {
-                throw RunError.nothingToResume(resumed)
-            }
-            return (run, checkpoint)
-        }
-        let started = Timestamp.now
-        let header = RunHeader(
-            id: try StateFolder.newRunID(at: started), kind: "verify", started: started,
-            a: absolute(sites.a.facts.path), b: absolute(sites.b.facts.path),
-            arguments: RawArguments.all().map { RawArguments.bytes($0) },
-            workingDirectory: workingDirectory(), version: programVersion)
-        return (try RunFolder.create(in: state.runs, header), nil)
-    }
-
-    private func absolute(_ path: [UInt8]) -> [UInt8] {
-        path.first == slash ? path : workingDirectory() + [slash] + path
-    }
-
     /// Known only for images: counting a tree would be a walk of its own.
     private func totalBytes(_ sites: Sides<LocalSite>) -> Int? {
         guard sites.a.facts.kind != .directory else { return nil }
         return 2 * min(sites.a.facts.size, sites.b.facts.size)
     }
 
-    // MARK: After
-
-    private func printHeader(_ header: RunHeader, _ plan: VerifyPlan, _ level: Level) throws {
+    private func printHeader(_ run: KeptRun, _ plan: VerifyPlan, _ level: Level) throws {
         if command.report.json {
             return try JSONReport.run(
-                header, digest: plan.rules.scheme.algorithm.rawValue,
-                blockSize: plan.rules.scheme.blockSize, assurance: level.level.rawValue,
+                try run.folder.header(), plan.rules.scheme, assurance: level.level.rawValue,
                 trouble: level.lines)
         }
         // Trouble is said even where nothing else is.
@@ -295,37 +272,13 @@ private struct Verification {
                     : "with trouble on a store, --assurance media is what tells the truth")
         }
     }
-
-    private func printResult(
-        _ result: VerifyResult, _ run: RunFolder, _ reports: inout ReportFiles
-    ) throws {
-        var text = TextReport(runID: run.id)
-        // A list on standard output stays a list.
-        let ownsOutput = command.report.usesStandardOutput
-        let isSilent = command.report.quiet && result.summary.status == .ok
-        var reader = try run.results()
-        while let record = try reader.next() {
-            try reports.add(record)
-            if command.report.json {
-                try JSONReport.add(record)
-            } else if !isSilent, !ownsOutput {
-                try text.add(record)
-            }
-        }
-        try reports.finish()
-        if command.report.json {
-            for read in result.stalled { try JSONReport.stalled(read) }
-            try JSONReport.summary(result.summary)
-        } else if !isSilent, !ownsOutput {
-            try text.finish(result.summary, result.stalled)
-        }
-        try StandardOutput.shared.flush()
-    }
 }
 
-/// The directory that relative paths start from.
-func workingDirectory() -> [UInt8] {
-    guard let path = getcwd(nil, 0) else { return [slash] }
-    defer { free(path) }
-    return UnsafeRawBufferPointer(start: path, count: strlen(path)).map { $0 }
+/// Keeps runs that would change a store away from it, for as long as the folder is held.
+func lockStore(_ site: LocalSite, _ state: StateFolder) throws -> Folder {
+    guard let lock = try state.lock(site.facts, exclusive: false) else {
+        throw CommandError(
+            "'\(escaped(site.facts.path))' is being changed by another run", .locked)
+    }
+    return lock
 }

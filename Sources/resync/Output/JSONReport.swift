@@ -6,15 +6,15 @@ import ResyncStorage
 enum JSONReport {
     /// - Parameter trouble: why the assurance is higher than it would be otherwise.
     static func run(
-        _ header: RunHeader, digest: String, blockSize: Int, assurance: String, trouble: [String]
+        _ header: RunHeader, _ scheme: DigestScheme, assurance: String, trouble: [String] = []
     ) throws {
         var line = JSONLine(type: "run")
         line.field("schema", 1)
         line.field("run", header.id)
         line.field("a", escaped(header.a))
         line.field("b", escaped(header.b))
-        line.field("digest", digest)
-        line.field("block_size", blockSize)
+        line.field("digest", scheme.algorithm.rawValue)
+        line.field("block_size", scheme.blockSize)
         line.field("assurance", assurance)
         if !trouble.isEmpty { line.field("trouble", trouble) }
         line.field("started", header.started.utcText)
