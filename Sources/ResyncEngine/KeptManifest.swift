@@ -100,16 +100,10 @@ package struct KeptManifests: Sendable {
 
     package init(_ folder: Folder) { self.folder = folder }
 
-    private func name(_ identity: StoreIdentity) -> [UInt8] {
-        let device = "\(identity.device.major)-\(identity.device.minor)"
-        return Array(
-            "\(String(identity.fileSystem, radix: 16))-\(identity.inode)-\(device)".utf8)
-    }
-
     /// What was kept of a store; nil where nothing was.
     package func find(_ identity: StoreIdentity) throws -> KeptManifest? {
         do {
-            return try KeptManifest(try folder.read(name(identity)))
+            return try KeptManifest(try folder.read(identity.fileName))
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
             return nil
         }
@@ -119,7 +113,14 @@ package struct KeptManifests: Sendable {
     func keep(from run: RunFolder, _ headers: Sides<ManifestHeader>) throws {
         for side in Side.allCases {
             try run.folder.move(
-                RunFolder.manifest(side), to: folder, as: name(headers[side].identity))
+                RunFolder.manifest(side), to: folder, as: headers[side].identity.fileName)
         }
+    }
+}
+
+extension StoreIdentity {
+    /// Under which name something is kept of a store.
+    var fileName: [UInt8] {
+        Array("\(String(fileSystem, radix: 16))-\(inode)-\(device.major)-\(device.minor)".utf8)
     }
 }

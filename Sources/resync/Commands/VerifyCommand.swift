@@ -217,7 +217,9 @@ private struct Verification {
         }
         plan.confirmPasses = command.confirm
         plan.settle = try duration(command.settle)
-        if command.keep { plan.keeping = (try headers(sites, rules), state.manifests) }
+        if command.keep {
+            plan.keeping = Keeping(try headers(sites, rules), state.manifests, state.baselines)
+        }
         return plan
     }
 
