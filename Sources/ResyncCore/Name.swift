@@ -44,6 +44,13 @@ package struct RelativePath: Sendable, Hashable {
         return Name(Array(bytes[(cut + 1)...]))
     }
 
+    /// Whether it can lead nowhere but into a store, and is in its only form.
+    package var isValid: Bool {
+        let names = components
+        return names.allSatisfy { $0.isValid }
+            && Array(names.map { $0.bytes }.joined(separator: [slash])) == bytes
+    }
+
     /// Whether this is `other` or lies below it.
     package func isWithin(_ other: RelativePath) -> Bool {
         if other.bytes.isEmpty { return true }

@@ -4,6 +4,14 @@ package enum Side: UInt8, Sendable, CaseIterable {
 
     package var word: String { self == .a ? "a" : "b" }
     package var other: Side { self == .a ? .b : .a }
+    /// As a person reads it.
+    package var letter: String { self == .a ? "A" : "B" }
+
+    package static func both<Value, E: Error>(
+        _ make: (Side) throws(E) -> Value
+    ) throws(E) -> Sides<Value> {
+        Sides<Value>(a: try make(.a), b: try make(.b))
+    }
 }
 
 /// The same thing for both sides.
@@ -20,6 +28,9 @@ package struct Sides<Value> {
         get { side == .a ? a : b }
         set { if side == .a { a = newValue } else { b = newValue } }
     }
+
+    /// The same with the sides exchanged.
+    package var swapped: Sides<Value> { Sides(a: b, b: a) }
 
     package func map<R, E: Error>(_ transform: (Value) throws(E) -> R) throws(E) -> Sides<R> {
         Sides<R>(a: try transform(a), b: try transform(b))

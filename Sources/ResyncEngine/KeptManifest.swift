@@ -71,16 +71,10 @@ package struct KeptManifests: Sendable {
 
     package init(_ folder: Folder) { self.folder = folder }
 
-    private func name(_ identity: StoreIdentity) -> [UInt8] {
-        let device = "\(identity.device.major)-\(identity.device.minor)"
-        return Array(
-            "\(String(identity.fileSystem, radix: 16))-\(identity.inode)-\(device)".utf8)
-    }
-
     /// What was kept of a store; nil where nothing was.
     package func find(_ identity: StoreIdentity) throws -> KeptManifest? {
         do {
-            return try KeptManifest(try folder.read(name(identity)))
+            return try KeptManifest(try folder.read(identity.fileName))
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
             return nil
         }
@@ -88,6 +82,13 @@ package struct KeptManifests: Sendable {
 
     /// Puts the manifest of a run that has come to its end in the place of the one before.
     func keep(_ name: [UInt8], from folder: Folder, of identity: StoreIdentity) throws {
-        try folder.move(name, to: self.folder, as: self.name(identity))
+        try folder.move(name, to: self.folder, as: identity.fileName)
+    }
+}
+
+extension StoreIdentity {
+    /// Under which name something is kept of a store.
+    var fileName: [UInt8] {
+        Array("\(String(fileSystem, radix: 16))-\(inode)-\(device.major)-\(device.minor)".utf8)
     }
 }

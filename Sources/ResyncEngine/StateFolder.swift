@@ -6,12 +6,14 @@ package struct StateFolder: Sendable {
     package let folder: Folder
     package let runs: Folder
     package let manifests: KeptManifests
+    package let baselines: Baselines
 
     /// Opens it, or makes it, mode 0700.
     package init(path: [UInt8], disk: any Disk) throws(DiskError) {
         folder = try Folder.make(path: path, disk: disk)
         runs = try folder.folder(Array("runs".utf8), create: true)
         manifests = KeptManifests(try folder.folder(Array("manifests".utf8), create: true))
+        baselines = Baselines(try folder.folder(Array("baselines".utf8), create: true))
     }
 
     /// Locks a store against runs that would change it, or, exclusively, against all others; nil

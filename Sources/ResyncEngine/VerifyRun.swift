@@ -11,8 +11,8 @@ package struct VerifyPlan: Sendable {
     package var confirmPasses = 1
     /// Seconds that a difference must have been left alone.
     package var settle = 2.0
-    /// The headers of the manifests that each side keeps, and where they go; nil to keep none.
-    package var keeping: (headers: Sides<ManifestHeader>, store: KeptManifests)?
+    /// What each side keeps, and where; nil to keep nothing.
+    package var keeping: Keeping?
     /// Between two checkpoints.
     package var checkpointInterval = 30.0
 
@@ -20,6 +20,21 @@ package struct VerifyPlan: Sendable {
         self.sites = sites
         self.rules = rules
         self.limits = limits
+    }
+}
+
+/// The manifests that a run keeps of both sides, and what they prove.
+package struct Keeping: Sendable {
+    let headers: Sides<ManifestHeader>
+    let store: KeptManifests
+    let baselines: Baselines?
+
+    package init(
+        _ headers: Sides<ManifestHeader>, _ store: KeptManifests, _ baselines: Baselines? = nil
+    ) {
+        self.headers = headers
+        self.store = store
+        self.baselines = baselines
     }
 }
 
@@ -142,7 +157,13 @@ package final class VerifyRun {
         let ending = isDone ? .complete : supervisor.ending
         let left = isDone ? 0 : max(1, drain.remaining.reduce(0) { $0 + $1.knownEntries })
         // Before the checkpoint that says that only second looks are left.
-        if isDone, let keeping = plan.keeping { try sink.finishKeeping(in: keeping.store) }
+        if isDone, let keeping = plan.keeping {
+            try sink.finishKeeping(in: keeping.store) {
+                _ = try keeping.baselines?.prove(
+                    try Side.both { try run.folder.read(RunFolder.manifest($0)) },
+                    modifyWindow: plan.rules.comparison.modifyWindow)
+            }
+        }
         let tally = try sink.finish(isComplete: isDone)
         return VerifyResult(
             summary: Summary(tally: tally, ending: ending, leftUnread: left),

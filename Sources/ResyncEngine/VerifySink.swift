@@ -130,8 +130,11 @@ final class VerifySink: @unchecked Sendable {
     }
 
     /// Where the walk came to its end, the manifests take the place of those kept before.
-    func finishKeeping(in store: KeptManifests) throws {
+    ///
+    /// - Parameter prove: called while both lie whole in the run's folder.
+    func finishKeeping(in store: KeptManifests, prove: () throws -> Void) throws {
         for (_, keeper) in keepers { guard try keeper.finish() != nil else { return } }
+        if !keepers.isEmpty { try prove() }
         for (side, keeper) in keepers {
             try store.keep(
                 RunFolder.manifest(side), from: run.folder, of: keeper.header.identity)

@@ -40,7 +40,7 @@ import Testing
             $0.algorithm = .sha256
             $0.plan = {
                 $0.rules.keepsRecords = true
-                $0.keeping = (headers, manifests)
+                $0.keeping = Keeping(headers, manifests)
             }
         }
     }

@@ -171,10 +171,7 @@ extension ByteReader {
 
     private mutating func path() throws(FormatError) -> RelativePath {
         let path = RelativePath(try string(limit: Limit.path))
-        let names = path.components
-        guard names.allSatisfy({ $0.isValid }),
-            RelativePath(Array(names.map { $0.bytes }.joined(separator: [slash]))) == path
-        else { throw FormatError("a path that is none", at: at) }
+        guard path.isValid else { throw FormatError("a path that is none", at: at) }
         return path
     }
 

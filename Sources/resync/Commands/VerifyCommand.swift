@@ -221,7 +221,9 @@ private struct Verification {
         plan.scope.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
         plan.confirmPasses = try command.confirmPasses()
         plan.settle = try duration(command.settle)
-        if command.keep { plan.keeping = (try headers(sites, rules), state.manifests) }
+        if command.keep {
+            plan.keeping = Keeping(try headers(sites, rules), state.manifests, state.baselines)
+        }
         return plan
     }
 

@@ -1,0 +1,140 @@
+/// What the baseline says of one entry.
+package enum BaselineKnowledge: Sendable, Hashable {
+    /// The pair has no baseline.
+    case none
+    /// It has one, and this entry was never proven to agree.
+    case noRecord
+    case record(BaselineRecord)
+}
+
+/// How an entry came to differ: everything that is known of it, and the verdict that follows.
+///
+/// Only what the sides disagree about now is held against the baseline: what both changed alike
+/// needs no decision.
+package struct Judgement: Sendable {
+    package var base: BaselineKnowledge
+    package var sides: Sides<ObservedEntry?>
+    /// In what the sides disagree.
+    package var aspects: AspectSet
+    /// Whether a side had an episode since the entry's record, or, without one, since the baseline.
+    package var hadEpisode = Sides(a: false, b: false)
+    /// The side that holds nothing but zeros where the sides differ.
+    package var zeroSide: Side?
+    /// Whether the difference was seen from the medium, twice.
+    package var isFromMedium = false
+
+    package init(base: BaselineKnowledge, sides: Sides<ObservedEntry?>, aspects: AspectSet) {
+        self.base = base
+        self.sides = sides
+        self.aspects = aspects
+    }
+
+    /// What became of one side since the baseline.
+    private enum Change {
+        case absent
+        /// As the baseline has it; `moved` when its stat is another all the same.
+        case same(moved: Bool)
+        /// Changed, and its stat with it.
+        case edited
+        /// Changed under an unchanged stat.
+        case silent
+    }
+
+    package var verdict: Verdict {
+        switch base {
+        case .none: return .unknown
+        case .noRecord: return withoutRecord
+        case .record(let record):
+            if aspects == AspectSet(.links) { return ofLinks(record) }
+            if let later = laterDirectory(record) { return .edited(later) }
+            switch (change(record, .a), change(record, .b)) {
+            case (.absent, let other): return deletion(on: .a, other)
+            case (let other, .absent): return deletion(on: .b, other)
+            case (.same(let moved), let other): return oneSided(.b, other, otherMoved: moved)
+            case (let other, .same(let moved)): return oneSided(.a, other, otherMoved: moved)
+            case (.edited, .edited):
+                return zeroSide.map { .missedWrite($0) } ?? .conflict
+            case (.edited, .silent): return zerosInEpisode(.b)
+            case (.silent, .edited): return zerosInEpisode(.a)
+            case (.silent, .silent): return .undetermined
+            }
+        }
+    }
+
+    /// Made since, or never proven: where only one side has it, nothing is lost by copying it.
+    private var withoutRecord: Verdict {
+        guard let a = sides.a else { return hadEpisode.a ? .lost(.a) : .editedOnB }
+        guard let b = sides.b else { return hadEpisode.b ? .lost(.b) : .editedOnA }
+        guard a.isDirectory, b.isDirectory, aspects == AspectSet(.mtime) else {
+            return .undetermined
+        }
+        return .edited(a.stat.mtime < b.stat.mtime ? .b : .a)
+    }
+
+    private func change(_ record: BaselineRecord, _ side: Side) -> Change {
+        guard let now = sides[side] else { return .absent }
+        let compared = sides[side.other] == nil ? AspectSet.all : aspects
+        let isChanged = !record.changes(to: now, on: side, in: compared).isEmpty
+        // A directory's times move with its entries, and say nothing of itself.
+        if now.isDirectory { return isChanged ? .edited : .same(moved: false) }
+        let moved = record.hasMoved(now.stat, on: side)
+        if !isChanged { return .same(moved: moved) }
+        return moved ? .edited : .silent
+    }
+
+    private func deletion(on side: Side, _ other: Change) -> Verdict {
+        switch other {
+        case .same: return hadEpisode[side] ? .lost(side) : .edited(side)
+        case .edited: return hadEpisode[side] ? .lost(side) : .conflict
+        // The only copy there is may be rotten.
+        case .silent, .absent: return .undetermined
+        }
+    }
+
+    /// The other side is as it was.
+    private func oneSided(_ side: Side, _ change: Change, otherMoved: Bool) -> Verdict {
+        switch change {
+        case .edited:
+            // Zeros where the other side still has what was proven are no edit to spread.
+            if zeroSide == side { return .undetermined }
+            return hadEpisode[side.other] || otherMoved
+                ? .missedWrite(side.other) : .edited(side)
+        case .silent:
+            let isDamage =
+                isFromMedium && !hadEpisode[side] && aspects == AspectSet(.content)
+            return isDamage ? .damage(side) : .undetermined
+        case .absent, .same: return .undetermined
+        }
+    }
+
+    private func zerosInEpisode(_ side: Side) -> Verdict {
+        zeroSide == side && hadEpisode[side] ? .missedWrite(side) : .undetermined
+    }
+
+    /// Of links the baseline knows nothing; but making one moves a file's ctime.
+    private func ofLinks(_ record: BaselineRecord) -> Verdict {
+        guard let a = sides.a, let b = sides.b else { return .undetermined }
+        let moved = (record.hasMoved(a.stat, on: .a), record.hasMoved(b.stat, on: .b))
+        guard moved.0 != moved.1 else { return .undetermined }
+        return .edited(moved.0 ? .a : .b)
+    }
+
+    /// Entries came and went on both sides: the directory's time alone is nothing to decide about.
+    private func laterDirectory(_ record: BaselineRecord) -> Side? {
+        guard aspects == AspectSet(.mtime), let a = sides.a, let b = sides.b, a.isDirectory,
+            b.isDirectory,
+            !record.changes(to: a, on: .a, in: aspects).isEmpty,
+            !record.changes(to: b, on: .b, in: aspects).isEmpty
+        else { return nil }
+        return a.stat.mtime < b.stat.mtime ? .b : .a
+    }
+}
+
+extension Verdict {
+    package static func edited(_ side: Side) -> Verdict { side == .a ? .editedOnA : .editedOnB }
+    package static func lost(_ side: Side) -> Verdict { side == .a ? .lostOnA : .lostOnB }
+    package static func damage(_ side: Side) -> Verdict { side == .a ? .damageOnA : .damageOnB }
+    package static func missedWrite(_ side: Side) -> Verdict {
+        side == .a ? .missedWriteOnA : .missedWriteOnB
+    }
+}

@@ -1,0 +1,152 @@
+package import ResyncCore
+package import ResyncStorage
+
+/// The baselines of pairs: one each, found by the identities of both stores, in either order.
+package struct Baselines: Sendable {
+    private let folder: Folder
+
+    package init(_ folder: Folder) { self.folder = folder }
+
+    /// What was proven of a pair; nil where nothing was.
+    package func find(_ identities: Sides<StoreIdentity>) throws -> KeptBaseline? {
+        let isSwapped = Self.isSwapped(identities)
+        do {
+            let file = try folder.read(Self.name(identities))
+            let baseline = try KeptBaseline(file, isSwapped: isSwapped)
+            guard baseline.header.identities.map({ $0.fileName }) == identities.map({ $0.fileName })
+            else { throw FormatError("is the baseline of other stores") }
+            return baseline
+        } catch let error as DiskError where error.number == ErrorNumber.noEntry {
+            return nil
+        }
+    }
+
+    /// Replaces the records of what two manifests of one run prove.
+    ///
+    /// - Returns: the new baseline's id.
+    @discardableResult
+    package func prove(_ manifests: Sides<InputFile>, modifyWindow: UInt64) throws -> Digest {
+        let readers = try manifests.map { file in
+            try ManifestReader(ManifestHashes.openSSL) { try file.read(at: $0, count: $1) }
+        }
+        let of = readers.map { $0.header }
+        var header = BaselineHeader(
+            identities: of.map { $0.identity }, blockSize: of.a.blockSize,
+            exclusions: of.a.exclusions, written: .now)
+        header.tool = of.a.tool
+        let old = try find(header.identities)
+        var proof = try BaselineProof(
+            readers.a, readers.b, modifyWindow: modifyWindow,
+            listsEverything: old?.header.exclusions == header.exclusions)
+        return try write(header, old) { old, emit in try proof.merge(old, into: emit) }
+    }
+
+    /// Replaces the records of some entries; everything else stays as it is.
+    ///
+    /// - Parameters:
+    ///   - header: its `previous` is set here.
+    ///   - updates: in walk order.
+    package func update(
+        _ header: BaselineHeader, _ updates: @escaping () throws -> BaselineUpdate?
+    ) throws -> Digest {
+        try write(header, try find(header.identities)) { old, emit in
+            try mergeBaseline(old, updates, into: emit)
+        }
+    }
+
+    private typealias Merge = (
+        _ old: () throws -> BaselineRecord?, _ emit: (BaselineRecord) throws -> Void
+    ) throws -> Void
+
+    private func write(
+        _ header: BaselineHeader, _ old: KeptBaseline?, merge: Merge
+    ) throws -> Digest {
+        let isSwapped = Self.isSwapped(header.identities)
+        var header = header
+        header.previous = try old?.id()
+        if isSwapped { header.identities = header.identities.swapped }
+        let name = Self.name(header.identities)
+        let temporary = name + Array(".new".utf8)
+        try? folder.remove(temporary)
+        let file = try folder.create(temporary)
+        var writer = try BaselineWriter(header, hash: frameHash(), chain: frameHash()) {
+            try file.write($0)
+        }
+        // Digests over blocks of another size say nothing about these.
+        let usable = old?.header.blockSize == header.blockSize ? old : nil
+        var records = try usable?.records()
+        try merge({ try records?.next() }, { try writer.append(isSwapped ? $0.swapped : $0) })
+        let id = try writer.finish()
+        try file.sync()
+        try folder.rename(temporary, to: name)
+        return id
+    }
+
+    private static func isSwapped(_ identities: Sides<StoreIdentity>) -> Bool {
+        identities.b.fileName.lexicographicallyPrecedes(identities.a.fileName)
+    }
+
+    private static func name(_ identities: Sides<StoreIdentity>) -> [UInt8] {
+        let ordered = isSwapped(identities) ? identities.swapped : identities
+        return ordered.a.fileName + Array("--".utf8) + ordered.b.fileName
+    }
+}
+
+/// A baseline that was kept, seen with the sides as the operator named them.
+package final class KeptBaseline: Sendable {
+    package let header: BaselineHeader
+    private let file: InputFile
+    private let isSwapped: Bool
+
+    init(_ file: InputFile, isSwapped: Bool) throws {
+        self.file = file
+        self.isSwapped = isSwapped
+        var header = try Self.reader(file).header
+        if isSwapped { header.identities = header.identities.swapped }
+        self.header = header
+    }
+
+    private static func reader(_ file: InputFile) throws -> BaselineReader<EVPHash> {
+        try BaselineReader(hash: frameHash(), chain: frameHash()) {
+            try file.read(at: $0, count: $1)
+        }
+    }
+
+    /// Its records from the first on.
+    package func records() throws -> BaselineRecords {
+        BaselineRecords(reader: try Self.reader(file), isSwapped: isSwapped)
+    }
+
+    /// Known only after all of it was read.
+    package func id() throws -> Digest? {
+        var reader = try Self.reader(file)
+        while try reader.next() != nil {}
+        return reader.id
+    }
+}
+
+package struct BaselineRecords {
+    private var reader: BaselineReader<EVPHash>
+    private let isSwapped: Bool
+    private var front: BaselineRecord?
+    private var isAtEnd = false
+
+    fileprivate init(reader: BaselineReader<EVPHash>, isSwapped: Bool) {
+        self.reader = reader
+        self.isSwapped = isSwapped
+    }
+
+    package mutating func next() throws -> BaselineRecord? {
+        guard let record = try reader.next() else { return nil }
+        return isSwapped ? record.swapped : record
+    }
+
+    /// The record of an entry; asked for in walk order.
+    package mutating func record(of path: RelativePath) throws -> BaselineRecord? {
+        while !isAtEnd, front.map({ $0.path < path }) ?? true {
+            front = try next()
+            isAtEnd = front == nil
+        }
+        return front?.path == path ? front : nil
+    }
+}
