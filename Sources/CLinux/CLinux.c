@@ -1,5 +1,6 @@
 #include "CLinux.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -32,9 +33,14 @@
 #ifndef SYS_cachestat
 #define SYS_cachestat 451
 #endif
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
 #ifndef SYS_listxattrat
+#define SYS_setxattrat 463
 #define SYS_getxattrat 464
 #define SYS_listxattrat 465
+#define SYS_removexattrat 466
 #endif
 
 #define RETRY(expression)                                                                          \
@@ -106,6 +112,9 @@ static int32_t stat_with(
     out->mtime_nanoseconds = raw.mtime.nanoseconds;
     out->ctime_seconds = raw.ctime.seconds;
     out->ctime_nanoseconds = raw.ctime.nanoseconds;
+    out->birth_seconds = raw.btime.seconds;
+    out->birth_nanoseconds = raw.btime.nanoseconds;
+    out->has_birth = (raw.mask & STATX_BTIME) != 0;
     out->mode = raw.mode;
     out->uid = raw.uid;
     out->gid = raw.gid;
@@ -116,7 +125,7 @@ static int32_t stat_with(
     return 0;
 }
 
-#define STAT_MASK (STATX_BASIC_STATS | STATX_MNT_ID_UNIQUE)
+#define STAT_MASK (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID_UNIQUE)
 
 int32_t clinux_stat(int32_t directory, const char *name, struct clinux_stat *out) {
     int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (name[0] == 0 ? AT_EMPTY_PATH : 0);
@@ -170,6 +179,18 @@ int32_t clinux_set_direct(int32_t descriptor) {
 /* Not retried on any error: after a failed sync the kernel may have forgotten what was dirty. */
 int32_t clinux_sync(int32_t descriptor) { return fsync(descriptor) == -1 ? -errno : 0; }
 int32_t clinux_sync_data(int32_t descriptor) { return fdatasync(descriptor) == -1 ? -errno : 0; }
+int32_t clinux_sync_file_system(int32_t descriptor) {
+    return syncfs(descriptor) == -1 ? -errno : 0;
+}
+
+int32_t clinux_allocate(int32_t descriptor, int64_t offset, int64_t count) {
+    return RETRY(fallocate(descriptor, 0, offset, count));
+}
+
+int32_t clinux_punch_hole(int32_t descriptor, int64_t offset, int64_t count) {
+    return RETRY(fallocate(
+        descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, count));
+}
 
 int32_t clinux_drop_cache(int32_t descriptor, int64_t offset, int64_t length) {
     return -posix_fadvise(descriptor, offset, length, POSIX_FADV_DONTNEED);
@@ -191,10 +212,47 @@ int32_t clinux_unlink(int32_t directory, const char *name, int32_t is_directory)
 }
 
 int32_t clinux_rename(
-    int32_t from_directory, const char *from, int32_t to_directory, const char *to,
-    int32_t no_replace) {
-    return RETRY(renameat2(
-        from_directory, from, to_directory, to, no_replace ? RENAME_NOREPLACE : 0));
+    int32_t from_directory, const char *from, int32_t to_directory, const char *to, int32_t rule) {
+    unsigned flags = rule == 1 ? RENAME_NOREPLACE : rule == 2 ? RENAME_EXCHANGE : 0;
+    return RETRY(renameat2(from_directory, from, to_directory, to, flags));
+}
+
+int32_t clinux_link(
+    int32_t from_directory, const char *from, int32_t to_directory, const char *to) {
+    return RETRY(linkat(from_directory, from, to_directory, to, 0));
+}
+
+int32_t clinux_symlink(const char *target, int32_t directory, const char *name) {
+    return RETRY(symlinkat(target, directory, name));
+}
+
+int32_t clinux_make_node(
+    int32_t directory, const char *name, uint32_t kind, uint32_t mode, uint32_t major,
+    uint32_t minor) {
+    mode_t type = (mode_t)DTTOIF(kind);
+    dev_t device = S_ISCHR(type) || S_ISBLK(type) ? makedev(major, minor) : 0;
+    return RETRY(mknodat(directory, name, type | (mode_t)(mode & 07777), device));
+}
+
+int32_t clinux_set_mode(int32_t descriptor, const char *name, uint32_t mode) {
+    if (!name) return RETRY(fchmod(descriptor, (mode_t)mode));
+    long result =
+        RETRY(syscall(SYS_fchmodat2, descriptor, name, (mode_t)mode, AT_SYMLINK_NOFOLLOW));
+    if (result != -ENOSYS) return (int32_t)result;
+    /* Before Linux 6.6 the libc opens the name as a path, and goes on from there. */
+    return RETRY(fchmodat(descriptor, name, (mode_t)mode, AT_SYMLINK_NOFOLLOW));
+}
+
+int32_t clinux_set_owner(int32_t descriptor, const char *name, uint32_t uid, uint32_t gid) {
+    if (!name) return RETRY(fchown(descriptor, uid, gid));
+    return RETRY(fchownat(descriptor, name, uid, gid, AT_SYMLINK_NOFOLLOW));
+}
+
+int32_t clinux_set_modified(
+    int32_t descriptor, const char *name, int64_t seconds, uint32_t nanoseconds) {
+    struct timespec times[2] = {{0, UTIME_OMIT}, {(time_t)seconds, (long)nanoseconds}};
+    if (!name) return RETRY(futimens(descriptor, times));
+    return RETRY(utimensat(descriptor, name, times, AT_SYMLINK_NOFOLLOW));
 }
 
 int64_t clinux_list_xattr(int32_t descriptor, char *buffer, uint64_t size) {
@@ -234,6 +292,33 @@ int64_t clinux_get_xattr_at(
     char path[320];
     if (!parent_path(path, sizeof path, directory, name)) return -ENAMETOOLONG;
     return RETRY(lgetxattr(path, attribute, buffer, size));
+}
+
+int32_t clinux_set_xattr(
+    int32_t descriptor, const char *name, const char *attribute, const void *value,
+    uint64_t size) {
+    if (!name) return RETRY(fsetxattr(descriptor, attribute, value, size, 0));
+    /* The kernel's structure has 32 bits for the size; no value is longer than 64 KiB. */
+    if (size > UINT32_MAX) return -E2BIG;
+    struct { uint64_t value; uint32_t size, flags; } arguments = {
+        (uint64_t)(uintptr_t)value, (uint32_t)size, 0};
+    long result = RETRY(syscall(
+        SYS_setxattrat, descriptor, name, AT_SYMLINK_NOFOLLOW, attribute, &arguments,
+        sizeof arguments));
+    if (result != -ENOSYS) return (int32_t)result;
+    char path[320];
+    if (!parent_path(path, sizeof path, descriptor, name)) return -ENAMETOOLONG;
+    return RETRY(lsetxattr(path, attribute, value, size, 0));
+}
+
+int32_t clinux_remove_xattr(int32_t descriptor, const char *name, const char *attribute) {
+    if (!name) return RETRY(fremovexattr(descriptor, attribute));
+    long result = RETRY(
+        syscall(SYS_removexattrat, descriptor, name, AT_SYMLINK_NOFOLLOW, attribute));
+    if (result != -ENOSYS) return (int32_t)result;
+    char path[320];
+    if (!parent_path(path, sizeof path, descriptor, name)) return -ENAMETOOLONG;
+    return RETRY(lremovexattr(path, attribute));
 }
 
 int32_t clinux_file_system(int32_t descriptor, struct clinux_file_system *out) {

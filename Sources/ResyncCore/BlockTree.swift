@@ -52,6 +52,10 @@ package struct BlockList: Sendable, Hashable {
         for run in other.runs { append(run.digest, count: run.count) }
     }
 
+    package func contains(_ digest: Digest) -> Bool {
+        first?.digest == digest || rest.contains { $0.digest == digest }
+    }
+
     /// Calls `body` with each run that lies in a range of blocks, cut to it.
     package func forEachRun(in range: Range<Int>, _ body: (Digest, Int) -> Void) {
         var at = 0

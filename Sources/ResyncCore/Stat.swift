@@ -91,6 +91,9 @@ package struct Stat: Sendable, Hashable {
     package var special: DeviceNumber
     /// 512-byte units really allocated.
     package var allocated: UInt64
+    /// When the inode was made, where the file system tells. It stays with the inode, so that
+    /// another one that got the number of one that went is seen to be another.
+    package var birth: Timestamp?
 
     package init(
         type: EntryType, mode: UInt16 = 0o644, uid: UInt32 = 0, gid: UInt32 = 0, size: Int = 0,
@@ -98,7 +101,7 @@ package struct Stat: Sendable, Hashable {
         ctime: Timestamp = Timestamp(seconds: 0, nanoseconds: 0), inode: UInt64 = 0,
         device: DeviceNumber = DeviceNumber(major: 0, minor: 0), mount: UInt64 = 0,
         links: UInt32 = 1, special: DeviceNumber = DeviceNumber(major: 0, minor: 0),
-        allocated: UInt64 = 0
+        allocated: UInt64 = 0, birth: Timestamp? = nil
     ) {
         self.type = type
         self.mode = mode
@@ -113,6 +116,7 @@ package struct Stat: Sendable, Hashable {
         self.links = links
         self.special = special
         self.allocated = allocated
+        self.birth = birth
     }
 
     package var identity: ObjectIdentity { ObjectIdentity(device: device, inode: inode) }

@@ -3,34 +3,42 @@ package import ResyncStorage
 
 /// The digests that an earlier run kept of a store.
 package final class KeptManifest: Sendable {
-    package let header: ManifestHeader
-    private let file: InputFile
+    package var header: ManifestHeader { portions.header }
+    private let portions: ManifestPortions
 
     /// - Throws: `FormatError` where it is damaged, cut, or not a manifest.
-    package init(_ file: InputFile) throws {
-        self.file = file
-        header = try Self.lookup(file).header
-    }
+    package init(_ file: InputFile) throws { portions = try ManifestPortions(file) }
 
-    private static func lookup(_ file: InputFile) throws -> ManifestLookup<EVPHash> {
-        try ManifestLookup(.openSSL, size: file.size) { try file.read(at: $0, count: $1) }
-    }
-
-    /// The digests of a file's blocks, where it is still what it was when they were taken: the same
-    /// object with the same size, mtime and ctime, not read so soon after a change that another
-    /// could hide behind the same times.
-    func content(
-        _ path: RelativePath, _ stat: Stat, _ worker: Worker, _ side: Side
-    ) throws -> ContentAnswer? {
-        if worker.lookups[side] == nil { worker.lookups[side] = try Self.lookup(file) }
-        guard let entry = try worker.lookups[side]?.entry(path), entry.doubt == nil,
-            !entry.isRacy, let content = entry.content, let kept = entry.entry?.stat,
-            kept.size == stat.size, kept.mtime == stat.mtime, kept.ctime == stat.ctime,
-            kept.inode == stat.inode, kept.type == stat.type
-        else { return nil }
-        var answer = ContentAnswer()
-        answer.blocks = content.blocks
-        return answer
+    /// For each name of a directory the digests of its blocks, where it is still what it was when
+    /// they were taken: the same object with the same size, mtime and ctime, not read so soon after
+    /// a change that another could hide behind the same times.
+    ///
+    /// - Parameter names: in byte order.
+    func contents(
+        _ names: NameList, in directory: RelativePath, _ described: any Examination
+    ) throws -> [BlockList?] {
+        var found = [BlockList?](repeating: nil, count: names.count)
+        var number: Int?
+        var entries: ManifestPortion.Names?
+        for index in 0..<names.count {
+            guard let stat = described[index].entry?.stat, stat.type == .file else { continue }
+            func look() -> BlockList? {
+                names.withBytes(index) { name in
+                    entries?.withEntry(name) { $0.content(unlessMovedFrom: stat) }
+                }
+            }
+            found[index] = look()
+            guard entries?.isAtEnd ?? true else { continue }
+            // Behind what the portion has of the directory: perhaps in another.
+            let path = directory.appending(names.name(index))
+            guard let next = try portions.portion(holding: path), next.number != number else {
+                continue
+            }
+            number = next.number
+            entries = next.portion.directory(directory)
+            found[index] = look()
+        }
+        return found
     }
 
     /// Why these digests cannot stand for a reading under these rules; nil when they can.
@@ -44,6 +52,16 @@ package final class KeptManifest: Sendable {
         }
         if !header.aspects.contains(.content) { return "it has no content digests" }
         return nil
+    }
+}
+
+extension ManifestEntry {
+    /// The digests of its blocks, if the file is the same as it was when they were taken.
+    fileprivate borrowing func content(unlessMovedFrom stat: Stat) -> BlockList? {
+        guard doubt == nil, !isRacy, let kept = entry?.stat, stat.isUnchanged(since: kept) else {
+            return nil
+        }
+        return content?.blocks
     }
 }
 

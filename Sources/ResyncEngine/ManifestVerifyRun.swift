@@ -117,11 +117,22 @@ package final class ManifestVerifyRun {
             var lookup = try ManifestLookup(.openSSL, size: file.size) {
                 try file.read(at: $0, count: $1)
             }
+            var held: (number: Int, portion: ManifestPortion)?
+            func entry(_ path: RelativePath) throws -> ManifestEntry? {
+                guard let number = lookup.portion(holding: path) else { return nil }
+                let portion =
+                    held?.number == number ? held?.portion : try lookup.read(portion: number)
+                held = portion.map { (number, $0) }
+                var names = portion?.directory(path.parent)
+                return path.lastName.bytes.withUnsafeBufferPointer { name in
+                    names?.withEntry(name) { copy $0 }
+                }
+            }
             var cases: [RelativePath: ManifestLook.Case] = [:]
             // A directory may have two records: its own, and that its listing is not whole.
             for difference in open where cases[difference.path] == nil {
                 cases[difference.path] = ManifestLook.Case(
-                    earlier: difference, kept: try lookup.entry(difference.path))
+                    earlier: difference, kept: try entry(difference.path))
             }
             return cases
         }

@@ -9,8 +9,8 @@ final class VerifyBatch {
     private let examined: Sides<(any Examination)?>
     private var verdicts: [Verdict]
     private var bytesRead = 0
-    /// Digests that were kept, by index; these files are not read.
-    private let known: [Int: Sides<ContentAnswer>]
+    /// Digests that were kept, by index; these files are not read. Empty where none were.
+    private let known: [Sides<BlockList>?]
     /// What reading gave, by index, where records are made of it.
     private var contents: Sides<[Int: ContentAnswer]> = Sides(a: [:], b: [:])
     private let started: Timestamp?
@@ -24,7 +24,7 @@ final class VerifyBatch {
 
     init(
         _ verify: Verify, _ names: PairedNames, _ directory: PairedDirectory,
-        _ examined: Sides<(any Examination)?>, known: [Int: Sides<ContentAnswer>] = [:]
+        _ examined: Sides<(any Examination)?>, known: [Sides<BlockList>?] = []
     ) {
         self.verify = verify
         self.names = names
@@ -54,8 +54,8 @@ final class VerifyBatch {
             guard found.a.failure == nil, found.b.failure == nil,
                 verify.rules.comparison.comparesContent(a, b)
             else { continue }
-            if let known = known[index] {
-                settle(index, known.a, known.b)
+            if let known = known(index) {
+                settle(index, ContentAnswer(known.a), ContentAnswer(known.b))
             } else if a.links > 1 || b.links > 1 || a.size > verify.splitSize {
                 try readShared(index, a, b, judged, worker)
             } else {
@@ -65,6 +65,8 @@ final class VerifyBatch {
         try readSmall(small, worker)
         if verify.recorder != nil { try readAlone(worker) }
     }
+
+    private func known(_ index: Int) -> Sides<BlockList>? { known.isEmpty ? nil : known[index] }
 
     /// Reads what is not compared but belongs into a side's records: what is missing on the other
     /// side, or has another size there.
@@ -113,7 +115,7 @@ final class VerifyBatch {
     }
 
     private func noteLinks(_ a: Stat, _ b: Stat, _ index: Int) {
-        guard a.links > 1 || b.links > 1, a.type != .directory,
+        guard a.links > 1 || b.links > 1, a.type == b.type, a.type != .directory,
             verify.rules.comparison.aspects.contains(.links)
         else { return }
         links[index] = LinkedEntry(
@@ -137,16 +139,7 @@ final class VerifyBatch {
         }
         let (left, right) = (answers.a, answers.b)
         for (at, index) in indexes.enumerated() {
-            // Nearly all agree, and then there is nothing to find out.
-            if left[at].isWhole, right[at].isWhole, left[at].blocks == right[at].blocks,
-                case .same = verdicts[index], let size = a[index].entry?.stat.size
-            {
-                bytesRead += left[at].bytesRead + right[at].bytesRead
-                verdicts[index] = .same(bytes: size)
-                note(index, left[at], right[at])
-            } else {
-                settle(index, left[at], right[at])
-            }
+            settle(index, left[at], right[at])
         }
     }
 
@@ -160,6 +153,11 @@ final class VerifyBatch {
         bytesRead += a.bytesRead + b.bytesRead
         note(index, a, b)
         guard let stats = stats(index) else { return }
+        // Nearly all agree, and then there is nothing to find out.
+        if a.isWhole, b.isWhole, a.blocks == b.blocks, case .same = verdicts[index] {
+            verdicts[index] = .same(bytes: stats.a.size)
+            return
+        }
         let finding = ContentFinding(a, b, size: stats.a.size, scheme: verify.rules.scheme)
         let judged: Difference? =
             if case .difference(let difference, _) = verdicts[index] { difference } else { nil }
@@ -225,7 +223,7 @@ final class VerifyBatch {
         for index in verdicts.indices {
             output.tally.entries += 1
             if !isSplit(index) { record(index, &output) }
-            let assurance = known[index] == nil ? verify.rules.assurance : .cached
+            let assurance = known(index) == nil ? verify.rules.assurance : .cached
             if let link = links[index] { output.links.append(link) }
             switch verdicts[index] {
             case .same(let bytes):

@@ -79,27 +79,19 @@ extension Verify {
         _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
     ) throws -> Pieces? {
         let described = examine(names, in: directory, opening: false, worker)
-        var known: [Int: Sides<ContentAnswer>] = [:]
+        var known = try knownContents(names, in: directory, described)
         var isComplete = true
-        let path = directory.path
-        for index in 0..<names.count {
-            guard let a = described.a?[index].entry?.stat, let b = described.b?[index].entry?.stat,
+        for index in 0..<names.count where known[index] == nil {
+            if let a = described.a?[index].entry?.stat, let b = described.b?[index].entry?.stat,
                 rules.comparison.comparesContent(a, b)
-            else {
-                // One-sided files are read for the records; all others need no reading.
-                if rules.keepsRecords, names.names.kinds[index] == .file { isComplete = false }
-                continue
-            }
-            let entryPath = path.appending(names.names.name(index))
-            if let left = try rules.kept.a?.content(entryPath, a, worker, .a),
-                let right = try rules.kept.b?.content(entryPath, b, worker, .b)
             {
-                known[index] = Sides(a: left, b: right)
-            } else {
+                isComplete = false
+            } else if rules.keepsRecords, names.names.kinds[index] == .file {
+                // One-sided files are read for the records; all others need no reading.
                 isComplete = false
             }
         }
-        guard !known.isEmpty else { return nil }
+        guard known.contains(where: { $0 != nil }) else { return nil }
         let batch: VerifyBatch
         if isComplete {
             batch = VerifyBatch(self, names, directory, described, known: known)
@@ -112,16 +104,39 @@ extension Verify {
             examined.b?.close()
         }
         // Opened a moment later: what moved in between is read like the rest.
-        known = known.filter { index, _ in
-            Side.allCases.allSatisfy { side in
+        for index in known.indices {
+            let isUnmoved = Side.allCases.allSatisfy { side in
                 guard let before = described[side]?[index].entry?.stat,
                     let now = examined[side]?[index].entry?.stat
                 else { return false }
                 return now.isUnchanged(since: before)
             }
+            if !isUnmoved { known[index] = nil }
         }
         batch = VerifyBatch(self, names, directory, examined, known: known)
         try batch.judgeAll(worker)
         return batch.pieces()
+    }
+
+    /// What was kept of both sides' content of each name whose content is to be compared.
+    private func knownContents(
+        _ names: PairedNames, in directory: PairedDirectory,
+        _ described: Sides<(any Examination)?>
+    ) throws -> [Sides<BlockList>?] {
+        var known = [Sides<BlockList>?](repeating: nil, count: names.count)
+        guard let a = described.a, let b = described.b, let keptA = rules.kept.a,
+            let keptB = rules.kept.b
+        else { return known }
+        let path = directory.path
+        let left = try keptA.contents(names.names, in: path, a)
+        let right = try keptB.contents(names.names, in: path, b)
+        for index in 0..<names.count {
+            guard let left = left[index], let right = right[index],
+                let statA = a[index].entry?.stat, let statB = b[index].entry?.stat,
+                rules.comparison.comparesContent(statA, statB)
+            else { continue }
+            known[index] = Sides(a: left, b: right)
+        }
+        return known
     }
 }

@@ -43,6 +43,16 @@ package protocol Disk: AnyObject, Sendable {
     /// Makes a file's bytes, or a directory's names, survive a power loss. Never call it again on
     /// the same descriptor after it failed: the kernel may have forgotten what was dirty.
     func sync(_ descriptor: Descriptor) throws(DiskError)
+    /// As `sync` for a file's bytes and size; its mode, owner, times and attributes may be lost.
+    func syncData(_ descriptor: Descriptor) throws(DiskError)
+    /// As `sync` for everything on the file system the descriptor lies on. An error stands for any
+    /// of it.
+    func syncFileSystem(_ descriptor: Descriptor) throws(DiskError)
+    /// Reserves space for a range, which reads as zeros where nothing was written; the file grows
+    /// to its end. EOPNOTSUPP where the file system cannot.
+    func allocate(_ descriptor: Descriptor, from offset: Int, count: Int) throws(DiskError)
+    /// Makes a range read as zeros and gives its whole blocks back; the size stays.
+    func punchHole(_ descriptor: Descriptor, from offset: Int, count: Int) throws(DiskError)
 
     func makeDirectory(
         _ name: UnsafePointer<CChar>, in directory: Descriptor, mode: UInt16
@@ -50,9 +60,24 @@ package protocol Disk: AnyObject, Sendable {
     func remove(
         _ name: UnsafePointer<CChar>, in directory: Descriptor, isDirectory: Bool
     ) throws(DiskError)
+    /// Two names of one inode are a trap, whatever the rule but `keep`: nothing happens, and both
+    /// stay.
     func rename(
         _ name: UnsafePointer<CChar>, in directory: Descriptor, to newName: UnsafePointer<CChar>,
-        in newDirectory: Descriptor, replacing: Bool
+        in newDirectory: Descriptor, _ rule: RenameRule
+    ) throws(DiskError)
+    /// One more name for the inode; of a symlink, for the symlink itself.
+    func link(
+        _ name: UnsafePointer<CChar>, in directory: Descriptor, to newName: UnsafePointer<CChar>,
+        in newDirectory: Descriptor
+    ) throws(DiskError)
+    func makeSymlink(
+        _ target: [UInt8], _ name: UnsafePointer<CChar>, in directory: Descriptor
+    ) throws(DiskError)
+    /// A fifo, socket or device; EINVAL for other types. `device` is for devices only.
+    func makeSpecial(
+        _ name: UnsafePointer<CChar>, in directory: Descriptor, _ type: EntryType, mode: UInt16,
+        device: DeviceNumber
     ) throws(DiskError)
     /// False when somebody else holds it. The lock dies with the descriptor.
     func lock(_ descriptor: Descriptor, exclusive: Bool) throws(DiskError) -> Bool
@@ -67,7 +92,8 @@ package protocol Disk: AnyObject, Sendable {
     /// The alignment that direct reads of this file need; nil where they are not offered.
     func directAlignment(_ descriptor: Descriptor) throws(DiskError) -> DirectAlignment?
 
-    /// From now on reads go past the page cache, and must be aligned.
+    /// From now on reads and writes go past the page cache, and must be aligned. What was written
+    /// is still lost with the power until it is synced.
     func setDirect(_ descriptor: Descriptor) throws(DiskError)
 
     /// Extended attributes, unsorted, of an open descriptor or of a name that is not opened.
@@ -77,6 +103,32 @@ package protocol Disk: AnyObject, Sendable {
     func attribute(
         _ attribute: [UInt8], of name: UnsafePointer<CChar>?, _ descriptor: Descriptor
     ) throws(DiskError) -> [UInt8]
+
+    // Of an open descriptor, or of a name that is not followed. A descriptor opened with
+    // `pathOnly` serves as the directory of a name only.
+
+    /// All twelve bits. EOPNOTSUPP for a symlink, which has none of its own.
+    func setMode(
+        _ mode: UInt16, of name: UnsafePointer<CChar>?, _ descriptor: Descriptor
+    ) throws(DiskError)
+    /// Takes set-user-id, set-group-id and capabilities away from all but directories. EINVAL for
+    /// 0xffffffff, which the kernel would take for "as it is".
+    func setOwner(
+        uid: UInt32, gid: UInt32, of name: UnsafePointer<CChar>?, _ descriptor: Descriptor
+    ) throws(DiskError)
+    /// The access time stays. A file system that cannot hold the time holds one near it.
+    func setTimes(
+        modified: Timestamp, of name: UnsafePointer<CChar>?, _ descriptor: Descriptor
+    ) throws(DiskError)
+    /// Makes or replaces. Access control lists are the attributes `system.posix_acl_access` and
+    /// `system.posix_acl_default`; the first changes the mode, too.
+    func setAttribute(
+        _ attribute: [UInt8], to value: [UInt8], of name: UnsafePointer<CChar>?,
+        _ descriptor: Descriptor
+    ) throws(DiskError)
+    func removeAttribute(
+        _ attribute: [UInt8], of name: UnsafePointer<CChar>?, _ descriptor: Descriptor
+    ) throws(DiskError)
 
     func fileSystem(_ descriptor: Descriptor) throws(DiskError) -> FileSystem
     /// Bytes of a block device.
@@ -97,6 +149,8 @@ package struct OpenFlags: OptionSet, Sendable {
     package static let writeOnly = OpenFlags(rawValue: 1 << 1)
     package static let readWrite = OpenFlags(rawValue: 1 << 2)
     package static let create = OpenFlags(rawValue: 1 << 3)
+    /// With `create`: the name must not be there. Alone, of a block device: nobody else may hold
+    /// it, by a mount or likewise (EBUSY).
     package static let exclusive = OpenFlags(rawValue: 1 << 4)
     package static let directory = OpenFlags(rawValue: 1 << 5)
     package static let noFollow = OpenFlags(rawValue: 1 << 6)
@@ -106,6 +160,17 @@ package struct OpenFlags: OptionSet, Sendable {
     package static let pathOnly = OpenFlags(rawValue: 1 << 10)
     package static let truncate = OpenFlags(rawValue: 1 << 11)
     package static let append = OpenFlags(rawValue: 1 << 12)
+}
+
+/// What a rename does with a name that is there already.
+package enum RenameRule: Sendable, CaseIterable {
+    /// Takes its place.
+    case replace
+    /// Fails with EEXIST.
+    case keep
+    /// Trades places with it, whatever either is; both must be there. One change: a power loss
+    /// leaves both names as before or both as after.
+    case exchange
 }
 
 /// How a read treats the page cache.
@@ -141,6 +206,8 @@ package struct DiskError: Error, Sendable, Hashable {
 package enum SystemCall: String, Sendable {
     case openat, statx, getdents64, readlinkat, pread, pwrite, ftruncate, fsync, mkdirat, unlinkat
     case renameat2, flock, lseek, fcntl, fadvise, cachestat, listxattr, getxattr, fstatfs, ioctl
+    case linkat, symlinkat, mknodat, fchmodat, fchownat, utimensat, setxattr, removexattr
+    case fallocate, fdatasync, syncfs
 }
 
 /// What kind of file system a descriptor lies on.

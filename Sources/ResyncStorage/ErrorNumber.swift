@@ -16,6 +16,7 @@ package enum ErrorNumber {
     package static let tooManyOpenInSystem = ENFILE
     package static let noSpace = ENOSPC
     package static let readOnly = EROFS
+    package static let quotaExceeded = EDQUOT
     package static let tooManyLinks = ELOOP
     package static let nameTooLong = ENAMETOOLONG
     package static let wouldBlock = EWOULDBLOCK

@@ -115,7 +115,7 @@ package final class Folder: Sendable {
     package func rename(_ name: [UInt8], to newName: [UInt8]) throws(DiskError) {
         try withCString(name) { (from) throws(DiskError) in
             try withCString(newName) { (to) throws(DiskError) in
-                try disk.rename(from, in: descriptor, to: to, in: descriptor, replacing: true)
+                try disk.rename(from, in: descriptor, to: to, in: descriptor, .replace)
             }
         }
         try sync()
@@ -128,7 +128,7 @@ package final class Folder: Sendable {
         try withCString(name) { (from) throws(DiskError) in
             try withCString(newName) { (to) throws(DiskError) in
                 try disk.rename(
-                    from, in: descriptor, to: to, in: other.descriptor, replacing: true)
+                    from, in: descriptor, to: to, in: other.descriptor, .replace)
             }
         }
         try other.sync()

@@ -9,6 +9,8 @@ package protocol KernelFiles: Sendable {
     func read(_ path: [UInt8], limit: Int) throws(DiskError) -> [UInt8]
     /// The names in a directory, in any order.
     func names(in path: [UInt8]) throws(DiskError) -> [[UInt8]]
+    /// Where a link leads.
+    func target(of path: [UInt8]) throws(DiskError) -> [UInt8]
 }
 
 /// The running kernel.
@@ -54,6 +56,15 @@ package struct LinuxKernelFiles: KernelFiles {
         defer { buffer.deallocate() }
         while try disk.list(directory, into: &names, buffer: buffer) {}
         return (0..<names.count).map { names.name($0).bytes }
+    }
+
+    package func target(of path: [UInt8]) throws(DiskError) -> [UInt8] {
+        let disk = LinuxDisk()
+        let root = try disk.open(path: [slash], [.pathOnly, .directory], mode: 0)
+        defer { disk.close(root) }
+        return try withCString(path) { (name) throws(DiskError) in
+            try disk.readLink(name, in: root)
+        }
     }
 }
 

@@ -95,45 +95,6 @@ package final class LinuxDisk: Disk {
             clinux_pread(descriptor.number, buffer.baseAddress, size, Int64(offset)), .pread)
     }
 
-    package func write(
-        _ descriptor: Descriptor, _ bytes: UnsafeRawBufferPointer, at offset: Int
-    ) throws(DiskError) -> Int {
-        try check(
-            clinux_pwrite(
-                descriptor.number, bytes.baseAddress, UInt64(bytes.count), Int64(offset)),
-            .pwrite)
-    }
-
-    package func truncate(_ descriptor: Descriptor, to size: Int) throws(DiskError) {
-        _ = try check(clinux_truncate(descriptor.number, Int64(size)), .ftruncate)
-    }
-
-    package func sync(_ descriptor: Descriptor) throws(DiskError) {
-        _ = try check(clinux_sync(descriptor.number), .fsync)
-    }
-
-    package func makeDirectory(
-        _ name: UnsafePointer<CChar>, in directory: Descriptor, mode: UInt16
-    ) throws(DiskError) {
-        _ = try check(clinux_mkdir(directory.number, name, UInt32(mode)), .mkdirat)
-    }
-
-    package func remove(
-        _ name: UnsafePointer<CChar>, in directory: Descriptor, isDirectory: Bool
-    ) throws(DiskError) {
-        _ = try check(clinux_unlink(directory.number, name, isDirectory ? 1 : 0), .unlinkat)
-    }
-
-    package func rename(
-        _ name: UnsafePointer<CChar>, in directory: Descriptor, to newName: UnsafePointer<CChar>,
-        in newDirectory: Descriptor, replacing: Bool
-    ) throws(DiskError) {
-        _ = try check(
-            clinux_rename(
-                directory.number, name, newDirectory.number, newName, replacing ? 0 : 1),
-            .renameat2)
-    }
-
     package func lock(_ descriptor: Descriptor, exclusive: Bool) throws(DiskError) -> Bool {
         let result = clinux_lock(descriptor.number, exclusive ? 2 : 1)
         if result == -ErrorNumber.wouldBlock { return false }
@@ -158,7 +119,7 @@ package final class LinuxDisk: Disk {
 
     package func dropCache(_ descriptor: Descriptor) throws(DiskError) {
         // Dirty pages are not dropped: write them back first.
-        _ = try check(clinux_sync_data(descriptor.number), .fsync)
+        try syncData(descriptor)
         _ = try check(clinux_drop_cache(descriptor.number, 0, 0), .fadvise)
     }
 
@@ -194,7 +155,7 @@ package final class LinuxDisk: Disk {
     package func attribute(
         _ attribute: [UInt8], of name: UnsafePointer<CChar>?, _ descriptor: Descriptor
     ) throws(DiskError) -> [UInt8] {
-        try withCString(attribute) { (attribute) throws(DiskError) in
+        try withCString(attribute, .getxattr) { (attribute) throws(DiskError) in
             try growing(.getxattr) { bytes, size in
                 guard let name else {
                     return clinux_get_xattr(descriptor.number, attribute, bytes, size)
@@ -218,12 +179,13 @@ package final class LinuxDisk: Disk {
     }
 }
 
-private func check(_ result: Int32, _ call: SystemCall) throws(DiskError) -> Int32 {
+/// The result of a call, or the error it returned negated.
+func check(_ result: Int32, _ call: SystemCall) throws(DiskError) -> Int32 {
     guard result >= 0 else { throw DiskError(call, -result) }
     return result
 }
 
-private func check(_ result: Int64, _ call: SystemCall) throws(DiskError) -> Int {
+func check(_ result: Int64, _ call: SystemCall) throws(DiskError) -> Int {
     guard result >= 0 else { throw DiskError(call, Int32(-result)) }
     return Int(result)
 }
@@ -231,9 +193,10 @@ private func check(_ result: Int64, _ call: SystemCall) throws(DiskError) -> Int
 /// Calls `body` with the bytes as a C string. A NUL inside would cut the name: refused as the
 /// kernel refuses a name that does not exist.
 func withCString<R>(
-    _ bytes: [UInt8], _ body: (UnsafePointer<CChar>) throws(DiskError) -> R
+    _ bytes: [UInt8], _ call: SystemCall = .openat,
+    _ body: (UnsafePointer<CChar>) throws(DiskError) -> R
 ) throws(DiskError) -> R {
-    guard !bytes.contains(0) else { throw DiskError(.openat, ErrorNumber.invalidArgument) }
+    guard !bytes.contains(0) else { throw DiskError(call, ErrorNumber.invalidArgument) }
     return try (bytes + [0]).withUnsafeBufferPointer { (all) throws(DiskError) -> R in
         let start = UnsafeRawPointer(all.baseAddress.unsafelyUnwrapped)
         return try start.withMemoryRebound(to: CChar.self, capacity: all.count) {
@@ -311,6 +274,9 @@ extension Stat {
             device: DeviceNumber(major: raw.device_major, minor: raw.device_minor),
             mount: raw.mount, links: raw.links,
             special: DeviceNumber(major: raw.special_major, minor: raw.special_minor),
-            allocated: raw.blocks)
+            allocated: raw.blocks,
+            birth: raw.has_birth == 0
+                ? nil
+                : Timestamp(seconds: raw.birth_seconds, nanoseconds: raw.birth_nanoseconds))
     }
 }

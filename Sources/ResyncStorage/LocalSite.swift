@@ -8,12 +8,15 @@ package struct LocalSiteOptions: Sendable {
     package var details: AspectSet = []
     package var owners = OwnerRule.number
     package var readLimit: Throttle?
+    package var writeLimit: Throttle?
     /// Open directories kept at most; descriptors of open files come on top.
     package var openDirectories = 512
     /// Names of one directory sorted in memory; beyond that they are sorted through `scratch`.
     package var namesInMemory = 1 << 18
     /// Where the names of huge directories are sorted.
     package var scratch: Scratch?
+    /// Bytes of a block in the digests of a plan's files.
+    package var planBlockSize = 1 << 20
 
     package init() {}
 }
@@ -35,7 +38,7 @@ package final class LocalSite: Site {
     let disk: any Disk
     let options: LocalSiteOptions
     let owners: OwnerTable
-    private let descriptor: Descriptor
+    let descriptor: Descriptor
     private let openDirectories = Mutex<[WeakDirectory]>([])
 
     private struct WeakDirectory: Sendable {
@@ -99,6 +102,12 @@ package final class LocalSite: Site {
             isDevice: facts.kind == .device, limit: size)
     }
 
+    package func changer(_ order: ChangeOrder) -> any StoreChanger {
+        LocalChanger(self, root: descriptor, order)
+    }
+
+    package func source() -> any StoreSource { LocalSource(self, root: descriptor) }
+
     /// What the machine knows against the store: see `storeTrouble`.
     package func trouble() -> StoreTrouble {
         storeTrouble(path: facts.path, root: facts.stat, descriptor: descriptor)
@@ -143,6 +152,12 @@ package final class LocalSite: Site {
 }
 
 extension DiskError {
+    /// Whether the way to an entry leads nowhere: a name is not there, or no directory, or a
+    /// symlink, which is never followed.
+    var isAbsence: Bool {
+        [ErrorNumber.noEntry, ErrorNumber.notDirectory, ErrorNumber.tooManyLinks].contains(number)
+    }
+
     /// As `Input/output error (pread)`.
     package var sentence: String { "\(ErrorNumber.sentence(number)) (\(call.rawValue))" }
 }

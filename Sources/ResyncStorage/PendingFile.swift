@@ -61,7 +61,7 @@ package final class PendingFile {
         try disk.sync(descriptor)
         try withCString(name + Self.suffix) { (old) throws(DiskError) in
             try withCString(name) { (new) throws(DiskError) in
-                try disk.rename(old, in: directory, to: new, in: directory, replacing: true)
+                try disk.rename(old, in: directory, to: new, in: directory, .replace)
             }
         }
         isCommitted = true

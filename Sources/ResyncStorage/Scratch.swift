@@ -53,14 +53,20 @@ extension Disk {
     package func writeAll(
         _ descriptor: Descriptor, _ bytes: [UInt8], at offset: Int
     ) throws(DiskError) {
+        let result: Result<Void, DiskError> = bytes.withUnsafeBytes { all in
+            Result { () throws(DiskError) in try writeFully(descriptor, all, at: offset) }
+        }
+        try result.get()
+    }
+
+    /// Writes all of a buffer.
+    func writeFully(
+        _ descriptor: Descriptor, _ bytes: UnsafeRawBufferPointer, at offset: Int
+    ) throws(DiskError) {
         var done = 0
         while done < bytes.count {
-            let result: Result<Int, DiskError> = bytes[done...].withUnsafeBytes { rest in
-                Result { () throws(DiskError) in
-                    try write(descriptor, rest, at: offset + done)
-                }
-            }
-            done += try result.get()
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
+            done += try write(descriptor, rest, at: offset + done)
         }
     }
 

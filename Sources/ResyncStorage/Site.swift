@@ -12,6 +12,14 @@ package protocol Site: AnyObject, Sendable {
     ///
     /// - Precondition: the store is no directory.
     func image(upTo size: Int) throws(DiskError) -> any Examination
+    /// A hand on the store, for one thread.
+    ///
+    /// - Precondition: the store is a directory.
+    func changer(_ order: ChangeOrder) -> any StoreChanger
+    /// A way of copying from the store, for one thread.
+    ///
+    /// - Precondition: the store is a directory.
+    func source() -> any StoreSource
 }
 
 /// What is known of a store once it is open.
@@ -172,6 +180,9 @@ package struct ContentAnswer: Sendable {
     package var whole: Digest?
 
     package init() {}
+
+    /// As if every block had been read just now.
+    package init(_ blocks: BlockList) { self.blocks = blocks }
 
     /// Whether every block that was asked for has its digest, of one moment.
     package var isWhole: Bool { state == .stable && unreadable.isEmpty }

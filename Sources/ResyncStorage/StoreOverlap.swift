@@ -8,9 +8,9 @@ package enum StoreOverlap: Sendable {
 }
 
 /// Whether two stores overlap, told by the identity of their roots and of what lies above these,
-/// so that links and bind mounts of one directory do not hide it.
+/// and by what the mount table says of their places, so that links and bind mounts do not hide it.
 package func storeOverlap(
-    _ a: LocalSite, _ b: LocalSite
+    _ a: LocalSite, _ b: LocalSite, files: some KernelFiles = LinuxKernelFiles()
 ) throws(DiskError) -> StoreOverlap? {
     if a.facts.stat.identity == b.facts.stat.identity { return .same }
     if a.facts.kind == .device, b.facts.kind == .device,
@@ -19,15 +19,25 @@ package func storeOverlap(
         return .same
     }
     guard a.facts.kind == .directory, b.facts.kind == .directory else { return nil }
-    if try lies(b, inside: a) { return .inside(.b) }
-    if try lies(a, inside: b) { return .inside(.a) }
+    if try lies(b, below: a) { return .inside(.b) }
+    if try lies(a, below: b) { return .inside(.a) }
+    // Without a mount table no more than that can be told.
+    guard let text = try? files.read(Array("/proc/self/mountinfo".utf8), limit: 64 << 20) else {
+        return nil
+    }
+    let table = MountTable(text)
+    guard let placeA = MountedPlace(a, table, files), let placeB = MountedPlace(b, table, files)
+    else { return nil }
+    if leads(from: a, placeA, to: b, placeB, table) { return .inside(.b) }
+    if leads(from: b, placeB, to: a, placeA, table) { return .inside(.a) }
     return nil
 }
 
 /// No path is deeper; a chain that is longer goes in circles.
 private let ancestorLimit = 1 << 16
 
-private func lies(_ inner: LocalSite, inside outer: LocalSite) throws(DiskError) -> Bool {
+/// Whether the way up from one root meets the other; at a bind mount it leaves the file system.
+private func lies(_ inner: LocalSite, below outer: LocalSite) throws(DiskError) -> Bool {
     let disk = inner.disk
     var current = try disk.open(path: inner.facts.path, [.readOnly, .directory], mode: 0)
     defer { disk.close(current) }
@@ -44,4 +54,52 @@ private func lies(_ inner: LocalSite, inside outer: LocalSite) throws(DiskError)
         identity = above
     }
     return false
+}
+
+/// Where a store's root lies: in this process's tree and in its file system's own.
+private struct MountedPlace {
+    let path: [UInt8]
+    let place: FileSystemPlace
+
+    /// Nil where the kernel does not say, or says what does not fit together.
+    init?(_ site: LocalSite, _ table: MountTable, _ files: some KernelFiles) {
+        let number = site.descriptor.number
+        guard let info = try? files.read(Array("/proc/self/fdinfo/\(number)".utf8), limit: 1 << 16),
+            let id = field("mnt_id:", of: info).flatMap({ UInt64(digits: $0) }),
+            let mount = table.mount(id: id),
+            let path = try? files.target(of: Array("/proc/self/fd/\(number)".utf8)),
+            let place = mount.place(of: path)
+        else { return nil }
+        self.path = path
+        self.place = place
+    }
+}
+
+/// Whether a walk from one root comes to the other by a way that the mount table names.
+private func leads(
+    from outer: LocalSite, _ start: MountedPlace, to inner: LocalSite, _ end: MountedPlace,
+    _ table: MountTable
+) -> Bool {
+    let routes = table.routes(
+        from: start.place, at: start.path, to: end.place, crossing: outer.options.crossMounts)
+    return routes.contains { route in
+        (try? identity(at: route, in: outer)) == inner.facts.stat.identity
+    }
+}
+
+/// What lies at a path below a store's root, found one component at a time.
+private func identity(
+    at path: RelativePath, in site: LocalSite
+) throws(DiskError) -> ObjectIdentity {
+    let disk = site.disk
+    var current = site.descriptor
+    defer { if current != site.descriptor { disk.close(current) } }
+    for name in path.components {
+        let next = try withCString(name.bytes) { (name) throws(DiskError) -> Descriptor in
+            try disk.open(name, in: current, [.pathOnly, .directory, .noFollow], mode: 0)
+        }
+        if current != site.descriptor { disk.close(current) }
+        current = next
+    }
+    return try disk.stat(current).identity
 }

@@ -18,8 +18,6 @@ package final class Worker {
     /// The order in which it turns to the sides: every second worker begins with B, so that both
     /// stores are busy at any time, also when reading is held to a rate.
     package let sides: [Side]
-    /// Readers of what was kept of each side, opened when first needed.
-    package var lookups: Sides<ManifestLookup<EVPHash>?> = Sides(a: nil, b: nil)
     let piece: UnsafeMutableRawBufferPointer
 
     package init(scheme: DigestScheme, pulse: Pulse, stop: Stop, index: Int = 0) throws {

@@ -50,6 +50,23 @@ import Testing
         #expect(found.status == 64, "\(found.report)")
     }
 
+    @Test func bindMountsDoNotHideThatStoresOverlap() throws {
+        let stage = try stage()
+        try stage.makeFolder("bound")
+        let bound = stage.folder + "/bound"
+        guard isRoot, try system("mount", "--bind", stage.a + "/inside", bound) != nil else {
+            return skip("needs root and bind mounts")
+        }
+        defer { _ = try? system("umount", "-l", bound) }
+        let found = try stage.resync(["verify", stage.a, bound]).run()
+        #expect(found.status == 64, "\(found.report)")
+        #expect(found.errorText.contains("B lies inside A"), "\(found.report)")
+        let reverse = try stage.resync(["verify", bound, stage.a]).run()
+        #expect(reverse.status == 64, "\(reverse.report)")
+        #expect(reverse.errorText.contains("A lies inside B"), "\(reverse.report)")
+        #expect(try stage.resync(["verify", bound, stage.b + "/inside"]).run().status == 2)
+    }
+
     @Test func missingStoreIsTrouble() throws {
         let stage = try stage()
         for stores in [[stage.a, stage.folder + "/none"], [stage.folder + "/none", stage.b]] {

@@ -121,7 +121,7 @@ import Testing
 }
 
 /// A loop device on an image, mounted perhaps; gone when released.
-private final class Loop {
+final class Loop {
     let device: String
     let mount: String
 

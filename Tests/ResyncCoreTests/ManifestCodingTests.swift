@@ -269,13 +269,22 @@ import Testing
                 file.read($0, $1)
             }
             var reader = try ManifestReader(ManifestHashes.openSSL) { file.read($0, $1) }
+            func find(_ path: RelativePath) throws -> ManifestEntry? {
+                guard let number = lookup.portion(holding: path) else { return nil }
+                var names = try lookup.read(portion: number).directory(path.parent)
+                return path.lastName.bytes.withUnsafeBufferPointer { name in
+                    names.withEntry(name) { (entry) -> ManifestEntry? in copy entry }
+                }
+            }
             while let record = try reader.next() {
-                guard case .entry(let entry) = record else { continue }
+                guard case .entry(var entry) = record else { continue }
                 let path =
                     entry.isDirectory ? reader.directory : reader.directory.appending(entry.name)
-                #expect(try lookup.entry(path) == entry, "seed \(seed)")
+                // The digest over the blocks is computed by a full reading alone.
+                entry.content?.digest = .zero
+                #expect(try find(path) == entry, "seed \(seed)")
                 let other = RelativePath(path.bytes + [0x01])
-                #expect(try lookup.entry(other) == nil, "seed \(seed)")
+                #expect(try find(other) == nil, "seed \(seed)")
             }
             #expect(lookup.trailer == reader.trailer)
         }

@@ -27,9 +27,9 @@ final class DiskTape {
     }
 
     /// What was not opened is a descriptor that never was.
-    private func descriptor(_ key: String) -> Descriptor { held[key] ?? Descriptor(999_999) }
+    func descriptor(_ key: String) -> Descriptor { held[key] ?? Descriptor(999_999) }
 
-    private func note(_ what: String, _ body: () throws(DiskError) -> String) {
+    func note(_ what: String, _ body: () throws(DiskError) -> String) {
         do throws(DiskError) {
             lines.append("\(what): \(try body())")
         } catch {
@@ -80,7 +80,8 @@ final class DiskTape {
 
     /// What both disks can agree on, and what moved since this was last asked.
     private func describe(_ stat: Stat, key: String) -> String {
-        var text = "\(stat.type.word) \(String(stat.mode, radix: 8)) uid \(stat.uid)"
+        var text =
+            "\(stat.type.word) \(String(stat.mode, radix: 8)) uid \(stat.uid) gid \(stat.gid)"
         if stat.type == .file || stat.type == .symlink { text += " size \(stat.size)" }
         if stat.type != .directory { text += " links \(stat.links)" }
         if stat.type.isDevice { text += " \(stat.special.major):\(stat.special.minor)" }
@@ -104,6 +105,7 @@ final class DiskTape {
 
     /// A directory's names, whatever was listed of it before.
     func listAnew(_ name: String = ".") {
+        close("listed anew")
         open(name, [.readOnly, .directory], as: "listed anew")
         list("listed anew")
     }
@@ -140,58 +142,6 @@ final class DiskTape {
         }
     }
 
-    func write(_ key: String, at offset: Int, _ bytes: [UInt8]) {
-        note("write \(key) \(offset)+\(bytes.count)") { () throws(DiskError) in
-            let copy = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: max(bytes.count, 1), alignment: 16)
-            defer { copy.deallocate() }
-            copy.copyBytes(from: bytes)
-            let part = UnsafeRawBufferPointer(rebasing: copy[..<bytes.count])
-            return "\(try disk.write(descriptor(key), part, at: offset))"
-        }
-    }
-
-    func truncate(_ key: String, to size: Int) {
-        note("truncate \(key) \(size)") { () throws(DiskError) in
-            try disk.truncate(descriptor(key), to: size)
-            return "ok"
-        }
-    }
-
-    func sync(_ key: String) {
-        note("sync \(key)") { () throws(DiskError) in
-            try disk.sync(descriptor(key))
-            return "ok"
-        }
-    }
-
-    func makeDirectory(_ name: String, in directory: String = "") {
-        note("mkdir \(directory)|\(name)") { () throws(DiskError) in
-            try disk.makeDirectory(name, in: descriptor(directory), mode: 0o700)
-            return "ok"
-        }
-    }
-
-    func remove(_ name: String, in directory: String = "", isDirectory: Bool = false) {
-        note("remove \(directory)|\(name) \(isDirectory)") { () throws(DiskError) in
-            try disk.remove(name, in: descriptor(directory), isDirectory: isDirectory)
-            return "ok"
-        }
-    }
-
-    func rename(
-        _ name: String, in directory: String = "", to new: String, in target: String = "",
-        replacing: Bool = true
-    ) {
-        note("rename \(directory)|\(name) \(target)|\(new) \(replacing)") {
-            () throws(DiskError) in
-            try disk.rename(
-                name, in: descriptor(directory), to: new, in: descriptor(target),
-                replacing: replacing)
-            return "ok"
-        }
-    }
-
     func lock(_ key: String, exclusive: Bool) {
         note("lock \(key) \(exclusive)") { () throws(DiskError) in
             "\(try disk.lock(descriptor(key), exclusive: exclusive))"
@@ -219,31 +169,6 @@ final class DiskTape {
     func cachedPages(_ key: String, size: Int) {
         note("cached \(key) \(size)") { () throws(DiskError) in
             "\(try disk.cachedPages(descriptor(key), size: size))"
-        }
-    }
-
-    func attributes(_ name: String?, in directory: String) {
-        note("attributes \(directory)|\(name ?? "")") { () throws(DiskError) in
-            let names =
-                if let name {
-                    try disk.attributeNames(name, descriptor(directory))
-                } else {
-                    try disk.attributeNames(nil, descriptor(directory))
-                }
-            return names.map { escaped($0) }.sorted().joined(separator: " ")
-        }
-    }
-
-    func attribute(_ attribute: String, of name: String?, in directory: String) {
-        note("attribute \(attribute) \(directory)|\(name ?? "")") { () throws(DiskError) in
-            let bytes = Array(attribute.utf8)
-            let value =
-                if let name {
-                    try disk.attribute(bytes, of: name, descriptor(directory))
-                } else {
-                    try disk.attribute(bytes, of: nil, descriptor(directory))
-                }
-            return escaped(value)
         }
     }
 

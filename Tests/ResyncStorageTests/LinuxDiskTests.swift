@@ -81,7 +81,7 @@ import Testing
         expect(.unlinkat, EISDIR) { try disk.remove("dir", in: directory, isDirectory: false) }
         expect(.readlinkat, EINVAL) { _ = try disk.readLink("file", in: directory) }
         expect(.renameat2, EEXIST) {
-            try disk.rename("link", in: directory, to: "file", in: directory, replacing: false)
+            try disk.rename("link", in: directory, to: "file", in: directory, .keep)
         }
         expect(.pread, EISDIR) { _ = try disk.read(directory, 0, 1) }
         expect(.pread, EINVAL) { _ = try disk.read(directory, -1, 1) }
@@ -110,12 +110,13 @@ import Testing
 
     // MARK: Overlap
 
-    private func site(_ path: String) throws -> LocalSite {
-        try LocalSite(path: Array(path.utf8), disk: disk, options: LocalSiteOptions())
-    }
-
-    private func overlap(_ a: String, _ b: String) throws -> String {
-        switch try storeOverlap(try site(a), try site(b)) {
+    private func overlap(_ a: String, _ b: String, crossing: Bool = false) throws -> String {
+        var options = LocalSiteOptions()
+        options.crossMounts = crossing
+        let sites = try [a, b].map {
+            try LocalSite(path: Array($0.utf8), disk: disk, options: options)
+        }
+        return switch try storeOverlap(sites[0], sites[1]) {
         case .same?: "same"
         case .inside(.a)?: "a inside b"
         case .inside(.b)?: "b inside a"
@@ -159,5 +160,55 @@ import Testing
         #expect(try overlap("\(top)/bound", "\(top)/a/deep") == "b inside a")
         #expect(try overlap("\(top)/bound/deep", "\(top)/a") == "a inside b")
         #expect(try overlap("\(top)/bound/deep", "\(top)/a/deep") == "same")
+    }
+
+    /// The way up from a bind mount leads past the store that its directory lies in.
+    @Test func directoriesBoundElsewhereDoNotHideIt() throws {
+        let top = stage.root
+        for path in ["a", "a/deep", "a/deep/er", "a/odd name\t#", "b", "c", "side"] {
+            stage.directory(path)
+        }
+        let binds = [("a/deep", "b"), ("a/odd name\t#", "c")]
+        var bound: [String] = []
+        defer { for place in bound { shell("umount \(top)/\(place)") } }
+        for (from, place) in binds {
+            guard getuid() == 0, shell("mount --bind '\(top)/\(from)' \(top)/\(place)") != nil
+            else { return skip("needs root and bind mounts") }
+            bound.append(place)
+        }
+        #expect(try overlap("\(top)/a", "\(top)/b") == "b inside a")
+        #expect(try overlap("\(top)/b", "\(top)/a") == "a inside b")
+        #expect(try overlap("\(top)/a", "\(top)/b/er") == "b inside a")
+        #expect(try overlap("\(top)/a/deep", "\(top)/b/er") == "b inside a")
+        #expect(try overlap("\(top)/b/er", "\(top)/a/deep") == "a inside b")
+        #expect(try overlap("\(top)/c", "\(top)/a") == "a inside b")
+        #expect(try overlap("\(top)/b", "\(top)/c") == "none")
+        #expect(try overlap("\(top)/side", "\(top)/b") == "none")
+        // What is mounted over the directory hides it from a walk, so that nothing is shared.
+        guard shell("mount -t tmpfs tmpfs \(top)/a/deep") != nil else {
+            return skip("cannot mount a tmpfs here")
+        }
+        bound.append("a/deep")
+        #expect(try overlap("\(top)/a", "\(top)/b") == "none")
+        #expect(try overlap("\(top)/a", "\(top)/c") == "b inside a")
+    }
+
+    /// A walk that crosses mounts reads what is mounted inside, wherever else that is shown.
+    @Test func mountsInsideAreSeenWhereTheyAreCrossed() throws {
+        let top = stage.root
+        for path in ["a", "a/inside", "b"] { stage.directory(path) }
+        guard getuid() == 0, shell("mount -t tmpfs tmpfs \(top)/a/inside") != nil else {
+            return skip("needs root and tmpfs")
+        }
+        defer { shell("umount \(top)/a/inside") }
+        stage.directory("a/inside/deep")
+        guard shell("mount --bind \(top)/a/inside/deep \(top)/b") != nil else {
+            return skip("needs bind mounts")
+        }
+        defer { shell("umount \(top)/b") }
+        #expect(try overlap("\(top)/a", "\(top)/b") == "none")
+        #expect(try overlap("\(top)/a", "\(top)/b", crossing: true) == "b inside a")
+        #expect(try overlap("\(top)/b", "\(top)/a", crossing: true) == "a inside b")
+        #expect(try overlap("\(top)/a/inside", "\(top)/b") == "b inside a")
     }
 }

@@ -7,40 +7,6 @@ import Testing
 /// The same calls on the kernel and on the simulation must return the same: a simulation that
 /// drifts from the kernel proves nothing.
 @Suite struct SimulatedDiskConformanceTests {
-    /// Lays the same entries on both disks, runs `body` on both and compares the tapes.
-    private func compare(
-        _ stage: (any Stage) -> Void = { _ in }, _ body: (DiskTape) -> Void
-    ) throws {
-        let real = try RealStage()
-        let simulated = SimulatedStage()
-        stage(real)
-        stage(simulated)
-        let kernel = try DiskTape(LinuxDisk(), root: Array(real.root.utf8))
-        let simulation = try DiskTape(simulated.disk, root: Array(simulated.root.utf8))
-        body(kernel)
-        body(simulation)
-        // One by one only to show the lines that differ: an expectation is slow.
-        if simulation.lines == kernel.lines { return }
-        try #require(kernel.lines.count == simulation.lines.count)
-        for (expected, found) in zip(kernel.lines, simulation.lines) where found != expected {
-            #expect(found == expected)
-        }
-    }
-
-    private func laySamples(_ stage: any Stage) {
-        stage.file("file", "content")
-        stage.directory("dir")
-        stage.file("dir/inner", "more")
-        stage.symlink("to-file", "file")
-        stage.symlink("to-dir", "dir")
-        stage.symlink("dangling", "nowhere")
-        stage.symlink("loop", "loop")
-        stage.symlink("slashed", "dir/")
-        stage.fifo("fifo")
-        stage.link("file", "second")
-        stage.attribute("file", "user.note", "text")
-    }
-
     private let samples = [
         "file", "dir", "to-file", "to-dir", "dangling", "loop", "slashed", "second", "absent",
         "", ".", "..", "/", "file/", "dir/", "to-dir/", "absent/", "dir/inner", "file/x",
@@ -56,7 +22,7 @@ import Testing
             [.noFollow, .writeOnly], [.nonBlocking, .noFollow, .noAccessTime],
             [.readWrite, .directory],
         ]
-        try compare(laySamples) { tape in
+        try compareDisks(laySamples) { tape in
             for name in samples {
                 for each in flags { tape.open(name, each) }
             }
@@ -78,7 +44,7 @@ import Testing
         ]
         let kept = ["..", "."]
         for each in flags {
-            try compare(laySamples) { tape in
+            try compareDisks(laySamples) { tape in
                 for name in samples where !kept.contains(name) {
                     tape.open(name, each)
                     tape.stat(name)
@@ -89,7 +55,7 @@ import Testing
     }
 
     @Test func statAndLinks() throws {
-        try compare(laySamples) { tape in
+        try compareDisks(laySamples) { tape in
             for name in samples where name != "/" && name != ".." {
                 tape.stat(name)
                 tape.stat(path: name)
@@ -106,7 +72,7 @@ import Testing
     }
 
     @Test func attributes() throws {
-        try compare(laySamples) { tape in
+        try compareDisks(laySamples) { tape in
             for name in ["file", "second", "to-file", "fifo", "absent", "dangling", "dir"] {
                 tape.attributes(name, in: "")
                 tape.attribute("user.note", of: name, in: "")
@@ -122,7 +88,7 @@ import Testing
     }
 
     @Test func readingAndWriting() throws {
-        try compare(laySamples) { tape in
+        try compareDisks(laySamples) { tape in
             tape.open("new", [.readWrite, .create, .exclusive], as: "f")
             tape.seek("f", from: 0)
             tape.write("f", at: 0, generatedBytes(seed: 1, 0..<5000))
@@ -163,7 +129,7 @@ import Testing
     }
 
     @Test func caching() throws {
-        try compare { tape in
+        try compareDisks { tape in
             tape.open("f", [.readWrite, .create], as: "f")
             tape.write("f", at: 0, generatedBytes(seed: 2, 0..<16_384))
             tape.cachedPages("f", size: 16_384)
@@ -181,7 +147,7 @@ import Testing
     }
 
     @Test func makingAndRemoving() throws {
-        try compare(laySamples) { tape in
+        try compareDisks(laySamples) { tape in
             for name in samples where name != ".." && name != "/" {
                 tape.makeDirectory(name)
             }
@@ -199,20 +165,20 @@ import Testing
         }
     }
 
-    @Test(arguments: [true, false]) func renaming(replacing: Bool) throws {
+    @Test(arguments: RenameRule.allCases) func renaming(rule: RenameRule) throws {
         let names = [
             "file", "dir", "to-file", "absent", "second", "dir/inner", "empty", "dir/sub/x",
             "file/", "empty/", ".", "dir/..", "absent/", "fifo",
         ]
         for old in names {
             for new in names {
-                try compare({
+                try compareDisks({
                     laySamples($0)
                     $0.directory("empty")
                     $0.directory("dir/sub")
                 }) { tape in
                     for name in ["file", "dir", "empty", "second"] { tape.stat(name) }
-                    tape.rename(old, to: new, replacing: replacing)
+                    tape.rename(old, to: new, rule)
                     tape.compare("file", "second")
                     for name in ["file", "dir", "empty", "second", "absent"] { tape.stat(name) }
                     tape.listAnew()
@@ -222,7 +188,7 @@ import Testing
     }
 
     @Test func whatIsOpenStays() throws {
-        try compare(laySamples) { tape in
+        try compareDisks(laySamples) { tape in
             tape.open("file", .readWrite, as: "f")
             tape.remove("second")
             tape.remove("file")
@@ -248,7 +214,7 @@ import Testing
     }
 
     @Test func locking() throws {
-        try compare(laySamples) { tape in
+        try compareDisks(laySamples) { tape in
             for key in ["a", "b", "c"] { tape.open("file", as: key) }
             tape.lock("a", exclusive: false)
             tape.lock("b", exclusive: false)
@@ -264,7 +230,7 @@ import Testing
     }
 
     @Test func times() throws {
-        try compare(laySamples) { tape in
+        try compareDisks(laySamples) { tape in
             tape.comparesTimes = true
             let names = ["file", "dir", "dir/inner", "to-file"]
             func look() {
@@ -299,7 +265,7 @@ import Testing
         var random = Seed.fromEnvironment()
         for _ in 0..<rounds(20) {
             let start = random.next()
-            try compare(laySamples) { tape in
+            try compareDisks(laySamples) { tape in
                 var random = Seed(start)
                 for _ in 0..<300 { step(tape, &random) }
             }
@@ -311,6 +277,7 @@ import Testing
         func name() -> String { names.randomElement(using: &random) ?? "a" }
         func key() -> String { ["1", "2", "3"].randomElement(using: &random) ?? "1" }
         func offset() -> Int { Int.random(in: 0..<20_000, using: &random) }
+        func rule() -> RenameRule { RenameRule.allCases.randomElement(using: &random) ?? .keep }
         switch Int.random(in: 0..<16, using: &random) {
         case 0, 1: tape.makeDirectory(name())
         case 2, 3: tape.open(name(), [.readWrite, .create], as: key())
@@ -318,7 +285,7 @@ import Testing
         case 5: tape.open(name(), as: key())
         case 6: tape.remove(name())
         case 7: tape.remove(name(), isDirectory: true)
-        case 8, 9: tape.rename(name(), to: name(), replacing: Bool.random(using: &random))
+        case 8, 9: tape.rename(name(), to: name(), rule())
         case 10, 11:
             let count = Int.random(in: 0..<9000, using: &random)
             tape.write(key(), at: offset(), generatedBytes(seed: random.next(), 0..<count))

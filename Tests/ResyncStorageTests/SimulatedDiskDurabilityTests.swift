@@ -179,7 +179,7 @@ import Testing
         try disk.put(file, 0, "text")
         try disk.sync(file)
         #expect(!disk.crash(keeping: .dropAll).exists("/a/x"))
-        try disk.rename("x", in: a, to: "y", in: b, replacing: false)
+        try disk.rename("x", in: a, to: "y", in: b, .keep)
         try disk.makeDirectory("other", in: a, mode: 0o700)
         try disk.sync(b)
         let after = disk.crash(keeping: .dropAll)
@@ -226,8 +226,8 @@ import Testing
         let disk = SimulatedDisk()
         disk.addDirectory("/a/b")
         let root = try disk.open("/")
-        try disk.rename("a/b", in: root, to: "b", in: root, replacing: false)
-        try disk.rename("a", in: root, to: "b/a", in: root, replacing: false)
+        try disk.rename("a/b", in: root, to: "b", in: root, .keep)
+        try disk.rename("a", in: root, to: "b/a", in: root, .keep)
         let after = disk.crash(keeping: .dropOnly(0))
         #expect(after.paths.map { escaped($0) } == ["/a", "/a/b"])
     }
@@ -248,7 +248,7 @@ import Testing
                 try disk.put(file, part * 512, [UInt8](repeating: 2, count: 512))
             }
             if syncsFile { try disk.sync(file) }
-            try disk.rename(".new", in: directory, to: "x", in: directory, replacing: true)
+            try disk.rename(".new", in: directory, to: "x", in: directory, .replace)
             if syncsDirectory { try disk.sync(directory) }
         }
     }

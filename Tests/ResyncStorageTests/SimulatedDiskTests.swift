@@ -34,7 +34,7 @@ import Testing
             try disk.sync(file)
             let directory = try disk.open("/dir")
             defer { disk.close(directory) }
-            try disk.rename("file", in: directory, to: "new", in: directory, replacing: true)
+            try disk.rename("file", in: directory, to: "new", in: directory, .replace)
             try disk.sync(directory)
         }
         var failed: [SystemCall] = []
@@ -190,7 +190,7 @@ import Testing
         #expect(disk.peek("/m").inode == disk.peek("/").inode)
         let root = try disk.open("/")
         #expect(throws: DiskError(.renameat2, EXDEV)) {
-            try disk.rename("a", in: root, to: "m/a", in: root, replacing: true)
+            try disk.rename("a", in: root, to: "m/a", in: root, .replace)
         }
         #expect(throws: DiskError(.unlinkat, EBUSY)) {
             try disk.remove("m", in: root, isDirectory: true)

@@ -23,6 +23,10 @@ private struct RecordedFiles: KernelFiles {
         guard let names = folders[path] else { throw DiskError(.openat, ENOENT) }
         return names.map { Array($0.utf8) }
     }
+
+    func target(of path: [UInt8]) throws(DiskError) -> [UInt8] {
+        throw DiskError(.readlinkat, ENOENT)
+    }
 }
 
 private let healthyLog = "6,0,0,-;Linux version 6.18\n"

@@ -12,8 +12,14 @@ import Synchronization
 /// - Paths, symlinks, permission bits, open flags and the errors of each call of `Disk`. Objects
 ///   stay while they are open, whatever happens to their names. Inode numbers repeat across mounts.
 ///   The working directory is `/`.
-/// - Sparse files; data and holes are told apart by blocks of 4 KiB. Extended attributes. Locks
-///   that die with their descriptor.
+/// - Sparse files; data and holes are told apart by blocks of 4 KiB; space that is reserved, and
+///   holes that are punched. Locks that die with their descriptor.
+/// - Renaming by each rule, and the trap of two names of one inode. Links, symlinks, special files.
+/// - Extended attributes by namespace; access control lists as far as they change modes and are
+///   inherited (they decide nothing). Owners; the bits and capabilities that writes and new owners
+///   clear; sticky and set-group-id directories.
+/// - Limited space (`limitSpace`), immutable objects, held block devices, and mounts that become
+///   read-only while they are used.
 /// - Time: a clock that advances by one millisecond a call, and by `advance(seconds:)`.
 /// - The page cache: every file has a cached copy and one on the medium. Reads by `cached` and
 ///   `passing` see the first, direct reads and reads after `dropCache` the second. They differ
@@ -22,17 +28,22 @@ import Synchronization
 ///   only, every descriptor open at that moment hears of it once, and the next sync succeeds.
 /// - Power loss (`crash`): what was written since the last sync of the file, and the names changed
 ///   since the last sync of the directory, may each be kept or lost; a write may be torn between
-///   512-byte sectors. Changes of names are atomic, and impossible ones do not happen. Syncing a
-///   directory also keeps what put its entries where they were taken from; syncing a file does not
-///   keep its name. Times and attributes are those of the last sync or of the crash.
+///   512-byte sectors. Changes of names are atomic, an exchange of two included, and impossible
+///   ones do not happen: a kept move or exchange is about what the names lead to when the earlier
+///   changes that were lost never were, and does not happen when one of them leads nowhere. Syncing
+///   a directory also keeps what put its entries where they were taken from; syncing a file does
+///   not keep its name. A mode, an owner, a time or an attribute that was set is kept or lost by
+///   itself until its object is synced (not by `syncData`); the times that moved by themselves go
+///   together. Symlinks and special files cannot be synced: what was set on them before their name
+///   was made or changed is kept with that name, later settings only by `syncFileSystem`.
 /// - Faults (`inject`), a hook before each call (`onCall`), counters and a log.
 ///
-/// What it does not model: space and quotas (inject ENOSPC), access control lists, the sticky and
-/// set-group-id bits of directories, attribute namespaces, access times, reuse of inode numbers,
-/// data transfer through fifos and sockets, character devices, memory maps, leases, write-back
-/// that happens by itself (a cached write stays volatile until it is synced), write-back order
-/// within a file, garbage in torn sectors, and the second system call of `LinuxDisk` where one call
-/// of `Disk` makes two (only `dropCache` counts as `fsync` and `fadvise`).
+/// What it does not model: space taken by names and attributes, permission by access control list,
+/// access times, reuse of inode numbers, data transfer through fifos and sockets, character
+/// devices, memory maps, leases, write-back that happens by itself (a cached write stays volatile
+/// until it is synced), write-back order within a file, garbage in torn sectors, and the second
+/// system call of `LinuxDisk` where one call of `Disk` makes two (only `dropCache` counts as
+/// `fdatasync` and `fadvise`).
 package final class SimulatedDisk: Disk {
     /// Who the process is.
     package struct Identity: Sendable {
@@ -73,8 +84,9 @@ package final class SimulatedDisk: Disk {
         hook?(call)
         for gate in verdict.gates { gate.pass() }
         if let number = verdict.failure {
-            if kind == .fsync, let descriptor = subject.descriptor {
-                state.withLock { $0.failSync(descriptor, number) }
+            let isSync = kind == .fsync || kind == .fdatasync || kind == .syncfs
+            if isSync, let descriptor = subject.descriptor {
+                state.withLock { $0.failSync(kind, descriptor, number) }
             }
             throw DiskError(kind, number)
         }

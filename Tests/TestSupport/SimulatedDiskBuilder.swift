@@ -1,4 +1,5 @@
 package import ResyncCore
+import ResyncStorage
 import Synchronization
 
 /// Bytes that a test may write as text: paths, targets, contents.
@@ -105,7 +106,7 @@ extension SimulatedDisk {
             let slot = state.freeSlot(new)
             precondition(state.object(slot.directory).mount == state.object(id).mount)
             state.applyDurably(.add(slot, id))
-            state.objects[id]?.touch(state.now, modified: false)
+            state.changeObject(id) { _ in }
         }
     }
 
@@ -159,6 +160,7 @@ extension SimulatedDisk {
             precondition(state.object(root).type == .directory && root != State.root)
             state.mounts.append(mount)
             state.nextInode.append(2)
+            state.mountFailures.append(WritebackFailure())
             state.move(root, toMount: state.mounts.count - 1)
         }
     }
@@ -168,6 +170,34 @@ extension SimulatedDisk {
         of path: some ByteString, _ body: (inout SimulatedMount) -> Void
     ) {
         state.withLock { state in body(&state.mounts[state.object(state.known(path)).mount]) }
+    }
+
+    /// From now on the mount has room for so many blocks of 4 KiB; then writes and new objects fail
+    /// with `error`.
+    package func limitSpace(
+        of path: some ByteString, blocks: Int, error: Int32 = ErrorNumber.noSpace
+    ) {
+        changeMount(of: path) { mount in
+            mount.isSpaceLimited = true
+            mount.blocksAvailable = blocks
+            mount.spaceError = error
+        }
+    }
+
+    /// As chattr(1) does with `i`: nobody may change the object or its names.
+    package func setImmutable(_ path: some ByteString, _ isImmutable: Bool = true) {
+        state.withLock { state in
+            state.changeObject(state.known(path)) { $0.isImmutable = isImmutable }
+        }
+    }
+
+    /// A block device that is mounted, or otherwise held: opening it with `exclusive` fails.
+    package func setHeld(_ path: some ByteString, _ isHeld: Bool = true) {
+        state.withLock { state in
+            let id = state.known(path)
+            precondition(state.object(id).type == .blockDevice)
+            state.objects[id]?.isHeld = isHeld
+        }
     }
 
     package func advance(seconds: Int64) {
@@ -232,7 +262,7 @@ extension SimulatedDisk {
             let now = state.now
             state.changeObject(state.known(path)) { object in
                 precondition(object.file != nil)
-                object.touch(now, modified: true)
+                object.attributes.mtime = now
                 for copy in [\FileData.cache, \.medium, \.durable] {
                     if var file = object.file {
                         body(&file[keyPath: copy])

@@ -42,59 +42,6 @@ extension SimulatedDisk {
         }
     }
 
-    package func write(
-        _ descriptor: Descriptor, _ bytes: UnsafeRawBufferPointer, at offset: Int
-    ) throws(DiskError) -> Int {
-        try perform(.pwrite, .descriptor(descriptor), range: asked(offset, bytes.count)) {
-            (state, verdict) throws(Refusal) in
-            try state.write(descriptor, bytes, at: offset, verdict)
-        }
-    }
-
-    package func truncate(_ descriptor: Descriptor, to size: Int) throws(DiskError) {
-        try perform(.ftruncate, .descriptor(descriptor)) { (state, _) throws(Refusal) in
-            try state.truncate(descriptor, to: size)
-        }
-    }
-
-    package func sync(_ descriptor: Descriptor) throws(DiskError) {
-        try perform(.fsync, .descriptor(descriptor)) { (state, _) throws(Refusal) in
-            try state.sync(descriptor)
-        }
-    }
-
-    package func makeDirectory(
-        _ name: UnsafePointer<CChar>, in directory: Descriptor, mode: UInt16
-    ) throws(DiskError) {
-        let name = bytes(name)
-        try perform(.mkdirat, .entry(name, directory)) { (state, _) throws(Refusal) in
-            try state.makeDirectory(name, from: try state.start(directory, name), mode: mode)
-        }
-    }
-
-    package func remove(
-        _ name: UnsafePointer<CChar>, in directory: Descriptor, isDirectory: Bool
-    ) throws(DiskError) {
-        let name = bytes(name)
-        try perform(.unlinkat, .entry(name, directory)) { (state, _) throws(Refusal) in
-            try state.remove(
-                name, from: try state.start(directory, name), isDirectory: isDirectory)
-        }
-    }
-
-    package func rename(
-        _ name: UnsafePointer<CChar>, in directory: Descriptor, to newName: UnsafePointer<CChar>,
-        in newDirectory: Descriptor, replacing: Bool
-    ) throws(DiskError) {
-        let name = bytes(name)
-        let newName = bytes(newName)
-        try perform(.renameat2, .entry(name, directory)) { (state, _) throws(Refusal) in
-            try state.rename(
-                name, from: try state.start(directory, name), to: newName,
-                from: try state.start(newDirectory, newName), replacing: replacing)
-        }
-    }
-
     package func lock(_ descriptor: Descriptor, exclusive: Bool) throws(DiskError) -> Bool {
         do {
             return try perform(.flock, .descriptor(descriptor)) { (state, _) throws(Refusal) in
@@ -111,20 +58,24 @@ extension SimulatedDisk {
         _ descriptor: Descriptor, from offset: Int
     ) throws(DiskError) -> Int? {
         do {
-            return try seek(descriptor, offset) { $0.nextData(from: offset) }
+            return try seek(descriptor, offset) {
+                $0.cache.nextData(from: offset, cached: $0.resident)
+            }
         } catch let error where error.number == ENXIO {
             return nil
         }
     }
 
     package func nextHole(_ descriptor: Descriptor, from offset: Int) throws(DiskError) -> Int {
-        let found = try seek(descriptor, offset) { $0.nextHole(from: offset) }
+        let found = try seek(descriptor, offset) {
+            $0.cache.nextHole(from: offset, cached: $0.resident)
+        }
         guard let found else { throw DiskError(.lseek, ENXIO) }
         return found
     }
 
     private func seek(
-        _ descriptor: Descriptor, _ offset: Int, _ body: (SparseContent) -> Int?
+        _ descriptor: Descriptor, _ offset: Int, _ body: (FileData) -> Int?
     ) throws(DiskError) -> Int? {
         try perform(.lseek, .descriptor(descriptor)) { (state, verdict) throws(Refusal) in
             let object = try state.usable(descriptor).1
@@ -132,12 +83,12 @@ extension SimulatedDisk {
             guard let file = object.file else { throw Refusal(EINVAL) }
             guard offset >= 0, offset < file.size else { throw Refusal(ENXIO) }
             if let answer = verdict.seek { return answer }
-            return body(file.cache)
+            return body(file)
         }
     }
 
     package func dropCache(_ descriptor: Descriptor) throws(DiskError) {
-        try sync(descriptor)
+        try syncData(descriptor)
         try perform(.fadvise, .descriptor(descriptor)) { (state, _) throws(Refusal) in
             try state.dropCache(descriptor)
         }
@@ -168,37 +119,6 @@ extension SimulatedDisk {
         }
     }
 
-    package func attributeNames(
-        _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor
-    ) throws(DiskError) -> [[UInt8]] {
-        let (name, subject) = attributed(name, descriptor)
-        return try perform(.listxattr, subject) { (state, _) throws(Refusal) in
-            // Not in the order of the dictionary, which changes from process to process.
-            try state.attributed(name, descriptor).extended.keys.sorted {
-                $1.lexicographicallyPrecedes($0)
-            }
-        }
-    }
-
-    package func attribute(
-        _ attribute: [UInt8], of name: UnsafePointer<CChar>?, _ descriptor: Descriptor
-    ) throws(DiskError) -> [UInt8] {
-        guard !attribute.contains(0) else { throw DiskError(.openat, EINVAL) }
-        let (name, subject) = attributed(name, descriptor)
-        return try perform(.getxattr, subject) { (state, _) throws(Refusal) in
-            let all = try state.attributed(name, descriptor).extended
-            guard let value = all[attribute] else { throw Refusal(ENODATA) }
-            return value
-        }
-    }
-
-    private func attributed(
-        _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor
-    ) -> (name: [UInt8]?, subject: Subject) {
-        guard let name else { return (nil, .descriptor(descriptor)) }
-        return (bytes(name), .entry(bytes(name), descriptor))
-    }
-
     package func fileSystem(_ descriptor: Descriptor) throws(DiskError) -> FileSystem {
         try perform(.fstatfs, .descriptor(descriptor)) { (state, _) throws(Refusal) in
             let mount = state.mount(of: state.object(try state.openFile(descriptor).object))
@@ -217,13 +137,6 @@ extension SimulatedDisk {
             }
             return file.size
         }
-    }
-
-    /// The bytes a call asks for; empty where they cannot be.
-    private func asked(_ offset: Int, _ count: Int) -> Range<Int> {
-        guard offset >= 0 else { return 0..<0 }
-        let (end, overflow) = offset.addingReportingOverflow(count)
-        return offset..<(overflow ? Int.max : end)
     }
 }
 

@@ -7,6 +7,8 @@ struct SparseContent: Sendable {
     /// Numbers of the blocks that have space: what was written is data by whole blocks, and stays
     /// so when a part of its block is cut off.
     private var blocks = RangeSet<Int>()
+    /// Numbers of the blocks that have space and no data: holes for whoever asks.
+    private var reserved = RangeSet<Int>()
 
     /// The unit in which a file system allots space and tells data from holes.
     static let blockSize = 4096
@@ -38,8 +40,38 @@ struct SparseContent: Sendable {
             _ = clear(newSize..<size)
             let kept = Self.blocks(0..<newSize).upperBound
             blocks.remove(contentsOf: kept..<Int.max)
+            reserved.remove(contentsOf: kept..<Int.max)
         }
         size = newSize
+    }
+
+    mutating func apply(_ change: FileChange.Kind) {
+        switch change {
+        case .write(let bytes, let offset): write(bytes, at: offset)
+        case .truncate(let newSize): resize(to: newSize)
+        case .allocate(let range): allocate(range)
+        case .punch(let range): punch(range)
+        }
+    }
+
+    /// As fallocate(2) without flags.
+    mutating func allocate(_ range: Range<Int>) {
+        let touched = RangeSet(Self.blocks(range))
+        reserved.formUnion(touched.subtracting(blocks))
+        size = max(size, range.upperBound)
+    }
+
+    /// As FALLOC_FL_PUNCH_HOLE: whole blocks lose their space, what is left of others reads as
+    /// zeros. The block at the end of the file is whole when all of the file's part of it is.
+    mutating func punch(_ range: Range<Int>) {
+        guard range.lowerBound < size else { return }
+        _ = clear(range.clamped(to: 0..<size))
+        let unit = Self.blockSize
+        let first = (range.lowerBound + unit - 1) / unit
+        let last = range.upperBound >= size ? (size - 1) / unit + 1 : range.upperBound / unit
+        guard first < last else { return }
+        blocks.remove(contentsOf: first..<last)
+        reserved.remove(contentsOf: first..<last)
     }
 
     /// Copies bytes from `offset` on; returns how many, 0 from the end of the file on.
@@ -68,25 +100,39 @@ struct SparseContent: Sendable {
         }
     }
 
-    /// As SEEK_DATA.
-    func nextData(from offset: Int) -> Int? {
+    /// As SEEK_DATA. Reserved blocks count as data where a page of them is in the cache.
+    func nextData(from offset: Int, cached: RangeSet<Int>) -> Int? {
         guard offset < size else { return nil }
-        let run = blocks.ranges.first { $0.upperBound > offset / Self.blockSize }
+        let run = data(cached).ranges.first { $0.upperBound > offset / Self.blockSize }
         return run.map { max(offset, $0.lowerBound * Self.blockSize) }
     }
 
     /// As SEEK_HOLE; the end of the file is a hole.
     /// - Precondition: `offset` lies below `size`.
-    func nextHole(from offset: Int) -> Int {
-        guard let run = blocks.ranges.first(where: { $0.contains(offset / Self.blockSize) })
+    func nextHole(from offset: Int, cached: RangeSet<Int>) -> Int {
+        guard let run = data(cached).ranges.first(where: { $0.contains(offset / Self.blockSize) })
         else { return offset }
         // The last block of the largest file ends beyond what an Int holds.
         return run.upperBound > size / Self.blockSize ? size : run.upperBound * Self.blockSize
     }
 
+    private func data(_ cached: RangeSet<Int>) -> RangeSet<Int> {
+        reserved.isEmpty ? blocks : blocks.union(reserved.intersection(cached))
+    }
+
     /// 512-byte units.
     var allocated: UInt64 {
-        blocks.ranges.reduce(0) { $0 + UInt64($1.count * (Self.blockSize / 512)) }
+        UInt64(blockCount) * UInt64(Self.blockSize / 512)
+    }
+
+    /// How many blocks have space.
+    var blockCount: Int {
+        blocks.ranges.reduce(0) { $0 + $1.count } + reserved.ranges.reduce(0) { $0 + $1.count }
+    }
+
+    /// Which of the blocks that a range touches have no space yet.
+    func missingBlocks(_ range: Range<Int>) -> RangeSet<Int> {
+        RangeSet(Self.blocks(range)).subtracting(blocks).subtracting(reserved)
     }
 
     /// The numbers of the blocks, or pages, that a range touches.
@@ -98,7 +144,9 @@ struct SparseContent: Sendable {
     private mutating func insert(_ extent: Extent) {
         let index = clear(extent.range)
         extents.insert(extent, at: index)
-        blocks.insert(contentsOf: Self.blocks(extent.range))
+        let touched = Self.blocks(extent.range)
+        blocks.insert(contentsOf: touched)
+        if !reserved.isEmpty { reserved.remove(contentsOf: touched) }
         size = max(size, extent.range.upperBound)
     }
 

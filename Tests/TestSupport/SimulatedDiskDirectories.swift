@@ -30,11 +30,53 @@ extension State {
     mutating func makeDirectory(
         _ name: [UInt8], from start: ObjectID, mode: UInt16
     ) throws(Refusal) {
-        let place = try resolve(name, from: start, .leave)
-        guard place.object == nil else { throw Refusal(EEXIST) }
-        try checkChange(in: place.parent)
+        let place = try newPlace(name, from: start, isDirectory: true)
+        try takeSpace(1, mount: object(place.parent).mount)
         let id = makeOwnObject(.directory, in: place.parent, mode: mode & 0o1777)
         addName(place.name, in: place.parent, id)
+    }
+
+    mutating func makeSymlink(
+        _ target: [UInt8], _ name: [UInt8], from start: ObjectID
+    ) throws(Refusal) {
+        guard !target.isEmpty else { throw Refusal(ENOENT) }
+        guard target.count < 4096 else { throw Refusal(ENAMETOOLONG) }
+        let place = try newPlace(name, from: start)
+        let isLong = target.count >= shortTarget
+        try takeSpace(isLong ? 1 : 0, mount: object(place.parent).mount)
+        let id = makeOwnObject(.symlink, in: place.parent, mode: 0o777)
+        objects[id]?.target = target
+        addName(place.name, in: place.parent, id)
+    }
+
+    mutating func makeSpecial(
+        _ name: [UInt8], from start: ObjectID, _ type: EntryType, mode: UInt16,
+        _ number: DeviceNumber
+    ) throws(Refusal) {
+        guard type != .file, type != .directory, type != .symlink else { throw Refusal(EINVAL) }
+        // What a device number of 32 bits holds.
+        guard !type.isDevice || (number.major < 1 << 12 && number.minor < 1 << 20) else {
+            throw Refusal(EINVAL)
+        }
+        let place = try newPlace(name, from: start)
+        if type.isDevice, !identity.isRoot { throw Refusal(EPERM) }
+        try takeSpace(0, mount: object(place.parent).mount)
+        let id = makeOwnObject(type, in: place.parent, mode: mode & 0o7777)
+        if type.isDevice { objects[id]?.special = number }
+        addName(place.name, in: place.parent, id)
+    }
+
+    mutating func link(
+        _ name: [UInt8], from start: ObjectID, to newName: [UInt8], from newStart: ObjectID
+    ) throws(Refusal) {
+        let found = try find(name, from: start, .stop)
+        let place = try vacantPlace(newName, from: newStart)
+        guard found.mount == object(place.parent).mount else { throw Refusal(EXDEV) }
+        try checkChange(in: place.parent)
+        if found.isImmutable || found.type == .directory { throw Refusal(EPERM) }
+        guard found.names > 0 else { throw Refusal(ENOENT) }
+        addName(place.name, in: place.parent, found.id)
+        touch(found.id, modified: false)
     }
 
     mutating func remove(
@@ -57,53 +99,122 @@ extension State {
         try checkChange(in: place.parent)
         try checkReplaced(found, in: place.parent, asDirectory: isDirectory)
         apply(.remove(Slot(directory: place.parent, name: place.name)))
+        freeSpaceIfGone(id)
     }
 
     mutating func rename(
         _ name: [UInt8], from start: ObjectID, to newName: [UInt8], from newStart: ObjectID,
-        replacing: Bool
+        _ rule: RenameRule
     ) throws(Refusal) {
         let old = try resolve(name, from: start, .leave)
         let new = try resolve(newName, from: newStart, .leave)
         guard object(old.parent).mount == object(new.parent).mount else { throw Refusal(EXDEV) }
         guard old.last == .name else { throw Refusal(EBUSY) }
-        guard new.last == .name else { throw Refusal(replacing ? EBUSY : EEXIST) }
+        guard new.last == .name else { throw Refusal(rule == .keep ? EEXIST : EBUSY) }
         try checkWritable(object(old.parent))
         guard let id = old.object else { throw Refusal(ENOENT) }
-        let moved = object(id)
-        if !replacing, new.object != nil { throw Refusal(EEXIST) }
-        if moved.type != .directory, old.wantsDirectory || new.wantsDirectory {
+        try checkRename(id, old, new, rule)
+        if new.object == id { return }
+        try checkMoves(id, old, new, rule)
+        let slots = [old, new].map { Slot(directory: $0.parent, name: $0.name) }
+        apply(rule == .exchange ? .exchange(slots[0], slots[1]) : .move(slots[0], to: slots[1]))
+        touch(id, modified: false)
+        if let target = new.object {
+            if rule == .exchange { touch(target, modified: false) }
+            freeSpaceIfGone(target)
+        }
+    }
+
+    /// What the kernel checks of the names alone.
+    private func checkRename(
+        _ id: ObjectID, _ old: Place, _ new: Place, _ rule: RenameRule
+    ) throws(Refusal) {
+        if rule == .keep, new.object != nil { throw Refusal(EEXIST) }
+        let exchanges = rule == .exchange
+        if exchanges {
+            guard let target = new.object else { throw Refusal(ENOENT) }
+            if new.wantsDirectory, object(target).type != .directory { throw Refusal(ENOTDIR) }
+        }
+        if object(id).type != .directory,
+            old.wantsDirectory || (new.wantsDirectory && !exchanges)
+        {
             throw Refusal(ENOTDIR)
         }
         if isWithin(new.parent, id) { throw Refusal(EINVAL) }
-        if let target = new.object, isWithin(old.parent, target) { throw Refusal(ENOTEMPTY) }
-        if new.object == id { return }
+        if let target = new.object, isWithin(old.parent, target) {
+            throw Refusal(exchanges ? EINVAL : ENOTEMPTY)
+        }
+    }
+
+    /// Whether the objects may leave their places.
+    private func checkMoves(
+        _ id: ObjectID, _ old: Place, _ new: Place, _ rule: RenameRule
+    ) throws(Refusal) {
+        let moved = object(id)
         try checkChange(in: old.parent)
+        try checkMayGo(moved, in: old.parent)
         try checkChange(in: new.parent)
+        if let target = new.object { try checkMayGo(object(target), in: new.parent) }
         if moved.mount != object(old.parent).mount { throw Refusal(EBUSY) }
-        if let target = new.object {
+        if old.parent != new.parent {
+            // The entry for the parent in it changes.
+            if moved.type == .directory { try checkAccess(moved, .write) }
+            if rule == .exchange, let target = new.object, object(target).type == .directory {
+                try checkAccess(object(target), .write)
+            }
+        }
+        guard let target = new.object else { return }
+        if rule == .exchange {
+            if object(target).mount != object(new.parent).mount { throw Refusal(EBUSY) }
+        } else {
             try checkReplaced(
                 object(target), in: new.parent, asDirectory: moved.type == .directory)
         }
-        apply(
-            .move(
-                Slot(directory: old.parent, name: old.name),
-                to: Slot(directory: new.parent, name: new.name)))
-        objects[id]?.touch(now, modified: false)
     }
 
     /// Whether names of a directory may change.
     func checkChange(in id: ObjectID) throws(Refusal) {
         let directory = object(id)
         try checkWritable(directory)
+        if directory.isImmutable { throw Refusal(EPERM) }
         if directory.directory?.isRemoved ?? true { throw Refusal(ENOENT) }
         try checkAccess(directory, [.write, .execute])
+    }
+
+    /// Where a name would go that must not be there.
+    private func vacantPlace(
+        _ name: [UInt8], from start: ObjectID, isDirectory: Bool = false
+    ) throws(Refusal) -> Place {
+        let place = try resolve(name, from: start, .leave)
+        guard place.object == nil else { throw Refusal(EEXIST) }
+        if place.wantsDirectory, !isDirectory { throw Refusal(ENOENT) }
+        try checkWritable(object(place.parent))
+        return place
+    }
+
+    private func newPlace(
+        _ name: [UInt8], from start: ObjectID, isDirectory: Bool = false
+    ) throws(Refusal) -> Place {
+        let place = try vacantPlace(name, from: start, isDirectory: isDirectory)
+        try checkChange(in: place.parent)
+        return place
+    }
+
+    private func checkMayGo(_ found: Object, in parent: ObjectID) throws(Refusal) {
+        if found.isImmutable { throw Refusal(EPERM) }
+        let directory = object(parent).attributes
+        if directory.mode & 0o1000 != 0, !identity.isRoot, directory.uid != identity.uid,
+            found.attributes.uid != identity.uid
+        {
+            throw Refusal(EPERM)
+        }
     }
 
     /// Whether the name of `found` may go, to be removed or replaced as what it is said to be.
     private func checkReplaced(
         _ found: Object, in parent: ObjectID, asDirectory: Bool
     ) throws(Refusal) {
+        try checkMayGo(found, in: parent)
         if asDirectory, found.type != .directory { throw Refusal(ENOTDIR) }
         if !asDirectory, found.type == .directory { throw Refusal(EISDIR) }
         if found.mount != object(parent).mount { throw Refusal(EBUSY) }
@@ -120,90 +231,7 @@ extension State {
         }
         return true
     }
-
-    // MARK: - Names
-
-    mutating func addName(_ name: Name, in parent: ObjectID, _ id: ObjectID) {
-        apply(.add(Slot(directory: parent, name: name), id))
-    }
-
-    /// Carries a change of names out, and remembers that it is not durable yet.
-    mutating func apply(_ change: NameChange.Kind) {
-        nameChanges.append(NameChange(sequence: nextSequence(), kind: change))
-        switch change {
-        case .add(let slot, let id): attach(slot, id)
-        case .remove(let slot): detach(slot)
-        case .move(let old, let new):
-            guard let id = objects[old.directory]?.directory?[old.name] else { return }
-            detach(new)
-            detach(old)
-            attach(new, id)
-        }
-    }
-
-    private mutating func attach(_ slot: Slot, _ id: ObjectID) {
-        objects[slot.directory]?.directory?.set(slot.name, id)
-        objects[slot.directory]?.touch(now, modified: true)
-        objects[id]?.names += 1
-        objects[id]?.directory?.parent = slot.directory
-        objects[id]?.directory?.isRemoved = false
-    }
-
-    private mutating func detach(_ slot: Slot) {
-        guard let id = objects[slot.directory]?.directory?[slot.name] else { return }
-        objects[slot.directory]?.directory?.remove(slot.name)
-        objects[slot.directory]?.touch(now, modified: true)
-        objects[id]?.names -= 1
-        objects[id]?.touch(now, modified: false)
-        objects[id]?.directory?.isRemoved = true
-    }
-
-    // MARK: - What is told of an object
-
-    func stat(_ object: Object) -> Stat {
-        let mount = mount(of: object)
-        var stat = Stat(
-            type: object.type, mode: object.attributes.mode, uid: object.attributes.uid,
-            gid: object.attributes.gid, mtime: object.attributes.mtime,
-            ctime: object.attributes.ctime, inode: object.inode, device: mount.device,
-            mount: mount.id, links: object.names, special: object.special)
-        switch object.type {
-        case .file:
-            stat.size = object.file?.size ?? 0
-            stat.allocated = object.file?.cache.allocated ?? 0
-        case .symlink: stat.size = object.target.count
-        case .directory:
-            stat.size = 4096
-            stat.allocated = 8
-            stat.links = object.directory.map(links) ?? 0
-        default: break
-        }
-        return stat
-    }
-
-    private func links(_ directory: DirectoryData) -> UInt32 {
-        if directory.isRemoved { return 0 }
-        let inside = directory.all.count { object($0.object).type == .directory }
-        return UInt32(truncatingIfNeeded: inside + 2)
-    }
-
-    /// The object whose attributes a call is about.
-    func attributed(
-        _ name: [UInt8]?, _ descriptor: Descriptor
-    ) throws(Refusal) -> Attributes {
-        let object: Object
-        if let name {
-            object = try find(name, from: try openFile(descriptor).object, .stop)
-        } else {
-            object = try usable(descriptor).1
-        }
-        guard mount(of: object).hasAttributes else { throw Refusal(EOPNOTSUPP) }
-        return object.attributes
-    }
 }
 
-/// A name in a directory, whether or not anything is there.
-struct Slot: Sendable, Hashable {
-    let directory: ObjectID
-    let name: Name
-}
+/// From this length on the target of a symlink takes a block.
+let shortTarget = 60

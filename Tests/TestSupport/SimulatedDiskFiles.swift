@@ -11,8 +11,8 @@ extension State {
         if creates, flags.contains(.directory) { throw Refusal(EINVAL) }
         let isExclusive = creates && flags.contains(.exclusive)
         let stops = flags.contains(.noFollow) || isExclusive
-        let place = try resolve(name, from: start, stops ? .stop : .follow)
-        if creates, place.last == .name, place.wantsDirectory { throw Refusal(EISDIR) }
+        let place = try resolve(
+            name, from: start, stops ? .stop : .follow, createsFile: creates)
         guard let id = place.object else {
             guard creates else { throw Refusal(ENOENT) }
             let id = try create(place, mode: mode)
@@ -36,11 +36,19 @@ extension State {
         let writes = !flags.isDisjoint(with: [.writeOnly, .readWrite])
         let changes = writes || flags.contains(.truncate)
         if found.type == .symlink { throw Refusal(ELOOP) }
+        if changes, found.isImmutable { throw Refusal(EPERM) }
         if found.type == .directory, changes || creates { throw Refusal(EISDIR) }
         var wanted: Access = flags.contains(.writeOnly) ? [] : .read
         if changes { wanted.insert(.write) }
         try checkAccess(found, wanted)
         if changes, found.file != nil, found.type == .file { try checkWritable(found) }
+        if found.type == .blockDevice, flags.contains(.exclusive) {
+            let others = descriptors.values.contains {
+                $0.object == found.id && $0.flags.contains(.exclusive)
+                    && !$0.flags.contains(.pathOnly)
+            }
+            if found.isHeld || others { throw Refusal(EBUSY) }
+        }
         if flags.contains(.noAccessTime), !identity.isRoot, found.attributes.uid != identity.uid {
             throw Refusal(EPERM)
         }
@@ -63,6 +71,7 @@ extension State {
 
     private mutating func create(_ place: Place, mode: UInt16) throws(Refusal) -> ObjectID {
         try checkChange(in: place.parent)
+        try takeSpace(0, mount: object(place.parent).mount)
         let id = makeOwnObject(.file, in: place.parent, mode: mode & 0o7777)
         addName(place.name, in: place.parent, id)
         return id
@@ -139,8 +148,12 @@ extension State {
             limit = min(limit, stat.size - offset)
         }
         guard offset < Int.max else { throw Refusal(EFBIG) }
-        let part = Array(bytes.prefix(min(limit, Int.max - offset)))
-        store(part, in: file.object, at: offset, verdict, isDirect: file.flags.contains(.direct))
+        limit = min(limit, bytes.count, Int.max - offset)
+        if !stat.isDevice { limit = try takeSpace(file.object, offset..<offset + limit) }
+        let part = Array(bytes.prefix(limit))
+        store(
+            part, in: file.object, at: offset, verdict,
+            isDirect: view(descriptor, .cached) == .direct)
         return part.count
     }
 
@@ -149,11 +162,14 @@ extension State {
         _ descriptor: Descriptor, _ bytes: UnsafeRawBufferPointer, at offset: Int
     ) throws(Refusal) -> (OpenFile, (size: Int, isDevice: Bool)) {
         let (file, object) = try usable(descriptor)
-        guard file.canWrite else { throw Refusal(EBADF) }
         guard offset >= 0 else { throw Refusal(EINVAL) }
         if object.type == .fifo { throw Refusal(ESPIPE) }
+        guard file.canWrite else { throw Refusal(EBADF) }
         guard let data = object.file else { throw Refusal(EINVAL) }
-        if object.type == .file { try checkWritable(object) }
+        if object.type == .file {
+            try checkWritable(object)
+            if object.isImmutable { throw Refusal(EPERM) }
+        }
         if file.flags.contains(.direct) { try checkAligned(object, bytes, offset) }
         return (file, (data.size, object.type == .blockDevice))
     }
@@ -161,7 +177,7 @@ extension State {
     private mutating func store(
         _ bytes: [UInt8], in id: ObjectID, at offset: Int, _ verdict: Verdict, isDirect: Bool
     ) {
-        objects[id]?.touch(now, modified: true)
+        noteWrite(id)
         objects[id]?.file?.cache.write(bytes, at: offset)
         let range = offset..<offset + bytes.count
         if isDirect {
@@ -184,48 +200,70 @@ extension State {
         let (file, object) = try usable(descriptor)
         guard file.canWrite, object.type == .file else { throw Refusal(EINVAL) }
         try checkWritable(object)
+        if object.isImmutable { throw Refusal(EPERM) }
         resize(object.id, to: size)
     }
 
     private mutating func resize(_ id: ObjectID, to size: Int) {
-        objects[id]?.touch(now, modified: true)
+        noteWrite(id)
+        let before = objects[id]?.file?.cache.blockCount ?? 0
         objects[id]?.file?.cache.resize(to: size)
+        freeSpace(id, before: before)
         let kept = SparseContent.blocks(0..<size).upperBound
         objects[id]?.file?.resident.remove(contentsOf: kept..<Int.max)
         let change = FileChange(sequence: nextSequence(), kind: .truncate(size))
         objects[id]?.file?.apply(change)
     }
 
-    /// What a sync that works does: the bytes or names and the attributes become durable.
-    mutating func sync(_ descriptor: Descriptor) throws(Refusal) {
+    mutating func allocate(
+        _ descriptor: Descriptor, from offset: Int, count: Int, punches: Bool
+    ) throws(Refusal) {
         let (file, object) = try usable(descriptor)
-        guard object.file != nil || object.directory != nil else { throw Refusal(EINVAL) }
-        var seen = file.failuresSeen
-        let failure = objects[object.id]?.failure.report(since: &seen)
-        descriptors[descriptor.number]?.failuresSeen = seen
-        if object.directory != nil {
-            makeNamesDurable(object.id)
-        } else {
-            objects[object.id]?.file?.makeDurable()
+        guard offset >= 0, count > 0 else { throw Refusal(EINVAL) }
+        guard file.canWrite else { throw Refusal(EBADF) }
+        if object.isImmutable { throw Refusal(EPERM) }
+        switch object.type {
+        case .fifo: throw Refusal(ESPIPE)
+        case .directory: throw Refusal(EISDIR)
+        case .file, .blockDevice: break
+        default: throw Refusal(ENODEV)
         }
-        objects[object.id]?.durableAttributes = object.attributes
-        if let failure { throw Refusal(failure) }
+        let (end, overflow) = offset.addingReportingOverflow(count)
+        guard !overflow else { throw Refusal(EFBIG) }
+        guard mount(of: object).canAllocate || object.type == .blockDevice,
+            punches || object.type == .file
+        else { throw Refusal(EOPNOTSUPP) }
+        if object.type == .blockDevice {
+            // Whole sectors of the device.
+            guard offset % 512 == 0, end % 512 == 0, end <= object.file?.size ?? 0 else {
+                throw Refusal(EINVAL)
+            }
+        } else {
+            try checkWritable(object)
+        }
+        noteWrite(object.id)
+        try changeSpace(object.id, offset..<end, punches: punches)
     }
 
-    /// What a sync that fails leaves behind: nothing dirty, and nothing written. This descriptor
-    /// has heard of it; the others will.
-    mutating func failSync(_ descriptor: Descriptor, _ number: Int32) {
-        guard let file = descriptors[descriptor.number] else { return }
-        loseUnsynced(file.object, number)
-        var seen = file.failuresSeen
-        _ = objects[file.object]?.failure.report(since: &seen)
-        descriptors[descriptor.number]?.failuresSeen = seen
-    }
-
-    mutating func loseUnsynced(_ id: ObjectID, _ number: Int32) {
-        objects[id]?.failure.record(number)
-        objects[id]?.file?.loseUnsynced()
-        forgetNameChanges(in: id)
+    private mutating func changeSpace(
+        _ id: ObjectID, _ range: Range<Int>, punches: Bool
+    ) throws(Refusal) {
+        if !punches {
+            // What there was space for stays reserved when the rest does not fit.
+            let count = try takeSpace(id, range)
+            let part = range.lowerBound..<range.lowerBound + count
+            let change = FileChange(sequence: nextSequence(), kind: .allocate(part))
+            objects[id]?.file?.cache.allocate(part)
+            objects[id]?.file?.apply(change)
+            if count < range.count { throw Refusal(mount(of: object(id)).spaceError) }
+            return
+        }
+        let before = objects[id]?.file?.cache.blockCount ?? 0
+        objects[id]?.file?.cache.punch(range)
+        objects[id]?.file?.dropPages(range)
+        let change = FileChange(sequence: nextSequence(), kind: .punch(range))
+        objects[id]?.file?.apply(change)
+        freeSpace(id, before: before)
     }
 
     mutating func dropCache(_ descriptor: Descriptor) throws(Refusal) {

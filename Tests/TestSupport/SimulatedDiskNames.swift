@@ -79,19 +79,15 @@ extension State {
     mutating func applyDurably(_ kind: NameChange.Kind) {
         apply(kind)
         makeLastNameDurable()
-        for slot in NameChange(sequence: 0, kind: kind).slots {
-            if let attributes = objects[slot.directory]?.attributes {
-                objects[slot.directory]?.durableAttributes = attributes
-            }
-        }
+        for slot in kind.slots { objects[slot.directory]?.makeAttributesDurable() }
     }
 
     /// Changes an object for good; its ctime moves unless `body` sets it.
     mutating func changeObject(_ id: ObjectID, _ body: (inout Object) -> Void) {
         var object = object(id)
-        object.touch(now, modified: false)
+        object.attributes.ctime = now
         body(&object)
-        object.durableAttributes = object.attributes
+        object.makeAttributesDurable()
         objects[id] = object
     }
 

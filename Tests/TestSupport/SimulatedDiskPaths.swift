@@ -47,7 +47,7 @@ extension State {
 
     /// Walks a path as path_resolution(7) says.
     func resolve(
-        _ path: [UInt8], from start: ObjectID, _ symlink: LastSymlink
+        _ path: [UInt8], from start: ObjectID, _ symlink: LastSymlink, createsFile: Bool = false
     ) throws(Refusal) -> Place {
         guard !path.isEmpty else { throw Refusal(ENOENT) }
         guard path.count < 4096 else { throw Refusal(ENAMETOOLONG) }
@@ -69,6 +69,8 @@ extension State {
                 current = next
                 continue
             }
+            // Also in the target of a symlink.
+            if isLast, wantsDirectory, createsFile { throw Refusal(EISDIR) }
             guard component.count <= 255 else { throw Refusal(ENAMETOOLONG) }
             let found = directory[Name(component)]
             guard let id = found else {

@@ -20,11 +20,22 @@ package struct SimulatedMount: Sendable {
     package var dropsCache = true
     /// Whether listings say what kind of object a name leads to.
     package var namesKinds = true
+    /// Whether space can be reserved and holes punched.
+    package var canAllocate = true
     package var hasAttributes = true
+    /// How many bytes of names and values one object may have of them.
+    package var attributeSpace = 4000
     package var fileSystem: Int = 0xef53
     package var identity: UInt64
     package var blocks = 1 << 28
     package var blocksAvailable = 1 << 27
+    /// Whether `blocksAvailable` goes down with what is written and made, up with what is removed,
+    /// and ends it with `spaceError`.
+    package var isSpaceLimited = false
+    /// ENOSPC, or EDQUOT.
+    package var spaceError = ENOSPC
+    /// What it can hold of a modification time, in seconds.
+    package var times: ClosedRange<Int64> = -1 << 31...15_032_385_535
 
     /// An ext4 of its own.
     package init(number: Int) {
@@ -42,6 +53,7 @@ struct OpenFile: Sendable {
     /// How far a directory was listed.
     var cursor = 0
     var failuresSeen: Int
+    var mountFailuresSeen: Int
 
     var canRead: Bool { !flags.contains(.writeOnly) && !flags.contains(.pathOnly) }
     var canWrite: Bool {
@@ -56,11 +68,15 @@ struct State: Sendable {
     var objects: [ObjectID: Object] = [:]
     var nextObject: ObjectID = State.root
     var mounts = [SimulatedMount(number: 0)]
+    /// Failed write-backs of any object, by mount.
+    var mountFailures = [WritebackFailure()]
     var nextInode: [UInt64] = [2]
     var descriptors: [Int32: OpenFile] = [:]
     var identity: SimulatedDisk.Identity
     var now = Timestamp(seconds: 1_700_000_000, nanoseconds: 0)
     var sequence = 0
+    /// How many syncs there were.
+    var syncs = 0
     /// The names that survive a power loss in any case, by directory.
     var durableNames: [ObjectID: [Name: ObjectID]] = [:]
     /// What was done to names since then, in order.
@@ -106,19 +122,10 @@ struct State: Sendable {
         var object = Object(
             id: id, type: type, inode: nextInode[mount], mount: mount,
             attributes: Attributes(
-                mode: mode, uid: 0, gid: 0, mtime: now, ctime: now))
+                mode: mode, uid: 0, gid: 0, mtime: now, ctime: now), birth: now)
         nextInode[mount] += 1
         if type == .directory { object.directory = DirectoryData(parent: parent) }
         objects[id] = object
-        return id
-    }
-
-    /// The process is its owner, not whoever laid out the disk.
-    mutating func makeOwnObject(_ type: EntryType, in parent: ObjectID, mode: UInt16) -> ObjectID {
-        let id = makeObject(
-            type, mount: object(parent).mount, parent: parent, mode: mode & ~identity.umask)
-        objects[id]?.attributes.uid = identity.uid
-        objects[id]?.attributes.gid = identity.gid
         return id
     }
 
@@ -130,9 +137,11 @@ struct State: Sendable {
         guard descriptors.count < identity.descriptorLimit else { throw Refusal(EMFILE) }
         var number: Int32 = 3
         while descriptors[number] != nil { number += 1 }
+        let opened = self.object(object)
         descriptors[number] = OpenFile(
-            object: object, flags: flags, path: path,
-            failuresSeen: self.object(object).failure.sample)
+            object: object, flags: flags, path: path, failuresSeen: opened.failure.sample,
+            mountFailuresSeen: mountFailures[opened.mount].sample)
+        objects[object]?.opens += 1
         return Descriptor(number)
     }
 
@@ -154,6 +163,8 @@ struct State: Sendable {
             return
         }
         objects[file.object]?.locks.drop(descriptor.number)
+        objects[file.object]?.opens -= 1
+        freeSpaceIfGone(file.object)
     }
 
     // MARK: - Calls

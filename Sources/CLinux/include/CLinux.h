@@ -18,8 +18,9 @@ struct clinux_stat {
     uint64_t mount;           /* unique mount id where the kernel gives one */
     uint32_t device_major, device_minor;
     uint32_t special_major, special_minor;
-    int64_t mtime_seconds, ctime_seconds;
-    uint32_t mtime_nanoseconds, ctime_nanoseconds;
+    int64_t mtime_seconds, ctime_seconds, birth_seconds;
+    uint32_t mtime_nanoseconds, ctime_nanoseconds, birth_nanoseconds;
+    uint32_t has_birth;
     uint32_t mode;            /* type and permission bits */
     uint32_t uid, gid;
     uint32_t links;
@@ -81,16 +82,26 @@ int32_t clinux_truncate(int32_t descriptor, int64_t size);
 int32_t clinux_set_direct(int32_t descriptor);
 int32_t clinux_sync(int32_t descriptor);
 int32_t clinux_sync_data(int32_t descriptor);
+int32_t clinux_sync_file_system(int32_t descriptor);
+int32_t clinux_allocate(int32_t descriptor, int64_t offset, int64_t count);
+int32_t clinux_punch_hole(int32_t descriptor, int64_t offset, int64_t count);
 int32_t clinux_drop_cache(int32_t descriptor, int64_t offset, int64_t length);
 /* Pages of the range that are in the page cache, dirty or under write-back included. */
 int64_t clinux_cached_pages(int32_t descriptor, int64_t offset, int64_t length);
 
 int32_t clinux_mkdir(int32_t directory, const char *name, uint32_t mode);
 int32_t clinux_unlink(int32_t directory, const char *name, int32_t is_directory);
-/* no_replace: fail with EEXIST instead of replacing. */
+/* rule: 0 replaces, 1 fails with EEXIST instead, 2 exchanges. */
 int32_t clinux_rename(
-    int32_t from_directory, const char *from, int32_t to_directory, const char *to,
-    int32_t no_replace);
+    int32_t from_directory, const char *from, int32_t to_directory, const char *to, int32_t rule);
+/* A symlink is linked itself. */
+int32_t clinux_link(
+    int32_t from_directory, const char *from, int32_t to_directory, const char *to);
+int32_t clinux_symlink(const char *target, int32_t directory, const char *name);
+/* kind: as in d_type (readdir(3)); the device number is for devices only. */
+int32_t clinux_make_node(
+    int32_t directory, const char *name, uint32_t kind, uint32_t mode, uint32_t major,
+    uint32_t minor);
 
 int64_t clinux_list_xattr(int32_t descriptor, char *buffer, uint64_t size);
 int64_t clinux_get_xattr(int32_t descriptor, const char *name, void *buffer, uint64_t size);
@@ -98,6 +109,17 @@ int64_t clinux_get_xattr(int32_t descriptor, const char *name, void *buffer, uin
 int64_t clinux_list_xattr_at(int32_t directory, const char *name, char *buffer, uint64_t size);
 int64_t clinux_get_xattr_at(
     int32_t directory, const char *name, const char *attribute, void *buffer, uint64_t size);
+
+/* A null name means the descriptor itself; a symlink is never followed. */
+int32_t clinux_set_mode(int32_t descriptor, const char *name, uint32_t mode);
+int32_t clinux_set_owner(int32_t descriptor, const char *name, uint32_t uid, uint32_t gid);
+/* Sets the modification time and leaves the access time. */
+int32_t clinux_set_modified(
+    int32_t descriptor, const char *name, int64_t seconds, uint32_t nanoseconds);
+int32_t clinux_set_xattr(
+    int32_t descriptor, const char *name, const char *attribute, const void *value,
+    uint64_t size);
+int32_t clinux_remove_xattr(int32_t descriptor, const char *name, const char *attribute);
 
 int32_t clinux_file_system(int32_t descriptor, struct clinux_file_system *out);
 int64_t clinux_device_size(int32_t descriptor);

@@ -40,7 +40,18 @@ extension ManifestEntry {
     private mutating func completeContent<Hash: HashFunction>(
         _ header: ManifestHeader, _ tree: inout BlockTree<Hash>
     ) throws(FormatError) {
+        try checkBlocks(header)
         guard var content, let stat = entry?.stat else { return }
+        content.digest =
+            header.content == .whole
+            ? content.whole ?? .zero
+            : tree.fileDigest(content.blocks, size: stat.size, blockSize: header.blockSize)
+        self.content = content
+    }
+
+    /// Refuses digests that are not those of a file of this size.
+    func checkBlocks(_ header: ManifestHeader) throws(FormatError) {
+        guard let content, let stat = entry?.stat else { return }
         guard stat.type == .file else { throw FormatError("content of what is no file") }
         if content.whole != nil, !header.hasWholeFile {
             throw FormatError("a whole digest that the header does not know")
@@ -49,19 +60,13 @@ extension ManifestEntry {
             guard content.blocks.blockCount == 0 else {
                 throw FormatError("blocks in a list of whole files")
             }
-            content.digest = content.whole ?? .zero
         } else {
-            let (size, blockSize) = (stat.size, header.blockSize)
-            let count = size / blockSize + (size % blockSize > 0 ? 1 : 0)
-            guard content.blocks.blockCount == count else {
+            guard content.blocks.blockCount == blockCount(stat.size, header.blockSize) else {
                 throw FormatError("blocks that do not make up the size")
             }
-            let isUnread = content.blocks.runs.contains { $0.digest == .zero }
-            guard !isUnread || doubt != nil else {
+            guard doubt != nil || !content.blocks.contains(.zero) else {
                 throw FormatError("an unread block without a reason")
             }
-            content.digest = tree.fileDigest(content.blocks, size: size, blockSize: blockSize)
         }
-        self.content = content
     }
 }

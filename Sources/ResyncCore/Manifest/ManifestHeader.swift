@@ -38,6 +38,7 @@ package struct ManifestHeader: Sendable, Hashable {
     package var store: [UInt8] = []
     package var identity = StoreIdentity()
     package var tool: [UInt8] = []
+    /// No digest in it was taken before.
     package var started = Timestamp(seconds: 0, nanoseconds: 0)
 
     package static let blockSizes = 64 << 10...16 << 20

@@ -1,26 +1,15 @@
 /// Finds entries of a manifest by name without reading all of it. Each frame that is read is
 /// checked; what a frame alone cannot show (counts, root digest) is for `ManifestReader`.
 ///
-/// For one worker at a time; cheap when names are asked for in walk order.
+/// Reads one portion at a time; for one thread at a time.
 package struct ManifestLookup<Hash: HashFunction> {
     package let header: ManifestHeader
     package let trailer: ManifestTrailer
     private let read: ReadBytes
     private var frames: FrameReader<Hash>
-    private var tree: BlockTree<Hash>
     /// First entries of frames, in walk order.
     private let index: [(offset: Int, path: RelativePath)]
     private let endOfEntries: Int
-    private var cache: [Decoded] = []
-
-    /// Frames kept decoded: the one in use, and those of the directories above it.
-    private static var cacheLimit: Int { 4 }
-
-    private struct Decoded {
-        let offset: Int
-        /// In walk order.
-        var entries: [(path: RelativePath, entry: ManifestEntry)] = []
-    }
 
     /// - Parameter size: bytes of the file.
     package init(_ hashes: ManifestHashes<Hash>, size: Int, read: @escaping ReadBytes) throws {
@@ -29,7 +18,6 @@ package struct ManifestLookup<Hash: HashFunction> {
             magic: ManifestFrame.magic, hash: hashes.make(.sha256), chain: hashes.make(.sha256))
         try frames.start(read)
         header = try ManifestHeader(try frames.expect(ManifestFrame.header, read))
-        tree = BlockTree(hashes.make(header.digest))
         let footerOffset = size - ManifestFooter.frameLength
         guard footerOffset > frames.offset else { throw FormatError("is cut", at: size) }
         frames.seek(to: footerOffset)
@@ -53,49 +41,37 @@ package struct ManifestLookup<Hash: HashFunction> {
         trailer = try ManifestTrailer(try frames.expect(ManifestFrame.trailer, read))
     }
 
-    /// The entries of some names of one directory; nil where the manifest has none.
-    package mutating func entries(
-        _ names: [Name], in directory: RelativePath
-    ) throws -> [ManifestEntry?] {
-        var found: [ManifestEntry?] = []
-        found.reserveCapacity(names.count)
-        for name in names { found.append(try entry(directory.appending(name))) }
-        return found
-    }
-
-    /// The entry at a path; the empty path is the root, or the image.
-    package mutating func entry(_ path: RelativePath) throws -> ManifestEntry? {
+    /// Which portion would hold an entry; nil where it lies before the first.
+    package func portion(holding path: RelativePath) -> Int? {
         let following = index.partitioningIndex { path < $0.path }
-        guard following > 0 else { return nil }
-        let frame = try decoded(index[following - 1].offset)
-        let entries = cache[frame].entries
-        let at = entries.partitioningIndex { !($0.path < path) }
-        guard at < entries.count, entries[at].path == path else { return nil }
-        return entries[at].entry
+        return following > 0 ? following - 1 : nil
     }
 
-    /// Where in the cache a frame is, after reading it if need be.
-    private mutating func decoded(_ offset: Int) throws -> Int {
-        if let known = cache.lastIndex(where: { $0.offset == offset }) { return known }
-        var decoded = Decoded(offset: offset)
-        frames.seek(to: offset)
+    /// The entries of one frame, with their digests' runs; without the digests over the runs, and
+    /// without asking whether each holds all that the header's aspects name.
+    package mutating func read(portion number: Int) throws -> ManifestPortion {
+        var portion = ManifestPortion.Builder()
+        frames.seek(to: index[number].offset)
         var payload = ByteReader(try frames.expect(ManifestFrame.entries, read))
         var path = DirectoryPath(try payload.string(limit: ManifestLimit.path))
+        portion.enter(path.bytes)
         while !payload.isAtEnd {
             switch try payload.manifestRecord() {
             case .moreRuns: break
-            case .end: path.leave()
+            case .end:
+                path.leave()
+                portion.enter(path.bytes)
             case .entry(var entry, let runsLeft):
                 try readRuns(of: &entry, runsLeft, &payload)
-                try entry.complete(header, &tree)
-                let isRoot = entry.name.bytes.isEmpty
-                decoded.entries.append((isRoot ? .root : path.path(of: entry.name), entry))
-                if entry.isDirectory { path.enter(entry.name) }
+                try entry.checkBlocks(header)
+                portion.add(entry)
+                if entry.isDirectory {
+                    path.enter(entry.name)
+                    portion.enter(path.bytes)
+                }
             }
         }
-        if cache.count >= Self.cacheLimit { cache.removeFirst() }
-        cache.append(decoded)
-        return cache.count - 1
+        return portion.built
     }
 
     private mutating func readRuns(

@@ -237,12 +237,18 @@ private struct Verification {
         }
         let opening = SiteOpening(
             scope: command.scope, comparison: rules.comparison, read: command.read, state: state)
-        return try sites.map { site in
+        var headers = try sites.map { site in
             try LiveScan(
                 site, opening, scheme: rules.scheme,
                 assurance: rules.source == .media ? "media" : "hash", wholeFile: false
             ).header
         }
+        for side in Side.allCases {
+            // Digests that are taken over are as old as they were.
+            guard let kept = rules.kept[side] else { continue }
+            headers[side].started = min(headers[side].started, kept.header.started)
+        }
+        return headers
     }
 
     /// Known only for images: counting a tree would be a walk of its own.

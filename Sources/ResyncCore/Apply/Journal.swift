@@ -1,0 +1,175 @@
+/// What became of an action.
+package enum ActionResult: Sendable, Hashable {
+    /// Done, and durable.
+    case done
+    /// The target changed since the plan was made: nothing was touched.
+    case changed
+    /// A rule of the operator's holds it back: open for writing, or a special file.
+    case withheld
+    /// The source changed since the plan was made: nothing was touched.
+    case sourceChanged
+    /// A call failed, on the target unless `isSource`; nothing was touched.
+    case failed(DiskFailure)
+    /// What it needs was not done: its directory, or the name it links to.
+    case blocked
+    /// What stood there was put back, or brought into safety: somebody else was at work.
+    case conflict
+
+    package var isDone: Bool { self == .done }
+}
+
+/// A failed call as it is kept: the number is an errno.
+package struct DiskFailure: Sendable, Hashable {
+    package var call: [UInt8]
+    package var number: Int32
+    package var isSource: Bool
+
+    package init(call: [UInt8], number: Int32, isSource: Bool = false) {
+        self.call = call
+        self.number = number
+        self.isSource = isSource
+    }
+}
+
+/// One line of an apply run's journal. Every line is durable before what it announces is begun, or
+/// tells what is durable already.
+package enum JournalRecord: Sendable, Hashable {
+    /// First: the plan, and the secret that names of staged entries are made from.
+    case begin(plan: Digest, secret: Digest)
+    /// Actions with these numbers may leave traces from now on.
+    case intent(Range<Int>)
+    /// All of an intent is over: a result each, in order.
+    case results(first: Int, [ActionResult])
+    /// An undo of these actions may leave traces from now on.
+    case undoIntent(Range<Int>)
+    case undone(first: Int, [ActionResult])
+    /// The attributes that a directory had before it was settled.
+    case attributes(number: Int, [Attribute])
+    /// The result was read back from the medium, and agreed.
+    case confirmed(Timestamp)
+    /// What was kept for an undo is gone, by the operator's word.
+    case released(Timestamp)
+}
+
+package enum JournalFrame {
+    package static let magic = Array("resync-journal\n".utf8)
+    package static let record: UInt8 = 1
+    fileprivate static let limit = 1 << 20
+}
+
+extension ByteWriter {
+    package mutating func journal(_ record: JournalRecord) {
+        switch record {
+        case .begin(let plan, let secret):
+            byte(1)
+            digest(plan)
+            digest(secret)
+        case .intent(let range):
+            byte(2)
+            self.range(range)
+        case .results(let first, let results):
+            byte(3)
+            self.results(first, results)
+        case .undoIntent(let range):
+            byte(4)
+            self.range(range)
+        case .undone(let first, let results):
+            byte(5)
+            self.results(first, results)
+        case .confirmed(let time):
+            byte(6)
+            self.time(time)
+        case .released(let time):
+            byte(7)
+            self.time(time)
+        case .attributes(let number, let attributes):
+            byte(8)
+            self.number(number)
+            self.number(attributes.count)
+            for attribute in attributes {
+                string(attribute.name)
+                string(attribute.value)
+            }
+        }
+    }
+
+    private mutating func range(_ range: Range<Int>) {
+        number(range.lowerBound)
+        number(range.count)
+    }
+
+    private mutating func results(_ first: Int, _ results: [ActionResult]) {
+        number(first)
+        number(results.count)
+        for result in results {
+            switch result {
+            case .done: byte(1)
+            case .changed: byte(2)
+            case .withheld: byte(3)
+            case .sourceChanged: byte(4)
+            case .blocked: byte(5)
+            case .conflict: byte(6)
+            case .failed(let failure):
+                byte(failure.isSource ? 8 : 7)
+                string(failure.call)
+                number(UInt64(UInt32(bitPattern: failure.number)))
+            }
+        }
+    }
+}
+
+extension ByteReader {
+    package mutating func journal() throws(FormatError) -> JournalRecord {
+        switch try byte() {
+        case 1: return .begin(plan: try digest(), secret: try digest())
+        case 2: return .intent(try range())
+        case 3: return .results(first: try int(), try results())
+        case 4: return .undoIntent(try range())
+        case 5: return .undone(first: try int(), try results())
+        case 6: return .confirmed(try time())
+        case 7: return .released(try time())
+        case 8: return .attributes(number: try int(), try attributes())
+        default: throw FormatError("unknown record", at: at)
+        }
+    }
+
+    private mutating func attributes() throws(FormatError) -> [Attribute] {
+        var attributes: [Attribute] = []
+        for _ in 0..<(try int(limit: JournalFrame.limit)) {
+            attributes.append(
+                Attribute(
+                    name: try string(limit: JournalFrame.limit),
+                    value: try string(limit: JournalFrame.limit)))
+        }
+        return attributes
+    }
+
+    private mutating func range() throws(FormatError) -> Range<Int> {
+        let start = try int()
+        let (end, overflow) = start.addingReportingOverflow(try int(limit: JournalFrame.limit))
+        guard !overflow else { throw FormatError("a range out of bounds", at: at) }
+        return start..<end
+    }
+
+    private mutating func results() throws(FormatError) -> [ActionResult] {
+        var results: [ActionResult] = []
+        for _ in 0..<(try int(limit: JournalFrame.limit)) {
+            switch try byte() {
+            case 1: results.append(.done)
+            case 2: results.append(.changed)
+            case 3: results.append(.withheld)
+            case 4: results.append(.sourceChanged)
+            case 5: results.append(.blocked)
+            case 6: results.append(.conflict)
+            case let kind where kind == 7 || kind == 8:
+                results.append(
+                    .failed(
+                        DiskFailure(
+                            call: try string(limit: 64),
+                            number: Int32(bitPattern: try number32()), isSource: kind == 8)))
+            default: throw FormatError("unknown result", at: at)
+            }
+        }
+        return results
+    }
+}

@@ -1,0 +1,118 @@
+/// How far a plan was carried out, from its journal.
+package struct JournalState: Sendable {
+    package let plan: Digest
+    package let secret: Digest
+    /// What became of each action; nil where it was not come to.
+    package private(set) var results: [ActionResult?]
+    package private(set) var undone: Set<Int> = []
+    /// Actions that may have left traces, and have no result yet.
+    package private(set) var open: Range<Int>?
+    /// As `open`, of an undo.
+    package private(set) var openUndo: Range<Int>?
+    package private(set) var attributes: [Int: [Attribute]] = [:]
+    package private(set) var confirmed: Timestamp?
+    package private(set) var released: Timestamp?
+
+    /// - Parameter count: the actions of the plan.
+    package init(_ first: JournalRecord, count: Int) throws(FormatError) {
+        guard case .begin(let plan, let secret) = first else {
+            throw FormatError("a journal without a beginning")
+        }
+        self.plan = plan
+        self.secret = secret
+        results = Array(repeating: nil, count: count)
+    }
+
+    package mutating func take(_ record: JournalRecord) throws(FormatError) {
+        switch record {
+        case .begin: throw FormatError("a journal that begins twice")
+        case .intent(let range):
+            try check(range)
+            open = range
+            confirmed = nil
+        case .results(let first, let found):
+            let range = try range(first, found)
+            for (number, result) in zip(range, found) { results[number] = result }
+            open = nil
+        case .undoIntent(let range):
+            try check(range)
+            openUndo = range
+            confirmed = nil
+        case .undone(let first, let found):
+            let range = try range(first, found)
+            for (number, result) in zip(range, found) where result.isDone { undone.insert(number) }
+            openUndo = nil
+        case .attributes(let number, let old):
+            try check(number..<number + 1)
+            attributes[number] = old
+        case .confirmed(let time): confirmed = time
+        case .released(let time): released = time
+        }
+    }
+
+    private func range(
+        _ first: Int, _ found: [ActionResult]
+    ) throws(FormatError) -> Range<Int> {
+        let (end, overflow) = first.addingReportingOverflow(found.count)
+        guard !overflow else { throw FormatError("actions that the plan does not have") }
+        try check(first..<end)
+        return first..<end
+    }
+
+    private func check(_ range: Range<Int>) throws(FormatError) {
+        guard range.upperBound <= results.count else {
+            throw FormatError("actions that the plan does not have")
+        }
+    }
+
+    package func isDone(_ number: Int) -> Bool {
+        results[number]?.isDone == true && !undone.contains(number)
+    }
+
+    /// Whether every action is done.
+    package var isComplete: Bool { results.allSatisfy { $0?.isDone == true } && undone.isEmpty }
+
+    /// Whether everything that was done is taken back.
+    package var isUndone: Bool {
+        results.indices.allSatisfy { results[$0]?.isDone != true || undone.contains($0) }
+    }
+
+    package var counts: ApplyCounts {
+        var counts = ApplyCounts()
+        for result in results { counts.count(result) }
+        counts.undone = undone.count
+        return counts
+    }
+}
+
+/// What became of a plan's actions, counted.
+package struct ApplyCounts: Sendable, Hashable {
+    package var done = 0
+    package var changed = 0
+    package var withheld = 0
+    package var sourceChanged = 0
+    package var failed = 0
+    package var blocked = 0
+    package var conflicts = 0
+    package var left = 0
+    package var undone = 0
+
+    package init() {}
+
+    package mutating func count(_ result: ActionResult?) {
+        switch result {
+        case .done?: done += 1
+        case .changed?: changed += 1
+        case .withheld?: withheld += 1
+        case .sourceChanged?: sourceChanged += 1
+        case .failed?: failed += 1
+        case .blocked?: blocked += 1
+        case .conflict?: conflicts += 1
+        case nil: left += 1
+        }
+    }
+
+    package var notDone: Int {
+        changed + withheld + sourceChanged + failed + blocked + conflicts + left
+    }
+}

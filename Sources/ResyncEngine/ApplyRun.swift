@@ -1,0 +1,347 @@
+package import ResyncCore
+package import ResyncStorage
+
+/// How a plan is carried out.
+package struct ApplyOptions: Sendable {
+    package var workers = 2
+    /// Bytes of a block in the plan's digests.
+    package var blockSize: Int
+    /// Whether entries that a process has open for writing are changed all the same.
+    package var acceptsOpen = false
+    /// Objects that processes have open for writing.
+    package var openForWriting: @Sendable () -> Set<ObjectIdentity> = { [] }
+
+    package init(blockSize: Int) { self.blockSize = blockSize }
+}
+
+package struct ApplyResult: Sendable {
+    package var counts: ApplyCounts
+    package var ending: Ending
+    /// What ended the work on a store before its end.
+    package var failure: (side: Side, error: DiskError)?
+}
+
+/// Carries out a plan, batch by batch, so that a crash at any moment loses nothing: see
+/// `StoreChanger` for the steps of an action, `JournalRecord` for what is said before and after.
+package final class ApplyRun {
+    private let folder: ApplyFolder
+    private let sites: Sides<any Site>
+    private let options: ApplyOptions
+    private let controls: RunControls
+    private let progress = Progress()
+    private var failure: (side: Side, error: DiskError)?
+    private var failedSides: Set<Side> = []
+    private var opened: (at: Double, objects: Set<ObjectIdentity>)?
+
+    package init(
+        _ folder: ApplyFolder, _ sites: Sides<any Site>, _ options: ApplyOptions,
+        _ controls: RunControls
+    ) {
+        self.folder = folder
+        self.sites = sites
+        self.options = options
+        self.controls = controls
+    }
+
+    private var order: ChangeOrder {
+        ChangeOrder(run: folder.run.id, secret: folder.state.secret)
+    }
+
+    /// First settles what a crash left; then goes on with what is not done.
+    package func callAsFunction() throws -> ApplyResult {
+        try settleOpen()
+        var ending = Ending.complete
+        var frames = 0..<folder.plan.frameCount
+        while failure == nil, let frame = frames.popFirst() {
+            var (first, rest) = try folder.plan.actions(frame: frame)
+            while failure == nil, !rest.isEmpty {
+                if let signal = controls.interruption() { ending = .interrupted(signal) }
+                guard ending == .complete else { break }
+                controls.report(.comparing, progress)
+                let batch = Array(rest.prefix(batchLength(rest)))
+                try carryOut(first, batch)
+                first += batch.count
+                rest = Array(rest.dropFirst(batch.count))
+            }
+            if ending != .complete { break }
+        }
+        return ApplyResult(counts: folder.state.counts, ending: ending, failure: failure)
+    }
+
+    // MARK: Batches
+
+    private static let batchActions = 256
+    private static let batchBytes = 256 << 20
+
+    /// Actions that can be staged together: of one group, and not too much at a time.
+    private func batchLength(_ actions: [Action]) -> Int {
+        var bytes = 0
+        var count = 0
+        for action in actions {
+            guard count < Self.batchActions, action.group == actions[0].group else { break }
+            bytes += action.bytesWritten
+            if count > 0, bytes > Self.batchBytes { break }
+            count += 1
+        }
+        return count
+    }
+
+    private func carryOut(_ first: Int, _ actions: [Action]) throws {
+        let numbers = first..<first + actions.count
+        guard numbers.contains(where: { !isSettled($0) }) else { return }
+        try keepAttributes(first, actions)
+        try folder.append(.intent(numbers))
+        var results: [ActionResult?] = numbers.map { isSettled($0) ? .done : nil }
+        let hand = Hand(sites, order)
+        do throws(DiskError) {
+            for side in Side.allCases where actions.contains(where: { $0.side == side }) {
+                try hand.changer(side).begin()
+            }
+        } catch {
+            failure = (actions[0].side, error)
+            return
+        }
+        for (at, action) in actions.enumerated() where results[at] == nil {
+            if let held = held(back: action) { results[at] = held }
+        }
+        guard try makeDirectories(first, actions, &results, hand) else { return }
+        try stage(first, actions, &results)
+        guard sync(actions, hand) else { return discard(first, actions, results, hand) }
+        // Until here nothing that anybody sees was touched, but for new directories.
+        for (at, action) in actions.enumerated()
+        where results[at] == nil && action.kind != .makeDirectory {
+            if case .ended(let result) = hand.changer(action.side).place(first + at, action) {
+                results[at] = result
+            }
+        }
+        guard sync(actions, hand) else { return }
+        for (at, action) in actions.enumerated() where results[at] == nil {
+            results[at] = hand.changer(action.side).shelve(first + at, action)
+        }
+        guard sync(actions, hand) else { return }
+        try finish(first, actions, results)
+    }
+
+    private func isSettled(_ number: Int) -> Bool { folder.state.isDone(number) }
+
+    private func finish(
+        _ first: Int, _ actions: [Action], _ results: [ActionResult?]
+    ) throws {
+        let all = results.map { $0 ?? .blocked }
+        try folder.append(.results(first: first, all))
+        progress.add(
+            entries: all.count,
+            bytes: zip(actions, all).reduce(0) { $0 + ($1.1.isDone ? $1.0.bytesWritten : 0) },
+            differences: 0)
+        for (action, result) in zip(actions, all) {
+            guard case .failed(let found) = result, !found.isSource else { continue }
+            failedSides.insert(action.side)
+            if found.endsStore { failure = (action.side, found.error) }
+        }
+    }
+
+    /// What an undo will need, kept before anything is touched.
+    private func keepAttributes(_ first: Int, _ actions: [Action]) throws {
+        for (at, action) in actions.enumerated()
+        where action.kind == .settleDirectory && action.before != nil && action.takesAttributes
+            && folder.state.attributes[first + at] == nil
+        {
+            let hand = Hand(sites, order)
+            guard let found = try? hand.changer(action.side).attributes(action) else { continue }
+            try folder.append(.attributes(number: first + at, found))
+        }
+    }
+
+    /// Why an action is not carried out although its target is as planned; nil when it is.
+    private func held(back action: Action) -> ActionResult? {
+        // After trouble with the target nothing is taken away: what replaces it may be missing.
+        if action.group == .removal, failedSides.contains(action.side) { return .blocked }
+        guard !options.acceptsOpen, let stat = action.before?.stat, stat.type == .file else {
+            return nil
+        }
+        return openForWriting().contains(stat.identity) ? .withheld : nil
+    }
+
+    private static let openInterval = 5.0
+
+    private func openForWriting() -> Set<ObjectIdentity> {
+        let now = monotonicSeconds()
+        if let opened, now - opened.at < Self.openInterval { return opened.objects }
+        let objects = options.openForWriting()
+        opened = (now, objects)
+        return objects
+    }
+
+    // MARK: Steps
+
+    /// One after the other: what is staged below a directory needs it in place, and durably so
+    /// where it takes the place of something.
+    private func makeDirectories(
+        _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ hand: Hand
+    ) throws -> Bool {
+        var hasExchanged = false
+        let worker = try self.worker()
+        for (at, action) in actions.enumerated()
+        where results[at] == nil && action.kind == .makeDirectory {
+            let changer = hand.changer(action.side)
+            let staging = try changer.stage(
+                first + at, action, from: hand.source(action.side.other), worker)
+            if case .ended(let result) = staging {
+                results[at] = result
+                continue
+            }
+            if action.before != nil { hasExchanged = true }
+            if case .ended(let result) = changer.place(first + at, action) { results[at] = result }
+        }
+        return !hasExchanged || sync(actions, hand)
+    }
+
+    private func worker() throws -> Worker {
+        try Worker(
+            scheme: try DigestScheme(.sha256, blockSize: options.blockSize), pulse: Pulse(),
+            stop: Stop())
+    }
+
+    private struct Staged: Sendable {
+        let at: Int
+        let staging: Staging
+    }
+
+    private func stage(
+        _ first: Int, _ actions: [Action], _ results: inout [ActionResult?]
+    ) throws {
+        let open = actions.indices.filter {
+            results[$0] == nil && actions[$0].kind != .makeDirectory
+        }
+        let collected = Collected()
+        let (sites, order) = (sites, order)
+        let scheme = try DigestScheme(.sha256, blockSize: options.blockSize)
+        let drain = Drain<Int, Staged, (Hand, Worker)>(
+            first: open,
+            context: { index in
+                let worker = try Worker(
+                    scheme: scheme, pulse: Pulse(), stop: Stop(), index: index)
+                return (Hand(sites, order), worker)
+            },
+            run: { at, context in
+                let action = actions[at]
+                let staging = try context.0.changer(action.side).stage(
+                    first + at, action, from: context.0.source(action.side.other), context.1)
+                return [.output(Staged(at: at, staging: staging))]
+            },
+            emit: { staged, _ in collected.all.append(staged) })
+        let workers = min(options.workers, max(1, open.count / 4))
+        _ = try drain.work(workers: workers) { _ in .goOn }
+        for staged in collected.all {
+            if case .ended(let result) = staged.staging { results[staged.at] = result }
+        }
+    }
+
+    private final class Collected: @unchecked Sendable {
+        // Unchecked because a drain emits on one thread at a time.
+        var all: [Staged] = []
+    }
+
+    /// False where a sync failed: what was written since may be lost, and asking again would say
+    /// it is not.
+    private func sync(_ actions: [Action], _ hand: Hand) -> Bool {
+        for side in Side.allCases where actions.contains(where: { $0.side == side }) {
+            do throws(DiskError) {
+                try hand.changer(side).sync()
+            } catch {
+                failure = (side, error)
+                return false
+            }
+        }
+        return true
+    }
+
+    private func discard(
+        _ first: Int, _ actions: [Action], _ results: [ActionResult?], _ hand: Hand
+    ) {
+        for (at, action) in actions.enumerated()
+        where results[at] == nil && action.kind != .makeDirectory {
+            hand.changer(action.side).discard(first + at, action)
+        }
+    }
+
+    // MARK: Recovery
+
+    /// Brings the actions of an intent that has no results to one of their ends.
+    package func settleOpen() throws {
+        guard let open = folder.state.open else { return }
+        let hand = Hand(sites, order)
+        var results: [ActionResult] = []
+        var actions: [Action] = []
+        try folder.plan.forEach(in: open) { _, action in actions.append(action) }
+        for (number, action) in zip(open, actions) {
+            if folder.state.isDone(number) {
+                results.append(.done)
+            } else {
+                let found = try hand.changer(action.side).recover(number, action)
+                results.append(found ?? .blocked)
+            }
+        }
+        guard sync(actions, hand) else { return }
+        try folder.append(.results(first: open.lowerBound, results))
+    }
+}
+
+/// One thread's hands on both stores.
+final class Hand {
+    private let sites: Sides<any Site>
+    private let order: ChangeOrder
+    private var changers: Sides<(any StoreChanger)?> = Sides(a: nil, b: nil)
+    private var sources: Sides<(any StoreSource)?> = Sides(a: nil, b: nil)
+
+    init(_ sites: Sides<any Site>, _ order: ChangeOrder) {
+        self.sites = sites
+        self.order = order
+    }
+
+    func changer(_ side: Side) -> any StoreChanger {
+        if let known = changers[side] { return known }
+        let made = sites[side].changer(order)
+        changers[side] = made
+        return made
+    }
+
+    func source(_ side: Side) -> any StoreSource {
+        if let known = sources[side] { return known }
+        let made = sites[side].source()
+        sources[side] = made
+        return made
+    }
+}
+
+extension Action {
+    /// What can be staged together.
+    enum Group {
+        case forward, link, removal, settling, patch
+    }
+
+    var group: Group {
+        switch kind {
+        case .makeDirectory, .write, .symlink, .special, .metadata: .forward
+        case .link: .link
+        case .remove, .removeDirectory: .removal
+        case .settleDirectory: .settling
+        case .patch: .patch
+        }
+    }
+}
+
+extension DiskFailure {
+    fileprivate var error: DiskError {
+        let call = SystemCall(rawValue: String(decoding: call, as: UTF8.self))
+        return DiskError(call ?? .pwrite, number)
+    }
+
+    /// Whether nothing more is to be expected of the store: it is full, read-only or failing.
+    fileprivate var endsStore: Bool {
+        [
+            ErrorNumber.noSpace, ErrorNumber.readOnly, ErrorNumber.inputOutput,
+            ErrorNumber.quotaExceeded,
+        ].contains(number)
+    }
+}

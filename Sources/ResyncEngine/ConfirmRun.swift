@@ -1,0 +1,114 @@
+package import ResyncCore
+package import ResyncStorage
+
+/// What reading back the result of a run showed.
+package struct ConfirmResult: Sendable {
+    package var confirmed = 0
+    /// Entries that do not agree now, with what they disagree in.
+    package var different = 0
+    package var unreadable = 0
+    /// Of the confirmed ones, those that could not be read past the page cache.
+    package var fromCache = 0
+    package var ending = Ending.complete
+
+    package init() {}
+}
+
+/// An entry that both sides were found to have alike.
+package struct AgreedEntry: Sendable {
+    package let path: RelativePath
+    /// Nil where neither side has it.
+    package let sides: Sides<ObservedEntry>?
+    package let source: ReadSource
+}
+
+/// Reads back, past the page cache where there is a medium, what a run has done, on both sides.
+package final class ConfirmRun {
+    private let folder: ApplyFolder
+    private let sites: Sides<any Site>
+    private let rules: ComparisonRules
+    private let blockSize: Int
+    private let controls: RunControls
+    private let progress = Progress()
+    private var result = ConfirmResult()
+
+    package init(
+        _ folder: ApplyFolder, _ sites: Sides<any Site>, _ rules: ComparisonRules,
+        _ controls: RunControls
+    ) {
+        self.folder = folder
+        self.sites = sites
+        self.rules = rules
+        self.controls = controls
+        blockSize = folder.plan.header.blockSize
+    }
+
+    /// - Parameters:
+    ///   - agreed: called with each entry that agrees, in the order of the plan.
+    ///   - different: called with each that does not.
+    package func callAsFunction(
+        agreed: (AgreedEntry) throws -> Void,
+        different: (_ path: RelativePath, AspectSet) throws -> Void
+    ) throws -> ConfirmResult {
+        let hand = Hand(
+            sites, ChangeOrder(run: folder.run.id, secret: folder.state.secret))
+        let worker = try Worker(
+            scheme: try DigestScheme(.sha256, blockSize: blockSize), pulse: Pulse(), stop: Stop())
+        for frame in 0..<folder.plan.frameCount {
+            if let signal = controls.interruption() {
+                result.ending = .interrupted(signal)
+                break
+            }
+            controls.report(.confirming(folder.plan.trailer.actions), progress)
+            let (first, actions) = try folder.plan.actions(frame: frame)
+            for (at, action) in actions.enumerated() where folder.state.isDone(first + at) {
+                do {
+                    try look(action, hand, worker, agreed, different)
+                } catch is DiskError {
+                    result.unreadable += 1
+                }
+            }
+        }
+        return result
+    }
+
+    private func look(
+        _ action: Action, _ hand: Hand, _ worker: Worker, _ agreed: (AgreedEntry) throws -> Void,
+        _ different: (RelativePath, AspectSet) throws -> Void
+    ) throws {
+        let readsContent = [.write, .link].contains(action.kind)
+        let found = try Side.allCases.map { side in
+            try hand.changer(side).observe(
+                action.path, readsContent: readsContent, worker)
+        }
+        let (a, b) = (found[0], found[1])
+        progress.add(
+            entries: 1, bytes: readsContent ? 2 * (a.observed?.stat.size ?? 0) : 0,
+            differences: 0)
+        guard let left = a.observed, let right = b.observed else {
+            if a.observed == nil, b.observed == nil {
+                result.confirmed += 1
+                return try agreed(AgreedEntry(path: action.path, sides: nil, source: .media))
+            }
+            result.different += 1
+            return try different(action.path, AspectSet(.existence))
+        }
+        var aspects = rules.metadataDifferences(left.entry, right.entry)
+        // Our own marker moves the root's time.
+        if action.path == .root { aspects.remove(AspectSet(.mtime)) }
+        if rules.comparesContent(left.stat, right.stat), readsContent,
+            left.content != right.content
+        {
+            aspects.insert(.content)
+        }
+        guard aspects.isEmpty else {
+            result.different += 1
+            return try different(action.path, aspects)
+        }
+        let source = a.source == .media && b.source == .media ? ReadSource.media : .cache
+        result.confirmed += 1
+        if source == .cache { result.fromCache += 1 }
+        try agreed(
+            AgreedEntry(path: action.path, sides: Sides(a: left, b: right), source: source))
+    }
+}

@@ -1,0 +1,94 @@
+package import ResyncCore
+package import ResyncStorage
+
+/// Takes back what a run has done, last action first; what was changed since stays as it is.
+///
+/// A crash at any moment leaves each action done or taken back; the same undo goes on.
+package final class UndoRun {
+    private let folder: ApplyFolder
+    private let sites: Sides<any Site>
+    private let controls: RunControls
+    private let progress = Progress()
+
+    package init(_ folder: ApplyFolder, _ sites: Sides<any Site>, _ controls: RunControls) {
+        self.folder = folder
+        self.sites = sites
+        self.controls = controls
+    }
+
+    /// - Precondition: no intent of the run is open: see `ApplyRun.settleOpen`.
+    package func callAsFunction() throws -> ApplyResult {
+        var counts = ApplyCounts()
+        // What moves entries comes before what sets the times of their directories.
+        let ending = try pass(settling: false, &counts) ?? pass(settling: true, &counts)
+        counts.undone = folder.state.undone.count
+        return ApplyResult(
+            counts: counts, ending: ending ?? .complete, failure: failure)
+    }
+
+    private var failure: (side: Side, error: DiskError)?
+
+    /// How it ended early; nil when it came to its end.
+    private func pass(settling: Bool, _ counts: inout ApplyCounts) throws -> Ending? {
+        let frames = folder.plan.frameCount
+        for frame in 0..<frames {
+            if let signal = controls.interruption() { return .interrupted(signal) }
+            controls.report(.comparing, progress)
+            // Settling goes from the deepest directory to the root, forwards and backwards alike.
+            let at = settling ? frame : frames - 1 - frame
+            let (first, actions) = try folder.plan.actions(frame: at)
+            let chosen = actions.indices.filter {
+                (actions[$0].group == .settling) == settling
+                    && folder.state.results[first + $0]?.isDone == true
+                    && !folder.state.undone.contains(first + $0)
+            }
+            if settling, isPending { try restoreTimes(first, actions) }
+            guard !chosen.isEmpty else { continue }
+            try takeBack(first, actions, settling ? chosen : chosen.reversed(), &counts)
+            if failure != nil { return nil }
+        }
+        return nil
+    }
+
+    /// Whether anything was taken back that moved times, and is not settled.
+    private var isPending: Bool {
+        !folder.state.undone.isEmpty && !folder.state.isUndone
+    }
+
+    private func restoreTimes(_ first: Int, _ actions: [Action]) throws {
+        let hand = hand
+        for (at, action) in actions.enumerated()
+        where action.kind == .removeDirectory && folder.state.undone.contains(first + at) {
+            try hand.changer(action.side).restoreTime(action)
+        }
+    }
+
+    private var hand: Hand {
+        Hand(sites, ChangeOrder(run: folder.run.id, secret: folder.state.secret))
+    }
+
+    private func takeBack(
+        _ first: Int, _ actions: [Action], _ chosen: [Int], _ counts: inout ApplyCounts
+    ) throws {
+        try folder.append(.undoIntent(first..<first + actions.count))
+        let hand = hand
+        var results = actions.indices.map { at -> ActionResult in
+            folder.state.undone.contains(first + at) ? .done : .blocked
+        }
+        for at in chosen {
+            let result = try hand.changer(actions[at].side).undo(
+                first + at, actions[at], attributes: folder.state.attributes[first + at])
+            results[at] = result
+            counts.count(result)
+        }
+        for side in Side.allCases where chosen.contains(where: { actions[$0].side == side }) {
+            do throws(DiskError) {
+                try hand.changer(side).sync()
+            } catch {
+                failure = (side, error)
+                return
+            }
+        }
+        try folder.append(.undone(first: first, results))
+    }
+}

@@ -1,0 +1,100 @@
+package import ResyncCore
+
+// The verbs of a site that is changed, and of one that is copied from. One object serves one
+// thread; verbs take an action with its number in the plan, so that an agent can carry them out
+// for a far store.
+
+/// What changing a store needs to know of the run that does it.
+package struct ChangeOrder: Sendable {
+    /// The run's id: what is displaced goes to `.resync-quarantine/ID/NUMBER`.
+    package let run: String
+    /// What names of staged entries are made from, so that nobody can foresee them.
+    package let secret: Digest
+
+    package init(run: String, secret: Digest) {
+        self.run = run
+        self.secret = secret
+    }
+}
+
+/// How the staging of an action ended.
+package enum Staging: Sendable, Hashable {
+    /// Ready to be put in place once it is durable.
+    case staged
+    /// Nothing was left behind.
+    case ended(ActionResult)
+}
+
+/// A hand on a store that is changed.
+///
+/// An action goes through `stage`, `place` and `shelve`, with all that was staged made durable
+/// before anything is placed, and all names durable before anything is shelved. `recover` finds out
+/// what a crash left of it, `undo` takes it back.
+package protocol StoreChanger: AnyObject {
+    /// Makes the run's quarantine; durable when this returns.
+    func begin() throws(DiskError)
+
+    /// Checks that the target is as the action expects it, and prepares what is to be put there
+    /// under a name that nobody knows.
+    func stage(
+        _ number: Int, _ action: Action, from source: any StoreSource, _ worker: Worker
+    ) throws -> Staging
+    /// Exchanges what is staged with what stands there; what was displaced is looked at, and put
+    /// back if it is not what the action expects. `staged`: nothing is left but to shelve.
+    func place(_ number: Int, _ action: Action) -> Staging
+    /// Moves what was displaced into the quarantine.
+    func shelve(_ number: Int, _ action: Action) -> ActionResult
+    /// Removes what is staged.
+    func discard(_ number: Int, _ action: Action)
+
+    /// All that was written and named since `begin` is durable when this returns.
+    func sync() throws(DiskError)
+
+    /// Brings what a crash left of an action to one of its ends. Nil: nothing of it was done.
+    func recover(_ number: Int, _ action: Action) throws -> ActionResult?
+    /// Takes back a done action; again, if a crash came in between. `changed` where it is not as
+    /// the action left it.
+    func undo(_ number: Int, _ action: Action, attributes: [Attribute]?) throws -> ActionResult
+
+    /// Gives a directory that an undo brought back the time it had before its entries were taken
+    /// out and brought back.
+    func restoreTime(_ action: Action) throws(DiskError)
+
+    /// The attributes of a directory that is to be settled, as they are now.
+    func attributes(_ action: Action) throws(DiskError) -> [Attribute]
+    /// What stands at a path now, with its content read past the page cache where there is a
+    /// medium.
+    func observe(
+        _ path: RelativePath, readsContent: Bool, _ worker: Worker
+    ) throws -> (observed: ObservedEntry?, source: ReadSource)
+}
+
+/// A store that is copied from.
+package protocol StoreSource: AnyObject {
+    /// Opens an entry that is still what was seen; nil where it is not.
+    func open(
+        _ path: RelativePath, as seen: ObservedEntry
+    ) throws(DiskError) -> (any SourceEntry)?
+}
+
+/// An entry of a source, open until it is released.
+package protocol SourceEntry: AnyObject {
+    func attributes() throws(DiskError) -> [Attribute]
+    /// Fills the buffer; fewer bytes only at the end of the file.
+    func read(
+        at offset: Int, into buffer: UnsafeMutableRawBufferPointer, _ worker: Worker
+    ) throws(DiskError) -> Int
+    /// The next data at or after an offset; empty, at the end of the file, where only a hole is
+    /// left. Where holes cannot be trusted, all is data.
+    func nextData(from offset: Int) -> Range<Int>
+    /// Whether its stat still is what it was when it was opened.
+    var isUnchanged: Bool { get }
+}
+
+extension ActionResult {
+    package init(_ error: DiskError, isSource: Bool = false) {
+        self = .failed(
+            DiskFailure(
+                call: Array(error.call.rawValue.utf8), number: error.number, isSource: isSource))
+    }
+}

@@ -1,0 +1,276 @@
+import ResyncCore
+
+/// One thread's hand on a store of this machine that is changed.
+///
+/// Every name is one component below a directory that was opened component by component from the
+/// root; metadata is set through a descriptor, or on a symlink's own name. What is staged is called
+/// by 128 bits of a digest over the run's secret and the action's number, made anew (`exclusive`)
+/// and closed to others until it is in place.
+final class LocalChanger: StoreChanger {
+    let site: LocalSite
+    let order: ChangeOrder
+    let chain: DirectoryChain
+    let root: Descriptor
+    var disk: any Disk { site.disk }
+    /// The run's own directory in the quarantine, once it is needed.
+    private var quarantine: Descriptor?
+
+    init(_ site: LocalSite, root: Descriptor, _ order: ChangeOrder) {
+        self.site = site
+        self.root = root
+        self.order = order
+        chain = DirectoryChain(site.disk, root: root)
+    }
+
+    deinit { if let quarantine { disk.close(quarantine) } }
+
+    // MARK: Names
+
+    func stagedName(_ number: Int) -> [UInt8] {
+        guard var hash = try? EVPHash(.sha256) else {
+            preconditionFailure("OpenSSL has no SHA-256")
+        }
+        order.secret.withBytes { hash.update($0) }
+        withUnsafeBytes(of: UInt64(number).littleEndian) { hash.update($0) }
+        return stagedPrefix + hash.finalize().hex.utf8.prefix(32)
+    }
+
+    func shelfName(_ number: Int) -> [UInt8] { Array(String(number).utf8) }
+
+    /// Calls `body` with the directory that an action's entry lies in, and its name there. The
+    /// root lies in itself, as an empty name.
+    func withPlace<R>(
+        _ path: RelativePath, _ body: (Descriptor, UnsafePointer<CChar>) throws(DiskError) -> R
+    ) throws(DiskError) -> R {
+        let parent = try chain.open(path.parent)
+        return try withCString(path.lastName.bytes) { (name) throws(DiskError) in
+            try body(parent, name)
+        }
+    }
+
+    /// What stands at a name; nil where nothing does.
+    func look(
+        _ name: UnsafePointer<CChar>, in directory: Descriptor
+    ) throws(DiskError) -> Stat? {
+        do throws(DiskError) {
+            return try disk.stat(name, in: directory)
+        } catch {
+            guard error.number == ErrorNumber.noEntry else { throw error }
+            return nil
+        }
+    }
+
+    // MARK: Quarantine
+
+    func begin() throws(DiskError) {
+        _ = try shelf()
+    }
+
+    /// The run's quarantine, made durably where it is missing; never through a symlink.
+    func shelf() throws(DiskError) -> Descriptor {
+        if let quarantine { return quarantine }
+        let all = try folder(quarantineName, in: root)
+        defer { disk.close(all) }
+        let own = try folder(Array(order.run.utf8), in: all)
+        quarantine = own
+        return own
+    }
+
+    private func folder(
+        _ name: [UInt8], in parent: Descriptor
+    ) throws(DiskError) -> Descriptor {
+        try withCString(name) { (name) throws(DiskError) in
+            let flags: OpenFlags = [.readOnly, .directory, .noFollow]
+            do throws(DiskError) {
+                return try disk.open(name, in: parent, flags, mode: 0)
+            } catch {
+                guard error.number == ErrorNumber.noEntry else { throw error }
+            }
+            do throws(DiskError) {
+                try disk.makeDirectory(name, in: parent, mode: 0o700)
+            } catch {
+                guard error.number == ErrorNumber.exists else { throw error }
+            }
+            try disk.sync(parent)
+            return try disk.open(name, in: parent, flags, mode: 0)
+        }
+    }
+
+    // MARK: Placing
+
+    func place(_ number: Int, _ action: Action) -> Staging {
+        do throws(DiskError) {
+            switch action.kind {
+            case .metadata, .settleDirectory: return .staged
+            case .remove, .removeDirectory: return .staged
+            case .patch: return .ended(.failed(DiskFailure(call: [], number: 0)))
+            case .makeDirectory where action.before == nil: return .staged
+            case .makeDirectory, .write, .link, .symlink, .special: break
+            }
+            return try withPlace(action.path) { (parent, name) throws(DiskError) in
+                try withCString(stagedName(number)) { (staged) throws(DiskError) in
+                    guard let before = action.before else {
+                        return try create(staged, as: name, in: parent)
+                    }
+                    return try exchange(staged, with: name, in: parent, before)
+                }
+            }
+        } catch {
+            return .ended(ActionResult(error))
+        }
+    }
+
+    private func create(
+        _ staged: UnsafePointer<CChar>, as name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) -> Staging {
+        do throws(DiskError) {
+            try disk.rename(staged, in: parent, to: name, in: parent, .keep)
+        } catch {
+            try drop(staged, in: parent)
+            // Somebody made one meanwhile: theirs stays.
+            if error.number == ErrorNumber.exists { return .ended(.changed) }
+            throw error
+        }
+        return .staged
+    }
+
+    /// What really was displaced decides: looked at before, it could have been exchanged since.
+    private func exchange(
+        _ staged: UnsafePointer<CChar>, with name: UnsafePointer<CChar>, in parent: Descriptor,
+        _ before: ObservedEntry
+    ) throws(DiskError) -> Staging {
+        let mine = try disk.stat(staged, in: parent)
+        do throws(DiskError) {
+            try disk.rename(staged, in: parent, to: name, in: parent, .exchange)
+        } catch {
+            try drop(staged, in: parent)
+            if error.number == ErrorNumber.noEntry { return .ended(.changed) }
+            throw error
+        }
+        let displaced = try look(staged, in: parent)
+        let placed = try look(name, in: parent)
+        guard placed?.identity == mine.identity else {
+            // Somebody took what was placed away at once: both are where they can be found.
+            return .ended(.conflict)
+        }
+        if let displaced, before.isStill(displaced),
+            try isSameContent(staged, in: parent, before, displaced)
+        {
+            return .staged
+        }
+        try disk.rename(staged, in: parent, to: name, in: parent, .exchange)
+        guard try look(staged, in: parent)?.identity == mine.identity else {
+            return .ended(.conflict)
+        }
+        try drop(staged, in: parent)
+        return .ended(.changed)
+    }
+
+    /// Small files are read again: a writer through a memory map may move no time.
+    private static let rereadLimit = 1 << 20
+
+    private func isSameContent(
+        _ name: UnsafePointer<CChar>, in parent: Descriptor, _ before: ObservedEntry, _ now: Stat
+    ) throws(DiskError) -> Bool {
+        guard now.type == .file, now.size <= Self.rereadLimit, let content = before.content else {
+            return true
+        }
+        return try digest(name, in: parent) == content
+    }
+
+    /// Takes back what was staged: our own copy of what the source still has.
+    func drop(_ staged: UnsafePointer<CChar>, in parent: Descriptor) throws(DiskError) {
+        guard let stat = try look(staged, in: parent) else { return }
+        try disk.remove(staged, in: parent, isDirectory: stat.type == .directory)
+    }
+
+    func discard(_ number: Int, _ action: Action) {
+        _ = try? withPlace(action.path) { (parent, _) throws(DiskError) in
+            try withCString(stagedName(number)) { (staged) throws(DiskError) in
+                try drop(staged, in: parent)
+            }
+        }
+    }
+
+    // MARK: Shelving
+
+    func shelve(_ number: Int, _ action: Action) -> ActionResult {
+        do throws(DiskError) {
+            switch action.kind {
+            case .remove, .removeDirectory: return try takeAway(number, action)
+            case .metadata, .settleDirectory, .patch: return .done
+            case .makeDirectory, .write, .link, .symlink, .special:
+                guard action.before != nil else { return .done }
+                let shelf = try shelf()
+                try withPlace(action.path) { (parent, _) throws(DiskError) in
+                    try move(stagedName(number), in: parent, to: shelfName(number), in: shelf)
+                }
+                return .done
+            }
+        } catch {
+            return ActionResult(error)
+        }
+    }
+
+    /// Never onto anything.
+    func move(
+        _ name: [UInt8], in directory: Descriptor, to newName: [UInt8], in newDirectory: Descriptor
+    ) throws(DiskError) {
+        try withCString(name) { (name) throws(DiskError) in
+            try withCString(newName) { (newName) throws(DiskError) in
+                try disk.rename(name, in: directory, to: newName, in: newDirectory, .keep)
+            }
+        }
+    }
+
+    /// Moves an entry into the quarantine, and back if it is not what was to be removed.
+    private func takeAway(_ number: Int, _ action: Action) throws(DiskError) -> ActionResult {
+        guard let before = action.before else { return .changed }
+        let shelf = try shelf()
+        return try withPlace(action.path) { (parent, name) throws(DiskError) in
+            guard let now = try look(name, in: parent),
+                try isUntouched(name, in: parent, before, now)
+            else { return .changed }
+            if now.type == .directory { chain.forget() }
+            let parent = try chain.open(action.path.parent)
+            try move(action.path.lastName.bytes, in: parent, to: shelfName(number), in: shelf)
+            let isRight = try withCString(shelfName(number)) { (shelved) throws(DiskError) -> Bool in
+                let taken = try disk.stat(shelved, in: shelf)
+                guard before.isStill(taken), try isSameContent(shelved, in: shelf, before, taken)
+                else { return false }
+                if taken.type != .directory { return true }
+                return try isEmpty(shelved, in: shelf)
+            }
+            if isRight { return .done }
+            do throws(DiskError) {
+                try move(shelfName(number), in: shelf, to: action.path.lastName.bytes, in: parent)
+            } catch {
+                // Something new stands there: what was taken stays in the quarantine.
+                guard error.number == ErrorNumber.exists else { throw error }
+                return .conflict
+            }
+            return .changed
+        }
+    }
+
+    func isEmpty(
+        _ name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) -> Bool {
+        let directory = try disk.openDirectory(name, in: parent)
+        defer { disk.close(directory) }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 << 10, alignment: 16)
+        defer { buffer.deallocate() }
+        var names = NameList()
+        while try disk.list(directory, into: &names, buffer: buffer) {
+            if !names.isEmpty { return false }
+        }
+        return names.isEmpty
+    }
+
+    func sync() throws(DiskError) { try disk.syncFileSystem(root) }
+}
+
+/// What is staged is called so; the walk leaves it out at the root only.
+package let stagedPrefix = reservedNamePrefix + Array("-".utf8)
+package let quarantineName = reservedNamePrefix + Array("-quarantine".utf8)
+package let reservedNamePrefix = Array(".resync".utf8)

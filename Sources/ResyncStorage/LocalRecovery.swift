@@ -1,0 +1,293 @@
+import ResyncCore
+
+// What a crash left, told from what stands at three places: the entry's name, its staged name, and
+// its number in the quarantine.
+extension LocalChanger {
+    /// What an object is to an action.
+    private enum Object: Equatable {
+        case none, old, new, other
+    }
+
+    func recover(_ number: Int, _ action: Action) throws -> ActionResult? {
+        do throws(DiskError) {
+            switch action.kind {
+            // Begun again, they find each part as it was or as it is to be.
+            case .metadata, .settleDirectory, .patch: return nil
+            case .remove, .removeDirectory: return try recoverRemoval(number, action)
+            case .makeDirectory, .write, .link, .symlink, .special:
+                return try recoverPlacing(number, action)
+            }
+        } catch {
+            // Without its directory nothing of it can have been done.
+            guard error.isAbsence else { throw error }
+            return nil
+        }
+    }
+
+    private func recoverRemoval(
+        _ number: Int, _ action: Action
+    ) throws(DiskError) -> ActionResult? {
+        let shelf = try shelf()
+        let shelved = try object(shelfName(number), in: shelf, action)
+        guard shelved != .none else { return nil }
+        if shelved == .old { return .done }
+        // Not what was to be removed: back with it, if its place is free.
+        let parent = try chain.open(action.path.parent)
+        do throws(DiskError) {
+            try move(shelfName(number), in: shelf, to: action.path.lastName.bytes, in: parent)
+        } catch {
+            guard error.number == ErrorNumber.exists else { throw error }
+        }
+        return .conflict
+    }
+
+    private func recoverPlacing(
+        _ number: Int, _ action: Action
+    ) throws(DiskError) -> ActionResult? {
+        let shelf = try shelf()
+        let staged = stagedName(number)
+        let parent = try chain.open(action.path.parent)
+        let inQuarantine = try object(shelfName(number), in: shelf, action)
+        let atStaged = try object(staged, in: parent, action)
+        let atName = try object(action.path.lastName.bytes, in: parent, action)
+        switch (atName, atStaged, inQuarantine) {
+        case (_, .none, .none):
+            // Not begun; or made, where nothing stood before.
+            return atName == .new && action.before == nil ? .done : nil
+        case (.new, .none, .old): return .done
+        case (.new, .old, .none):
+            try move(staged, in: parent, to: shelfName(number), in: shelf)
+            return .done
+        case (.new, .new, .none) where action.before == nil:
+            // One inode under two names, or two copies: the staged one is ours.
+            return try dropStaged(staged, in: parent, .done)
+        case (.old, _, .none), (.none, .new, .none), (.none, .other, .none):
+            // Staged, whole or in part, and what stood there still stands.
+            if atName == .none, action.before != nil { break }
+            return try dropStaged(staged, in: parent, nil)
+        case (.old, .none, .new):
+            // The move was kept without the exchange before it: only a copy of ours.
+            try withCString(shelfName(number)) { (name) throws(DiskError) in
+                try drop(name, in: shelf)
+            }
+            return nil
+        case (.new, .other, .none) where action.before != nil:
+            // What was displaced is not what was to be replaced: back with it.
+            try exchangeBack(action, staged, in: parent)
+            return .conflict
+        default: break
+        }
+        // Somebody else was here. What is staged may be theirs: it is kept.
+        if atStaged != .none {
+            try move(staged, in: parent, to: shelfName(number) + Array("-unplaced".utf8), in: shelf)
+        }
+        return .conflict
+    }
+
+    private func dropStaged(
+        _ staged: [UInt8], in parent: Descriptor, _ result: ActionResult?
+    ) throws(DiskError) -> ActionResult? {
+        try withCString(staged) { (staged) throws(DiskError) in try drop(staged, in: parent) }
+        return result
+    }
+
+    private func exchangeBack(
+        _ action: Action, _ staged: [UInt8], in parent: Descriptor
+    ) throws(DiskError) {
+        try withCString(staged) { (staged) throws(DiskError) in
+            try withCString(action.path.lastName.bytes) { (name) throws(DiskError) in
+                try disk.rename(staged, in: parent, to: name, in: parent, .exchange)
+            }
+            try drop(staged, in: parent)
+        }
+    }
+
+    /// Told by inode where the plan saw the object, by all else where it was made since.
+    private func object(
+        _ name: [UInt8], in directory: Descriptor, _ action: Action
+    ) throws(DiskError) -> Object {
+        try withCString(name) { (name) throws(DiskError) -> Object in
+            guard let now = try look(name, in: directory) else { return .none }
+            if let before = action.before, before.isStill(now) { return .old }
+            guard let after = action.after else { return .other }
+            return try isLike(after, now, name, in: directory, action.kind) ? .new : .other
+        }
+    }
+
+    /// Whether an object is a whole copy of what the source has.
+    func isLike(
+        _ after: ObservedEntry, _ now: Stat, _ name: UnsafePointer<CChar>,
+        in directory: Descriptor, _ kind: Action.Kind
+    ) throws(DiskError) -> Bool {
+        guard now.type == after.type else { return false }
+        // Made for others only when it is settled.
+        if kind == .makeDirectory { return true }
+        guard now.uid == after.stat.uid, now.gid == after.stat.gid, now.mtime == after.stat.mtime,
+            now.type == .symlink || now.mode == after.stat.mode
+        else { return false }
+        switch now.type {
+        case .file:
+            if now.size != after.stat.size { return false }
+            return try digest(name, in: directory) == after.content
+        case .symlink: return try disk.readLink(name, in: directory) == after.entry.target
+        default: return now.special == after.stat.special
+        }
+    }
+
+    // MARK: Undo
+
+    func undo(
+        _ number: Int, _ action: Action, attributes: [Attribute]?
+    ) throws -> ActionResult {
+        do throws(DiskError) {
+            switch action.kind {
+            case .metadata, .settleDirectory: return try restore(action, attributes)
+            case .remove, .removeDirectory: return try bringBack(number, action)
+            case .patch: return .failed(DiskFailure(call: [], number: 0))
+            case .makeDirectory, .write, .link, .symlink, .special:
+                return try action.before == nil
+                    ? unmake(number, action) : swapBack(number, action)
+            }
+        } catch {
+            return ActionResult(error)
+        }
+    }
+
+    private func restore(
+        _ action: Action, _ attributes: [Attribute]?
+    ) throws(DiskError) -> ActionResult {
+        // What this plan made goes as a whole.
+        guard let before = action.before else { return .done }
+        return try withOpen(action.path) { (name, descriptor, now) throws(DiskError) in
+            guard action.accepts(now) else { return .changed }
+            if let attributes { try replaceAttributes(descriptor, with: attributes) }
+            try disk.setOwner(uid: before.stat.uid, gid: before.stat.gid, of: name, descriptor)
+            if before.type != .symlink { try disk.setMode(before.stat.mode, of: name, descriptor) }
+            try disk.setTimes(modified: before.stat.mtime, of: name, descriptor)
+            return .done
+        }
+    }
+
+    func restoreTime(_ action: Action) throws(DiskError) {
+        guard let before = action.before else { return }
+        try withOpen(action.path) { (name, descriptor, now) throws(DiskError) in
+            guard before.isStill(now) else { return }
+            try disk.setTimes(modified: before.stat.mtime, of: name, descriptor)
+        }
+    }
+
+    /// Back from the quarantine, if its place is free.
+    private func bringBack(_ number: Int, _ action: Action) throws(DiskError) -> ActionResult {
+        let shelf = try shelf()
+        let shelved = try object(shelfName(number), in: shelf, action)
+        let parent = try chain.open(action.path.parent)
+        if shelved == .none {
+            let atName = try object(action.path.lastName.bytes, in: parent, action)
+            return atName == .old ? .done : .changed
+        }
+        do throws(DiskError) {
+            try move(shelfName(number), in: shelf, to: action.path.lastName.bytes, in: parent)
+        } catch {
+            guard error.number == ErrorNumber.exists else { throw error }
+            return .changed
+        }
+        return .done
+    }
+
+    /// What was made goes into the quarantine: the source may have lost its own by now.
+    private func unmake(_ number: Int, _ action: Action) throws(DiskError) -> ActionResult {
+        let shelf = try shelf()
+        let parent = try chain.open(action.path.parent)
+        let name = action.path.lastName.bytes
+        let atName = try object(name, in: parent, action)
+        if atName == .none {
+            return try object(shelfName(number), in: shelf, action) == .new ? .done : .changed
+        }
+        guard atName == .new else { return .changed }
+        if action.kind == .makeDirectory {
+            let isUnused = try withCString(name) { (name) throws(DiskError) -> Bool in
+                try isEmpty(name, in: parent)
+            }
+            guard isUnused else { return .changed }
+            chain.forget()
+        }
+        try move(name, in: chain.open(action.path.parent), to: shelfName(number), in: shelf)
+        return .done
+    }
+
+    /// The old object and the new one change places, in one step.
+    private func swapBack(_ number: Int, _ action: Action) throws(DiskError) -> ActionResult {
+        let shelf = try shelf()
+        let parent = try chain.open(action.path.parent)
+        let name = action.path.lastName.bytes
+        let atName = try object(name, in: parent, action)
+        let shelved = try object(shelfName(number), in: shelf, action)
+        if atName == .old, shelved != .old { return .done }
+        guard atName == .new, shelved == .old else { return .changed }
+        if action.kind == .makeDirectory {
+            let isUnused = try withCString(name) { (name) throws(DiskError) -> Bool in
+                try isEmpty(name, in: parent)
+            }
+            guard isUnused else { return .changed }
+            chain.forget()
+        }
+        let place = try chain.open(action.path.parent)
+        try withCString(name) { (name) throws(DiskError) in
+            try withCString(shelfName(number)) { (shelved) throws(DiskError) in
+                try disk.rename(name, in: place, to: shelved, in: shelf, .exchange)
+            }
+        }
+        return .done
+    }
+
+    // MARK: Looking
+
+    func observe(
+        _ path: RelativePath, readsContent: Bool, _ worker: Worker
+    ) throws -> (observed: ObservedEntry?, source: ReadSource) {
+        var observed: ObservedEntry?
+        var source = ReadSource.media
+        do {
+            let found = try lookAt(path, readsContent: readsContent, worker)
+            observed = found.observed
+            source = found.source
+        } catch let error as DiskError where error.isAbsence {
+            return (nil, .media)
+        }
+        return (observed, source)
+    }
+
+    private func lookAt(
+        _ path: RelativePath, readsContent: Bool, _ worker: Worker
+    ) throws -> (observed: ObservedEntry?, source: ReadSource) {
+        var failure: (any Error)?
+        let found: (ObservedEntry?, ReadSource) = try withOpen(path) {
+            (name, descriptor, stat) throws(DiskError) -> (ObservedEntry?, ReadSource) in
+            let details = EntryDetails(site)
+            guard name == nil else {
+                let entry = try withCString(path.lastName.bytes) { (name) throws(DiskError) -> Entry in
+                    try details.entry(stat, name, in: descriptor)
+                }
+                return (ObservedEntry(entry: entry), .media)
+            }
+            var observed = ObservedEntry(entry: try details.entry(stat, descriptor))
+            guard stat.type == .file, readsContent else { return (observed, .media) }
+            do {
+                let digest = try fileDigest(site, descriptor, stat, source: .media, worker)
+                observed.content = digest?.digest
+                let after = try disk.stat(descriptor)
+                guard digest != nil, after.isUnchanged(since: stat) else {
+                    throw DiskError(.pread, ErrorNumber.inputOutput)
+                }
+                return (observed, digest?.source ?? .cache)
+            } catch let error as DiskError {
+                throw error
+            } catch {
+                failure = error
+                return (nil, .cache)
+            }
+        }
+        if let failure { throw failure }
+        return (observed: found.0, source: found.1)
+    }
+}

@@ -1,0 +1,402 @@
+import ResyncCore
+
+extension LocalChanger {
+    func stage(
+        _ number: Int, _ action: Action, from source: any StoreSource, _ worker: Worker
+    ) throws -> Staging {
+        do throws(DiskError) {
+            switch action.kind {
+            case .remove, .removeDirectory: return .staged
+            case .settleDirectory, .metadata: return try change(action, from: source)
+            case .patch: return .ended(.failed(DiskFailure(call: [], number: 0)))
+            case .makeDirectory, .write, .link, .symlink, .special: break
+            }
+            if action.kind == .makeDirectory, action.before == nil {
+                return try makeDirectory(action)
+            }
+            guard try isAsBefore(action) else { return .ended(.changed) }
+        } catch {
+            return .ended(blockedOrFailed(error))
+        }
+        let result: Result<Staging, DiskError> = try make(number, action, from: source, worker)
+        switch result {
+        case .success(let staging):
+            if staging != .staged { discard(number, action) }
+            return staging
+        case .failure(let error):
+            discard(number, action)
+            return .ended(blockedOrFailed(error))
+        }
+    }
+
+    /// At once under its own name: empty and closed to others it harms nobody, and what is staged
+    /// in it cannot survive without it.
+    private func makeDirectory(_ action: Action) throws(DiskError) -> Staging {
+        try withPlace(action.path) { (parent, name) throws(DiskError) in
+            do throws(DiskError) {
+                try disk.makeDirectory(name, in: parent, mode: 0o700)
+            } catch {
+                guard error.number == ErrorNumber.exists else { throw error }
+                return .ended(.changed)
+            }
+            return .staged
+        }
+    }
+
+    /// Where the way to an entry is not there, what it needs was not done.
+    private func blockedOrFailed(_ error: DiskError) -> ActionResult {
+        error.isAbsence ? .blocked : ActionResult(error)
+    }
+
+    /// Whether the target has what the plan saw.
+    private func isAsBefore(_ action: Action) throws(DiskError) -> Bool {
+        try withPlace(action.path) { (parent, name) throws(DiskError) in
+            guard let now = try look(name, in: parent) else { return action.before == nil }
+            guard let before = action.before else { return false }
+            return try isUntouched(name, in: parent, before, now)
+        }
+    }
+
+    /// Whether an object is what the plan saw, to the last ctime; where only that one has moved, as
+    /// it does when a crash came between an exchange and its end, the content decides.
+    func isUntouched(
+        _ name: UnsafePointer<CChar>, in parent: Descriptor, _ before: ObservedEntry, _ now: Stat
+    ) throws(DiskError) -> Bool {
+        guard before.isStill(now) else { return false }
+        if now.ctime == before.stat.ctime { return true }
+        switch now.type {
+        case .file:
+            guard let content = before.content else { return false }
+            return try digest(name, in: parent) == content
+        case .symlink: return try disk.readLink(name, in: parent) == before.entry.target
+        default: return true
+        }
+    }
+
+    private func make(
+        _ number: Int, _ action: Action, from source: any StoreSource, _ worker: Worker
+    ) throws -> Result<Staging, DiskError> {
+        guard let after = action.after else { return .success(.ended(.sourceChanged)) }
+        var entry: (any SourceEntry)?
+        // A link copies nothing.
+        if action.kind != .link {
+            do throws(DiskError) {
+                entry = try source.open(action.path, as: after)
+            } catch {
+                return .success(.ended(ActionResult(error, isSource: true)))
+            }
+            guard entry != nil else { return .success(.ended(.sourceChanged)) }
+        }
+        let staged = stagedName(number)
+        let opened: Result<Descriptor?, DiskError> = Result { () throws(DiskError) in
+            let parent = try chain.open(action.path.parent)
+            return try withCString(staged) { (staged) throws(DiskError) -> Descriptor? in
+                try makeEmpty(staged, in: parent, action, after)
+            }
+        }
+        let descriptor: Descriptor?
+        switch opened {
+        case .success(let made): descriptor = made
+        case .failure(let error): return .failure(error)
+        }
+        defer { if let descriptor { disk.close(descriptor) } }
+        if action.kind == .write, let descriptor, let entry {
+            switch try copy(entry, to: descriptor, after, worker) {
+            case .ended(let result)?: return .success(.ended(result))
+            case .staged?, nil: break
+            }
+        }
+        return Result { () throws(DiskError) in
+            let parent = try chain.open(action.path.parent)
+            try withCString(staged) { (staged) throws(DiskError) in
+                if action.kind == .link {
+                    try link(action, as: staged, in: parent)
+                } else if action.kind != .makeDirectory, let entry {
+                    // A directory is closed to others until it is settled.
+                    try dress(
+                        descriptor == nil ? staged : nil, descriptor ?? parent, after.stat,
+                        try entry.attributes())
+                }
+            }
+            if let entry, !entry.isUnchanged { return .ended(.sourceChanged) }
+            return .staged
+        }
+    }
+
+    /// The new object under its staged name; open where it is a file.
+    private func makeEmpty(
+        _ staged: UnsafePointer<CChar>, in parent: Descriptor, _ action: Action,
+        _ after: ObservedEntry
+    ) throws(DiskError) -> Descriptor? {
+        switch action.kind {
+        case .write:
+            return try disk.open(
+                staged, in: parent, [.readWrite, .create, .exclusive, .noFollow], mode: 0o600)
+        case .makeDirectory: try disk.makeDirectory(staged, in: parent, mode: 0o700)
+        case .symlink: try disk.makeSymlink(after.entry.target ?? [], staged, in: parent)
+        case .special:
+            try disk.makeSpecial(
+                staged, in: parent, after.type, mode: 0o600, device: after.stat.special)
+        case .link, .metadata, .remove, .removeDirectory, .settleDirectory, .patch: break
+        }
+        return nil
+    }
+
+    /// The other name must be the file that the plan means.
+    private func link(
+        _ action: Action, as staged: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) {
+        guard let other = action.linkTo, let after = action.after else {
+            throw DiskError(.linkat, ErrorNumber.invalidArgument)
+        }
+        // The chain leads to one place at a time.
+        let way = DirectoryChain(disk, root: root)
+        let directory = try way.open(other.parent)
+        try withCString(other.lastName.bytes) { (name) throws(DiskError) in
+            let found = try disk.stat(name, in: directory)
+            guard found.type == .file, found.size == after.stat.size,
+                found.mtime == after.stat.mtime
+            else { throw DiskError(.linkat, ErrorNumber.noEntry) }
+            try disk.link(name, in: directory, to: staged, in: parent)
+        }
+    }
+
+    /// Gives a new object its owner, mode, attributes and times, in the order in which none undoes
+    /// another: a change of owner takes special bits and capabilities away.
+    func dress(
+        _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor, _ stat: Stat,
+        _ attributes: [Attribute]
+    ) throws(DiskError) {
+        try disk.setOwner(uid: stat.uid, gid: stat.gid, of: name, descriptor)
+        if stat.type != .symlink { try disk.setMode(stat.mode, of: name, descriptor) }
+        for attribute in attributes {
+            try disk.setAttribute(attribute.name, to: attribute.value, of: name, descriptor)
+        }
+        try disk.setTimes(modified: stat.mtime, of: name, descriptor)
+    }
+
+    // MARK: Content
+
+    /// Copies and digests on the way; nil when the bytes were those of the plan.
+    private func copy(
+        _ entry: any SourceEntry, to descriptor: Descriptor, _ after: ObservedEntry,
+        _ worker: Worker
+    ) throws -> Staging? {
+        var copying = Copying(
+            disk: disk, target: descriptor, size: after.stat.size, worker: worker,
+            limit: site.options.writeLimit)
+        let found: Digest?
+        do {
+            found = try copying.run(entry)
+        } catch let error as DiskError {
+            return .ended(ActionResult(error, isSource: copying.isReading))
+        }
+        guard let found else { return .ended(.sourceChanged) }
+        return found == after.content ? nil : .ended(.sourceChanged)
+    }
+
+    /// The digest of a file of this store, as a manifest has it, from the page cache.
+    func digest(
+        _ name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) -> Digest? {
+        guard let scheme = try? DigestScheme(.sha256, blockSize: site.options.planBlockSize),
+            let worker = try? Worker(scheme: scheme, pulse: Pulse(), stop: Stop())
+        else { preconditionFailure("OpenSSL has no SHA-256") }
+        let descriptor = try disk.openQuietly(
+            name, in: parent, [.readOnly, .noFollow, .nonBlocking])
+        defer { disk.close(descriptor) }
+        let stat = try disk.stat(descriptor)
+        return try? fileDigest(site, descriptor, stat, source: .cache, worker)?.digest
+    }
+
+    // MARK: In place
+
+    /// Changes metadata where it is. Interrupted, it is begun again: each part is old or new.
+    private func change(
+        _ action: Action, from source: any StoreSource
+    ) throws(DiskError) -> Staging {
+        guard let after = action.after else { return .ended(.sourceChanged) }
+        var attributes: [Attribute]?
+        if action.kind == .settleDirectory, action.takesAttributes {
+            guard let entry = try source.open(action.path, as: after) else {
+                return .ended(.sourceChanged)
+            }
+            attributes = try entry.attributes()
+        }
+        return try withOpen(action.path) { (name, descriptor, now) throws(DiskError) in
+            guard action.accepts(now) else { return .ended(.changed) }
+            if let attributes { try replaceAttributes(descriptor, with: attributes) }
+            if now.uid != after.stat.uid || now.gid != after.stat.gid {
+                try disk.setOwner(
+                    uid: after.stat.uid, gid: after.stat.gid, of: name, descriptor)
+            }
+            if after.type != .symlink { try disk.setMode(after.stat.mode, of: name, descriptor) }
+            try disk.setTimes(modified: after.stat.mtime, of: name, descriptor)
+            return .staged
+        }
+    }
+
+    func replaceAttributes(
+        _ descriptor: Descriptor, with attributes: [Attribute]
+    ) throws(DiskError) {
+        let wanted = Set(attributes.map { $0.name })
+        for old in try disk.allAttributes(of: nil, descriptor) where !wanted.contains(old.name) {
+            try disk.removeAttribute(old.name, of: nil, descriptor)
+        }
+        for attribute in attributes {
+            try disk.setAttribute(attribute.name, to: attribute.value, of: nil, descriptor)
+        }
+    }
+
+    /// Calls `body` with an open file or directory, or with the name of what is never opened.
+    func withOpen<R>(
+        _ path: RelativePath,
+        _ body: (UnsafePointer<CChar>?, Descriptor, Stat) throws(DiskError) -> R
+    ) throws(DiskError) -> R {
+        if path.bytes.isEmpty { return try body(nil, root, try disk.stat(root)) }
+        return try withPlace(path) { (parent, name) throws(DiskError) in
+            let stat = try disk.stat(name, in: parent)
+            let flags: OpenFlags
+            switch stat.type {
+            case .file: flags = [.readOnly, .noFollow, .nonBlocking]
+            case .directory: flags = [.readOnly, .directory, .noFollow, .nonBlocking]
+            default: return try body(name, parent, stat)
+            }
+            let descriptor = try disk.openQuietly(name, in: parent, flags)
+            defer { disk.close(descriptor) }
+            return try body(nil, descriptor, try disk.stat(descriptor))
+        }
+    }
+
+    func attributes(_ action: Action) throws(DiskError) -> [Attribute] {
+        try withOpen(action.path) { (name, descriptor, _) throws(DiskError) in
+            try disk.allAttributes(of: name, descriptor)
+        }
+    }
+}
+
+extension Action {
+    /// Whether a directory is given the source's attributes: it is new, or they were found to
+    /// differ.
+    package var takesAttributes: Bool {
+        guard let before else { return true }
+        return before.entry.xattrs != after?.entry.xattrs || before.entry.acl != after?.entry.acl
+    }
+
+    /// Whether metadata may be changed in place: the object is the one that was seen, or one that
+    /// this plan made, and each part of its metadata is as it was or as it is to be.
+    func accepts(_ now: Stat) -> Bool {
+        guard let after, now.type == after.type else { return false }
+        if kind == .metadata {
+            guard let before, now.inode == before.stat.inode, now.links == before.stat.links,
+                now.size == before.stat.size
+            else { return false }
+        }
+        // A directory that was made by this plan is as it was made.
+        guard let before else { return true }
+        if kind == .settleDirectory {
+            return now.inode == before.stat.inode && isOldOrNew(now, before.stat, after.stat)
+        }
+        let isTimeKnown = now.mtime == before.stat.mtime || now.mtime == after.stat.mtime
+        return isTimeKnown && isOldOrNew(now, before.stat, after.stat)
+    }
+
+    private func isOldOrNew(_ now: Stat, _ old: Stat, _ new: Stat) -> Bool {
+        (now.uid == old.uid || now.uid == new.uid) && (now.gid == old.gid || now.gid == new.gid)
+            && (now.type == .symlink || now.mode == old.mode || now.mode == new.mode
+                || now.mode == new.mode & 0o777)
+    }
+}
+
+/// Copies one file, digesting every byte on its way. Holes stay holes.
+struct Copying {
+    let disk: any Disk
+    let target: Descriptor
+    let size: Int
+    let worker: Worker
+    let limit: Throttle?
+    /// Whether the call that failed was on the source.
+    private(set) var isReading = false
+
+    init(
+        disk: any Disk, target: Descriptor, size: Int, worker: Worker, limit: Throttle? = nil
+    ) {
+        self.disk = disk
+        self.target = target
+        self.size = size
+        self.worker = worker
+        self.limit = limit
+    }
+
+    /// The digest of what was copied, as a manifest has it; nil where the source was shorter.
+    mutating func run(_ entry: any SourceEntry) throws -> Digest? {
+        let blockSize = worker.digester.blockSize
+        var blocks = BlockList()
+        var data = entry.nextData(from: 0)
+        var at = 0
+        while at < size {
+            let end = at + min(blockSize - at % blockSize, size - at)
+            if data.upperBound <= at { data = entry.nextData(from: at) }
+            if data.lowerBound >= end || data.isEmpty {
+                blocks.append(try worker.digester.zeros(end - at))
+                at = end
+                continue
+            }
+            guard let digest = try block(at..<end, entry, &data) else { return nil }
+            blocks.append(digest)
+            at = end
+        }
+        try disk.truncate(target, to: size)
+        var tree = BlockTree(ManifestHashes.openSSL.make(.sha256))
+        return tree.fileDigest(blocks, size: size, blockSize: blockSize)
+    }
+
+    private mutating func block(
+        _ range: Range<Int>, _ entry: any SourceEntry, _ data: inout Range<Int>
+    ) throws -> Digest? {
+        try worker.digester.begin()
+        var at = range.lowerBound
+        while at < range.upperBound {
+            let wanted = min(range.upperBound - at, Worker.pieceSize)
+            let piece = UnsafeMutableRawBufferPointer(rebasing: worker.piece[..<wanted])
+            isReading = true
+            let count = try entry.read(at: at, into: piece, worker)
+            isReading = false
+            guard count == wanted else { return nil }
+            try worker.digester.update(UnsafeRawBufferPointer(piece))
+            // A piece that is all hole on the source is left one here.
+            if data.upperBound <= at { data = entry.nextData(from: at) }
+            if data.lowerBound < at + count {
+                limit?.wait(for: count, worker: worker)
+                try disk.writeFully(target, UnsafeRawBufferPointer(piece), at: at)
+            }
+            at += count
+        }
+        return try worker.digester.finish()
+    }
+}
+
+/// The digest of an open file, as a manifest has it, and where it was read from; nil where it
+/// moved, or a block could not be read.
+func fileDigest(
+    _ site: LocalSite, _ descriptor: Descriptor, _ stat: Stat, source: ReadSource,
+    _ worker: Worker
+) throws -> (digest: Digest, source: ReadSource)? {
+    let blockSize = worker.digester.blockSize
+    func answer(_ source: ReadSource) throws -> ContentAnswer {
+        var reader = ContentReader(
+            site: site, descriptor: descriptor, stat: stat, worker: worker)
+        return try reader.digest(
+            ContentRequest(
+                index: 0, blocks: 0..<blockCount(stat.size, blockSize), source: source))
+    }
+    var found = try answer(source)
+    var used = source
+    if found.state == .noMedium {
+        used = .cache
+        found = try answer(.cache)
+    }
+    guard found.isWhole else { return nil }
+    var tree = BlockTree(ManifestHashes.openSSL.make(.sha256))
+    return (tree.fileDigest(found.blocks, size: stat.size, blockSize: blockSize), used)
+}
