@@ -53,9 +53,19 @@ package final class ApplyFolder {
             magic: JournalFrame.magic, hash: frameHash(), chain: frameHash(), resumingAt: end)
     }
 
-    /// The plan's id that a run of kind `apply` belongs to, its journal unread.
+    /// The id of the plan that a run of kind `apply` carries out, from the journal's first record.
     package static func planID(of run: RunFolder) throws -> Digest {
-        try open(try run.folder.read(File.plan)).id
+        let journal = try run.folder.read(File.journal)
+        var frames = FrameReader(
+            magic: JournalFrame.magic, hash: frameHash(), chain: frameHash())
+        let read: ReadBytes = { try journal.read(at: $0, count: $1) }
+        try frames.start(read)
+        guard let frame = try frames.next(read) else { throw FormatError("is cut") }
+        var payload = ByteReader(frame.payload)
+        guard case .begin(let plan, _) = try payload.journal() else {
+            throw FormatError("a journal without a beginning")
+        }
+        return plan
     }
 
     private static func open(_ file: InputFile) throws -> PlanReader<EVPHash> {

@@ -76,15 +76,12 @@ package final class ConfirmRun {
         _ action: Action, _ hand: Hand, _ worker: Worker, _ agreed: (AgreedEntry) throws -> Void,
         _ different: (RelativePath, AspectSet) throws -> Void
     ) throws {
-        let readsContent = [.write, .link].contains(action.kind)
         let found = try Side.allCases.map { side in
-            try hand.changer(side).observe(
-                action.path, readsContent: readsContent, worker)
+            try hand.changer(side).observe(action.path, readsContent: true, worker)
         }
         let (a, b) = (found[0], found[1])
         progress.add(
-            entries: 1, bytes: readsContent ? 2 * (a.observed?.stat.size ?? 0) : 0,
-            differences: 0)
+            entries: 1, bytes: 2 * (a.observed?.contentSize ?? 0), differences: 0)
         guard let left = a.observed, let right = b.observed else {
             if a.observed == nil, b.observed == nil {
                 result.confirmed += 1
@@ -96,9 +93,7 @@ package final class ConfirmRun {
         var aspects = rules.metadataDifferences(left.entry, right.entry)
         // Our own marker moves the root's time.
         if action.path == .root { aspects.remove(AspectSet(.mtime)) }
-        if rules.comparesContent(left.stat, right.stat), readsContent,
-            left.content != right.content
-        {
+        if rules.comparesContent(left.stat, right.stat), left.content != right.content {
             aspects.insert(.content)
         }
         guard aspects.isEmpty else {
@@ -111,4 +106,8 @@ package final class ConfirmRun {
         try agreed(
             AgreedEntry(path: action.path, sides: Sides(a: left, b: right), source: source))
     }
+}
+
+extension ObservedEntry {
+    fileprivate var contentSize: Int { type == .file ? stat.size : 0 }
 }

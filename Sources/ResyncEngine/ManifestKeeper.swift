@@ -71,8 +71,10 @@ extension ScanOutput {
 }
 
 extension ManifestHeader {
-    /// Whether another attempt at a scan may go on under this header.
+    /// Whether another attempt may go on under this header: the same but for its time, which is
+    /// that of the oldest digests, and so must be no earlier.
     func continues(_ earlier: ManifestHeader) -> Bool {
+        guard started >= earlier.started else { return false }
         var same = self
         same.started = earlier.started
         return same == earlier

@@ -56,6 +56,8 @@ package protocol StoreChanger: AnyObject {
     /// the action left it.
     func undo(_ number: Int, _ action: Action, attributes: [Attribute]?) throws -> ActionResult
 
+    /// Frees what an action displaced: for good.
+    func erase(_ number: Int) throws(DiskError)
     /// Gives a directory that an undo brought back the time it had before its entries were taken
     /// out and brought back.
     func restoreTime(_ action: Action) throws(DiskError)

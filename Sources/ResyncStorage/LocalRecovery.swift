@@ -168,6 +168,13 @@ extension LocalChanger {
         }
     }
 
+    func erase(_ number: Int) throws(DiskError) {
+        let shelf = try shelf()
+        try withCString(shelfName(number)) { (name) throws(DiskError) in
+            try drop(name, in: shelf)
+        }
+    }
+
     func restoreTime(_ action: Action) throws(DiskError) {
         guard let before = action.before else { return }
         try withOpen(action.path) { (name, descriptor, now) throws(DiskError) in

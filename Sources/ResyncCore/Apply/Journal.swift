@@ -49,6 +49,8 @@ package enum JournalRecord: Sendable, Hashable {
     case confirmed(Timestamp)
     /// What was kept for an undo is gone, by the operator's word.
     case released(Timestamp)
+    /// What this action displaced is gone, by the operator's word.
+    case erased(number: Int, Timestamp)
 }
 
 package enum JournalFrame {
@@ -81,6 +83,10 @@ extension ByteWriter {
             self.time(time)
         case .released(let time):
             byte(7)
+            self.time(time)
+        case .erased(let number, let time):
+            byte(9)
+            self.number(number)
             self.time(time)
         case .attributes(let number, let attributes):
             byte(8)
@@ -129,6 +135,7 @@ extension ByteReader {
         case 6: return .confirmed(try time())
         case 7: return .released(try time())
         case 8: return .attributes(number: try int(), try attributes())
+        case 9: return .erased(number: try int(), try time())
         default: throw FormatError("unknown record", at: at)
         }
     }

@@ -12,6 +12,10 @@ package struct JournalState: Sendable {
     package private(set) var attributes: [Int: [Attribute]] = [:]
     package private(set) var confirmed: Timestamp?
     package private(set) var released: Timestamp?
+    /// Whether it ever was confirmed.
+    package private(set) var wasConfirmed = false
+    /// Actions whose displaced entry was erased for good.
+    package private(set) var erased: Set<Int> = []
 
     /// - Parameter count: the actions of the plan.
     package init(_ first: JournalRecord, count: Int) throws(FormatError) {
@@ -45,7 +49,12 @@ package struct JournalState: Sendable {
         case .attributes(let number, let old):
             try check(number..<number + 1)
             attributes[number] = old
-        case .confirmed(let time): confirmed = time
+        case .confirmed(let time):
+            confirmed = time
+            wasConfirmed = true
+        case .erased(let number, _):
+            try check(number..<number + 1)
+            erased.insert(number)
         case .released(let time): released = time
         }
     }

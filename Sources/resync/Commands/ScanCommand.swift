@@ -164,18 +164,6 @@ struct LiveScan {
     ) throws -> (result: ScanResult, trailer: ManifestTrailer?) {
         try watched(style) { try run(limits, $0, in: folder, header, resuming: checkpoint) }
     }
-
-    /// Does the work with a line of progress, and ends it on a signal.
-    func watched<Result>(
-        _ style: ProgressStyle, _ work: (RunControls) throws -> Result
-    ) throws -> Result {
-        let interruption = Interruption()
-        let line = ProgressLine(style, totalBytes: nil)
-        defer { line.clear() }
-        let controls = RunControls(
-            interruption: { interruption.signalNumber }, report: { line.report($0, $1) })
-        return try work(controls)
-    }
 }
 
 func hostName() -> [UInt8] {

@@ -1,0 +1,126 @@
+package import ResyncCore
+package import ResyncStorage
+
+/// A run that changes stores, from its first word to its last: their markers say that they are
+/// changed in part before anything is written, and that they agree only when it was read back.
+package struct ApplyJob {
+    package let folder: ApplyFolder
+    private let sites: Sides<LocalSite>
+    private let controls: RunControls
+
+    package init(_ folder: ApplyFolder, _ sites: Sides<LocalSite>, _ controls: RunControls) {
+        self.folder = folder
+        self.sites = sites
+        self.controls = controls
+    }
+
+    private var anySites: Sides<any Site> { sites.map { $0 as any Site } }
+
+    /// The sides that the plan changes.
+    package var targets: [Side] {
+        Side.allCases.filter { folder.plan.trailer.totals[$0].actions > 0 }
+    }
+
+    /// Settles what a crash left of this run.
+    package func recover() throws {
+        try ApplyRun(folder, anySites, options, controls).settleOpen()
+    }
+
+    private var options: ApplyOptions {
+        ApplyOptions(blockSize: folder.plan.header.blockSize)
+    }
+
+    /// Carries the plan out as far as it can be.
+    package func apply(_ options: ApplyOptions) throws -> ApplyResult {
+        for side in targets {
+            try changeMarker(side) { $0.inconsistent = folder.run.id }
+        }
+        return try ApplyRun(folder, anySites, options, controls)()
+    }
+
+    /// Takes back what was done. A store that is as it was before is whole again.
+    package func undo(_ baselines: Baselines) throws -> ApplyResult {
+        for side in targets {
+            try changeMarker(side) { $0.inconsistent = folder.run.id }
+        }
+        if folder.state.wasConfirmed { try forget(baselines) }
+        try recover()
+        let result = try UndoRun(folder, anySites, controls)()
+        if folder.state.isUndone {
+            for side in targets { try changeMarker(side) { $0.inconsistent = nil } }
+        }
+        return result
+    }
+
+    private func changeMarker(_ side: Side, _ change: (inout StoreMarker) -> Void) throws {
+        let site = sites[side]
+        let found = try MarkerFile.read(site)
+        var marker = try found ?? StoreMarker(new: site.identity)
+        change(&marker)
+        if marker != found { try MarkerFile.write(marker, to: site) }
+    }
+
+    // MARK: Confirming
+
+    /// Reads back what was done; where all of it agrees, the baseline and then both markers say
+    /// so, the target's first.
+    package func confirm(
+        _ rules: ComparisonRules, _ baselines: Baselines,
+        different: (_ path: RelativePath, AspectSet) throws -> Void
+    ) throws -> ConfirmResult {
+        let run = ConfirmRun(folder, anySites, rules, controls)
+        var updates: [BaselineUpdate] = []
+        let result = try run(agreed: { updates += update($0) }, different: different)
+        guard result.ending == .complete, result.different == 0, result.unreadable == 0 else {
+            return result
+        }
+        let id = try write(updates, to: baselines)
+        guard folder.state.isComplete else { return result }
+        let order = targets == [.a] ? [Side.a, .b] : [Side.b, .a]
+        for side in order {
+            try changeMarker(side) { marker in
+                marker.inconsistent = nil
+                if let old = marker.baseline, old != id { marker.history.insert(old, at: 0) }
+                marker.history = Array(marker.history.prefix(StoreMarker.historyLimit))
+                marker.baseline = id
+            }
+        }
+        try folder.append(.confirmed(.now))
+        return result
+    }
+
+    private func update(_ agreed: AgreedEntry) -> [BaselineUpdate] {
+        guard let found = agreed.sides else { return [.remove(agreed.path)] }
+        // What was changed counts when it was read from the medium.
+        guard agreed.source == .media else { return [] }
+        var record = BaselineRecord(
+            path: agreed.path, agreed: found.a,
+            witnesses: found.map { BaselineRecord.Witness($0.stat) },
+            aspects: folder.plan.header.aspects, level: .media, time: .now)
+        record.isRacy = found.a.stat.isRacy(at: .now) || found.b.stat.isRacy(at: .now)
+        return [.set(record)]
+    }
+
+    private func write(
+        _ updates: [BaselineUpdate], to baselines: Baselines
+    ) throws -> Digest {
+        let plan = folder.plan.header
+        var header = BaselineHeader(
+            identities: plan.stores.map { $0.identity }, blockSize: plan.blockSize,
+            exclusions: plan.exclusions, written: .now)
+        header.tool = plan.tool
+        // A path can have two actions; what was found last is how it is.
+        var latest: [RelativePath: BaselineUpdate] = [:]
+        for update in updates { latest[update.path] = update }
+        var sorted = latest.values.sorted { $0.path < $1.path }[...]
+        return try baselines.update(header) { sorted.popFirst() }
+    }
+
+    /// What is taken back agrees no longer, and nobody can say in which direction it moved.
+    private func forget(_ baselines: Baselines) throws {
+        var removals: [BaselineUpdate] = []
+        var plan = folder.plan
+        try plan.forEach { _, action in removals.append(.remove(action.path)) }
+        _ = try write(removals, to: baselines)
+    }
+}
