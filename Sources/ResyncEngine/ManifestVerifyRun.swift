@@ -119,11 +119,7 @@ package final class ManifestVerifyRun {
             // A directory may have two records: its own, and that its listing is not whole.
             for difference in open where cases[difference.path] == nil {
                 cases[difference.path] = ManifestLook.Case(
-<<<<<<< HEAD
                     earlier: difference, kept: try portions.entry(difference.path))
-=======
-                    earlier: difference, kept: try portions.entry(difference.path))
->>>>>>> 821214d050eed8e6b1f2a90c8242dcc565658cb5
             }
             return cases
         }

@@ -69,7 +69,9 @@ final class LocalChanger: StoreChanger {
     /// The run's quarantine, made durably where it is missing; never through a symlink.
     func shelf() throws(DiskError) -> Descriptor {
         if let quarantine { return quarantine }
-        let all = try folder(quarantineName, in: root)
+        let all = try disk.keepingTime(of: root) { () throws(DiskError) in
+            try folder(quarantineName, in: root)
+        }
         defer { disk.close(all) }
         let own = try folder(Array(order.run.utf8), in: all)
         quarantine = own
@@ -271,6 +273,6 @@ final class LocalChanger: StoreChanger {
 }
 
 /// What is staged is called so; the walk leaves it out at the root only.
-package let stagedPrefix = reservedNamePrefix + Array("-".utf8)
+package let stagedPrefix = reservedNamePrefix + Array("-staged-".utf8)
 package let quarantineName = reservedNamePrefix + Array("-quarantine".utf8)
 package let reservedNamePrefix = Array(".resync".utf8)

@@ -47,6 +47,15 @@ package enum MarkerFile {
     /// Puts a marker in place, durably: after a crash the old or the new one is there.
     package static func write(_ marker: StoreMarker, to site: LocalSite) throws(DiskError) {
         let (disk, root) = (site.disk, site.descriptor)
+        try disk.keepingTime(of: root) { () throws(DiskError) in
+            try place(marker, disk, root)
+        }
+        try disk.sync(root)
+    }
+
+    private static func place(
+        _ marker: StoreMarker, _ disk: any Disk, _ root: Descriptor
+    ) throws(DiskError) {
         try withCString(temporary) { (new) throws(DiskError) in
             do throws(DiskError) {
                 try disk.remove(new, in: root, isDirectory: false)
@@ -69,7 +78,6 @@ package enum MarkerFile {
                 try disk.rename(new, in: root, to: name, in: root, .replace)
             }
         }
-        try disk.sync(root)
     }
 
     private static func hash() -> EVPHash {
@@ -99,6 +107,20 @@ package enum MarkerFile {
         let marker = try payload.marker()
         guard payload.isAtEnd else { throw FormatError("is damaged") }
         return marker
+    }
+}
+
+extension Disk {
+    /// Does something of ours in a store's root, whose time then still tells of its user's doings.
+    func keepingTime<R>(
+        of root: Descriptor, _ body: () throws(DiskError) -> R
+    ) throws(DiskError) -> R {
+        let before = try stat(root).mtime
+        let result = try body()
+        if try stat(root).mtime != before {
+            try setTimes(modified: before, of: nil, root)
+        }
+        return result
     }
 }
 

@@ -34,7 +34,9 @@ struct ApplyStage: Sendable {
         return try LocalSite(path: Array(path.utf8), disk: disk, options: options)
     }
 
-    func sites() throws -> Sides<any Site> { Sides(a: try site("/a"), b: try site("/b")) }
+    func sites() throws -> Sides<LocalSite> { Sides(a: try site("/a"), b: try site("/b")) }
+
+    private func job() throws -> ApplyJob { ApplyJob(try folder(), try sites(), .none) }
 
     func state() throws -> StateFolder { try StateFolder(path: Array("/state".utf8), disk: disk) }
 
@@ -81,26 +83,22 @@ struct ApplyStage: Sendable {
     func apply(workers: Int = 1) throws -> ApplyResult {
         var options = ApplyOptions(blockSize: Self.blockSize)
         options.workers = workers
-        return try ApplyRun(try folder(), try sites(), options, .none)()
+        return try job().apply(options)
     }
 
     @discardableResult
-    func undo() throws -> ApplyResult {
-        let folder = try folder()
-        let sites = try sites()
-        let run = ApplyRun(folder, sites, ApplyOptions(blockSize: Self.blockSize), .none)
-        try run.settleOpen()
-        return try UndoRun(folder, sites, .none)()
-    }
+    func undo() throws -> ApplyResult { try job().undo(try state().baselines) }
 
     func confirm() throws -> (result: ConfirmResult, different: [String]) {
         var different: [String] = []
-        let run = ConfirmRun(
-            try folder(), try sites(), ComparisonRules(), .none)
-        let result = try run(agreed: { _ in }) { path, aspects in
+        let result = try job().confirm(ComparisonRules(), try state().baselines) { path, aspects in
             different.append("\(escaped(path.bytes)) \(aspects.aspects.map(\.word))")
         }
         return (result, different)
+    }
+
+    func marker(_ side: Side) throws -> StoreMarker? {
+        try MarkerFile.read(try sites()[side])
     }
 
     /// A store as its user sees it: without what is resync's.

@@ -344,7 +344,7 @@ private func manifest(_ bytes: [UInt8]) throws -> [UInt8] {
             $0.id = id ?? "run"
             $0.plan = {
                 $0.rules.keepsRecords = true
-                $0.keeping = (headers, manifests)
+                $0.keeping = Keeping(headers, manifests)
                 $0.scope.batchSize = 3
             }
         }

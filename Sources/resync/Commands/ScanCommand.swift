@@ -226,3 +226,15 @@ struct ManifestOutput {
         }
     }
 }
+
+/// Does work that a signal can end, with a line that shows how far it is.
+func watched<Result>(
+    _ style: ProgressStyle, _ work: (RunControls) throws -> Result
+) throws -> Result {
+    let interruption = Interruption()
+    let line = ProgressLine(style, totalBytes: nil)
+    defer { line.clear() }
+    return try work(
+        RunControls(
+            interruption: { interruption.signalNumber }, report: { line.report($0, $1) }))
+}
