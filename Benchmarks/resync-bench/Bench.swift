@@ -1,13 +1,13 @@
 import ArgumentParser
 import Foundation
 
-/// Makes the stores that `Benchmarks/measure` compares tools on.
+/// Makes the stores that `Benchmarks/measure` compares tools on, and times what has no command yet.
 @main
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resync-bench",
-        abstract: "Make equal stores from a seed, for measuring.",
-        subcommands: [Generate.self])
+        abstract: "Make equal stores from a seed, for measuring, and time patching.",
+        subcommands: [Generate.self, Patch.self])
 
     @Flag(help: "Generate tiny versions of every workload, check them, remove them.")
     var smoke = false

@@ -342,6 +342,17 @@ int64_t clinux_device_size(int32_t descriptor) {
     return size > INT64_MAX ? -EOVERFLOW : (int64_t)size;
 }
 
+int32_t clinux_device_read_only(int32_t descriptor) {
+    int read_only = 0;
+    int result = RETRY(ioctl(descriptor, BLKROGET, &read_only));
+    return result < 0 ? result : read_only != 0;
+}
+
+int32_t clinux_open_for_writing(int32_t descriptor) {
+    if (fcntl(descriptor, F_SETLEASE, F_RDLCK) == -1) return errno == EAGAIN ? 1 : -errno;
+    return fcntl(descriptor, F_SETLEASE, F_UNLCK) == -1 ? -errno : 0;
+}
+
 int32_t clinux_lock(int32_t descriptor, int32_t kind) {
     int operation = kind == 0 ? LOCK_UN : kind == 1 ? LOCK_SH : LOCK_EX;
     return RETRY(flock(descriptor, operation | LOCK_NB));

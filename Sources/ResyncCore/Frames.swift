@@ -63,6 +63,8 @@ package struct FrameReader<Hash: HashFunction> {
     private var chain: Hash
     private let magic: [UInt8]
     package private(set) var offset: Int
+    /// Of the last frame that was read.
+    package private(set) var check: [UInt8] = []
 
     package init(magic: [UInt8], hash: Hash, chain: Hash) {
         self.magic = Frames.padded(magic)
@@ -107,6 +109,7 @@ package struct FrameReader<Hash: HashFunction> {
             throw FormatError("is damaged", at: offset)
         }
         chain.update(check)
+        self.check = check
         offset += head.count + rest.count
         return (kind, payload)
     }

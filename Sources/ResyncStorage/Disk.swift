@@ -81,6 +81,9 @@ package protocol Disk: AnyObject, Sendable {
     ) throws(DiskError)
     /// False when somebody else holds it. The lock dies with the descriptor.
     func lock(_ descriptor: Descriptor, exclusive: Bool) throws(DiskError) -> Bool
+    /// Whether anybody has a regular file open for writing. The descriptor must be open for reading
+    /// only. EACCES and EINVAL where the kernel will not tell.
+    func isOpenForWriting(_ descriptor: Descriptor) throws(DiskError) -> Bool
 
     /// The start of the next data at or after `offset`; nil when only a hole is left.
     func nextData(_ descriptor: Descriptor, from offset: Int) throws(DiskError) -> Int?
@@ -133,6 +136,8 @@ package protocol Disk: AnyObject, Sendable {
     func fileSystem(_ descriptor: Descriptor) throws(DiskError) -> FileSystem
     /// Bytes of a block device.
     func deviceSize(_ descriptor: Descriptor) throws(DiskError) -> Int
+    /// Whether a block device refuses writes, whatever the mode of its node.
+    func isReadOnlyDevice(_ descriptor: Descriptor) throws(DiskError) -> Bool
 }
 
 /// An open file of one disk. Not closed by itself: whoever opened it closes it.

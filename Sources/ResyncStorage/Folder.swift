@@ -55,6 +55,8 @@ package final class Folder: Sendable {
 
     package func stat() throws(DiskError) -> Stat { try disk.stat(descriptor) }
 
+    package func fileSystem() throws(DiskError) -> FileSystem { try disk.fileSystem(descriptor) }
+
     package var scratch: Scratch { Scratch(folder: self, descriptor: descriptor) }
 
     /// In byte order.
@@ -83,12 +85,19 @@ package final class Folder: Sendable {
         return file
     }
 
-    private func open(_ name: [UInt8], _ flags: OpenFlags) throws(DiskError) -> OutputFile {
+    /// An existing file, to overwrite it from some place on; its size stays.
+    package func overwrite(_ name: [UInt8], from offset: Int) throws(DiskError) -> OutputFile {
+        try open(name, [.readWrite, .noFollow], at: offset)
+    }
+
+    private func open(
+        _ name: [UInt8], _ flags: OpenFlags, at offset: Int = 0
+    ) throws(DiskError) -> OutputFile {
         OutputFile(
             disk,
             try withCString(name) { (cName) throws(DiskError) -> Descriptor in
                 try disk.open(cName, in: descriptor, flags, mode: 0o600)
-            })
+            }, at: offset)
     }
 
     package func read(_ name: [UInt8]) throws(DiskError) -> InputFile {
@@ -169,9 +178,10 @@ package final class OutputFile: @unchecked Sendable {
     private var syncFailure: DiskError?
     private static let bufferSize = 256 << 10
 
-    fileprivate init(_ disk: any Disk, _ descriptor: Descriptor) {
+    fileprivate init(_ disk: any Disk, _ descriptor: Descriptor, at offset: Int = 0) {
         self.disk = disk
         self.descriptor = descriptor
+        flushed = offset
     }
 
     deinit { disk.close(descriptor) }
@@ -202,15 +212,26 @@ package final class OutputFile: @unchecked Sendable {
 
     /// All written bytes are durable when this returns. Once it failed, it fails for good, as that
     /// of a folder does.
-    package func sync() throws(DiskError) {
+    package func sync() throws(DiskError) { try sync(dataOnly: false) }
+
+    /// As `sync`, its times left aside.
+    package func syncData() throws(DiskError) { try sync(dataOnly: true) }
+
+    private func sync(dataOnly: Bool) throws(DiskError) {
         if let syncFailure { throw syncFailure }
         try flush()
         do throws(DiskError) {
-            try disk.sync(descriptor)
+            if dataOnly { try disk.syncData(descriptor) } else { try disk.sync(descriptor) }
         } catch {
             syncFailure = error
             throw error
         }
+    }
+
+    /// Takes space for a file of so many bytes, so that writing them cannot fail for want of it;
+    /// what is not written reads as zeros.
+    package func allocate(upTo size: Int) throws(DiskError) {
+        try disk.allocate(descriptor, from: 0, count: size)
     }
 
     package func truncate(to size: Int) throws(DiskError) {

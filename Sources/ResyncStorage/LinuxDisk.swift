@@ -177,6 +177,14 @@ package final class LinuxDisk: Disk {
     package func deviceSize(_ descriptor: Descriptor) throws(DiskError) -> Int {
         try check(clinux_device_size(descriptor.number), .ioctl)
     }
+
+    package func isReadOnlyDevice(_ descriptor: Descriptor) throws(DiskError) -> Bool {
+        try check(clinux_device_read_only(descriptor.number), .ioctl) != 0
+    }
+
+    package func isOpenForWriting(_ descriptor: Descriptor) throws(DiskError) -> Bool {
+        try check(clinux_open_for_writing(descriptor.number), .fcntl) != 0
+    }
 }
 
 /// The result of a call, or the error it returned negated.

@@ -200,6 +200,15 @@ extension SimulatedDisk {
         }
     }
 
+    /// A block device that the kernel keeps from being written: opening it for writing fails.
+    package func setReadOnlyDevice(_ path: some ByteString) {
+        state.withLock { state in
+            let id = state.known(path)
+            precondition(state.object(id).type == .blockDevice)
+            state.objects[id]?.refusesWrites = true
+        }
+    }
+
     package func advance(seconds: Int64) {
         state.withLock { $0.now = $0.now.adding(seconds: seconds) }
     }

@@ -138,6 +138,25 @@ extension SimulatedDisk {
             return file.size
         }
     }
+
+    package func isReadOnlyDevice(_ descriptor: Descriptor) throws(DiskError) -> Bool {
+        try perform(.ioctl, .descriptor(descriptor)) { (state, _) throws(Refusal) in
+            let object = try state.usable(descriptor).1
+            guard object.type == .blockDevice, object.file != nil else { throw Refusal(ENOTTY) }
+            return object.refusesWrites
+        }
+    }
+
+    package func isOpenForWriting(_ descriptor: Descriptor) throws(DiskError) -> Bool {
+        try perform(.fcntl, .descriptor(descriptor)) { (state, _) throws(Refusal) in
+            let (file, object) = try state.usable(descriptor)
+            guard object.type == .file else { throw Refusal(EINVAL) }
+            guard !file.canWrite else { throw Refusal(EAGAIN) }
+            let isOwn = state.identity.isRoot || state.identity.uid == object.attributes.uid
+            guard isOwn else { throw Refusal(EACCES) }
+            return state.descriptors.values.contains { $0.object == object.id && $0.canWrite }
+        }
+    }
 }
 
 extension State {

@@ -170,6 +170,7 @@ extension State {
         object.special = old.special
         object.isImmutable = old.isImmutable
         object.isHeld = old.isHeld
+        object.refusesWrites = old.refusesWrites
         if old.directory != nil { object.directory = DirectoryData(parent: State.root) }
         guard let file = old.file else { return object }
         var content = file.durable

@@ -42,6 +42,7 @@ extension State {
         if changes { wanted.insert(.write) }
         try checkAccess(found, wanted)
         if changes, found.file != nil, found.type == .file { try checkWritable(found) }
+        if found.refusesWrites, changes { throw Refusal(EACCES) }
         if found.type == .blockDevice, flags.contains(.exclusive) {
             let others = descriptors.values.contains {
                 $0.object == found.id && $0.flags.contains(.exclusive)

@@ -36,6 +36,8 @@ struct Object: Sendable {
     var isImmutable = false
     /// Set by a test: a block device that is mounted, or otherwise somebody's.
     var isHeld = false
+    /// Of a block device: set read-only in the kernel.
+    var refusesWrites = false
     /// How many descriptors lead here.
     var opens = 0
     /// How many names lead here, without `.` and `..`.

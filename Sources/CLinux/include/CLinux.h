@@ -123,6 +123,13 @@ int32_t clinux_remove_xattr(int32_t descriptor, const char *name, const char *at
 
 int32_t clinux_file_system(int32_t descriptor, struct clinux_file_system *out);
 int64_t clinux_device_size(int32_t descriptor);
+int32_t clinux_device_read_only(int32_t descriptor);
+/*
+ * Whether anybody has the regular file open for writing: 0 or 1. The descriptor must be read-only.
+ * Takes a lease for an instant; the kernel grants it to the owner and to root, on local file
+ * systems.
+ */
+int32_t clinux_open_for_writing(int32_t descriptor);
 
 /* A lock on the open file description: 0 unlock, 1 shared, 2 exclusive. Never waits. */
 int32_t clinux_lock(int32_t descriptor, int32_t kind);

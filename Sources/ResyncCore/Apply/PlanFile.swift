@@ -172,7 +172,7 @@ extension ByteWriter {
         byte(header.hasBaseline ? 1 : 0)
     }
 
-    private mutating func store(_ store: StoreReference) {
+    mutating func store(_ store: StoreReference) {
         string(store.path)
         string(Array(store.kind.rawValue.utf8))
         identity(store.identity)
@@ -235,7 +235,7 @@ extension ByteReader {
         return header
     }
 
-    private mutating func store() throws(FormatError) -> StoreReference {
+    mutating func store() throws(FormatError) -> StoreReference {
         let path = try string(limit: PlanFrame.string)
         guard let kind = ManifestHeader.Kind(rawValue: try text()) else {
             throw FormatError("unknown kind of store", at: at)
