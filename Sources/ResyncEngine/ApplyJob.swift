@@ -21,8 +21,11 @@ package struct ApplyJob {
         Side.allCases.filter { folder.plan.trailer.totals[$0].actions > 0 }
     }
 
-    /// Settles what a crash left of this run.
+    private var isTree: Bool { folder.plan.header.stores.a.kind == .directory }
+
+    /// Settles what a crash left of this run. An image is settled by whatever is done next.
     package func recover() throws {
+        guard isTree else { return }
         try ApplyRun(folder, anySites, options, controls).settleOpen()
     }
 
@@ -32,6 +35,9 @@ package struct ApplyJob {
 
     /// Carries the plan out as far as it can be.
     package func apply(_ options: ApplyOptions) throws -> ApplyResult {
+        guard isTree else {
+            return try ImageApply(folder, sites, controls).apply(writeLimit: options.writeLimit)
+        }
         for side in targets {
             try changeMarker(side) { $0.inconsistent = folder.run.id }
         }
@@ -40,6 +46,7 @@ package struct ApplyJob {
 
     /// Takes back what was done. A store that is as it was before is whole again.
     package func undo(_ baselines: Baselines) throws -> ApplyResult {
+        guard isTree else { return try ImageApply(folder, sites, controls).undo() }
         for side in targets {
             try changeMarker(side) { $0.inconsistent = folder.run.id }
         }
@@ -68,12 +75,15 @@ package struct ApplyJob {
         _ rules: ComparisonRules, _ baselines: Baselines,
         different: (_ path: RelativePath, AspectSet) throws -> Void
     ) throws -> ConfirmResult {
+        guard isTree else {
+            let result = try ImageApply(folder, sites, controls).confirm(different: different)
+            if result.isGood, folder.state.isComplete { try folder.append(.confirmed(.now)) }
+            return result
+        }
         let run = ConfirmRun(folder, anySites, rules, controls)
         var updates: [BaselineUpdate] = []
         let result = try run(agreed: { updates += update($0) }, different: different)
-        guard result.ending == .complete, result.different == 0, result.unreadable == 0 else {
-            return result
-        }
+        guard result.isGood else { return result }
         let id = try write(updates, to: baselines)
         guard folder.state.isComplete else { return result }
         let order = targets == [.a] ? [Side.a, .b] : [Side.b, .a]

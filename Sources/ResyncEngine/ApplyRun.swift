@@ -8,6 +8,8 @@ package struct ApplyOptions: Sendable {
     package var blockSize: Int
     /// Whether entries that a process has open for writing are changed all the same.
     package var acceptsOpen = false
+    /// Of an image; a tree's is its site's.
+    package var writeLimit: Throttle?
     /// Objects that processes have open for writing.
     package var openForWriting: @Sendable () -> Set<ObjectIdentity> = { [] }
 

@@ -12,6 +12,9 @@ package struct ConfirmResult: Sendable {
     package var ending = Ending.complete
 
     package init() {}
+
+    /// Whether everything was read back, and agrees.
+    package var isGood: Bool { ending == .complete && different == 0 && unreadable == 0 }
 }
 
 /// An entry that both sides were found to have alike.
