@@ -1,0 +1,148 @@
+import Glibc
+import ResyncCore
+import ResyncStorage
+import TestSupport
+import Testing
+
+@testable import ResyncEngine
+
+/// Fails the Nth call of a plan's work until there is none left to fail; then the fault goes away
+/// and the same command is given again.
+@Suite struct ApplyFaultTests {
+    private static let changing: Set<SystemCall> = [
+        .openat, .pwrite, .ftruncate, .fsync, .mkdirat, .unlinkat, .renameat2, .linkat, .symlinkat,
+        .mknodat, .syncfs,
+    ]
+
+    struct Trouble: Sendable, CustomTestStringConvertible {
+        let workload: Workload
+        let number: Int32
+        let isPersistent: Bool
+        /// Below which path calls fail.
+        let place: String
+
+        var testDescription: String {
+            "\(workload) \(ErrorNumber.name(number)) \(isPersistent ? "from then on" : "once") \(place)"
+        }
+    }
+
+    private static let troubles: [Trouble] =
+        [Workload.types, .links, .smallFiles].flatMap { workload in
+            [EIO, ENOSPC, EROFS].flatMap { number in
+                [false, true].flatMap { isPersistent in
+                    ["/b", "/state"].map { place in
+                        Trouble(
+                            workload: workload, number: number, isPersistent: isPersistent,
+                            place: place)
+                    }
+                }
+            }
+        }
+
+    @Test(arguments: troubles)
+    func noErrorLosesAnything(_ trouble: Trouble) throws {
+        let step = isLong ? 1 : 5
+        let planted = try trouble.workload.stage()
+        let (target, contents) = (planted.store("/a"), planted.contents())
+        var nth = Int.random(in: 1...step)
+        while true {
+            let stage = ApplyStage(planted.disk.crash(keeping: .keepAll))
+            stage.disk.inject(
+                Fault(
+                    .fail(trouble.number), under: trouble.place, nth: nth,
+                    persistent: trouble.isPersistent,
+                    when: { Self.changing.contains($0.kind) }))
+            var wasDone = false
+            do {
+                let result = try stage.apply()
+                wasDone = result.failure == nil && result.counts.notDone == 0
+            } catch {}
+            let hasFired = stage.disk.firedFaults > 0
+            stage.disk.clearFaults()
+            #expect(contents.subtracting(stage.contents()).isEmpty, "\(trouble) call \(nth)")
+            if wasDone {
+                #expect(ApplyStage.differences(stage.store("/b"), target) == [])
+            }
+            // Once to settle and go on, once more for what waited for what failed.
+            _ = try stage.apply()
+            let last = try stage.apply()
+            #expect(last.counts.notDone == 0, "\(trouble) call \(nth): \(last.counts)")
+            #expect(
+                ApplyStage.differences(stage.store("/b"), target) == [], "\(trouble) call \(nth)")
+            #expect(contents.subtracting(stage.contents()).isEmpty, "\(trouble) call \(nth)")
+            guard hasFired else { break }
+            nth += step
+        }
+    }
+
+    /// Somebody changes what the plan is about, between planning and applying: theirs stays.
+    @Test func whatChangedSinceThePlanIsLeftAlone() throws {
+        let stage = try Workload.smallFiles.stage()
+        stage.disk.write("/b/d0/f0", at: 0, "edited since")
+        stage.disk.addFile("/b/d0/f1", "made since")
+        let result = try stage.apply()
+        #expect(result.counts.changed == 2, "\(result.counts)")
+        #expect(stage.disk.content("/b/d0/f0") == Array("edited since".utf8))
+        #expect(stage.disk.content("/b/d0/f1") == Array("made since".utf8))
+    }
+
+    /// The source moves on: nothing of it is written.
+    @Test func whatChangedOnTheSourceIsNotCopied() throws {
+        let stage = try Workload.oneFile.stage()
+        stage.disk.write("/a/f", at: 0, "newer still")
+        let result = try stage.apply()
+        #expect(result.counts.sourceChanged == 1, "\(result.counts)")
+        #expect(stage.disk.content("/b/f") == Array("what was old".utf8))
+    }
+
+    /// A write between the check and the exchange is seen on what was displaced, and put back.
+    @Test func anEditInTheLastMomentIsPutBack() throws {
+        let stage = try Workload.oneFile.stage()
+        let disk = stage.disk
+        disk.onCall { call in
+            guard call.kind == .renameat2, call.path.starts(with: Array("/b/".utf8)),
+                disk.count(.renameat2, "/b") == 1
+            else { return }
+            disk.write("/b/f", at: 0, "just now!")
+        }
+        let result = try stage.apply()
+        disk.onCall(nil)
+        #expect(result.counts.changed == 1, "\(result.counts)")
+        #expect(disk.content("/b/f").starts(with: Array("just now!".utf8)))
+    }
+
+    @Test func whatIsOpenForWritingIsWithheld() throws {
+        let stage = try Workload.oneFile.stage()
+        var options = ApplyOptions(blockSize: ApplyStage.blockSize)
+        let identity = stage.disk.peek("/b/f").identity
+        options.openForWriting = { [identity] }
+        let folder = try stage.folder()
+        let job = ApplyJob(folder, try stage.sites(), .none)
+        #expect(try job.apply(options).counts.withheld == 1)
+        options.acceptsOpen = true
+        #expect(try job.apply(options).counts.done == 2)
+    }
+
+    /// An undo leaves alone what was edited after the run, and brings back the rest.
+    @Test func anUndoRefusesWhatChangedSince() throws {
+        let stage = try Workload.smallFiles.stage()
+        try stage.apply()
+        stage.disk.write("/b/d0/f0", at: 0, "edited since")
+        let result = try stage.undo()
+        #expect(result.counts.changed == 1, "\(result.counts)")
+        #expect(stage.disk.content("/b/d0/f0").starts(with: Array("edited since".utf8)))
+        #expect(stage.disk.content("/b/d0/f2") == Array("/b 2".utf8))
+    }
+
+    @Test func markersTellWhatState() throws {
+        let stage = try Workload.smallFiles.stage()
+        #expect(try stage.marker(.b) == nil)
+        try stage.apply()
+        #expect(try stage.marker(.b)?.inconsistent == "run")
+        stage.disk.advance(seconds: 5)
+        _ = try stage.confirm()
+        let (a, b) = (try stage.marker(.a), try stage.marker(.b))
+        #expect(b?.inconsistent == nil)
+        #expect(b?.baseline != nil && a?.baseline == b?.baseline)
+    }
+}
