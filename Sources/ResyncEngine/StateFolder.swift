@@ -40,8 +40,13 @@ package struct StateFolder: Sendable {
     }
 
     /// The id that `last` or a part of an id that only one run has stands for.
-    package func runID(_ text: String) throws -> String {
-        let all = try RunFolder.list(in: runs)
+    ///
+    /// - Parameter kind: only runs of this command; nil for all.
+    package func runID(_ text: String, kind: String? = nil) throws -> String {
+        var all = try RunFolder.list(in: runs)
+        if let kind {
+            all = all.filter { (try? RunFolder.open($0, in: runs).header().kind) == kind }
+        }
         if text == "last" {
             guard let last = all.last else { throw RunError.unknown(text) }
             return last

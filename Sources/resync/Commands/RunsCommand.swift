@@ -95,15 +95,7 @@ struct RunsCommand: ParsableCommand {
             if let summary = try run.summary(), summary.ending == .complete {
                 throw RunError.nothingToResume(id)
             }
-            // Its paths were given relative to where it was started.
-            let path = header.workingDirectory.map { CChar(bitPattern: $0) } + [0]
-            guard chdir(path) == 0 else {
-                throw CommandError(
-                    "cannot go to '\(escaped(header.workingDirectory))': "
-                        + ErrorNumber.sentence(errno) + " (chdir)")
-            }
-            let arguments = header.arguments.map { RawArguments.text($0) }
-            guard let command = try Resync.parseAsRoot(arguments) as? VerifyCommand else {
+            guard let command = try header.verifyCommand() else {
                 throw RunError.nothingToResume(id)
             }
             return try command.execute(resuming: id)
@@ -126,5 +118,20 @@ struct RunsCommand: ParsableCommand {
             }
             return .ok
         }
+    }
+}
+
+extension RunHeader {
+    /// The command that began the run, in the directory that its paths were given relative to; nil
+    /// where it was no comparison.
+    func verifyCommand() throws -> VerifyCommand? {
+        let path = workingDirectory.map { CChar(bitPattern: $0) } + [0]
+        guard chdir(path) == 0 else {
+            throw CommandError(
+                "cannot go to '\(escaped(workingDirectory))': "
+                    + ErrorNumber.sentence(errno) + " (chdir)")
+        }
+        let arguments = arguments.map { RawArguments.text($0) }
+        return try Resync.parseAsRoot(arguments) as? VerifyCommand
     }
 }

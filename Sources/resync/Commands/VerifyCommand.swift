@@ -92,13 +92,19 @@ struct VerifyCommand: ResyncCommand {
 }
 
 /// One comparison from its options to its printed result.
-private struct Verification {
+struct Verification {
     private let command: VerifyCommand
     private let resumed: String?
     private let state: StateFolder
+    /// From which the run can be resumed.
+    private let arguments: [String]
 
-    init(_ command: VerifyCommand, resuming id: String?) throws {
+    init(
+        _ command: VerifyCommand, resuming id: String?,
+        arguments: [String] = RawArguments.all()
+    ) throws {
         self.command = command
+        self.arguments = arguments
         resumed = id
         state = try command.state.open()
     }
@@ -109,14 +115,25 @@ private struct Verification {
         // The files that are there now are those of the attempt that is gone on with.
         if resumed != nil { options.force = true }
         var reports = try ReportFiles(options)
+        let (result, run) = try compare(style, reports) { header, plan, level in
+            try printHeader(header, plan, level)
+        }
+        try printResult(result, run, &reports)
+        return result.summary.status
+    }
+
+    /// The comparison alone, and the run that keeps what it found.
+    func compare(
+        _ style: ProgressStyle, _ reports: ReportFiles,
+        announce: (RunHeader, VerifyPlan, Level) throws -> Void
+    ) throws -> (result: VerifyResult, run: RunFolder) {
         let sites = try openSites()
         let locks = try lockStores(sites)
         defer { withExtendedLifetime(locks) {} }
         let level = try assurance(sites)
         let plan = try plan(sites, level, reports)
         let run = try openRun(sites)
-        let header = try run.folder.header()
-        try printHeader(header, plan, level)
+        try announce(try run.folder.header(), plan, level)
         let interruption = Interruption()
         let line = ProgressLine(style, totalBytes: totalBytes(sites))
         let controls = RunControls(
@@ -124,8 +141,7 @@ private struct Verification {
             report: { line.report($0, $1) })
         let result = try VerifyRun(plan, controls, in: run.folder, resuming: run.checkpoint)()
         line.clear()
-        try printResult(result, run.folder, &reports)
-        return result.summary.status
+        return (result, run.folder)
     }
 
     // MARK: Before
@@ -159,7 +175,7 @@ private struct Verification {
         }
     }
 
-    private struct Level {
+    struct Level {
         var level: Assurance
         /// What speaks against a store.
         var reasons: Sides<[String]> = Sides(a: [], b: [])
@@ -263,14 +279,10 @@ private struct Verification {
         let started = Timestamp.now
         let header = RunHeader(
             id: try StateFolder.newRunID(at: started), kind: "verify", started: started,
-            a: absolute(sites.a.facts.path), b: absolute(sites.b.facts.path),
-            arguments: RawArguments.all().map { RawArguments.bytes($0) },
+            a: absolutePath(sites.a.facts.path), b: absolutePath(sites.b.facts.path),
+            arguments: arguments.map { RawArguments.bytes($0) },
             workingDirectory: workingDirectory(), version: programVersion)
         return (try RunFolder.create(in: state.runs, header), nil)
-    }
-
-    private func absolute(_ path: [UInt8]) -> [UInt8] {
-        path.first == slash ? path : workingDirectory() + [slash] + path
     }
 
     /// Known only for images: counting a tree would be a walk of its own.
@@ -323,6 +335,10 @@ private struct Verification {
         }
         try StandardOutput.shared.flush()
     }
+}
+
+func absolutePath(_ path: [UInt8]) -> [UInt8] {
+    path.first == slash ? path : workingDirectory() + [slash] + path
 }
 
 /// The directory that relative paths start from.
