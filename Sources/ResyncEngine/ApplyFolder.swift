@@ -28,7 +28,7 @@ package final class ApplyFolder {
         let secret = try randomBytes(Digest.byteCount)
         let begin = JournalRecord.begin(
             plan: plan.id, secret: secret.withUnsafeBytes { Digest($0) })
-        state = try JournalState(begin, count: plan.trailer.actions)
+        state = try JournalState(begin, count: plan.trailer.actions, settling: plan.settling)
         try file.write(frames.start())
         try write(begin)
         try run.folder.sync()
@@ -45,7 +45,7 @@ package final class ApplyFolder {
         let read = JournalTail(input)
         let (records, end) = try read.records()
         guard let first = records.first else { throw FormatError("a journal without a beginning") }
-        state = try JournalState(first, count: plan.trailer.actions)
+        state = try JournalState(first, count: plan.trailer.actions, settling: plan.settling)
         for record in records.dropFirst() { try state.take(record) }
         guard state.plan == plan.id else { throw FormatError("a journal of another plan") }
         file = try run.folder.reopen(File.journal, at: end)

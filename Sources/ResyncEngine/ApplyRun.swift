@@ -120,8 +120,27 @@ package final class ApplyRun {
         for (at, action) in actions.enumerated() where results[at] == nil {
             results[at] = hand.changer(action.side).shelve(first + at, action)
         }
-        guard sync(actions, hand) else { return }
+        guard mend(first, actions, &results, hand), sync(actions, hand) else { return }
         try finish(first, actions, results)
+    }
+
+    /// What failed half-way is brought to one of its ends at once. False where not even that can be
+    /// done: then the intent stays open, for the next start.
+    private func mend(
+        _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ hand: Hand
+    ) -> Bool {
+        for (at, action) in actions.enumerated() {
+            guard case .failed(let found)? = results[at], !found.isSource else { continue }
+            do {
+                if let end = try hand.changer(action.side).recover(first + at, action) {
+                    results[at] = end
+                }
+            } catch {
+                failure = (action.side, found.error)
+                return false
+            }
+        }
+        return true
     }
 
     private func isSettled(_ number: Int) -> Bool { folder.state.isDone(number) }

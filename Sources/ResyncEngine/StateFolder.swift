@@ -3,6 +3,8 @@ package import ResyncStorage
 
 /// Where resync keeps what it must remember.
 package struct StateFolder: Sendable {
+    /// As the operator or the environment gave it.
+    package let path: [UInt8]
     package let folder: Folder
     package let runs: Folder
     package let manifests: KeptManifests
@@ -10,6 +12,7 @@ package struct StateFolder: Sendable {
 
     /// Opens it, or makes it, mode 0700.
     package init(path: [UInt8], disk: any Disk) throws(DiskError) {
+        self.path = path
         folder = try Folder.make(path: path, disk: disk)
         runs = try folder.folder(Array("runs".utf8), create: true)
         manifests = KeptManifests(try folder.folder(Array("manifests".utf8), create: true))
@@ -40,8 +43,13 @@ package struct StateFolder: Sendable {
     }
 
     /// The id that `last` or a part of an id that only one run has stands for.
-    package func runID(_ text: String) throws -> String {
-        let all = try RunFolder.list(in: runs)
+    ///
+    /// - Parameter kind: only runs of this command; nil for all.
+    package func runID(_ text: String, kind: String? = nil) throws -> String {
+        var all = try RunFolder.list(in: runs)
+        if let kind {
+            all = all.filter { (try? RunFolder.open($0, in: runs).header().kind) == kind }
+        }
         if text == "last" {
             guard let last = all.last else { throw RunError.unknown(text) }
             return last

@@ -20,7 +20,8 @@ package final class UndoRun {
     package func callAsFunction() throws -> ApplyResult {
         var counts = ApplyCounts()
         // What moves entries comes before what sets the times of their directories.
-        let ending = try pass(settling: false, &counts) ?? pass(settling: true, &counts)
+        var ending = try pass(settling: false, &counts)
+        if ending == nil, failure == nil { ending = try pass(settling: true, &counts) }
         counts.undone = folder.state.undone.count
         return ApplyResult(
             counts: counts, ending: ending ?? .complete, failure: failure)
@@ -37,12 +38,8 @@ package final class UndoRun {
             // Settling goes from the deepest directory to the root, forwards and backwards alike.
             let at = settling ? frame : frames - 1 - frame
             let (first, actions) = try folder.plan.actions(frame: at)
-            let chosen = actions.indices.filter {
-                (actions[$0].group == .settling) == settling
-                    && folder.state.results[first + $0]?.isDone == true
-                    && !folder.state.undone.contains(first + $0)
-            }
-            if settling, isPending { try restoreTimes(first, actions) }
+            let chosen = actions.indices.filter { isLeft(first + $0, actions[$0], settling) }
+            if settling { try restoreTimes(first, actions) }
             guard !chosen.isEmpty else { continue }
             try takeBack(first, actions, settling ? chosen : chosen.reversed(), &counts)
             if failure != nil { return nil }
@@ -50,9 +47,13 @@ package final class UndoRun {
         return nil
     }
 
-    /// Whether anything was taken back that moved times, and is not settled.
-    private var isPending: Bool {
-        !folder.state.undone.isEmpty && !folder.state.isUndone
+    /// Whether an action is to be taken back. Every directory that the plan would settle is: what
+    /// was done in it moved its time, come to its settling or not.
+    private func isLeft(_ number: Int, _ action: Action, _ settling: Bool) -> Bool {
+        guard (action.group == .settling) == settling, !folder.state.undone.contains(number)
+        else { return false }
+        return settling
+            ? action.before != nil : folder.state.results[number]?.isDone == true
     }
 
     private func restoreTimes(_ first: Int, _ actions: [Action]) throws {

@@ -61,6 +61,8 @@ package protocol Pass: Sendable {
     func listed(
         _ directory: PairedDirectory, completeness: Sides<Completeness>
     ) -> [Output]
+    /// A directory above selected paths, before any of them is visited; its names are not listed.
+    func passing(_ directory: PairedDirectory) -> [Output]
     /// Entries of a directory that are no directories.
     func visit(
         _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
@@ -79,6 +81,8 @@ extension Pass {
     package func listed(
         _ directory: PairedDirectory, completeness: Sides<Completeness>
     ) -> [Output] { [] }
+
+    package func passing(_ directory: PairedDirectory) -> [Output] { [] }
 }
 
 /// A unit of a walk's work.
@@ -189,6 +193,7 @@ package struct Walk<P: Pass>: Sendable {
             return pieces
         }
         if let selected = inner.selected {
+            pieces += pass.passing(directory).map { .output($0) }
             pieces += select(selected, in: directory, depth: path().components.count)
             return pieces
         }

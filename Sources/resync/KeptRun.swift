@@ -10,8 +10,10 @@ struct KeptRun {
     /// - Parameters:
     ///   - paths: of A and B, as the operator gave them.
     ///   - id: the run to go on with; nil for a new one.
+    ///   - arguments: from which it can be gone on with.
     init(
-        _ state: StateFolder, kind: String, _ paths: Sides<[UInt8]>, resuming id: String?
+        _ state: StateFolder, kind: String, _ paths: Sides<[UInt8]>, resuming id: String?,
+        arguments: [String] = RawArguments.all()
     ) throws {
         if let id {
             folder = try RunFolder.open(id, in: state.runs)
@@ -21,14 +23,10 @@ struct KeptRun {
         let started = Timestamp.now
         let header = RunHeader(
             id: try StateFolder.newRunID(at: started), kind: kind, started: started,
-            a: Self.absolute(paths.a), b: Self.absolute(paths.b),
-            arguments: RawArguments.all().map { RawArguments.bytes($0) },
+            a: absolutePath(paths.a), b: absolutePath(paths.b),
+            arguments: arguments.map { RawArguments.bytes($0) },
             workingDirectory: workingDirectory(), version: programVersion)
         folder = try RunFolder.create(in: state.runs, header)
-    }
-
-    private static func absolute(_ path: [UInt8]) -> [UInt8] {
-        path.first == slash ? path : workingDirectory() + [slash] + path
     }
 
     func printResult(
@@ -56,6 +54,10 @@ struct KeptRun {
         }
         try StandardOutput.shared.flush()
     }
+}
+
+func absolutePath(_ path: [UInt8]) -> [UInt8] {
+    path.first == slash ? path : workingDirectory() + [slash] + path
 }
 
 /// The directory that relative paths start from.

@@ -89,6 +89,9 @@ enum Main {
         case let error as FormatError:
             CommandError("a file of a kept run \(error.reason) (at byte \(error.offset))")
         case let error as RunError: explain(error)
+        case let error as PlanRefusal: CommandError("no plan can be made: \(error.reason)")
+        case let error as PlanInterruption:
+            CommandError("no plan was made: interrupted", .signal(error.signal))
         case let error as HashingError:
             CommandError("OpenSSL failed (\(error.call)): nothing was verified", .defect)
         default: nil

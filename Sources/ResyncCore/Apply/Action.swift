@@ -66,6 +66,15 @@ package struct Action: Sendable, Hashable {
         }
     }
 
+    /// Whether a directory that was there before gets other metadata than it had.
+    package var changesMetadata: Bool {
+        guard let before, let after else { return false }
+        let (old, new) = (before.stat, after.stat)
+        return old.mode != new.mode || old.uid != new.uid || old.gid != new.gid
+            || old.mtime != new.mtime || before.entry.xattrs != after.entry.xattrs
+            || before.entry.acl != after.entry.acl
+    }
+
     /// Bytes that are kept for an undo.
     package var bytesDisplaced: Int {
         switch kind {

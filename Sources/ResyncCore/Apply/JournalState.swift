@@ -17,13 +17,21 @@ package struct JournalState: Sendable {
     /// Actions whose displaced entry was erased for good.
     package private(set) var erased: Set<Int> = []
 
-    /// - Parameter count: the actions of the plan.
-    package init(_ first: JournalRecord, count: Int) throws(FormatError) {
+    /// The first action that settles a directory; all behind it do, too.
+    private let settling: Int
+
+    /// - Parameters:
+    ///   - count: the actions of the plan.
+    ///   - settling: the first of them that settles a directory.
+    package init(
+        _ first: JournalRecord, count: Int, settling: Int
+    ) throws(FormatError) {
         guard case .begin(let plan, let secret) = first else {
             throw FormatError("a journal without a beginning")
         }
         self.plan = plan
         self.secret = secret
+        self.settling = settling
         results = Array(repeating: nil, count: count)
     }
 
@@ -34,6 +42,10 @@ package struct JournalState: Sendable {
             try check(range)
             open = range
             confirmed = nil
+            // What is done now moves the times of directories that were settled before.
+            if range.lowerBound < settling {
+                for number in settling..<max(settling, results.count) { results[number] = nil }
+            }
         case .results(let first, let found):
             let range = try range(first, found)
             for (number, result) in zip(range, found) { results[number] = result }

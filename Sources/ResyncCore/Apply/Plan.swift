@@ -111,7 +111,7 @@ package struct PlanTotals: Sendable, Hashable {
         case .patch: overwrites += 1
         case .metadata: metadata += 1
         // Settling belongs to what was done inside.
-        case .settleDirectory: if action.why != .unknown || hasChange(action) { metadata += 1 }
+        case .settleDirectory: if action.changesMetadata { metadata += 1 }
         case .remove, .removeDirectory: deletes += 1
         }
         bytesWritten += action.bytesWritten
@@ -121,12 +121,6 @@ package struct PlanTotals: Sendable, Hashable {
         {
             zeroed += 1
         }
-    }
-
-    private func hasChange(_ action: Action) -> Bool {
-        guard let old = action.before?.stat, let new = action.after?.stat else { return false }
-        return old.mode != new.mode || old.uid != new.uid || old.gid != new.gid
-            || old.mtime != new.mtime
     }
 }
 
@@ -138,10 +132,13 @@ package struct PlanLeftOut: Sendable, Hashable {
     package var lost = 0
     /// Nobody could read it, or it moved.
     package var unreadable = 0
+    /// A deletion where the source's directory was not listed whole, or of a directory in which
+    /// something stays.
+    package var deletions = 0
     /// A fifo, socket or device without `--specials`, or what `union` does not overwrite.
     package var others = 0
 
     package init() {}
 
-    package var count: Int { conflicts + undetermined + lost + unreadable + others }
+    package var count: Int { conflicts + undetermined + lost + unreadable + deletions + others }
 }

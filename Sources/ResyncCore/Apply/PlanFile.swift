@@ -16,6 +16,8 @@ package struct PlanTrailer: Sendable, Hashable {
     package var actions = 0
     package var totals = Sides(a: PlanTotals(), b: PlanTotals())
     package var leftOut = PlanLeftOut()
+    /// Whether the listing of a root was not whole, on either side.
+    package var isRootIncomplete = false
 
     package init() {}
 }
@@ -26,6 +28,10 @@ package struct PlanWriter<Hash: HashFunction> {
     private var frames: FrameWriter<Hash>
     private var payload = ByteWriter()
     package private(set) var trailer = PlanTrailer()
+    package var isRootIncomplete: Bool {
+        get { trailer.isRootIncomplete }
+        set { trailer.isRootIncomplete = newValue }
+    }
 
     package init(
         _ header: PlanHeader, hash: Hash, chain: Hash,
@@ -76,6 +82,8 @@ package struct PlanReader<Hash: HashFunction> {
     package let header: PlanHeader
     package let trailer: PlanTrailer
     package let id: Digest
+    /// The first action that settles a directory: all behind it do, too.
+    package let settling: Int
     private let read: ReadBytes
     private var frames: FrameReader<Hash>
     /// Where each frame of actions begins, and the number of its first action, from 0.
@@ -92,6 +100,7 @@ package struct PlanReader<Hash: HashFunction> {
         header = try payload.planHeader()
         guard payload.isAtEnd else { throw FormatError("a header with more") }
         var counted = PlanTrailer()
+        var settling: Int?
         while true {
             let offset = frames.offset
             guard let frame = try frames.next(read) else { throw FormatError("is cut", at: offset) }
@@ -105,13 +114,24 @@ package struct PlanReader<Hash: HashFunction> {
             }
             index.append((offset, counted.actions))
             while !payload.isAtEnd {
+                let action = try payload.action()
+                counted.totals[action.side].count(action)
+                if action.kind == .settleDirectory {
+                    settling = settling ?? counted.actions
+                } else if settling != nil {
+                    throw FormatError("is damaged: its actions are out of order", at: offset)
+                }
                 counted.actions += 1
-                _ = try payload.action()
             }
         }
-        guard counted.actions == trailer.actions, try read(frames.offset, 1).isEmpty else {
+        let (kept, found) = (trailer.totals, counted.totals)
+        guard counted.actions == trailer.actions,
+            Side.allCases.allSatisfy({ kept[$0].isBased(on: found[$0]) }),
+            try read(frames.offset, 1).isEmpty
+        else {
             throw FormatError("is damaged: its trailer is not that of its actions")
         }
+        self.settling = settling ?? counted.actions
         id = frames.chainDigest()
     }
 
@@ -204,6 +224,7 @@ extension ByteWriter {
             for count in trailer.totals[side].counts { number(count) }
         }
         for count in trailer.leftOut.counts { number(count) }
+        byte(trailer.isRootIncomplete ? 1 : 0)
     }
 }
 
@@ -283,6 +304,7 @@ extension ByteReader {
         var counts: [Int] = []
         for _ in 0..<trailer.leftOut.counts.count { counts.append(try int()) }
         trailer.leftOut.counts = counts
+        trailer.isRootIncomplete = try byte() == 1
         guard isAtEnd else { throw FormatError("a trailer with more", at: at) }
         return trailer
     }
@@ -293,6 +315,15 @@ extension StoreMarker {
 }
 
 extension PlanTotals {
+    /// Whether these are the counts of the same actions. What only a reading of the files tells
+    /// may come on top.
+    fileprivate func isBased(on found: PlanTotals) -> Bool {
+        var counted = found
+        counted.zeroed = zeroed
+        counted.emptied = emptied
+        return self == counted && zeroed >= found.zeroed && emptied >= found.emptied
+    }
+
     /// Every count, in the order in which they are kept.
     fileprivate var counts: [Int] {
         get {
@@ -311,10 +342,10 @@ extension PlanTotals {
 
 extension PlanLeftOut {
     fileprivate var counts: [Int] {
-        get { [conflicts, undetermined, lost, unreadable, others] }
+        get { [conflicts, undetermined, lost, unreadable, deletions, others] }
         set {
             (conflicts, undetermined, lost) = (newValue[0], newValue[1], newValue[2])
-            (unreadable, others) = (newValue[3], newValue[4])
+            (unreadable, deletions, others) = (newValue[3], newValue[4], newValue[5])
         }
     }
 }

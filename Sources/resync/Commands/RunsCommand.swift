@@ -98,15 +98,7 @@ struct RunsCommand: ParsableCommand {
             if let summary = try run.summary(), summary.ending == .complete {
                 throw RunError.nothingToResume(id)
             }
-            // Its paths were given relative to where it was started.
-            let path = header.workingDirectory.map { CChar(bitPattern: $0) } + [0]
-            guard chdir(path) == 0 else {
-                throw CommandError(
-                    "cannot go to '\(escaped(header.workingDirectory))': "
-                        + ErrorNumber.sentence(errno) + " (chdir)")
-            }
-            let arguments = header.arguments.map { RawArguments.text($0) }
-            switch try Resync.parseAsRoot(arguments) {
+            switch try header.command() {
             case let verify as VerifyCommand: return try verify.execute(resuming: id)
             case let scan as ScanCommand: return try scan.execute(resuming: id)
             default: throw RunError.nothingToResume(id)
@@ -131,4 +123,21 @@ struct RunsCommand: ParsableCommand {
             return .ok
         }
     }
+}
+
+extension RunHeader {
+    /// The command that began the run, in the directory that its paths were given relative to.
+    func command() throws -> any ParsableCommand {
+        let path = workingDirectory.map { CChar(bitPattern: $0) } + [0]
+        guard chdir(path) == 0 else {
+            throw CommandError(
+                "cannot go to '\(escaped(workingDirectory))': "
+                    + ErrorNumber.sentence(errno) + " (chdir)")
+        }
+        let arguments = arguments.map { RawArguments.text($0) }
+        return try Resync.parseAsRoot(arguments)
+    }
+
+    /// As `command`; nil where it was no comparison.
+    func verifyCommand() throws -> VerifyCommand? { try command() as? VerifyCommand }
 }

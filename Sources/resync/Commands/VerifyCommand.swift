@@ -99,13 +99,19 @@ struct VerifyCommand: ResyncCommand {
 }
 
 /// One comparison from its options to its printed result.
-private struct Verification {
+struct Verification {
     private let command: VerifyCommand
     private let resumed: String?
     private let state: StateFolder
+    /// From which the run can be resumed.
+    private let arguments: [String]
 
-    init(_ command: VerifyCommand, resuming id: String?) throws {
+    init(
+        _ command: VerifyCommand, resuming id: String?,
+        arguments: [String] = RawArguments.all()
+    ) throws {
         self.command = command
+        self.arguments = arguments
         resumed = id
         state = try command.state.open()
     }
@@ -116,20 +122,31 @@ private struct Verification {
         // The files that are there now are those of the attempt that is gone on with.
         if resumed != nil { options.force = true }
         var reports = try ReportFiles(options)
+        let (result, run) = try compare(style, reports) { try printHeader($0, $1, $2) }
+        try run.printResult(result, command.report, &reports)
+        return result.summary.status
+    }
+
+    /// The comparison alone, and the run that keeps what it found.
+    func compare(
+        _ style: ProgressStyle, _ reports: ReportFiles,
+        announce: (KeptRun, VerifyPlan, Level) throws -> Void
+    ) throws -> (result: VerifyResult, run: KeptRun) {
         let sites = try openSites()
         let locks = try lockStores(sites)
         defer { withExtendedLifetime(locks) {} }
         let level = try assurance(sites)
         let plan = try plan(sites, level, reports)
         let run = try KeptRun(
-            state, kind: "verify", sites.map { $0.facts.path }, resuming: resumed)
+            state, kind: "verify", sites.map { $0.facts.path }, resuming: resumed,
+            arguments: arguments)
         let checkpoint = try resumed.map { id in
             guard let checkpoint = try run.folder.checkpoint() else {
                 throw RunError.nothingToResume(id)
             }
             return checkpoint
         }
-        try printHeader(run, plan, level)
+        try announce(run, plan, level)
         let interruption = Interruption()
         let line = ProgressLine(style, totalBytes: totalBytes(sites))
         let controls = RunControls(
@@ -137,8 +154,7 @@ private struct Verification {
             report: { line.report($0, $1) })
         let result = try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
         line.clear()
-        try run.printResult(result, command.report, &reports)
-        return result.summary.status
+        return (result, run)
     }
 
     // MARK: Before
@@ -166,7 +182,7 @@ private struct Verification {
         try sites.map { try lockStore($0, state) }
     }
 
-    private struct Level {
+    struct Level {
         var level: Assurance
         /// What speaks against a store.
         var reasons: Sides<[String]> = Sides(a: [], b: [])

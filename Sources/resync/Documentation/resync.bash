@@ -173,13 +173,13 @@ _resync() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    verify|scan|diff|manifest|runs|demo|help)
+    verify|scan|diff|manifest|runs|plan|decide|store|demo|help)
         # Offer subcommand argument completions
         "_resync_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'verify scan diff manifest runs demo help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'verify scan diff manifest runs plan decide store demo help' -- "${cur}"))
         ;;
     esac
 }
@@ -495,6 +495,155 @@ _resync_runs_delete() {
     repeating_options=()
     non_repeating_options=(--state)
     __resync_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_plan() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __resync_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    make|show)
+        # Offer subcommand argument completions
+        "_resync_plan_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'make show' -- "${cur}"))
+        ;;
+    esac
+}
+
+_resync_plan_make() {
+    repeating_flags=()
+    non_repeating_flags=(--accept-deletions --specials --force --json --from0 --cross-mounts --version -h --help)
+    repeating_options=(--path --exclude --exclude-from --with --without)
+    non_repeating_options=(--authority --output -o --conflict-resolve --progress --files-from --modify-window --owner-by --state)
+    __resync_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--authority')
+        return
+        ;;
+    '--output'|'-o')
+        return
+        ;;
+    '--conflict-resolve')
+        return
+        ;;
+    '--path')
+        return
+        ;;
+    '--progress')
+        return
+        ;;
+    '--exclude')
+        return
+        ;;
+    '--exclude-from')
+        return
+        ;;
+    '--files-from')
+        return
+        ;;
+    '--with')
+        return
+        ;;
+    '--without')
+        return
+        ;;
+    '--modify-window')
+        return
+        ;;
+    '--owner-by')
+        return
+        ;;
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_plan_show() {
+    repeating_flags=()
+    non_repeating_flags=(--json --version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __resync_offer_flags_options 1
+}
+
+_resync_decide() {
+    repeating_flags=()
+    non_repeating_flags=(--open --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--accept --reason --state)
+    __resync_offer_flags_options 2
+
+    # Offer option value completions
+    case "${prev}" in
+    '--accept')
+        return
+        ;;
+    '--reason')
+        return
+        ;;
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_store() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __resync_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    show|adopt)
+        # Offer subcommand argument completions
+        "_resync_store_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'show adopt' -- "${cur}"))
+        ;;
+    esac
+}
+
+_resync_store_show() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __resync_offer_flags_options 1
+}
+
+_resync_store_adopt() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--state)
+    __resync_offer_flags_options 1
 
     # Offer option value completions
     case "${prev}" in

@@ -1,0 +1,181 @@
+/// What is known of one store when a plan is about to be applied.
+package struct StoreFindings: Sendable, Hashable {
+    package var identity: StoreIdentity
+    package var marker: StoreMarker?
+    /// Of an image or device, in bytes.
+    package var size = 0
+    /// Whether a directory holds nothing but what is resync's own.
+    package var isEmpty = false
+    package var isReadOnly = false
+    /// Bytes that can be written; nil where that is not known.
+    package var available: Int?
+
+    package init(identity: StoreIdentity) { self.identity = identity }
+}
+
+/// A rule that stands against carrying a plan out; each can be overruled for this plan alone.
+package enum Refusal: Sendable, Hashable {
+    case emptySource(Side)
+    case otherFileSystem(Side)
+    case copiedMarker(Side)
+    case otherMarker(Side)
+    case otherSize(Side)
+    case olderSource(Side)
+    case inconsistentSource(Side, run: String)
+    case emptiedDirectories(Side, Int)
+    case deletes(Side, Int, limit: Int)
+    case overwrites(Side, Int, of: Int)
+    case zeroed(Side, Int)
+    case incompleteSource
+    case changedExclusions
+    case noSpace(Side, needed: Int, available: Int)
+    case readOnly(Side)
+
+    /// A sentence without its end.
+    package var sentence: String {
+        switch self {
+        case .emptySource(let side): "\(side.letter) is empty: is it mounted?"
+        case .otherFileSystem(let side):
+            "\(side.letter) is not the store that the plan was made for"
+        case .copiedMarker(let side):
+            "the marker of \(side.letter) was made on another file system: the store is a copy, "
+                + "or another one is mounted ('resync store adopt' takes it)"
+        case .otherMarker(let side):
+            "the marker of \(side.letter) is not the one that the plan was made with"
+        case .otherSize(let side): "\(side.letter) has not the size that the plan was made for"
+        case .olderSource(let side):
+            "\(side.letter) is older than \(side.other.letter): its last confirmed state is one "
+                + "that \(side.other.letter) has left behind"
+        case .inconsistentSource(let side, let run):
+            "run \(escaped(run.utf8)) left \(side.letter) changed in part: it cannot be a source"
+        case .emptiedDirectories(let side, let count):
+            "\(count) top-level \(count == 1 ? "directory" : "directories") of \(side.letter) "
+                + "would become empty"
+        case .deletes(let side, let count, let limit):
+            "\(count) entries of \(side.letter) would be deleted, more than \(limit)"
+        case .overwrites(let side, let count, let entries):
+            "\(count) of \(entries) entries of \(side.letter) would be overwritten, more than half"
+        case .zeroed(let side, let count):
+            "the data of \(count) files of \(side.letter) would turn to nothing or to zeros"
+        case .incompleteSource: "the root of a store could not be listed whole"
+        case .changedExclusions: "the exclusions are not those of the baseline"
+        case .noSpace(let side, let needed, let available):
+            "\(side.letter) needs \(sizeText(needed)) and has \(sizeText(available))"
+        case .readOnly(let side): "\(side.letter) is mounted read-only"
+        }
+    }
+}
+
+/// Everything that stands against carrying a plan out, decided before anything is written.
+///
+/// - Parameter baselineExclusions: of the pair's baseline; nil where there is none.
+package func refusals(
+    _ header: PlanHeader, _ trailer: PlanTrailer, _ found: Sides<StoreFindings>,
+    baselineExclusions: Digest? = nil
+) -> [Refusal] {
+    var refusals: [Refusal] = []
+    let targets = Side.allCases.filter { trailer.totals[$0].actions > 0 }
+    for side in Side.allCases {
+        refusals += identityRefusals(header.stores[side], found[side], side)
+    }
+    for target in targets {
+        refusals += sourceRefusals(trailer.totals[target], found, target.other)
+        refusals += countRefusals(trailer.totals[target], target, header.entries)
+        if found[target].isReadOnly { refusals.append(.readOnly(target)) }
+    }
+    if trailer.isRootIncomplete, !targets.isEmpty { refusals.append(.incompleteSource) }
+    if let baselineExclusions, baselineExclusions != header.exclusions, !targets.isEmpty {
+        refusals.append(.changedExclusions)
+    }
+    return refusals + spaceRefusals(trailer, found, targets)
+}
+
+private func identityRefusals(
+    _ planned: StoreReference, _ found: StoreFindings, _ side: Side
+) -> [Refusal] {
+    var refusals: [Refusal] = []
+    if !found.identity.isSameStore(as: planned.identity) {
+        refusals.append(.otherFileSystem(side))
+    }
+    if planned.kind != .directory, found.size != planned.size { refusals.append(.otherSize(side)) }
+    if let marker = found.marker, !marker.identity.isSameStore(as: found.identity) {
+        refusals.append(.copiedMarker(side))
+    }
+    if let was = planned.marker, found.marker?.store != was.store {
+        refusals.append(.otherMarker(side))
+    }
+    return refusals
+}
+
+private func sourceRefusals(
+    _ totals: PlanTotals, _ found: Sides<StoreFindings>, _ source: Side
+) -> [Refusal] {
+    var refusals: [Refusal] = []
+    if found[source].isEmpty { refusals.append(.emptySource(source)) }
+    guard let own = found[source].marker else { return refusals }
+    if let run = own.inconsistent { refusals.append(.inconsistentSource(source, run: run)) }
+    if let other = found[source.other].marker, let baseline = own.baseline,
+        baseline != other.baseline, other.history.contains(baseline)
+    {
+        refusals.append(.olderSource(source))
+    }
+    return refusals
+}
+
+/// What is few in any store.
+private let fewEntries = 20
+private let fewFiles = 10
+
+private func countRefusals(_ totals: PlanTotals, _ target: Side, _ entries: Int) -> [Refusal] {
+    var refusals: [Refusal] = []
+    let limit = max(fewEntries, entries / 10)
+    if totals.deletes > limit {
+        refusals.append(.deletes(target, totals.deletes, limit: limit))
+    }
+    if entries > fewEntries, totals.overwrites > entries / 2 {
+        refusals.append(.overwrites(target, totals.overwrites, of: entries))
+    }
+    if totals.emptied > 0 { refusals.append(.emptiedDirectories(target, totals.emptied)) }
+    if totals.zeroed > fewFiles { refusals.append(.zeroed(target, totals.zeroed)) }
+    return refusals
+}
+
+private func spaceRefusals(
+    _ trailer: PlanTrailer, _ found: Sides<StoreFindings>, _ targets: [Side]
+) -> [Refusal] {
+    // Both may draw on the same space.
+    let isShared =
+        found.a.identity.fileSystem == found.b.identity.fileSystem
+        && found.a.identity.device == found.b.identity.device
+    var refusals: [Refusal] = []
+    for side in targets {
+        guard let available = found[side].available else { continue }
+        var needed = trailer.totals[side].spaceNeeded
+        if isShared {
+            needed =
+                needed.addingReportingOverflow(trailer.totals[side.other].spaceNeeded)
+                .partialValue
+        }
+        if needed > available {
+            refusals.append(.noSpace(side, needed: needed, available: available))
+        }
+    }
+    return refusals
+}
+
+extension PlanTotals {
+    /// Bytes to be found free: what is written and a twentieth, since what is displaced stays.
+    package var spaceNeeded: Int {
+        let (sum, isTooLarge) = bytesWritten.addingReportingOverflow(bytesWritten / 20)
+        return isTooLarge ? .max : sum
+    }
+}
+
+extension StoreIdentity {
+    /// Whether two findings are of one store. Device numbers change from boot to boot, and count
+    /// only where the file system has no identity.
+    package func isSameStore(as other: StoreIdentity) -> Bool {
+        fileSystem == other.fileSystem && inode == other.inode
+            && (fileSystem != 0 || device == other.device)
+    }
+}

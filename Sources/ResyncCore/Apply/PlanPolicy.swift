@@ -1,0 +1,109 @@
+/// What decides which side's copy is taken.
+package struct PlanPolicy: Sendable {
+    package var authority: Authority
+    /// What is done about conflicts; nil to leave them.
+    package var resolution: ConflictResolution?
+    /// Whether an entry that was lost may be deleted on the other side.
+    package var acceptsDeletions = false
+    /// Whether fifos, sockets and devices are made.
+    package var allowsSpecials = false
+
+    package init(_ authority: Authority) { self.authority = authority }
+}
+
+package enum ConflictResolution: String, Sendable, CaseIterable {
+    case a, b
+    /// The one with the later mtime.
+    case newer
+    /// The larger of two files.
+    case larger
+}
+
+/// What is done about one difference.
+package enum PlanChoice: Sendable, Hashable {
+    /// The other side is made as this one is.
+    case take(Side)
+    case leave(LeaveReason)
+}
+
+/// Why a difference is left as it is.
+package enum LeaveReason: Sendable, Hashable, CaseIterable {
+    case conflict, undetermined, lost, unreadable
+    /// Nobody knows whether the source's directory has it after all, or something stays inside.
+    case deletion
+    case other
+}
+
+extension PlanPolicy {
+    /// - Parameter decided: the side that somebody has declared right.
+    package func choose(_ entry: SurveyedEntry, decided: Side? = nil) -> PlanChoice {
+        if let decided { return checked(.take(decided), entry) }
+        switch authority {
+        case .a: return ordered(entry, .a)
+        case .b: return ordered(entry, .b)
+        case .union: return checked(united(entry), entry)
+        case .baseline: return checked(proven(entry), entry)
+        }
+    }
+
+    /// Damage never wins, and a loss is not spread.
+    private func ordered(_ entry: SurveyedEntry, _ source: Side) -> PlanChoice {
+        if entry.verdict == .damage(source) { return .leave(.undetermined) }
+        if entry.verdict == .lost(source), !acceptsDeletions { return .leave(.lost) }
+        return checked(.take(source), entry)
+    }
+
+    private func united(_ entry: SurveyedEntry) -> PlanChoice {
+        if entry.sides.a == nil { return .take(.b) }
+        return entry.sides.b == nil ? .take(.a) : .leave(.other)
+    }
+
+    private func proven(_ entry: SurveyedEntry) -> PlanChoice {
+        if acceptsDeletions {
+            if entry.verdict == .lostOnA { return .take(.a) }
+            if entry.verdict == .lostOnB { return .take(.b) }
+        }
+        if let winner = entry.verdict.winner { return .take(winner) }
+        guard entry.verdict == .conflict else { return .leave(.undetermined) }
+        return resolved(entry).map { .take($0) } ?? .leave(.conflict)
+    }
+
+    private func resolved(_ entry: SurveyedEntry) -> Side? {
+        switch resolution {
+        case nil: return nil
+        case .a?: return .a
+        case .b?: return .b
+        case .newer?:
+            guard let a = entry.sides.a?.stat.mtime, let b = entry.sides.b?.stat.mtime, a != b
+            else { return nil }
+            return a < b ? .b : .a
+        case .larger?:
+            guard let a = entry.sides.a, let b = entry.sides.b, a.type == .file,
+                b.type == .file, a.stat.size != b.stat.size
+            else { return nil }
+            return a.stat.size < b.stat.size ? .b : .a
+        }
+    }
+
+    private func checked(_ choice: PlanChoice, _ entry: SurveyedEntry) -> PlanChoice {
+        guard case .take(let side) = choice, let source = entry.sides[side] else { return choice }
+        switch source.type {
+        case .file, .directory, .symlink: return choice
+        case .fifo, .socket, .characterDevice, .blockDevice:
+            return allowsSpecials ? choice : .leave(.other)
+        }
+    }
+}
+
+extension PlanLeftOut {
+    package mutating func count(_ reason: LeaveReason, _ number: Int = 1) {
+        switch reason {
+        case .conflict: conflicts += number
+        case .undetermined: undetermined += number
+        case .lost: lost += number
+        case .unreadable: unreadable += number
+        case .deletion: deletions += number
+        case .other: others += number
+        }
+    }
+}

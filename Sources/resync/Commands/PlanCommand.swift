@@ -1,0 +1,334 @@
+import ArgumentParser
+import Glibc
+import ResyncCore
+import ResyncEngine
+import ResyncStorage
+
+struct PlanCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan", abstract: "Plan what makes two stores the same again.",
+        subcommands: [Make.self, Show.self], defaultSubcommand: Make.self)
+
+    struct Make: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "make",
+            abstract: "Make a plan from what a comparison found; changes nothing.",
+            discussion: """
+                Give a run of verify (an id, or last), or two stores, which are compared first. \
+                Everything that differs is looked at once more. The plan says of each change what \
+                must still be there when it is carried out.
+
+                Authorities: a or b makes the other side the same in everything, deletions too; \
+                baseline takes from each side what the last proven agreement shows to be right, \
+                and leaves conflicts out; union copies what is missing both ways and overwrites \
+                and deletes nothing.
+                """)
+
+        @Argument(help: ArgumentHelp("A run, or two stores.", valueName: "RUN|A B"))
+        var what: [String]
+
+        @Option(
+            name: .long,
+            help: ArgumentHelp("Who is right.", valueName: "a|b|baseline|union"))
+        var authority: String
+
+        @Option(
+            name: .shortAndLong, help: ArgumentHelp("Where the plan goes.", valueName: "PLAN"))
+        var output: String
+
+        @Option(
+            name: .long,
+            help: ArgumentHelp(
+                "What is taken where both sides changed an entry.",
+                valueName: "a|b|newer|larger"))
+        var conflictResolve: String?
+
+        @Option(
+            name: .long,
+            help: ArgumentHelp("Plan only this path and what is below it.", valueName: "PATH"))
+        var path: [String] = []
+
+        @Flag(
+            name: .long,
+            help: "Plan deletions of what was lost from a side that had an episode, too.")
+        var acceptDeletions = false
+
+        @Flag(name: .long, help: "Make fifos, sockets and devices, too.")
+        var specials = false
+
+        @Flag(name: .long, help: "Replace a plan that exists.")
+        var force = false
+
+        @Flag(name: .long, help: "Print JSON Lines instead of text.")
+        var json = false
+
+        @Option(
+            name: .long,
+            help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
+        var progress = "auto"
+
+        @OptionGroup(title: "Of two stores: what is looked at") var scope: ScopeOptions
+        @OptionGroup(title: "Of two stores: what is compared") var aspects: AspectOptions
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            guard !what.isEmpty, what.count <= 2 else {
+                throw CommandError("plan takes a run, or two stores", .usage)
+            }
+            return try Planning(self).perform()
+        }
+    }
+
+    struct Show: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print what a plan would do, and the space it needs.",
+            discussion: """
+                One line per action: + something is made, * replaced, . gets other metadata, \
+                - goes into quarantine.
+                """)
+
+        @Argument(help: ArgumentHelp("The plan.", valueName: "PLAN"))
+        var plan: String
+
+        @Flag(name: .long, help: "Print JSON Lines instead of text.")
+        var json = false
+
+        mutating func execute() throws -> ExitStatus {
+            let path = RawArguments.bytes(plan)
+            var plan = try openPlan(path)
+            if json {
+                try PlanReport.json(&plan)
+            } else {
+                try PlanReport.text(&plan)
+            }
+            return .ok
+        }
+    }
+}
+
+/// A plan at a path of the operator's, read once to its end and found to be whole.
+func openPlan(_ path: [UInt8]) throws -> PlanReader<EVPHash> {
+    do {
+        let file = try InputFile.open(path: path, disk: LinuxDisk())
+        return try PlanReader(hash: try EVPHash(.sha256), chain: try EVPHash(.sha256)) {
+            try file.read(at: $0, count: $1)
+        }
+    } catch let error as FormatError {
+        throw CommandError("plan '\(escaped(path))' \(error.reason) (at byte \(error.offset))")
+    } catch let error as DiskError {
+        throw CommandError("cannot read plan '\(escaped(path))': \(error.sentence)")
+    }
+}
+
+/// From the options to a plan in its file.
+private struct Planning {
+    private let command: PlanCommand.Make
+    private let state: StateFolder
+    private let policy: PlanPolicy
+    private let style: ProgressStyle
+
+    init(_ command: PlanCommand.Make) throws {
+        self.command = command
+        guard let authority = Authority(rawValue: command.authority) else {
+            throw CommandError("--authority takes a, b, baseline or union", .usage)
+        }
+        var policy = PlanPolicy(authority)
+        policy.resolution = try command.conflictResolve.map { word in
+            guard let resolution = ConflictResolution(rawValue: word) else {
+                throw CommandError("--conflict-resolve takes a, b, newer or larger", .usage)
+            }
+            return resolution
+        }
+        policy.acceptsDeletions = command.acceptDeletions
+        policy.allowsSpecials = command.specials
+        self.policy = policy
+        style = try ProgressStyle.parse(command.progress, quiet: false)
+        state = try command.state.open()
+    }
+
+    func perform() throws -> ExitStatus {
+        let path = absolutePath(RawArguments.bytes(command.output))
+        if !command.force, (try? LinuxDisk().stat(path: path)) != nil {
+            throw CommandError("'\(escaped(path))' exists; --force replaces it")
+        }
+        let paths = try command.path.map { try storePath($0) }
+        let file = try named(path) { try PendingFile(path: path, disk: LinuxDisk()) }
+        let run = try openRun()
+        let header = try run.header()
+        guard let summary = try run.summary(), let verify = try header.verifyCommand() else {
+            throw CommandError("run \(run.id) has no result of a comparison to plan from")
+        }
+        let sites = try openSites(header, verify)
+        let locks = try sites.map { try sharedLock($0, state) }
+        defer { withExtendedLifetime(locks) {} }
+        var task = try task(sites, run, verify, summary)
+        task.paths = paths
+        let interruption = Interruption()
+        let line = ProgressLine(style, totalBytes: nil)
+        defer { line.clear() }
+        let controls = RunControls(
+            interruption: { interruption.signalNumber }, report: { line.report($0, $1) })
+        let result = try PlanRun(task, controls, of: run) { bytes in
+            try named(path) { try file.append(bytes) }
+        }()
+        try named(path) { try file.commit() }
+        line.clear()
+        try report(result, task, sites, path)
+        let leftOut = result.trailer.leftOut
+        return leftOut.conflicts + leftOut.undetermined > 0 ? .undecided : .ok
+    }
+
+    private func named<R>(_ path: [UInt8], _ body: () throws -> R) throws -> R {
+        do {
+            return try body()
+        } catch let error as DiskError {
+            throw CommandError("cannot write '\(escaped(path))': \(error.sentence)")
+        }
+    }
+
+    /// The run that was named, or that of a comparison made now.
+    private func openRun() throws -> RunFolder {
+        if command.what.count == 1 {
+            return try RunFolder.open(
+                try state.runID(command.what[0], kind: "verify"), in: state.runs)
+        }
+        let arguments = ["verify"] + compared() + ["--"] + command.what
+        guard let verify = try Resync.parseAsRoot(arguments) as? VerifyCommand else {
+            throw CommandError("plan takes a run, or two stores", .usage)
+        }
+        let found = try Verification(verify, resuming: nil, arguments: arguments).compare(
+            style, try ReportFiles(verify.report)
+        ) { _, _, level in
+            for line in level.lines { Main.complain("trouble on \(line)") }
+        }
+        return found.run.folder
+    }
+
+    /// Our options of what is looked at, as verify has them.
+    private func compared() -> [String] {
+        let (scope, aspects) = (command.scope, command.aspects)
+        var words: [String] = []
+        func add(_ name: String, _ values: [String]) {
+            words += values.map { "--\(name)=\($0)" }
+        }
+        add("exclude", scope.exclude)
+        add("exclude-from", scope.excludeFrom)
+        add("files-from", scope.filesFrom.map { [$0] } ?? [])
+        if scope.fromNull { words.append("--from0") }
+        if scope.crossMounts { words.append("--cross-mounts") }
+        add("with", aspects.with)
+        add("without", aspects.without)
+        add("modify-window", aspects.modifyWindow.map { [$0] } ?? [])
+        add("owner-by", aspects.ownerBy.map { [$0] } ?? [])
+        add("state", command.state.state.map { [$0] } ?? [])
+        return words
+    }
+
+    private func openSites(
+        _ header: RunHeader, _ verify: VerifyCommand
+    ) throws -> Sides<LocalSite> {
+        let opening = SiteOpening(
+            scope: verify.scope, comparison: try verify.aspects.rules(), read: verify.read,
+            state: state)
+        return Sides(
+            a: try opening.open(RawArguments.text(header.a)),
+            b: try opening.open(RawArguments.text(header.b)))
+    }
+
+    private func task(
+        _ sites: Sides<LocalSite>, _ run: RunFolder, _ verify: VerifyCommand, _ summary: Summary
+    ) throws -> PlanTask {
+        let isTree = sites.a.facts.kind == .directory
+        let baseline =
+            isTree ? try state.baselines.find(sites.map { $0.identity }) : nil
+        guard policy.authority != .baseline || baseline != nil else {
+            throw CommandError(
+                isTree
+                    ? "the pair has no baseline: 'resync verify --keep' makes one of what agrees"
+                    : "images and devices have no baseline: use --authority a or b")
+        }
+        let rules = try comparison(verify)
+        let filter = try verify.scope.filter()
+        let references = try sites.map { site in
+            StoreReference(
+                path: absolutePath(site.facts.path), kind: site.facts.manifestKind,
+                identity: site.identity, size: site.facts.size,
+                marker: try MarkerFile.read(site))
+        }
+        let scheme = try verify.read.scheme(default: .sha256)
+        var header = PlanHeader(
+            stores: references, authority: policy.authority, created: .now,
+            blockSize: baseline?.header.blockSize ?? scheme.blockSize,
+            aspects: isTree ? rules.aspects : .image, exclusions: filter.digest)
+        header.run = run.id
+        header.tool = Array("\(programName) \(programVersion)".utf8)
+        header.entries = summary.tally.entries
+        header.hasBaseline = baseline != nil
+        let limits = try verify.read.limits()
+        var task = PlanTask(
+            sites: sites.map { $0 as any Site }, policy: policy, header: header,
+            comparison: rules, limits: limits, scratch: state.folder.scratch)
+        task.baseline = baseline
+        task.decisions = try run.decisions()
+        task.filter = filter
+        task.hasSelection = verify.scope.filesFrom != nil
+        task.isComplete = summary.ending == .complete && rules.aspects.contains(.content)
+        task.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
+        return task
+    }
+
+    /// What the run compared.
+    private func comparison(_ verify: VerifyCommand) throws -> ComparisonRules {
+        var rules = try verify.aspects.rules()
+        switch verify.assurance.flatMap({ Assurance(rawValue: $0) }) {
+        case .metadata?: rules.aspects.remove(AspectSet(.content))
+        case .size?: rules.aspects = AspectSet([.existence, .type, .size])
+        default: break
+        }
+        return rules
+    }
+
+    private func report(
+        _ result: PlanResult, _ task: PlanTask, _ sites: Sides<LocalSite>, _ path: [UInt8]
+    ) throws {
+        let standing = refusals(
+            task.header, result.trailer, try sites.map { try StoreFindings($0) },
+            baselineExclusions: task.baseline?.header.exclusions)
+        if command.json {
+            try PlanReport.summary(result.id, task.header, result.trailer, standing)
+        } else {
+            try PlanReport.summaryText(
+                result.id, task.header, result.trailer, standing, path: path)
+        }
+    }
+}
+
+/// Keeps a store from being changed while it is looked at.
+func sharedLock(_ site: LocalSite, _ state: StateFolder) throws -> Folder {
+    guard let lock = try state.lock(site.facts, exclusive: false) else {
+        throw CommandError(
+            "'\(escaped(site.facts.path))' is being changed by another run", .locked)
+    }
+    return lock
+}
+
+/// A path below a store's root, as a person gives it.
+func storePath(_ text: String) throws -> RelativePath {
+    let names = RawArguments.bytes(text).split(separator: slash)
+        .filter { $0 != [UInt8(ascii: ".")] }
+    let path = RelativePath(Array(names.joined(separator: [slash])))
+    guard path.isValid else {
+        throw CommandError("'\(escaped(text.utf8))' is no path in a store", .usage)
+    }
+    return path
+}
+
+extension StoreFacts {
+    var manifestKind: ManifestHeader.Kind {
+        switch kind {
+        case .directory: .directory
+        case .file: .file
+        case .device: .device
+        }
+    }
+}

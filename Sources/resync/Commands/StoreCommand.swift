@@ -1,0 +1,108 @@
+import ArgumentParser
+import ResyncCore
+import ResyncEngine
+import ResyncStorage
+
+struct StoreCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "store", abstract: "The marker by which a store is known again.",
+        subcommands: [Show.self, Adopt.self])
+
+    struct Show: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print what a store's marker says.")
+
+        @Argument(help: ArgumentHelp("The store.", valueName: "STORE"))
+        var store: String
+
+        mutating func execute() throws -> ExitStatus {
+            let site = try openStore(store)
+            let output = StandardOutput.shared
+            guard let marker = try MarkerFile.read(site) else {
+                try output.write("\(escaped(site.facts.path)): no marker\n")
+                return .ok
+            }
+            try output.write("store     \(marker.store.hex)\n")
+            try output.write("baseline  \(marker.baseline?.hex ?? "none")\n")
+            if !marker.history.isEmpty {
+                try output.write("before    \(countText(marker.history.count)) baselines\n")
+            }
+            if let run = marker.inconsistent {
+                try output.write("state     changed in part by run \(escaped(run.utf8))\n")
+            } else {
+                try output.write("state     consistent\n")
+            }
+            guard marker.identity.isSameStore(as: site.identity) else {
+                try output.write("FOREIGN   the marker was made on another file system\n")
+                return .trouble
+            }
+            return .ok
+        }
+    }
+
+    struct Adopt: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Take a store that has no marker, or one that was made elsewhere.",
+            discussion: """
+                Writes a fresh marker: the store is then a new one, without a baseline in it. \
+                Nothing else in the store is touched.
+                """)
+
+        @Argument(help: ArgumentHelp("The store.", valueName: "STORE"))
+        var store: String
+
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            let site = try openStore(store)
+            guard site.facts.kind == .directory else {
+                throw CommandError("only a directory has a marker", .usage)
+            }
+            let state = try state.open()
+            guard let lock = try state.lock(site.facts, exclusive: true) else {
+                throw CommandError(
+                    "'\(escaped(site.facts.path))' is being worked on by another run", .locked)
+            }
+            defer { withExtendedLifetime(lock) {} }
+            let (was, isOurs) = try found(site)
+            if isOurs {
+                try StandardOutput.shared.write("already ours: nothing was changed\n")
+                return .ok
+            }
+            let marker = try StoreMarker(new: site.identity)
+            do throws(DiskError) {
+                try MarkerFile.write(marker, to: site)
+            } catch {
+                throw CommandError(
+                    "cannot mark '\(escaped(site.facts.path))': \(error.sentence)")
+            }
+            try StandardOutput.shared.write("\(was): marked as store \(marker.store.hex)\n")
+            return .ok
+        }
+
+        /// What there is now.
+        private func found(_ site: LocalSite) throws -> (what: String, isOurs: Bool) {
+            let marker: StoreMarker?
+            do {
+                marker = try MarkerFile.read(site)
+            } catch let error as StoreError {
+                return ("\(error.reason)", false)
+            }
+            guard let marker else { return ("had no marker", false) }
+            guard marker.identity.isSameStore(as: site.identity) else {
+                return ("had the marker of store \(marker.store.hex), made elsewhere", false)
+            }
+            if let run = marker.inconsistent {
+                throw CommandError(
+                    "run \(escaped(run.utf8)) left it changed in part: confirm or undo that run",
+                    .refused)
+            }
+            return ("", true)
+        }
+    }
+}
+
+private func openStore(_ path: String) throws -> LocalSite {
+    try LocalSite(
+        path: RawArguments.bytes(path), disk: LinuxDisk(), options: LocalSiteOptions())
+}

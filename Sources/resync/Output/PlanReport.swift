@@ -1,0 +1,215 @@
+import ResyncCore
+import ResyncEngine
+import ResyncStorage
+
+/// What a plan would do, for people and as JSON Lines.
+enum PlanReport {
+    // MARK: Text
+
+    static func text(_ plan: inout PlanReader<EVPHash>) throws {
+        let output = StandardOutput.shared
+        var putBack = 0
+        try plan.forEach { _, action in
+            guard let line = line(action) else {
+                putBack += 1
+                return
+            }
+            try output.write(line + "\n")
+        }
+        if putBack > 0 {
+            let what = putBack == 1 ? "1 directory gets" : "\(countText(putBack)) directories get"
+            try output.write("\(what) back the times that this moves\n")
+        }
+        try output.write(text(plan.id, plan.header, plan.trailer, []))
+    }
+
+    /// As `* B a/b  write: 4096 bytes; edited on A`; nil for a directory whose own metadata is put
+    /// back, or that was made before.
+    private static func line(_ action: Action) -> String? {
+        if action.kind == .settleDirectory, !action.changesMetadata { return nil }
+        var details = [what(action)]
+        if action.bytesWritten > 0 { details[0] += ": \(sizeText(action.bytesWritten))" }
+        details.append(action.why.word)
+        return "\(sign(action)) \(action.side.letter) \(shown(action.path))  "
+            + details.joined(separator: "; ")
+    }
+
+    private static func sign(_ action: Action) -> Character {
+        switch action.kind {
+        case .makeDirectory, .write, .link, .symlink, .special:
+            action.before == nil ? "+" : "*"
+        case .patch: "*"
+        case .metadata, .settleDirectory: "."
+        case .remove, .removeDirectory: "-"
+        }
+    }
+
+    private static func what(_ action: Action) -> String {
+        switch action.kind {
+        case .makeDirectory: "directory"
+        case .write: "file"
+        case .link: "link to \(action.linkTo.map { shown($0) } ?? "")"
+        case .symlink: "symlink"
+        case .special: action.after?.type.word ?? "special file"
+        case .metadata: "metadata"
+        case .settleDirectory: "metadata of a directory"
+        case .remove: action.before?.type.word ?? "file"
+        case .removeDirectory: "directory"
+        case .patch: "\(countText(action.patches.count)) extents"
+        }
+    }
+
+    static func summaryText(
+        _ id: Digest, _ header: PlanHeader, _ trailer: PlanTrailer, _ standing: [Refusal],
+        path: [UInt8]
+    ) throws {
+        try StandardOutput.shared.write(text(id, header, trailer, standing))
+    }
+
+    private static func text(
+        _ id: Digest, _ header: PlanHeader, _ trailer: PlanTrailer, _ standing: [Refusal]
+    ) -> String {
+        var text = ""
+        for side in Side.allCases where trailer.totals[side].actions > 0 {
+            text += totals(trailer.totals[side], header.stores[side], side)
+        }
+        if trailer.totals.a.actions + trailer.totals.b.actions == 0 {
+            text +=
+                trailer.leftOut.count == 0
+                ? "nothing to do: no difference that could be planned for\n" : "nothing to do\n"
+        }
+        text += leftOut(trailer.leftOut)
+        if !header.hasBaseline, header.stores.a.kind == .directory {
+            text += "without a baseline this is two-way: nobody knows what either side had before\n"
+        }
+        for refusal in standing { text += "would be refused: \(refusal.sentence)\n" }
+        return text + "plan \(id.hex)\n"
+    }
+
+    private static func totals(
+        _ totals: PlanTotals, _ store: StoreReference, _ side: Side
+    ) -> String {
+        var parts: [String] = []
+        func add(_ count: Int, _ text: String) {
+            if count > 0 { parts.append("\(countText(count)) \(text)") }
+        }
+        add(totals.creates, "made")
+        add(totals.overwrites, store.kind == .directory ? "replaced" : "patches")
+        add(totals.metadata, "with other metadata")
+        add(totals.deletes, "deleted")
+        var text = "\(side.letter) \(escaped(store.path)): " + parts.joined(separator: ", ") + "\n"
+        if totals.bytesWritten > 0 || totals.bytesDisplaced > 0 {
+            text +=
+                "  \(sizeText(totals.bytesWritten)) to write, needs "
+                + "\(sizeText(totals.spaceNeeded)) on its file system; "
+                + "\(sizeText(totals.bytesDisplaced)) kept for an undo\n"
+        }
+        return text
+    }
+
+    private static func leftOut(_ left: PlanLeftOut) -> String {
+        guard left.count > 0 else { return "" }
+        let parts = parts(left).filter { $0.count > 0 }.map { "\(countText($0.count)) \($0.text)" }
+        return "left as they are: " + parts.joined(separator: ", ") + "\n"
+    }
+
+    private static func parts(_ left: PlanLeftOut) -> [(count: Int, text: String)] {
+        [
+            (left.conflicts, left.conflicts == 1 ? "conflict" : "conflicts"),
+            (left.undetermined, "undetermined"), (left.lost, "lost"),
+            (left.unreadable, "unreadable or unstable"), (left.deletions, "deletions"),
+            (left.others, "of a kind that is not planned"),
+        ]
+    }
+
+    // MARK: JSON Lines
+
+    static func json(_ plan: inout PlanReader<EVPHash>) throws {
+        let header = plan.header
+        var first = JSONLine(type: "plan")
+        first.field("schema", 1)
+        first.field("plan", plan.id.hex)
+        first.field("authority", header.authority.rawValue)
+        for side in Side.allCases {
+            first.field(side == .a ? "a" : "b", escaped(header.stores[side].path))
+        }
+        if let run = header.run { first.field("run", run) }
+        first.field("created", header.created.utcText)
+        first.field("baseline", header.hasBaseline)
+        try StandardOutput.shared.write(first.bytes)
+        try plan.forEach { number, action in
+            try StandardOutput.shared.write(json(number, action).bytes)
+        }
+        try summary(plan.id, header, plan.trailer, [])
+    }
+
+    private static func json(_ number: Int, _ action: Action) -> JSONLine {
+        var line = JSONLine(type: "action")
+        line.field("number", number)
+        line.field("action", word(action.kind))
+        line.field("side", action.side.word)
+        line.path(action.path)
+        line.field("why", action.why.word)
+        line.field("bytes_written", action.bytesWritten)
+        line.field("bytes_displaced", action.bytesDisplaced)
+        if let first = action.linkTo { line.field("link_to", escaped(first.bytes)) }
+        if !action.patches.isEmpty {
+            line.field(
+                "extents",
+                action.patches.map { patch in
+                    var object = JSONObject()
+                    object.field("offset", patch.extent.offset)
+                    object.field("length", patch.extent.length)
+                    return object
+                })
+        }
+        return line
+    }
+
+    private static func word(_ kind: Action.Kind) -> String {
+        switch kind {
+        case .makeDirectory: "make_directory"
+        case .write: "write"
+        case .link: "link"
+        case .symlink: "symlink"
+        case .special: "special"
+        case .metadata: "metadata"
+        case .remove: "remove"
+        case .removeDirectory: "remove_directory"
+        case .settleDirectory: "settle_directory"
+        case .patch: "patch"
+        }
+    }
+
+    static func summary(
+        _ id: Digest, _ header: PlanHeader, _ trailer: PlanTrailer, _ standing: [Refusal]
+    ) throws {
+        var line = JSONLine(type: "summary")
+        line.field("plan", id.hex)
+        line.field("actions", trailer.actions)
+        for side in Side.allCases {
+            let totals = trailer.totals[side]
+            var object = JSONObject()
+            object.field("creates", totals.creates)
+            object.field("overwrites", totals.overwrites)
+            object.field("metadata", totals.metadata)
+            object.field("deletes", totals.deletes)
+            object.field("bytes_written", totals.bytesWritten)
+            object.field("bytes_displaced", totals.bytesDisplaced)
+            object.field("space_needed", totals.spaceNeeded)
+            if side == .a { line.field("on_a", object) } else { line.field("on_b", object) }
+        }
+        let left = trailer.leftOut
+        var object = JSONObject()
+        object.field("conflicts", left.conflicts)
+        object.field("undetermined", left.undetermined)
+        object.field("lost", left.lost)
+        object.field("unreadable", left.unreadable)
+        object.field("deletions", left.deletions)
+        object.field("others", left.others)
+        line.field("left_out", object)
+        line.field("baseline", header.hasBaseline)
+        if !standing.isEmpty { line.field("would_be_refused", standing.map { $0.sentence }) }
+        try StandardOutput.shared.write(line.bytes)
+    }
+}
