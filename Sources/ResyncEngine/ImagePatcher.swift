@@ -64,8 +64,8 @@ package final class ImagePatcher {
         try run(actions) { try self.prepare($0, from: source, &$1) }
     }
 
-    /// Puts back what the undo file keeps; may be repeated, whatever came of it before. Extents that
-    /// nobody wrote are left, and so are those that were changed since: then the result is
+    /// Puts back what the undo file keeps; may be repeated, whatever came of it before. Extents
+    /// that nobody wrote are left, and so are those that were changed since: then the result is
     /// `changed`. Call it for all actions of a run, whatever the results of applying them.
     package func undo(_ actions: [Action]) throws -> PatchOutcome {
         try run(actions) { action, batch in

@@ -53,6 +53,9 @@ package final class LocalSite: Site {
         self.options = options
         owners = OwnerTable()
         let stat: Stat
+        /// Open, and nobody's yet.
+        var loose: Descriptor?
+        defer { if let loose { disk.close(loose) } }
         do {
             stat = try disk.stat(path: path)
             let kind: StoreFacts.Kind
@@ -67,6 +70,7 @@ package final class LocalSite: Site {
                 kind == .directory
                 ? [.readOnly, .directory, .nonBlocking] : [.readOnly, .nonBlocking]
             descriptor = try disk.open(path: path, flags, mode: 0)
+            loose = descriptor
             let opened = try disk.stat(descriptor)
             guard opened.identity == stat.identity, opened.type == stat.type else {
                 throw StoreError(path: path, reason: "was replaced while it was opened")
@@ -80,6 +84,7 @@ package final class LocalSite: Site {
             facts = StoreFacts(
                 kind: kind, path: path, stat: opened,
                 fileSystem: try disk.fileSystem(descriptor), size: size, isMounted: isMounted)
+            loose = nil
         } catch let error as DiskError {
             throw StoreError(path: path, reason: "cannot be opened: \(error.sentence)")
         }
