@@ -7,7 +7,7 @@ package final class ApplyFolder {
     package let run: RunFolder
     package var plan: PlanReader<EVPHash>
     package private(set) var state: JournalState
-    private let file: OutputFile
+    private let file: OutputFile?
     private var frames: FrameWriter<EVPHash>
 
     private enum File {
@@ -23,7 +23,8 @@ package final class ApplyFolder {
     ) throws {
         self.run = run
         plan = try Self.copy(source, to: run.folder)
-        file = try run.folder.create(File.journal)
+        let file = try run.folder.create(File.journal)
+        self.file = file
         frames = FrameWriter(magic: JournalFrame.magic, hash: frameHash(), chain: frameHash())
         let secret = try randomBytes(Digest.byteCount)
         let begin = JournalRecord.begin(
@@ -41,16 +42,36 @@ package final class ApplyFolder {
     package init(resume run: RunFolder) throws {
         self.run = run
         plan = try Self.open(try run.folder.read(File.plan))
-        let input = try run.folder.read(File.journal)
-        let read = JournalTail(input)
-        let (records, end) = try read.records()
+        let (replayed, end) = try Self.replay(try run.folder.read(File.journal), plan)
+        state = replayed
+        file = try run.folder.reopen(File.journal, at: end)
+        frames = Self.frames(at: end)
+    }
+
+    /// Looks at a run without going on with it; nothing may be appended.
+    package init(reading run: RunFolder) throws {
+        self.run = run
+        plan = try Self.open(try run.folder.read(File.plan))
+        state = try Self.replay(try run.folder.read(File.journal), plan).state
+        file = nil
+        frames = Self.frames(at: 0)
+    }
+
+    private static func frames(at end: Int) -> FrameWriter<EVPHash> {
+        FrameWriter(
+            magic: JournalFrame.magic, hash: frameHash(), chain: frameHash(), resumingAt: end)
+    }
+
+    private static func replay(
+        _ journal: InputFile, _ plan: PlanReader<EVPHash>
+    ) throws -> (state: JournalState, end: Int) {
+        let (records, end) = try JournalTail(journal).records()
         guard let first = records.first else { throw FormatError("a journal without a beginning") }
-        state = try JournalState(first, count: plan.trailer.actions, settling: plan.settling)
+        var state = try JournalState(
+            first, count: plan.trailer.actions, settling: plan.settling)
         for record in records.dropFirst() { try state.take(record) }
         guard state.plan == plan.id else { throw FormatError("a journal of another plan") }
-        file = try run.folder.reopen(File.journal, at: end)
-        frames = FrameWriter(
-            magic: JournalFrame.magic, hash: frameHash(), chain: frameHash(), resumingAt: end)
+        return (state, end)
     }
 
     /// The id of the plan that a run of kind `apply` carries out, from the journal's first record.
@@ -97,6 +118,7 @@ package final class ApplyFolder {
     }
 
     private func write(_ record: JournalRecord) throws {
+        guard let file else { preconditionFailure("a run that is only looked at") }
         var writer = ByteWriter()
         writer.journal(record)
         try file.write(frames.frame(JournalFrame.record, writer.bytes))

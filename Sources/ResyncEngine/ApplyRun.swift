@@ -21,6 +21,14 @@ package struct ApplyResult: Sendable {
     package var ending: Ending
     /// What ended the work on a store before its end.
     package var failure: (side: Side, error: DiskError)?
+
+    package init(
+        counts: ApplyCounts, ending: Ending, failure: (side: Side, error: DiskError)? = nil
+    ) {
+        self.counts = counts
+        self.ending = ending
+        self.failure = failure
+    }
 }
 
 /// Carries out a plan, batch by batch, so that a crash at any moment loses nothing: see

@@ -236,7 +236,8 @@ final class LocalChanger: StoreChanger {
             if now.type == .directory { chain.forget() }
             let parent = try chain.open(action.path.parent)
             try move(action.path.lastName.bytes, in: parent, to: shelfName(number), in: shelf)
-            let isRight = try withCString(shelfName(number)) { (shelved) throws(DiskError) -> Bool in
+            let isRight = try withCString(shelfName(number)) {
+                (shelved) throws(DiskError) -> Bool in
                 let taken = try disk.stat(shelved, in: shelf)
                 guard before.isStill(taken), try isSameContent(shelved, in: shelf, before, taken)
                 else { return false }

@@ -272,7 +272,8 @@ extension LocalChanger {
             (name, descriptor, stat) throws(DiskError) -> (ObservedEntry?, ReadSource) in
             let details = EntryDetails(site)
             guard name == nil else {
-                let entry = try withCString(path.lastName.bytes) { (name) throws(DiskError) -> Entry in
+                let entry = try withCString(path.lastName.bytes) {
+                    (name) throws(DiskError) -> Entry in
                     try details.entry(stat, name, in: descriptor)
                 }
                 return (ObservedEntry(entry: entry), .media)

@@ -3,13 +3,13 @@ package import ResyncCore
 /// Which processes have which files open for writing, as `/proc` tells; of other users' processes
 /// only root is told. Files that are only mapped are not seen.
 package struct OpenFiles: Sendable {
-    package struct Process: Sendable, Hashable {
+    package struct Holder: Sendable, Hashable {
         package let number: Int
         /// As the kernel calls it: at most 15 bytes.
         package let name: [UInt8]
     }
 
-    package private(set) var writers: [ObjectIdentity: Process] = [:]
+    package private(set) var writers: [ObjectIdentity: Holder] = [:]
 
     private static let limit = 4096
 
@@ -35,7 +35,7 @@ package struct OpenFiles: Sendable {
                 let stat = try? disk.stat(path: Array("\(folder)/fd/\(name)".utf8)),
                 stat.type == .file
             else { continue }
-            writers[stat.identity] = Process(number: number, name: comm(folder, kernel))
+            writers[stat.identity] = Holder(number: number, name: comm(folder, kernel))
         }
     }
 

@@ -185,7 +185,9 @@ struct ApplyReport {
             line.field("exit_status", Int(status.code))
             return try StandardOutput.shared.write(line.bytes)
         }
-        var parts = ["\(verb) \(countText(counts.done)) of \(countText(counts.done + counts.notDone))"]
+        var parts = [
+            "\(verb) \(countText(counts.done)) of \(countText(counts.done + counts.notDone))"
+        ]
         func add(_ count: Int, _ text: String) {
             if count > 0 { parts.append("\(countText(count)) \(text)") }
         }

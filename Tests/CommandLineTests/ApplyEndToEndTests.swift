@@ -79,7 +79,10 @@ import Testing
         for nth in [2, 4] {
             var command = stage.resync(arguments)
             command.arguments =
-                ["-f", "-qq", "-o", "/dev/null", "-e", "inject=renameat2:signal=SIGKILL:when=\(nth)"]
+                [
+                    "-f", "-qq", "-o", "/dev/null", "-e",
+                    "inject=renameat2:signal=SIGKILL:when=\(nth)",
+                ]
                 .map { Array($0.utf8) } + [Array(Command.resync.utf8)] + command.arguments
             command.program = strace
             let killed = try command.run()

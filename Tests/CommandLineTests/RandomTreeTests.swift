@@ -135,7 +135,9 @@ private func plainStore(_ root: String) throws -> PlainStore {
             }
             defer { closedir(folder) }
             while let entry = readdir(folder) {
-                let child = withUnsafeBytes(of: entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
+                let child = withUnsafeBytes(of: entry.pointee.d_name) {
+                    Array($0.prefix { $0 != 0 })
+                }
                 if child == [0x2e] || child == [0x2e, 0x2e] { continue }
                 rest.append(path.isEmpty ? child : path + [0x2f] + child)
             }

@@ -22,7 +22,8 @@ import Testing
         let place: String
 
         var testDescription: String {
-            "\(workload) \(ErrorNumber.name(number)) \(isPersistent ? "from then on" : "once") \(place)"
+            let when = isPersistent ? "from then on" : "once"
+            return "\(workload) \(ErrorNumber.name(number)) \(when) \(place)"
         }
     }
 

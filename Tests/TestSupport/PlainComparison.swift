@@ -25,7 +25,7 @@ package func plainlyCompared(_ a: PlainStore, _ b: PlainStore) -> [String] {
         }
         return l.count < r.count
     }
-    // The first name of an object among those that are alike on both sides stands for all its names.
+    // The first name of an object among those alike on both sides stands for all its names.
     var first: (a: [ObjectIdentity: [UInt8]], b: [ObjectIdentity: [UInt8]]) = ([:], [:])
     return sorted.compactMap { path in
         let shown = escaped(path)

@@ -118,6 +118,6 @@ func applyRuns(_ state: StateFolder) throws -> [ApplyFolder] {
     try RunFolder.list(in: state.runs).compactMap { id in
         let run = try RunFolder.open(id, in: state.runs)
         guard (try? run.header())?.kind == "apply" else { return nil }
-        return try ApplyFolder(resume: run)
+        return try ApplyFolder(reading: run)
     }
 }

@@ -26,7 +26,9 @@ struct RunsCommand: ParsableCommand {
         private func line(_ id: String, _ run: RunFolder) -> String {
             guard let header = try? run.header() else { return "\(id)  damaged" }
             let result: String
-            if let summary = try? run.summary() {
+            if header.kind == "apply" {
+                result = (try? ApplyFolder(reading: run))?.standing ?? "cut off in its beginning"
+            } else if let summary = try? run.summary() {
                 result = summary.verdict
             } else {
                 result = (try? run.checkpoint()) == nil ? "without a result" : "can be resumed"
@@ -58,6 +60,7 @@ struct RunsCommand: ParsableCommand {
                         + "\(header.started.utcText)\n")
             }
             guard header.kind != "scan" else { throw Self.unfinished }
+            if header.kind == "apply" { return try show(try ApplyFolder(reading: run)) }
             var reader = try run.results()
             while let record = try reader.next() {
                 guard case .difference(let difference) = record else { continue }
@@ -74,6 +77,15 @@ struct RunsCommand: ParsableCommand {
                 try StandardOutput.shared.write(TextReport.summaryText(summary))
             }
             return summary.status
+        }
+
+        private func show(_ folder: ApplyFolder) throws -> ExitStatus {
+            let report = ApplyReport(folder, json: json)
+            try report.actions { _ in true }
+            let result = ApplyResult(counts: folder.state.counts, ending: .complete)
+            try report.summary("applied", result, result.status)
+            if !json { try StandardOutput.shared.write(folder.standing + "\n") }
+            return result.status
         }
 
         private static var unfinished: CommandError {
@@ -140,4 +152,18 @@ extension RunHeader {
 
     /// As `command`; nil where it was no comparison.
     func verifyCommand() throws -> VerifyCommand? { try command() as? VerifyCommand }
+}
+
+extension ApplyFolder {
+    /// In which state the run is, in a few words.
+    var standing: String {
+        if state.open != nil || state.openUndo != nil { return "cut off; apply or undo goes on" }
+        if state.results.allSatisfy({ $0 == nil }) { return "nothing done" }
+        if state.isUndone { return "taken back" }
+        if !state.undone.isEmpty { return "taken back in part" }
+        var words = state.isComplete ? "applied" : "applied in part"
+        words += state.confirmed == nil ? ", not confirmed" : ", confirmed"
+        if state.released != nil { words += ", can no longer be taken back" }
+        return words
+    }
 }

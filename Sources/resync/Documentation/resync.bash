@@ -173,13 +173,13 @@ _resync() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    verify|scan|diff|manifest|runs|plan|decide|store|demo|help)
+    verify|scan|diff|manifest|plan|apply|confirm|undo|quarantine|decide|runs|store|demo|help)
         # Offer subcommand argument completions
         "_resync_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'verify scan diff manifest runs plan decide store demo help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'verify scan diff manifest plan apply confirm undo quarantine decide runs store demo help' -- "${cur}"))
         ;;
     esac
 }
@@ -421,89 +421,6 @@ _resync_manifest_import() {
     esac
 }
 
-_resync_runs() {
-    repeating_flags=()
-    non_repeating_flags=(--version -h --help)
-    repeating_options=()
-    non_repeating_options=()
-    __resync_offer_flags_options 0
-
-    # Offer subcommand / subcommand argument completions
-    local -r subcommand="${unparsed_words[0]}"
-    unset 'unparsed_words[0]'
-    unparsed_words=("${unparsed_words[@]}")
-    case "${subcommand}" in
-    list|show|resume|delete)
-        # Offer subcommand argument completions
-        "_resync_runs_${subcommand}"
-        ;;
-    *)
-        # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'list show resume delete' -- "${cur}"))
-        ;;
-    esac
-}
-
-_resync_runs_list() {
-    repeating_flags=()
-    non_repeating_flags=(--version -h --help)
-    repeating_options=()
-    non_repeating_options=(--state)
-    __resync_offer_flags_options 0
-
-    # Offer option value completions
-    case "${prev}" in
-    '--state')
-        return
-        ;;
-    esac
-}
-
-_resync_runs_show() {
-    repeating_flags=()
-    non_repeating_flags=(--json --version -h --help)
-    repeating_options=()
-    non_repeating_options=(--state)
-    __resync_offer_flags_options 1
-
-    # Offer option value completions
-    case "${prev}" in
-    '--state')
-        return
-        ;;
-    esac
-}
-
-_resync_runs_resume() {
-    repeating_flags=()
-    non_repeating_flags=(--version -h --help)
-    repeating_options=()
-    non_repeating_options=(--state)
-    __resync_offer_flags_options 1
-
-    # Offer option value completions
-    case "${prev}" in
-    '--state')
-        return
-        ;;
-    esac
-}
-
-_resync_runs_delete() {
-    repeating_flags=()
-    non_repeating_flags=(--version -h --help)
-    repeating_options=()
-    non_repeating_options=(--state)
-    __resync_offer_flags_options -1
-
-    # Offer option value completions
-    case "${prev}" in
-    '--state')
-        return
-        ;;
-    esac
-}
-
 _resync_plan() {
     repeating_flags=()
     non_repeating_flags=(--version -h --help)
@@ -586,6 +503,143 @@ _resync_plan_show() {
     __resync_offer_flags_options 1
 }
 
+_resync_apply() {
+    repeating_flags=()
+    non_repeating_flags=(--accept-open --json --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--accept --read-limit --write-limit --workers --progress --state)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--accept')
+        return
+        ;;
+    '--read-limit')
+        return
+        ;;
+    '--write-limit')
+        return
+        ;;
+    '--workers')
+        return
+        ;;
+    '--progress')
+        return
+        ;;
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_confirm() {
+    repeating_flags=()
+    non_repeating_flags=(--json --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--progress --state)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--progress')
+        return
+        ;;
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_undo() {
+    repeating_flags=()
+    non_repeating_flags=(--json --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--progress --state)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--progress')
+        return
+        ;;
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_quarantine() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __resync_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    list|purge|erase)
+        # Offer subcommand argument completions
+        "_resync_quarantine_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'list purge erase' -- "${cur}"))
+        ;;
+    esac
+}
+
+_resync_quarantine_list() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--state)
+    __resync_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_quarantine_purge() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--older-than --state)
+    __resync_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--older-than')
+        return
+        ;;
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_quarantine_erase() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--state)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--state')
+        return
+        ;;
+    esac
+}
+
 _resync_decide() {
     repeating_flags=()
     non_repeating_flags=(--open --version -h --help)
@@ -601,6 +655,89 @@ _resync_decide() {
     '--reason')
         return
         ;;
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_runs() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __resync_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    list|show|resume|delete)
+        # Offer subcommand argument completions
+        "_resync_runs_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'list show resume delete' -- "${cur}"))
+        ;;
+    esac
+}
+
+_resync_runs_list() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--state)
+    __resync_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_runs_show() {
+    repeating_flags=()
+    non_repeating_flags=(--json --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--state)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_runs_resume() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--state)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_runs_delete() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--state)
+    __resync_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
     '--state')
         return
         ;;
