@@ -7,7 +7,7 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resync-bench",
         abstract: "Make equal stores from a seed, for measuring.",
-        subcommands: [Generate.self])
+        subcommands: [Generate.self, PlanMemory.self])
 
     @Flag(help: "Generate tiny versions of every workload, check them, remove them.")
     var smoke = false

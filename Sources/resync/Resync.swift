@@ -16,8 +16,9 @@ struct Resync: ParsableCommand {
             two stores without ever writing to them and says exactly what was and was not covered.
 
             Exit status: 0 everything verified, no difference; 1 differences; 2 something could \
-            not be verified; 3 only unconfirmed differences; 4 a conflict needs a decision; 10 time budget reached; 64 wrong \
-            usage; 75 another run holds the lock; 128+N ended by signal N.
+            not be verified; 3 only unconfirmed differences; 4 a conflict needs a decision; \
+            10 time budget reached; 64 wrong usage; 75 another run holds the lock; 128+N ended by \
+            signal N.
             """,
         version: programVersion,
         subcommands: [
