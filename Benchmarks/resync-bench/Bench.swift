@@ -6,8 +6,8 @@ import Foundation
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resync-bench",
-        abstract: "Make equal stores from a seed, for measuring, and time patching.",
-        subcommands: [Generate.self, Patch.self])
+        abstract: "Make equal stores from a seed, for measuring, and time patching and planning.",
+        subcommands: [Generate.self, Patch.self, PlanMemory.self])
 
     @Flag(help: "Generate tiny versions of every workload, check them, remove them.")
     var smoke = false

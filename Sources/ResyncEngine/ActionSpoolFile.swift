@@ -1,8 +1,8 @@
-import ResyncCore
-import ResyncStorage
+package import ResyncCore
+package import ResyncStorage
 
 /// Keeps a plan's actions in a scratch file until their turn comes.
-final class ActionSpoolFile: ActionSpool {
+package final class ActionSpoolFile: ActionSpool {
     private let scratch: Scratch
     private var file: ScratchFile?
     private var pending = ByteWriter()
@@ -11,9 +11,9 @@ final class ActionSpoolFile: ActionSpool {
 
     private static let portion = 256 << 10
 
-    init(_ scratch: Scratch) { self.scratch = scratch }
+    package init(_ scratch: Scratch) { self.scratch = scratch }
 
-    func append(_ action: Action) throws {
+    package func append(_ action: Action) throws {
         pending.action(action)
         if pending.bytes.count >= Self.portion { try flush() }
     }
@@ -27,7 +27,7 @@ final class ActionSpoolFile: ActionSpool {
         pending.removeAll()
     }
 
-    func forEach(_ body: (Action) throws -> Void) throws {
+    package func forEach(_ body: (Action) throws -> Void) throws {
         var start = 0
         for end in ends {
             guard let bytes = try file?.read(at: start, count: end - start) else { continue }

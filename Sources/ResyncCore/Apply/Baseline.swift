@@ -51,7 +51,7 @@ package struct BaselineRecord: Sendable, Hashable {
     /// it: it changes from boot to boot.
     package func hasMoved(_ now: Stat, on side: Side) -> Bool {
         let then = witnesses[side]
-        return isRacy || now.type != agreed.type || now.inode != then.inode
+        return now.type != agreed.type || now.inode != then.inode
             || now.mtime != then.mtime || now.ctime != then.ctime
             || (now.type == .file && now.size != agreed.stat.size)
     }

@@ -73,13 +73,15 @@ package struct Judgement: Sendable {
 
     private func change(_ record: BaselineRecord, _ side: Side) -> Change {
         guard let now = sides[side] else { return .absent }
-        let compared = sides[side.other] == nil ? AspectSet.all : aspects
+        // Where one side has something else altogether, anything the other changed counts.
+        let isWhole = sides[side.other] == nil || aspects.contains(.type)
+        let compared = isWhole ? AspectSet.all : aspects
         let isChanged = !record.changes(to: now, on: side, in: compared).isEmpty
         // A directory's times move with its entries, and say nothing of itself.
         if now.isDirectory { return isChanged ? .edited : .same(moved: false) }
         let moved = record.hasMoved(now.stat, on: side)
         if !isChanged { return .same(moved: moved) }
-        return moved ? .edited : .silent
+        return moved || record.isRacy ? .edited : .silent
     }
 
     private func deletion(on side: Side, _ other: Change) -> Verdict {

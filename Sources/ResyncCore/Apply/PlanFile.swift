@@ -27,7 +27,7 @@ package struct PlanWriter<Hash: HashFunction> {
     private let output: (_ bytes: [UInt8]) throws -> Void
     private var frames: FrameWriter<Hash>
     private var payload = ByteWriter()
-    package private(set) var trailer = PlanTrailer()
+    package internal(set) var trailer = PlanTrailer()
     package var isRootIncomplete: Bool {
         get { trailer.isRootIncomplete }
         set { trailer.isRootIncomplete = newValue }

@@ -94,7 +94,8 @@ enum PlanReport {
             if count > 0 { parts.append("\(countText(count)) \(text)") }
         }
         add(totals.creates, "made")
-        add(totals.overwrites, store.kind == .directory ? "replaced" : "patches")
+        let patches = totals.overwrites == 1 ? "patch" : "patches"
+        add(totals.overwrites, store.kind == .directory ? "replaced" : patches)
         add(totals.metadata, "with other metadata")
         add(totals.deletes, "deleted")
         var text = "\(side.letter) \(escaped(store.path)): " + parts.joined(separator: ", ") + "\n"
@@ -118,7 +119,7 @@ enum PlanReport {
             (left.conflicts, left.conflicts == 1 ? "conflict" : "conflicts"),
             (left.undetermined, "undetermined"), (left.lost, "lost"),
             (left.unreadable, "unreadable or unstable"), (left.deletions, "deletions"),
-            (left.others, "of a kind that is not planned"),
+            (left.others, left.others == 1 ? "other" : "others"),
         ]
     }
 

@@ -1,0 +1,292 @@
+import Foundation
+import Glibc
+import Testing
+
+/// Plans made by the program, from its runs and from two stores.
+@Suite struct PlanTests {
+    /// Two equal stores, untouched for long enough that their stats prove something.
+    private func stage(_ names: [String] = ["d/k", "f", "g", "h"]) throws -> Stage {
+        let stage = try Stage()
+        try stage.makeFolder("a/d")
+        for (index, name) in names.enumerated() {
+            try stage.write("a/\(name)", noise(5000, seed: UInt64(index + 1)))
+            try age(stage, "a/\(name)")
+        }
+        try stage.copy()
+        return stage
+    }
+
+    private func age(_ stage: Stage, _ path: String) throws {
+        try system("touch", "-d", "2020-01-01", "\(stage.folder)/\(path)")
+    }
+
+    private func plan(_ stage: Stage, _ arguments: String...) throws -> Finished {
+        try stage.resync(["plan"] + arguments + ["-o", "p", "--force"]).run()
+    }
+
+    /// The lines of actions.
+    private func show(_ stage: Stage, _ path: String = "p") throws -> [String] {
+        var command = Command(Command.resync, ["plan", "show", path])
+        command.directory = stage.folder
+        let shown = try command.run()
+        #expect(shown.status == 0, "\(shown.report)")
+        return shown.lines.filter { "+*.-".contains($0.first ?? " ") }
+    }
+
+    @Test func oneSideIsMadeAsTheOther() throws {
+        let stage = try stage()
+        try stage.write("a/new", "made")
+        try stage.write("b/extra", "x")
+        try stage.patch("b/f", at: 3, [1, 2, 3])
+        try system("chmod", "600", "\(stage.b)/g")
+        #expect(try stage.verify().status == 1)
+        let made = try plan(stage, "last", "--authority", "a")
+        #expect(made.status == 0, "\(made.report)")
+        #expect(made.text.contains("two-way"), "\(made.report)")
+        #expect(
+            try show(stage) == [
+                "* B f  file: 4.88 KiB; two-way", ". B g  metadata; two-way",
+                "+ B new  file: 4 B; two-way", "- B extra  file; two-way",
+            ])
+        #expect(try plan(stage, "last", "--authority", "b").status == 0)
+        #expect(
+            try show(stage) == [
+                "+ A extra  file: 1 B; two-way", "* A f  file: 4.88 KiB; two-way",
+                ". A g  metadata; two-way", "- A new  file; two-way",
+            ])
+        #expect(try plan(stage, "last", "--authority", "union").status == 0)
+        #expect(
+            try show(stage) == ["+ A extra  file: 1 B; two-way", "+ B new  file: 4 B; two-way"])
+    }
+
+    @Test func twoStoresAreComparedFirst() throws {
+        let stage = try stage()
+        let same = try plan(stage, stage.a, stage.b, "--authority", "a")
+        #expect(same.status == 0 && same.text.contains("nothing to do"), "\(same.report)")
+        try stage.write("a/new", "made")
+        try stage.write("a/out", "left")
+        let made = try plan(stage, stage.a, stage.b, "--authority", "a", "--exclude", "/out")
+        #expect(made.status == 0, "\(made.report)")
+        #expect(try show(stage) == ["+ B new  file: 4 B; two-way"])
+        #expect(!stage.exists("b/new"))
+    }
+
+    @Test func theBaselineTellsWhoIsRight() throws {
+        let stage = try stage(["d/k", "f", "g", "h", "i"])
+        let none = try plan(stage, stage.a, stage.b, "--authority", "baseline")
+        #expect(none.status == 2 && none.errorText.contains("no baseline"), "\(none.report)")
+        usleep(2_200_000)
+        #expect(try stage.verify("--keep").status == 0)
+        try stage.write("a/f", "edited on A")
+        try stage.write("b/g", "edited on B")
+        try stage.write("a/h", "both")
+        try stage.write("b/h", "both!")
+        try stage.remove("b/i")
+        try stage.write("b/made", "here")
+        try system("chmod", "600", "\(stage.b)/d/k")
+        #expect(try stage.verify().status == 1)
+        let made = try plan(stage, "last", "--authority", "baseline")
+        #expect(made.status == 4, "\(made.report)")
+        #expect(made.text.contains("left as they are: 1 conflict\n"), "\(made.report)")
+        let expected = [
+            ". A d/k  metadata; edited on B", "* B f  file: 11 B; edited on A",
+            "* A g  file: 11 B; edited on B", "+ A made  file: 4 B; edited on B",
+            "- A i  file; edited on B",
+        ]
+        #expect(try show(stage) == expected)
+        // A rerun that finds nothing equal takes nothing away, and so does one the other way round.
+        let swapped = try plan(stage, stage.b, stage.a, "--authority", "baseline")
+        #expect(swapped.status == 4, "\(swapped.report)")
+        #expect(try show(stage).first == ". B d/k  metadata; edited on A")
+        #expect(
+            try plan(
+                stage, stage.a, stage.b, "--authority", "baseline", "--conflict-resolve", "larger"
+            ).status == 0)
+        #expect(try show(stage).contains("* A h  file: 5 B; conflict"))
+    }
+
+    @Test func whatWasDecidedIsPlanned() throws {
+        let stage = try stage()
+        usleep(2_200_000)
+        #expect(try stage.verify("--keep").status == 0)
+        try stage.write("a/h", "both")
+        try stage.write("b/h", "both!")
+        #expect(try stage.verify().status == 1)
+        func decide(_ arguments: String...) throws -> Finished {
+            try stage.resync(["decide", "last"] + arguments).run()
+        }
+        #expect(try decide("h", "--accept", "b").status == 64)
+        #expect(try decide("h", "--accept", "c", "--reason", "x").status == 64)
+        #expect(try decide("h", "--accept", "a", "--open", "--reason", "x").status == 64)
+        #expect(try decide("nothing", "--accept", "b", "--reason", "x").status == 2)
+        #expect(try decide("h", "--accept", "b", "--reason", "the owner said so").status == 0)
+        let kept = try decide()
+        #expect(kept.text.contains("h: B is right: the owner said so"), "\(kept.report)")
+        #expect(try plan(stage, "last", "--authority", "baseline").status == 0)
+        #expect(try show(stage) == ["* A h  file: 5 B; conflict"])
+        #expect(try decide("h", "--open", "--reason", "not so sure").status == 0)
+        #expect(try plan(stage, "last", "--authority", "baseline").status == 4)
+        #expect(try show(stage) == [])
+        #expect(try decide().lines.count == 2)
+    }
+
+    @Test func aPathNarrowsThePlan() throws {
+        let stage = try stage()
+        try stage.makeFolder("a/n")
+        try stage.makeFolder("a/n/m")
+        try stage.write("a/n/m/x", "x")
+        try stage.write("a/n/y", "y")
+        try stage.remove("b/f")
+        #expect(try plan(stage, stage.a, stage.b, "--authority", "a", "--path", "n/m").status == 0)
+        #expect(
+            try show(stage) == [
+                "+ B n  directory; two-way", "+ B n/m  directory; two-way",
+                "+ B n/m/x  file: 1 B; two-way",
+            ])
+        let outside = try plan(stage, "last", "--authority", "a", "--path", "../x")
+        #expect(outside.status == 64, "\(outside.report)")
+    }
+
+    @Test func linksStayLinks() throws {
+        let stage = try stage()
+        try system("ln", "\(stage.a)/f", "\(stage.a)/f2")
+        try stage.write("a/n", "n")
+        try system("ln", "\(stage.a)/n", "\(stage.a)/d/n2")
+        #expect(try plan(stage, stage.a, stage.b, "--authority", "a").status == 0)
+        #expect(
+            try show(stage) == [
+                "+ B d/n2  file: 1 B; two-way", "+ B f2  link to f; two-way",
+                "+ B n  link to d/n2; two-way", ". B d  metadata of a directory; two-way",
+            ])
+    }
+
+    @Test func specialFilesAreMadeOnlyWhenAsked() throws {
+        let stage = try stage()
+        try system("mkfifo", "\(stage.a)/pipe")
+        let without = try plan(stage, stage.a, stage.b, "--authority", "a")
+        #expect(without.text.contains("left as they are: 1 other"), "\(without.report)")
+        #expect(try plan(stage, "last", "--authority", "a", "--specials").status == 0)
+        #expect(try show(stage) == ["+ B pipe  fifo; two-way"])
+    }
+
+    @Test func imagesArePatched() throws {
+        let stage = try Stage()
+        try stage.write("i", noise(300_000))
+        try stage.write("j", noise(300_000))
+        try stage.patch("j", at: 5000, [0x55, 0xaa])
+        try stage.patch("j", at: 299_999, [stage.bytes("j")[299_999] ^ 1])
+        let made = try plan(stage, "\(stage.folder)/i", "\(stage.folder)/j", "--authority", "a")
+        #expect(made.status == 0, "\(made.report)")
+        #expect(try show(stage) == ["* B .  2 extents: 4.97 KiB; two-way"])
+        let union = try plan(stage, "last", "--authority", "union")
+        #expect(union.text.contains("nothing to do"), "\(union.report)")
+        #expect(try plan(stage, "last", "--authority", "baseline").status == 2)
+        try system("truncate", "-s", "200000", "\(stage.folder)/j")
+        let smaller = try plan(stage, "\(stage.folder)/i", "\(stage.folder)/j", "--authority", "a")
+        #expect(smaller.status == 2 && smaller.errorText.contains("changes no size"))
+    }
+
+    @Test func guardsSayWhatWouldBeRefused() throws {
+        let stage = try stage()
+        try stage.makeFolder("empty")
+        let empty = try plan(stage, stage.folder + "/empty", stage.b, "--authority", "a")
+        #expect(empty.text.contains("would be refused: A is empty"), "\(empty.report)")
+        try stage.remove("a/d/k")
+        let emptied = try plan(stage, stage.a, stage.b, "--authority", "a")
+        #expect(
+            emptied.text.contains(
+                "would be refused: 1 top-level directory of B would become empty"),
+            "\(emptied.report)")
+    }
+
+    @Test func wrongUseChangesNothing() throws {
+        let stage = try stage()
+        let cases: [([String], Int32)] = [
+            (["last"], 64), (["last", "--authority", "none", "-o", "q"], 64),
+            (["a", "b", "c", "--authority", "a", "-o", "q"], 64),
+            (["last", "--authority", "a"], 64), (["last", "--authority", "a", "-o", "q"], 2),
+            (["last", "--authority", "a", "-o", "nowhere/q"], 2),
+            (["nothing", "--authority", "a", "-o", "q"], 2),
+            (["show", "q"], 2), (["show", "a/f"], 2),
+        ]
+        for (arguments, status) in cases {
+            let isShow = arguments.first == "show"
+            var command = stage.resync(["plan"] + arguments)
+            if isShow { command = Command(Command.resync, ["plan"] + arguments) }
+            command.directory = stage.folder
+            let found = try command.run()
+            #expect(found.status == status, "\(arguments): \(found.report)")
+        }
+        #expect(!stage.exists("q") && !stage.exists("q.partial"))
+        try stage.write("taken", "mine")
+        let taken = try stage.resync(
+            ["plan", stage.a, stage.b, "--authority", "a", "-o", "taken"]
+        ).run()
+        #expect(taken.status == 2 && taken.errorText.contains("--force"), "\(taken.report)")
+        #expect(stage.text("taken") == "mine")
+    }
+
+    @Test func aPlanThatWasAlteredIsRefused() throws {
+        let stage = try stage()
+        try stage.write("a/new", "made")
+        #expect(try plan(stage, stage.a, stage.b, "--authority", "a").status == 0)
+        var bytes = stage.bytes("p")
+        bytes[bytes.count / 2] ^= 1
+        try stage.write("altered", bytes)
+        try stage.write("cut", Array(stage.bytes("p").dropLast(9)))
+        for name in ["altered", "cut"] {
+            let found = try Command(
+                Command.resync, ["plan", "show", "\(stage.folder)/\(name)"]
+            ).run()
+            #expect(found.status == 2, "\(found.report)")
+            #expect(found.errorText.split(separator: "\n").count == 1, "\(found.report)")
+        }
+    }
+
+    @Test func aStoreIsAdoptedOnce() throws {
+        let stage = try stage()
+        func store(_ arguments: String...) throws -> Finished {
+            let state = arguments[0] == "adopt" ? ["--state", stage.state] : []
+            return try Command(Command.resync, ["store"] + arguments + state).run()
+        }
+        #expect(try store("show", stage.a).text.contains("no marker"))
+        let first = try store("adopt", stage.a)
+        #expect(first.status == 0 && first.text.contains("had no marker"), "\(first.report)")
+        let again = try store("adopt", stage.a)
+        #expect(again.text.contains("nothing was changed"), "\(again.report)")
+        #expect(try store("show", stage.a).status == 0)
+        // A marker that came along with a copy.
+        try system("cp", "-p", "\(stage.a)/.resync-store", "\(stage.b)/.resync-store")
+        let foreign = try store("show", stage.b)
+        #expect(foreign.status == 2 && foreign.text.contains("FOREIGN"), "\(foreign.report)")
+        let taken = try store("adopt", stage.b)
+        #expect(taken.status == 0 && taken.text.contains("made elsewhere"), "\(taken.report)")
+        #expect(try store("show", stage.b).status == 0)
+        #expect(try stage.verify().status == 0)
+    }
+
+    /// A million of them when tests may take long; a fifth of that otherwise.
+    @Test func memoryDoesNotGrowWithTheDifferences() throws {
+        let stage = try Stage()
+        let program =
+            URL(filePath: Command.resync).deletingLastPathComponent().path
+            + "/resync-bench"
+        guard FileManager.default.isExecutableFile(atPath: program) else {
+            return skip("resync-bench is not built")
+        }
+        func peak(_ count: Int) throws -> Int {
+            var command = Command(
+                program,
+                ["plan-memory", "--differences", "\(count)", "--directory", stage.folder])
+            command.timeout = 600
+            let found = try command.run()
+            #expect(found.status == 0, "\(found.report)")
+            return Int(found.text.filter { $0.isNumber }) ?? .max / 2
+        }
+        let isLong = ProcessInfo.processInfo.environment["RESYNC_LONG"] == "1"
+        let few = try peak(1000)
+        let many = try peak(isLong ? 1_000_000 : 200_000)
+        #expect(few > 1000)
+        #expect(many - few < 64 << 10, "\(few) KiB, then \(many) KiB")
+    }
+}

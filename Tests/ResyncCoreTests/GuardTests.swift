@@ -1,0 +1,150 @@
+import Testing
+
+@testable import ResyncCore
+
+@Suite struct GuardTests {
+    private let identities = Sides(
+        a: StoreIdentity(fileSystem: 1, inode: 2), b: StoreIdentity(fileSystem: 3, inode: 2))
+
+    private func marker(_ side: Side, _ number: UInt64) -> StoreMarker {
+        StoreMarker(store: digest(number), identity: identities[side])
+    }
+
+    private struct Scene {
+        var header: PlanHeader
+        var trailer = PlanTrailer()
+        var found: Sides<StoreFindings>
+        var baselineExclusions: Digest?
+
+        var refusals: [Refusal] {
+            ResyncCore.refusals(
+                header, trailer, found, baselineExclusions: baselineExclusions)
+        }
+    }
+
+    /// A plan that makes one entry of B; nothing stands against it.
+    private var scene: Scene {
+        var found = identities.map { StoreFindings(identity: $0) }
+        var references = identities.map { identity in
+            StoreReference(path: [], kind: .directory, identity: identity)
+        }
+        for side in Side.allCases {
+            found[side].available = 1 << 30
+            found[side].marker = marker(side, side == .a ? 10 : 20)
+            found[side].marker?.baseline = digest(5)
+            references[side].marker = found[side].marker
+        }
+        var header = PlanHeader(
+            stores: references, authority: .a, created: Timestamp(seconds: 0, nanoseconds: 0),
+            blockSize: 1 << 20, aspects: .standard, exclusions: digest(7))
+        header.entries = 1000
+        var scene = Scene(header: header, found: found, baselineExclusions: digest(7))
+        scene.trailer.totals.b.creates = 1
+        return scene
+    }
+
+    private func refusals(_ change: (inout Scene) -> Void) -> [Refusal] {
+        var scene = scene
+        change(&scene)
+        return scene.refusals
+    }
+
+    @Test func nothingStandsAgainstAQuietPlan() {
+        #expect(scene.refusals == [])
+        #expect(refusals { $0.trailer.totals.b = PlanTotals() } == [])
+    }
+
+    @Test func theStoresAreThoseOfThePlan() {
+        let other = StoreIdentity(fileSystem: 9, inode: 2)
+        #expect(
+            refusals {
+                $0.found.b.identity = other
+                $0.found.b.marker?.identity = other
+            } == [.otherFileSystem(.b)])
+        #expect(
+            refusals { $0.found.b.marker?.identity = other } == [.copiedMarker(.b)])
+        #expect(refusals { $0.found.a.marker?.store = digest(99) } == [.otherMarker(.a)])
+        #expect(refusals { $0.found.a.marker = nil } == [.otherMarker(.a)])
+        // A boot gives devices other numbers.
+        #expect(refusals { $0.found.a.identity.device.minor = 77 } == [])
+        #expect(
+            refusals {
+                $0.header.stores.b.kind = .device
+                $0.header.stores.b.size = 100
+                $0.found.b.size = 99
+            } == [.otherSize(.b)])
+    }
+
+    @Test func aDoubtfulSourceIsRefused() {
+        #expect(refusals { $0.found.a.isEmpty = true } == [.emptySource(.a)])
+        // An empty target is what a first copy has.
+        #expect(refusals { $0.found.b.isEmpty = true } == [])
+        #expect(
+            refusals { $0.found.a.marker?.inconsistent = "r" }
+                == [.inconsistentSource(.a, run: "r")])
+        #expect(refusals { $0.found.b.marker?.inconsistent = "r" } == [])
+        #expect(refusals { $0.trailer.isRootIncomplete = true } == [.incompleteSource])
+        #expect(
+            refusals {
+                $0.found.b.marker?.baseline = digest(6)
+                $0.found.b.marker?.history = [digest(4), digest(5)]
+            } == [.olderSource(.a)])
+        #expect(
+            refusals {
+                $0.found.a.marker?.baseline = digest(6)
+                $0.found.a.marker?.history = [digest(5)]
+            } == [])
+    }
+
+    @Test func countsHaveTheirBounds() {
+        func b(_ change: (inout PlanTotals) -> Void) -> [Refusal] {
+            refusals { change(&$0.trailer.totals.b) }
+        }
+        #expect(b { $0.deletes = 100 } == [])
+        #expect(b { $0.deletes = 101 } == [.deletes(.b, 101, limit: 100)])
+        #expect(b { $0.overwrites = 500 } == [])
+        #expect(b { $0.overwrites = 501 } == [.overwrites(.b, 501, of: 1000)])
+        #expect(b { $0.zeroed = 10 } == [])
+        #expect(b { $0.zeroed = 11 } == [.zeroed(.b, 11)])
+        #expect(b { $0.emptied = 1 } == [.emptiedDirectories(.b, 1)])
+        func few(_ deletes: Int, _ overwrites: Int) -> [Refusal] {
+            refusals {
+                $0.header.entries = 20
+                $0.trailer.totals.b.deletes = deletes
+                $0.trailer.totals.b.overwrites = overwrites
+            }
+        }
+        #expect(few(20, 20) == [])
+        #expect(few(21, 0) == [.deletes(.b, 21, limit: 20)])
+    }
+
+    @Test func exclusionsAreThoseOfTheBaseline() {
+        #expect(refusals { $0.baselineExclusions = digest(8) } == [.changedExclusions])
+        #expect(refusals { $0.baselineExclusions = nil } == [])
+    }
+
+    @Test func spaceIsThereOrNot() {
+        func needs(_ bytes: Int, _ change: (inout Scene) -> Void = { _ in }) -> [Refusal] {
+            refusals {
+                $0.found.b.available = 105
+                $0.trailer.totals.b.bytesWritten = bytes
+                change(&$0)
+            }
+        }
+        #expect(needs(100) == [])
+        #expect(needs(101) == [.noSpace(.b, needed: 106, available: 105)])
+        #expect(needs(.max) == [.noSpace(.b, needed: .max, available: 105)])
+        #expect(needs(.max) { $0.found.b.available = nil } == [])
+        // Both sides may lie on one file system.
+        let both = needs(60) { scene in
+            scene.trailer.totals.a.creates = 1
+            scene.trailer.totals.a.bytesWritten = 60
+            scene.header.stores.b.identity.fileSystem = 1
+            scene.found.b.identity.fileSystem = 1
+            scene.found.b.marker?.identity.fileSystem = 1
+        }
+        #expect(both == [.noSpace(.b, needed: 126, available: 105)])
+        #expect(refusals { $0.found.b.isReadOnly = true } == [.readOnly(.b)])
+        #expect(refusals { $0.found.a.isReadOnly = true } == [])
+    }
+}

@@ -1,0 +1,144 @@
+import ResyncStorage
+import TestSupport
+import Testing
+
+@testable import ResyncCore
+
+@Suite struct PlanFileTests {
+    private static func hash() -> EVPHash { ManifestHashes.openSSL.make(.sha256) }
+
+    private static var header: PlanHeader {
+        var marker = StoreMarker(store: digest(1), identity: StoreIdentity(fileSystem: 1, inode: 2))
+        marker.baseline = digest(2)
+        marker.history = [digest(3)]
+        let references = Sides(
+            a: StoreReference(
+                path: [0x2f, 0xff], kind: .directory,
+                identity: StoreIdentity(fileSystem: 1, inode: 2), marker: marker),
+            b: StoreReference(
+                path: [0x2f], kind: .directory, identity: StoreIdentity(fileSystem: 1, inode: 3)))
+        var header = PlanHeader(
+            stores: references, authority: .baseline,
+            created: Timestamp(seconds: 5, nanoseconds: 6), blockSize: 1 << 20,
+            aspects: .standard, exclusions: digest(4))
+        header.run = "run"
+        header.hasBaseline = true
+        header.entries = 17
+        return header
+    }
+
+    /// One action of each kind.
+    private static var actions: [Action] {
+        var generator = Seed(3)
+        return Action.Kind.allCases.map { kind in
+            let path = RelativePath(Array("d/\(kind)".utf8))
+            var action = Action(kind, on: kind.rawValue % 2 == 0 ? .a : .b, path, why: .conflict)
+            action.after = generator.modelEntry(.file)
+            if kind != .special { action.before = generator.modelEntry(.symlink) }
+            if kind == .link { action.linkTo = RelativePath([0x78]) }
+            if kind == .patch {
+                action.patches = [
+                    Action.Patch(
+                        extent: Extent(offset: 4096, length: 4096), before: digest(5),
+                        after: digest(6))
+                ]
+            }
+            return action
+        }
+    }
+
+    private static func write(
+        _ actions: [Action], _ change: (inout PlanWriter<EVPHash>) -> Void = { _ in }
+    ) throws -> (file: MemoryFile, id: Digest) {
+        let file = MemoryFile()
+        var writer = try PlanWriter(header, hash: hash(), chain: hash()) { file.append($0) }
+        for action in actions { try writer.append(action) }
+        change(&writer)
+        var left = PlanLeftOut()
+        for (count, reason) in LeaveReason.allCases.enumerated() { left.count(reason, count + 1) }
+        return (file, try writer.finish(left))
+    }
+
+    private static func open(_ file: MemoryFile) throws -> PlanReader<EVPHash> {
+        try PlanReader(hash: hash(), chain: hash()) { file.read($0, $1) }
+    }
+
+    @Test func whatIsWrittenIsRead() throws {
+        let many = (0..<400).flatMap { _ in Self.actions }
+        for actions in [[], Self.actions, many] {
+            let (file, id) = try Self.write(actions) { $0.isRootIncomplete = true }
+            var reader = try Self.open(file)
+            #expect(reader.id == id)
+            #expect(reader.header == Self.header)
+            #expect(reader.trailer.isRootIncomplete)
+            #expect(reader.trailer.leftOut.count == 21)
+            #expect(reader.trailer.leftOut.deletions == 5)
+            var found: [Action] = []
+            try reader.forEach { number, action in
+                #expect(number == found.count)
+                found.append(action)
+            }
+            #expect(found == actions)
+            var backwards: [Action] = []
+            try reader.forEach(backwards: true) { _, action in backwards.append(action) }
+            #expect(backwards == actions.reversed())
+        }
+    }
+
+    @Test func everyTruncationAndEveryFlippedByteIsRefused() throws {
+        let whole = try Self.write(Self.actions).file.bytes
+        for count in 0..<whole.count {
+            #expect(throws: FormatError.self, "\(count) bytes") {
+                _ = try Self.open(MemoryFile(Array(whole[..<count])))
+            }
+        }
+        for at in whole.indices {
+            var bytes = whole
+            bytes[at] ^= UInt8(1 << (at % 8))
+            #expect(throws: FormatError.self, "byte \(at)") {
+                _ = try Self.open(MemoryFile(bytes))
+            }
+        }
+        #expect(throws: FormatError.self) { _ = try Self.open(MemoryFile(whole + [0])) }
+    }
+
+    @Test func anActionMoreMakesAnotherPlan() throws {
+        let actions = Self.actions
+        let ids = try [actions, Array(actions.dropLast()), Array(actions.reversed())].map {
+            try Self.write($0).id
+        }
+        #expect(Set(ids).count == 3)
+    }
+
+    /// Valid frames around counts that are not those of the actions.
+    @Test func countsThatAreNotThoseOfTheActionsAreRefused() throws {
+        func forged(_ change: (inout PlanTrailer) -> Void) throws -> MemoryFile {
+            let file = MemoryFile()
+            var writer = try PlanWriter(
+                Self.header, hash: Self.hash(), chain: Self.hash()
+            ) { file.append($0) }
+            for action in Self.actions { try writer.append(action) }
+            change(&writer.trailer)
+            _ = try writer.finish(PlanLeftOut())
+            return file
+        }
+        _ = try Self.open(try forged { _ in })
+        _ = try Self.open(try forged { $0.totals.a.zeroed += 1 })
+        for change in [
+            { $0.totals.b.deletes -= 1 }, { $0.totals.b.deletes += 1 },
+            { $0.totals.a.overwrites += 1 }, { $0.totals.b.bytesWritten += 1 },
+            { $0.actions += 1 },
+        ] as [(inout PlanTrailer) -> Void] {
+            #expect(throws: FormatError.self) { _ = try Self.open(try forged(change)) }
+        }
+    }
+
+    @Test func pathsThatLeadElsewhereAreRefused() throws {
+        for path in ["..", "a/../b", "/a", "a/", "a//b", "."] {
+            let action = Action(
+                .remove, on: .a, RelativePath(Array(path.utf8)), why: .unknown)
+            let file = try Self.write([action]).file
+            #expect(throws: FormatError.self, "\(path)") { _ = try Self.open(file) }
+        }
+    }
+}
