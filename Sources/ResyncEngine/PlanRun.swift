@@ -211,7 +211,7 @@ package final class PlanRun {
             case .entry(let look): path = look.path
             }
             while let left = unsettled.first, left.path < path {
-                try planner.leaveOut(left.path, .unreadable)
+                planner.leaveOut(left.path, .unreadable)
                 unsettled = unsettled.dropFirst()
             }
             switch output {
@@ -221,7 +221,7 @@ package final class PlanRun {
                 try plan(apart[look.path] ?? look, difference, &planner)
             }
         }
-        for left in unsettled { try planner.leaveOut(left.path, .unreadable) }
+        for left in unsettled { planner.leaveOut(left.path, .unreadable) }
     }
 
     private func isOfInterest(_ path: RelativePath) -> Bool {
@@ -298,7 +298,7 @@ package final class PlanRun {
     ) throws {
         progress.add(entries: 1, bytes: 0, differences: 0)
         guard look.isSettled else {
-            if task.isInScope(look.path) { try planner.leaveOut(look.path, .unreadable) }
+            if task.isInScope(look.path) { planner.leaveOut(look.path, .unreadable) }
             return
         }
         let isUnmoved = Side.allCases.allSatisfy { side in

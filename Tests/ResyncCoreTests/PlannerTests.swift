@@ -222,6 +222,31 @@ import Testing
         #expect(plan.leftOut.deletions == 2)
     }
 
+    /// It comes in the middle of what is in a directory below, which goes on all the same.
+    @Test func whatIsSaidOfADirectoryAfterwardsKeepsIt() throws {
+        let gone = store([
+            ("d", .directory), ("d/e", .directory), ("d/e/x", .file), ("d/e/y", .file),
+        ])
+        var found: [String] = []
+        var planner = Planner(spools: PlanSpools { MemorySpool() }) { action, _ in
+            found.append("\(action.kind) \(escaped(action.path.bytes))")
+        }
+        try planner.enter(.root, Sides(a: gone[.root], b: gone[.root]))
+        for name in ["d", "d/e", "d/e/x", "d/e/y"] {
+            let sides = Sides<ObservedEntry?>(a: nil, b: gone[path(name)])
+            try planner.add(
+                SurveyedEntry(path: path(name), sides: sides, aspects: AspectSet(.existence)),
+                .take(.a))
+            if name == "d/e/x" { planner.leaveOut(path("d"), .unreadable) }
+        }
+        try planner.finish()
+        #expect(
+            found == [
+                "remove d/e/x", "remove d/e/y", "removeDirectory d/e", "settleDirectory d",
+            ])
+        #expect(planner.leftOut.unreadable == 1)
+    }
+
     @Test func whatWasLostIsBroughtBack() throws {
         let a = store([("x", .file)])
         let stores = Sides(a: a, b: store([]))

@@ -116,10 +116,13 @@ package struct Planner {
         }
     }
 
-    /// A difference that nobody could look at.
-    package mutating func leaveOut(_ path: RelativePath, _ reason: LeaveReason) throws {
-        try leave(upTo: path)
-        keep(reason)
+    /// A difference that nobody could look at. It may come late: what is said of a directory as a
+    /// whole comes after what is in it.
+    package mutating func leaveOut(_ path: RelativePath, _ reason: LeaveReason) {
+        leftOut.count(reason)
+        for index in stack.indices where path.isWithin(stack[index].path) {
+            stack[index].stays = true
+        }
     }
 
     /// Hands on everything that had to wait.
