@@ -69,7 +69,8 @@ import Testing
         let many = (0..<400).flatMap { _ in Self.actions }
         // What settles directories stands last.
         let sorted =
-            many.filter { $0.kind != .settleDirectory } + many.filter { $0.kind == .settleDirectory }
+            many.filter { $0.kind != .settleDirectory }
+            + many.filter { $0.kind == .settleDirectory }
         for actions in [[], Self.actions, sorted] {
             let (file, id) = try Self.write(actions) { $0.isRootIncomplete = true }
             var reader = try Self.open(file)

@@ -17,8 +17,8 @@ package struct ObservedEntry: Sendable, Hashable {
     package var hasMoreNames: Bool { type != .directory && stat.links > 1 }
 
     /// Whether an object still is the one that was seen. The ctime is left aside, since renaming
-    /// moves it on some file systems, and so is the number of names, which falls when other names of
-    /// the object are replaced. A directory's size and times move with its entries.
+    /// moves it on some file systems, and so is the number of names, which falls when other names
+    /// of the object are replaced. A directory's size and times move with its entries.
     package func isStill(_ now: Stat) -> Bool {
         guard now.type == type, now.inode == stat.inode, hasSameMetadata(as: now) else {
             return false
