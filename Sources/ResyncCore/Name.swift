@@ -11,9 +11,13 @@ package struct Name: Sendable, Hashable {
         self.bytes = text.withUTF8Buffer { Array($0) }
     }
 
-    /// Whether a file system could hold it: one component of 1 to 255 bytes, neither `.` nor `..`.
+    /// What a path can hold (PATH_MAX without its NUL). Most file systems stop at 255 bytes; FUSE
+    /// and some others do not.
+    private static let limit = 4095
+
+    /// Whether a file system could hold it: one component, neither `.` nor `..`.
     package var isValid: Bool {
-        !bytes.isEmpty && bytes.count <= 255 && !bytes.contains(0) && !bytes.contains(slash)
+        !bytes.isEmpty && bytes.count <= Self.limit && !bytes.contains(0) && !bytes.contains(slash)
             && bytes != [dot] && bytes != [dot, dot]
     }
 }

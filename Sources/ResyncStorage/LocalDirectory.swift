@@ -106,7 +106,9 @@ final class LocalDirectory: SiteDirectory {
             throw DiskError(.openat, ErrorNumber.stale)
         }
         for directory in closed.reversed() {
-            defer { holder.release() }
+            // Only when what lies below is held may what lies above be closed.
+            let above = holder
+            defer { above.release() }
             current = try directory.reopen(in: current)
             holder = directory
         }

@@ -3,8 +3,6 @@ import ResyncCore
 /// The names of a local directory in byte order: sorted in memory, or, for a huge directory,
 /// sorted by portions into an unlinked file and merged from there.
 final class LocalListing: Listing {
-    /// Beyond this an honest directory is not to be expected.
-    static let entryLimit = 1 << 24
     private static let attempts = 3
 
     private let asRead: Completeness
@@ -89,8 +87,9 @@ final class LocalListing: Listing {
                 }
                 try resolveKinds(descriptor)
                 try spillIfLarge()
-                if count + names.count > LocalListing.entryLimit {
-                    completeness = .broken("has no end: more than \(LocalListing.entryLimit) names")
+                let limit = site.options.namesInDirectory
+                if count + names.count > limit {
+                    completeness = .broken("has no end: more than \(limit) names")
                     return
                 }
             }
@@ -163,8 +162,14 @@ final class NameRuns {
 
     init(_ scratch: Scratch) throws(DiskError) { file = try scratch.file() }
 
+    /// - Parameter names: in order.
     func add(_ names: NameList) throws(DiskError) {
         guard !names.isEmpty else { return }
+        var names = names
+        if let twice = names.firstRepeated {
+            repeated = names.name(twice)
+            names = names.withoutRepeats()
+        }
         var bytes: [UInt8] = []
         let start = end
         for index in 0..<names.count {

@@ -13,6 +13,8 @@ package struct LocalSiteOptions: Sendable {
     package var openDirectories = 512
     /// Names of one directory sorted in memory; beyond that they are sorted through `scratch`.
     package var namesInMemory = 1 << 18
+    /// Names read of one directory: beyond this an honest one is not to be expected.
+    package var namesInDirectory = 1 << 24
     /// Where the names of huge directories are sorted.
     package var scratch: Scratch?
     /// Bytes of a block in the digests of a plan's files.

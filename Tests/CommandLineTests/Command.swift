@@ -16,6 +16,8 @@ struct Finished {
     let output: [UInt8]
     let errors: [UInt8]
     let seconds: Double
+    /// The most memory it had at a time, in bytes.
+    let memory: Int
 
     var text: String { String(decoding: output, as: UTF8.self) }
     var errorText: String { String(decoding: errors, as: UTF8.self) }
@@ -167,7 +169,8 @@ final class Running {
 
     func wait(_ timeout: Double = 120) throws -> Finished {
         var status: Int32 = 0
-        while waitpid(process, &status, WNOHANG) == 0 {
+        var usage = rusage()
+        while wait4(process, &status, WNOHANG, &usage) == 0 {
             guard seconds < timeout else { throw CommandFailure.timeout(description) }
             usleep(2000)
         }
@@ -175,12 +178,13 @@ final class Running {
         let ended = status & 0x7f
         return Finished(
             status: ended == 0 ? status >> 8 & 0xff : 128 + ended, output: read(output),
-            errors: read(errors), seconds: seconds)
+            errors: read(errors), seconds: seconds, memory: usage.ru_maxrss << 10)
     }
 
     private var seconds: Double { started.duration(to: .now) / .seconds(1) }
 
-    /// What it has said on standard error so far.
+    /// What it has said so far.
+    var outputSoFar: String { String(decoding: read(output), as: UTF8.self) }
     var errorsSoFar: String { String(decoding: read(errors), as: UTF8.self) }
 
     private func read(_ file: Int32) -> [UInt8] {
