@@ -138,13 +138,20 @@ package final class ApplyRun {
         _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ hand: Hand
     ) -> Bool {
         for (at, action) in actions.enumerated() {
-            guard case .failed(let found)? = results[at], !found.isSource else { continue }
+            switch results[at] {
+            case .failed(let found)? where !found.isSource: break
+            case .conflict?: break
+            default: continue
+            }
             do {
                 if let end = try hand.changer(action.side).recover(first + at, action) {
                     results[at] = end
                 }
             } catch {
-                failure = (action.side, found.error)
+                failure = (
+                    action.side,
+                    error as? DiskError ?? DiskError(.renameat2, ErrorNumber.inputOutput)
+                )
                 return false
             }
         }

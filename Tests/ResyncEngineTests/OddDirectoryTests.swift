@@ -125,7 +125,9 @@ import Testing
             mkdir a b
             for side in a b; do
                 (cd $side; : >z
-                for level in $(seq \(depth)); do mkdir d; cd -P ./d; echo $level >z; done 2>/dev/null
+                for level in $(seq \(depth)); do
+                    mkdir d; cd -P ./d; echo $level >z
+                done 2>/dev/null
                 touch -d @1000000000 z) || true
             done
             """)
