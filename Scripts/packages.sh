@@ -70,5 +70,5 @@ apt_install() { apt_run install -y --no-install-recommends "$@"; }
 build_packages="ca-certificates git libc6-dev g++ pkg-config libssl-dev"
 
 # What the tests want besides.
-test_packages="acl attr btrfs-progs coreutils e2fsprogs mandoc mtree-netbsd mount procps rsync
-    strace util-linux xfsprogs"
+test_packages="acl attr btrfs-progs coreutils e2fsprogs gcc libfuse3-dev mandoc mtree-netbsd mount
+    procps rsync strace util-linux xfsprogs"

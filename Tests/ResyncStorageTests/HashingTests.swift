@@ -182,4 +182,70 @@ import Testing
         let other = try DigestScheme(.gmac, blockSize: 1 << 20)
         #expect(other.witness(blocks, 0..<3) != keyed.witness(blocks, 0..<3))
     }
+
+    // MARK: GMAC
+
+    private func gmac(_ digester: BlockDigester, _ bytes: [UInt8], piece: Int) throws -> String {
+        try digester.begin()
+        for start in stride(from: 0, to: bytes.count, by: piece) {
+            try bytes[start..<min(start + piece, bytes.count)].withUnsafeBytes {
+                try digester.update($0)
+            }
+        }
+        let digest = try digester.finish()
+        #expect(digest.bytes.dropFirst(16).allSatisfy { $0 == 0 })
+        return String(digest.hex.prefix(32))
+    }
+
+    private func digester(_ key: [UInt8], _ nonce: [UInt8]) throws -> BlockDigester {
+        try BlockDigester(DigestScheme(RunKey(key: key, nonce: nonce), blockSize: 1 << 20))
+    }
+
+    private func bytes(_ hex: String) -> [UInt8] {
+        let digits = hex.compactMap { $0.hexDigitValue }.map { UInt8($0) }
+        return stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+    }
+
+    /// NIST SP 800-38D: the first test case of the GCM proposal, and two of NIST's validation
+    /// vectors (gcmEncryptExtIV128) without plaintext.
+    @Test func publishedVectorsOfGMAC() throws {
+        let vectors = [
+            (
+                key: "00000000000000000000000000000000", nonce: "000000000000000000000000",
+                data: "", tag: "58e2fccefa7e3061367f1d57a4e7455a"
+            ),
+            (
+                key: "11754cd72aec309bf52f7687212e8957", nonce: "3c819d9a9bed087615030b65",
+                data: "", tag: "250327c674aaf477aef2675748cf6971"
+            ),
+            (
+                key: "77be63708971c4e240d1cb79e8d77feb", nonce: "e0e00f19fed7ba0136a797f3",
+                data: "7a43ec1d9c0a5a78a0b16533a6213cab", tag: "209fcc8d3675ed938e9c7166709dd946"
+            ),
+        ]
+        for vector in vectors {
+            let digester = try digester(bytes(vector.key), bytes(vector.nonce))
+            for _ in 0..<2 {
+                #expect(try gmac(digester, bytes(vector.data), piece: 64) == vector.tag)
+            }
+        }
+    }
+
+    /// Computed with AESGCM of Python's cryptography, the data as additional data; in whatever
+    /// pieces it comes, and whatever was digested before.
+    @Test func lengthsOfGMACAgreeWithAnotherImplementation() throws {
+        let tags = [
+            1: "30022983c9200dfc1f9ec6749541eff6", 15: "50a7f8229fb02819fcffa68b62939a4e",
+            16: "bbd38767efb6f661c28c6de8911c31c2", 17: "9e7bdf5c6e4c1bdeb1ea2f28f3fc8ea8",
+            20: "a0736d2ca047d3eed7e8423e008f823c", 4096: "02f56b77aa8d000d0f59ba11bca686a8",
+            100_003: "a5438896c8b51c36b339a574b8a0c6c6",
+        ]
+        let digester = try digester(Array(0..<16), Array(0x40..<0x4c))
+        for (count, tag) in tags {
+            let data = (0..<count).map { UInt8(truncatingIfNeeded: $0 * 7 + $0 / 256) }
+            for piece in [1, 7, 16, 4096, 1 << 20] where count / piece < 20_000 {
+                #expect(try gmac(digester, data, piece: piece) == tag, "\(count) by \(piece)")
+            }
+        }
+    }
 }

@@ -5,22 +5,37 @@ import Testing
 
 @testable import ResyncStorage
 
-/// An ext4 in an image file. The loop device frees itself with the mount.
+/// A file system, and how it is made and mounted.
+enum LoopKind: String, CaseIterable, Sendable {
+    case ext4, xfs, btrfs
+
+    fileprivate var make: String {
+        switch self {
+        case .ext4: "truncate -s 16M image && mkfs.ext4 -qF -E nodiscard image"
+        case .xfs: "truncate -s 320M image && mkfs.xfs -qf image"
+        case .btrfs: "truncate -s 160M image && mkfs.btrfs -qf image"
+        }
+    }
+
+    /// Without checksums, so that changed bytes are read like any.
+    fileprivate var options: String { self == .btrfs ? "loop,nodatasum" : "loop" }
+}
+
+/// A file system in an image file. The loop device frees itself with the mount.
 private struct LoopImage {
     let folder: String
     var image: String { folder + "/image" }
     var mountPoint: String { folder + "/m" }
 
     /// Nil where this process may not mount.
-    init?() {
+    init?(_ kind: LoopKind = .ext4) {
         guard getuid() == 0, let made = shell("mktemp -d /tmp/resync-media-XXXXXX") else {
             return nil
         }
         folder = made
         let mounted = shell(
             """
-            cd \(folder) && mkdir m && truncate -s 16M image \
-            && mkfs.ext4 -qF -E nodiscard image && mount -o loop image m
+            cd \(folder) && mkdir m && \(kind.make) && mount -o \(kind.options) image m
             """)
         if mounted == nil {
             remove()
@@ -66,8 +81,8 @@ private struct LoopImage {
 
     /// After failed write-back the cache looks right while the disk is stale: the bytes are changed
     /// here behind the file system's back, below its page cache.
-    @Test func mediaReadsGoPastThePageCache() throws {
-        guard let store = LoopImage() else { return skip("needs root and loop devices") }
+    @Test(arguments: LoopKind.allCases) func mediaReadsGoPastThePageCache(_ kind: LoopKind) throws {
+        guard let store = LoopImage(kind) else { return skip("needs root, loop and \(kind)") }
         defer { store.remove() }
         let path = "\(store.mountPoint)/file"
         var random = Seed.fromEnvironment()
@@ -82,12 +97,15 @@ private struct LoopImage {
         #expect(try digests(path, .cache).blocks == before)
         let descriptor = try disk.open(path)
         defer { disk.close(descriptor) }
-        guard try disk.directAlignment(descriptor) != nil else {
-            return skip("ext4 offers no direct I/O here")
+        // Without direct reads the pages are dropped, and come back from the medium.
+        let isDirect = try disk.directAlignment(descriptor) != nil
+        guard isDirect || kind == .btrfs else {
+            return skip("\(kind) offers no direct I/O here")
         }
         #expect(try disk.cachedPages(descriptor, size: content.count) == 64)
 
-        let medium = try Data(contentsOf: URL(fileURLWithPath: store.image))
+        let medium = try Data(
+            contentsOf: URL(fileURLWithPath: store.image), options: .alwaysMapped)
         let place = try #require(medium.range(of: pattern))
         let writer = try FileHandle(forUpdating: URL(fileURLWithPath: store.image))
         try writer.seek(toOffset: UInt64(place.lowerBound))
@@ -103,8 +121,9 @@ private struct LoopImage {
         #expect(media.state == .stable)
         #expect(media.blocks == after)
         #expect(media.bytesRead == content.count)
-        // Reading the medium did not bring it into the cache.
-        #expect(try digests(path, .cache).blocks == before)
+        // Reading the medium directly did not bring it into the cache.
+        #expect(try digests(path, .cache).blocks == (isDirect ? before : after))
+        guard isDirect else { return }
 
         try comparisonSeesTheMedium(path, content, at: pattern.startIndex)
     }
@@ -154,5 +173,72 @@ private struct LoopImage {
         let descriptor = try disk.open(path)
         defer { disk.close(descriptor) }
         #expect(try disk.directAlignment(descriptor) == nil)
+    }
+
+    // MARK: Dropped pages
+
+    /// A simulated store whose file has other bytes on the medium than in the page cache.
+    private func staleStore(_ change: (inout SimulatedMount) -> Void) -> SimulatedDisk {
+        let disk = SimulatedDisk()
+        disk.addGenerated("/store/file", size: 200_000, seed: 3)
+        var mount = SimulatedMount(number: 4)
+        mount.directReads = .refused
+        change(&mount)
+        disk.setMount("/store", mount)
+        _ = try? disk.read(try disk.open("/store/file"), 0, 200_000)
+        disk.corruptMedium("/store/file", .flipBit(at: 70_000))
+        return disk
+    }
+
+    private func digests(_ disk: SimulatedDisk, _ source: ReadSource) throws -> ContentAnswer {
+        let site = try LocalSite(
+            path: Array("/store/file".utf8), disk: disk, options: LocalSiteOptions())
+        return try #require(
+            try site.image(upTo: .max).digest(
+                [ContentRequest(index: 0, blocks: 0..<4, source: source)], worker
+            ).first)
+    }
+
+    @Test(arguments: [FileSystemKind.nfs, FileSystemKind.xfs, FileSystemKind.btrfs])
+    func pagesAreDroppedWhereDirectReadsAreNotOffered(_ kind: Int) throws {
+        let disk = staleStore { $0.fileSystem = kind }
+        let cached = try expected(Data(disk.content("/store/file")))
+        let medium = try expected(Data(disk.mediumContent("/store/file")))
+        #expect(medium.differences(from: cached) == [1..<2])
+        #expect(try digests(disk, .cache).blocks == cached)
+        let media = try digests(disk, .media)
+        #expect(media.state == .stable)
+        #expect(media.blocks == medium)
+        let site = try LocalSite(
+            path: Array("/store/file".utf8), disk: disk, options: LocalSiteOptions())
+        #expect(try site.image(upTo: .max).bypassCache(0))
+    }
+
+    /// A page that stays would answer for the medium; and not every file system reads again what
+    /// was dropped.
+    @Test(arguments: [true, false]) func pagesThatStayAreNotCalledMedium(_ drops: Bool) throws {
+        let disk = staleStore {
+            $0.fileSystem = drops ? FileSystemKind.ext4 : FileSystemKind.nfs
+            $0.dropsCache = drops
+        }
+        let media = try digests(disk, .media)
+        #expect(media.state == .noMedium)
+        #expect(media.bytesRead == 0 && media.blocks.blockCount == 0)
+        let site = try LocalSite(
+            path: Array("/store/file".utf8), disk: disk, options: LocalSiteOptions())
+        #expect(try site.image(upTo: .max).bypassCache(0) == false)
+    }
+
+    /// A drop that fails is no drop.
+    @Test(arguments: [SystemCall.fdatasync, .fadvise, .cachestat, .statx])
+    func callsThatFailGiveNoMedium(_ call: SystemCall) throws {
+        let disk = staleStore { $0.fileSystem = FileSystemKind.nfs }
+        let image = try LocalSite(
+            path: Array("/store/file".utf8), disk: disk, options: LocalSiteOptions()
+        ).image(upTo: .max)
+        disk.inject(Fault(.fail(EIO), on: call, persistent: true))
+        let request = ContentRequest(index: 0, blocks: 0..<4, source: .media)
+        let answer = try #require(try image.digest([request], worker).first)
+        #expect(answer.state != .stable || answer.blocks.blockCount == 0, "\(answer.state)")
     }
 }

@@ -178,7 +178,7 @@ extension ByteReader {
 
     private mutating func entry(_ type: EntryType?) throws(FormatError) -> RawRecord {
         let flags = RecordFlags(rawValue: try int(limit: RecordFlags.all))
-        var result = ManifestEntry(name: Name(try string(limit: 255)), entry: nil)
+        var result = ManifestEntry(name: Name(try string(limit: Name.limit)), entry: nil)
         if flags.contains(.doubt) { result.doubt = try doubt() }
         result.isRacy = flags.contains(.racy)
         guard let type else {

@@ -200,6 +200,7 @@ private struct Planning {
             style, try ReportFiles(verify.report)
         ) { _, _, level in
             for line in level.lines { Main.complain("trouble on \(line)") }
+            if let line = level.unseenLine { Main.complain(line) }
         }
         return found.run.folder
     }

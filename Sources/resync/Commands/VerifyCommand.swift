@@ -186,6 +186,8 @@ struct Verification {
         var level: Assurance
         /// What speaks against a store.
         var reasons: Sides<[String]> = Sides(a: [], b: [])
+        /// Where nobody could look for trouble.
+        var unseen: [String] = []
 
         var hasTrouble: Bool { !reasons.a.isEmpty || !reasons.b.isEmpty }
 
@@ -193,20 +195,33 @@ struct Verification {
         var lines: [String] {
             reasons.a.map { "A: \($0)" } + reasons.b.map { "B: \($0)" }
         }
+
+        private static let unseenShown = 3
+
+        /// That silence is no proof, in one line; nil where it is, or where nothing rests on it.
+        var unseenLine: String? {
+            guard !unseen.isEmpty, level == .hash || level == .cached else { return nil }
+            let more = unseen.count - Self.unseenShown
+            return "trouble may go unseen, this could not be looked at: "
+                + unseen.prefix(Self.unseenShown).joined(separator: "; ")
+                + (more > 0 ? "; \(more) more" : "")
+        }
     }
 
     private func assurance(_ sites: Sides<LocalSite>) throws -> Level {
-        let reasons = sites.map { $0.trouble().reasons }
+        let trouble = sites.map { $0.trouble() }
+        let reasons = trouble.map { $0.reasons }
+        let unseen = trouble.a.unseen + trouble.b.unseen.filter { !trouble.a.unseen.contains($0) }
         guard let asked = command.assurance ?? (command.since.isEmpty ? nil : "cached") else {
             let hasTrouble = !reasons.a.isEmpty || !reasons.b.isEmpty
-            return Level(level: hasTrouble ? .media : .hash, reasons: reasons)
+            return Level(level: hasTrouble ? .media : .hash, reasons: reasons, unseen: unseen)
         }
         guard let level = Assurance(rawValue: asked), level != .none else {
             throw CommandError(
                 "'\(escaped(asked.utf8))' is no assurance: media, hash, cached, metadata, size",
                 .usage)
         }
-        return Level(level: level, reasons: reasons)
+        return Level(level: level, reasons: reasons, unseen: unseen)
     }
 
     private func plan(
@@ -279,10 +294,11 @@ struct Verification {
         if command.report.json {
             return try JSONReport.run(
                 try run.folder.header(), plan.rules.scheme, assurance: level.level.rawValue,
-                trouble: level.lines)
+                trouble: level.lines, unseen: level.unseen)
         }
         // Trouble is said even where nothing else is.
         for line in level.lines { Main.complain("trouble on \(line)") }
+        if let line = level.unseenLine, !command.report.quiet { Main.complain(line) }
         if level.hasTrouble {
             Main.complain(
                 level.level == .media

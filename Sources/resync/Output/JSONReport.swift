@@ -6,7 +6,8 @@ import ResyncStorage
 enum JSONReport {
     /// - Parameter trouble: why the assurance is higher than it would be otherwise.
     static func run(
-        _ header: RunHeader, _ scheme: DigestScheme, assurance: String, trouble: [String] = []
+        _ header: RunHeader, _ scheme: DigestScheme, assurance: String, trouble: [String] = [],
+        unseen: [String] = []
     ) throws {
         var line = JSONLine(type: "run")
         line.field("schema", 1)
@@ -17,6 +18,7 @@ enum JSONReport {
         line.field("block_size", scheme.blockSize)
         line.field("assurance", assurance)
         if !trouble.isEmpty { line.field("trouble", trouble) }
+        if !unseen.isEmpty { line.field("trouble_unseen", unseen) }
         line.field("started", header.started.utcText)
         line.field("version", header.version)
         try StandardOutput.shared.write(line.bytes)

@@ -1,0 +1,167 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// A file system that lists names twice, without an end or not to the end, hides data behind
+/// holes, or does not answer.
+@Suite(.serialized) struct FuseTests {
+    /// The hostile file system, mounted, and an honest folder `b` beside it.
+    private final class Hostile {
+        let stage: Stage
+        let mount: String
+        private let server: Running
+
+        /// Nil, said aloud, where there is no FUSE.
+        init?() throws {
+            guard isRoot, access("/dev/fuse", R_OK | W_OK) == 0 else {
+                skip("needs root and /dev/fuse")
+                return nil
+            }
+            let flags = try system("pkg-config", "--cflags", "--libs", "fuse3") ?? ""
+            let words = flags.split { $0 == " " || $0 == "\n" }.map { String($0) }
+            guard !words.isEmpty, let compiler = Command.find("gcc") else {
+                skip("libfuse3-dev or gcc is not installed")
+                return nil
+            }
+            stage = try Stage()
+            let program = stage.folder + "/hostile"
+            let source = Command.project + "/Tests/Fuse/hostile.c"
+            let built = try Command(
+                compiler, ["-Wall", "-Wextra", "-Werror", "-O1", "-o", program, source] + words
+            ).run()
+            try #require(built.status == 0, "\(built.report)")
+            mount = stage.folder + "/mount"
+            try stage.makeFolder("mount")
+            try stage.makeFolder("b")
+            server = try Command(program, ["-f", mount]).start()
+            for _ in 0..<500 where access(mount + "/twice", F_OK) != 0 { usleep(10_000) }
+            guard access(mount + "/twice", F_OK) == 0 else {
+                skip("FUSE cannot be mounted here: \(server.errorsSoFar)")
+                return nil
+            }
+        }
+
+        deinit {
+            _ = try? system("umount", "-l", mount)
+            server.signal(SIGKILL)
+        }
+
+        /// Files with honest content, as old as all others.
+        func furnish(_ files: [String: String]) throws {
+            for (name, content) in files { try stage.write("b/" + name, content) }
+            try settle()
+        }
+
+        func settle() throws {
+            try system("find", stage.b, "-exec", "touch", "-h", "-d", "@1000000000", "{}", "+")
+        }
+
+        func verify(_ folder: String, _ options: String...) throws -> Finished {
+            var command = stage.resync(
+                ["verify", "\(mount)/\(folder)", stage.b, "--settle", "0"] + options)
+            command.timeout = 60
+            return try command.run()
+        }
+    }
+
+    @Test func aNameListedTwiceMakesADirectoryUnreliable() throws {
+        guard let hostile = try Hostile() else { return }
+        try hostile.furnish(["a": "ddddd", "b": "ddddd", "x": "ddddd", "y": "ddddd"])
+        let found = try hostile.verify("twice")
+        #expect(found.status == 2, "\(found.report)")
+        #expect(found.lines.first == "! .  the directory cannot be listed reliably")
+        #expect(found.lines.contains("4 entries: 4 same, 1 unreadable"), "\(found.report)")
+    }
+
+    /// What lies behind the place where the listing broke off is looked for by name.
+    @Test func aListingThatBreaksOffIsNotWhole() throws {
+        guard let hostile = try Hostile() else { return }
+        try hostile.furnish(["a": "ddddd", "b": "ddddd", "c": "other", "missing": "1"])
+        let found = try hostile.verify("eio")
+        #expect(found.status == 2, "\(found.report)")
+        let lines = Set(found.lines)
+        #expect(lines.contains("! .  Input/output error on A (getdents64)"), "\(found.report)")
+        #expect(lines.contains("- missing  missing on A"), "\(found.report)")
+        #expect(found.text.contains("* c  content"), "\(found.report)")
+    }
+
+    @Test func namesOfUnknownKindAreAskedFor() throws {
+        guard let hostile = try Hostile() else { return }
+        try hostile.stage.makeFolder("b/folder")
+        try system("ln", "-s", "file", hostile.stage.b + "/link")
+        try hostile.furnish(["file": "ddddd"])
+        let found = try hostile.verify("unknown")
+        #expect(found.status == 0, "\(found.report)")
+        #expect(found.lines.first == "3 entries: 3 same", "\(found.report)")
+        try hostile.furnish(["file": "ddxdd", "folder/missing": "1"])
+        let changed = try hostile.verify("unknown")
+        #expect(changed.status == 1, "\(changed.report)")
+        #expect(changed.text.contains("* file  content"), "\(changed.report)")
+        #expect(changed.lines.contains("- folder/missing  missing on A"), "\(changed.report)")
+    }
+
+    /// Longer than ext4 and most others can have.
+    @Test func namesBeyond255BytesAreComparedAndKept() throws {
+        guard let hostile = try Hostile() else { return }
+        let stage = hostile.stage
+        let stores = [hostile.mount + "/long", hostile.mount + "/longer"]
+        for options in [[], ["--keep"], ["--assurance", "cached"]] {
+            let found = try stage.resync(["verify"] + stores + ["--settle", "0"] + options).run()
+            #expect(found.status == 0, "\(options): \(found.report)")
+            #expect(found.lines.first == "2 entries: 2 same", "\(found.report)")
+        }
+        let scan = try stage.resync(["scan", stores[0], "-o", stage.folder + "/m"]).run()
+        #expect(scan.status == 0, "\(scan.report)")
+        let check = try Command(Command.resync, ["manifest", "check", stage.folder + "/m"]).run()
+        #expect(check.status == 0, "\(check.report)")
+        // The other side cannot even be asked for such a name, which is no agreement.
+        let found = try hostile.verify("long")
+        #expect(found.status == 2, "\(found.report)")
+        #expect(found.text.contains("File name too long on B"), "\(found.report)")
+    }
+
+    /// It says that all of its data is a hole.
+    @Test func holesAreNotTakenOnTrust() throws {
+        guard let hostile = try Hostile() else { return }
+        try hostile.furnish(["file": String(repeating: "d", count: 200_000)])
+        let same = try hostile.verify("holes")
+        #expect(same.status == 0, "\(same.report)")
+        #expect(same.text.contains("390.6 KiB read"), "\(same.report)")
+        try system("truncate", "-s", "0", hostile.stage.b + "/file")
+        try system("truncate", "-s", "200000", hostile.stage.b + "/file")
+        try hostile.settle()
+        let found = try hostile.verify("holes")
+        #expect(found.status == 1, "\(found.report)")
+        #expect(found.text.contains("* file  content: bytes 200000 at 0 (zeroed on B)"))
+    }
+
+    @Test func aReadThatIsNeverAnsweredIsNamed() throws {
+        guard let hostile = try Hostile() else { return }
+        try hostile.furnish(["file": "ddddd"])
+        let found = try hostile.verify("stuck", "--io-timeout", "2s", "--json")
+        #expect(found.status == 2, "\(found.report)")
+        #expect(found.seconds < 20)
+        let lines = try objects(found.lines)
+        let error = try #require(lines.first { $0["type"] as? String == "error" })
+        #expect(error["path"] as? String == "file" && error["side"] as? String == "a")
+        #expect(error["errno"] as? String == "ETIMEDOUT")
+        #expect(lines.last?["type"] as? String == "summary")
+        #expect((lines.last?["not_verified"] as? Int ?? 0) > 0, "\(found.report)")
+    }
+
+    @Test func aDirectoryWithoutAnEndIsLeft() throws {
+        guard isLongRun else { return skip("a directory without an end: RESYNC_LONG=1") }
+        guard let hostile = try Hostile() else { return }
+        for index in 0..<1000 { try hostile.stage.write("b/name-\(index)", []) }
+        try hostile.settle()
+        var command = hostile.stage.resync(
+            ["verify", hostile.mount + "/endless", hostile.stage.b, "--settle", "0"])
+        command.timeout = 900
+        let found = try command.run()
+        #expect(found.status == 2, "\(found.report)")
+        #expect(found.lines.first == "! .  the directory cannot be listed reliably")
+        #expect(found.text.contains("1,000 same, 1 unreadable"), "\(found.report)")
+        #expect(found.memory < 256 << 20)
+    }
+}
