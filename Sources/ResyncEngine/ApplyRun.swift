@@ -138,13 +138,20 @@ package final class ApplyRun {
         _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ hand: Hand
     ) -> Bool {
         for (at, action) in actions.enumerated() {
-            guard case .failed(let found)? = results[at], !found.isSource else { continue }
+            switch results[at] {
+            case .failed(let found)? where !found.isSource: break
+            case .conflict?: break
+            default: continue
+            }
             do {
                 if let end = try hand.changer(action.side).recover(first + at, action) {
                     results[at] = end
                 }
             } catch {
-                failure = (action.side, found.error)
+                failure = (
+                    action.side,
+                    error as? DiskError ?? DiskError(.renameat2, ErrorNumber.inputOutput)
+                )
                 return false
             }
         }
@@ -214,7 +221,8 @@ package final class ApplyRun {
         where results[at] == nil && action.kind == .makeDirectory {
             let changer = hand.changer(action.side)
             let staging = try changer.stage(
-                first + at, action, from: hand.source(action.side.other), worker)
+                first + at, action, isRetry: folder.state.results[first + at] != nil,
+                from: hand.source(action.side.other), worker)
             if case .ended(let result) = staging {
                 results[at] = result
                 continue
@@ -244,6 +252,7 @@ package final class ApplyRun {
         }
         let collected = Collected()
         let (sites, order) = (sites, order)
+        let isRetry = actions.indices.map { folder.state.results[first + $0] != nil }
         let scheme = try DigestScheme(.sha256, blockSize: options.blockSize)
         let drain = Drain<Int, Staged, (Hand, Worker)>(
             first: open,
@@ -255,7 +264,8 @@ package final class ApplyRun {
             run: { at, context in
                 let action = actions[at]
                 let staging = try context.0.changer(action.side).stage(
-                    first + at, action, from: context.0.source(action.side.other), context.1)
+                    first + at, action, isRetry: isRetry[at],
+                    from: context.0.source(action.side.other), context.1)
                 return [.output(Staged(at: at, staging: staging))]
             },
             emit: { staged, _ in collected.all.append(staged) })

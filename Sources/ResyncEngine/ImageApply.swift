@@ -57,6 +57,10 @@ struct ImageApply {
             return try UndoLog.open(
                 Self.undoName, in: folder.run.folder, run: run, plan: plan, target: target)
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
+            // Once anything was begun, nothing else knows what was there before.
+            guard folder.state.open == nil, folder.state.results.allSatisfy({ $0 == nil }) else {
+                throw FormatError("has lost its undo file")
+            }
             var space = 0
             var reader = folder.plan
             try reader.forEach { _, action in space += UndoFile.space(of: action) }

@@ -32,9 +32,8 @@ struct LinkScan: Pass {
         defer { examined.close() }
         var pieces: Pieces = []
         for index in 0..<names.count {
-            guard let stat = examined[index].entry?.stat, stat.type == .file, stat.links > 1 else {
-                continue
-            }
+            guard let stat = examined[index].entry?.stat, stat.type != .directory, stat.links > 1
+            else { continue }
             let path = directory.path.appending(names.names.name(index))
             pieces.append(.output(Output(path: path, identity: stat.identity)))
         }

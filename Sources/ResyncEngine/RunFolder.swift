@@ -104,6 +104,8 @@ package final class RunFolder: Sendable {
     package func delete(from runs: Folder) throws {
         try lock()
         for name in try folder.names() { try folder.remove(name.bytes) }
+        // Or a crash could keep the removal of the folder without that of what was in it.
+        try folder.sync()
         try runs.remove(Array(id.utf8), isFolder: true)
         try runs.sync()
     }

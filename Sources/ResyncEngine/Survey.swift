@@ -132,8 +132,8 @@ struct Survey: Pass {
         let isInPlace =
             difference.aspects.isSubset(of: AspectSet([.mode, .owner, .mtime]))
             && own.stat.links == 1 && other.stat.links == 1
-        if isInPlace { return false }
-        return wants.judges || wants.source.map { $0 == side } ?? true
+        // What is replaced is known again by its bytes, should a crash move its ctime.
+        return !isInPlace
     }
 
     /// Nil where it moved meanwhile, or not all of it can be read.

@@ -52,8 +52,7 @@ package final class UndoRun {
     private func isLeft(_ number: Int, _ action: Action, _ settling: Bool) -> Bool {
         guard (action.group == .settling) == settling, !folder.state.undone.contains(number)
         else { return false }
-        return settling
-            ? action.before != nil : folder.state.results[number]?.isDone == true
+        return settling || folder.state.results[number]?.isDone == true
     }
 
     private func restoreTimes(_ first: Int, _ actions: [Action]) throws {

@@ -36,8 +36,11 @@ package protocol StoreChanger: AnyObject {
 
     /// Checks that the target is as the action expects it, and prepares what is to be put there
     /// under a name that nobody knows.
+    ///
+    /// - Parameter isRetry: it was tried before, which may have moved the target's ctime.
     func stage(
-        _ number: Int, _ action: Action, from source: any StoreSource, _ worker: Worker
+        _ number: Int, _ action: Action, isRetry: Bool, from source: any StoreSource,
+        _ worker: Worker
     ) throws -> Staging
     /// Exchanges what is staged with what stands there; what was displaced is looked at, and put
     /// back if it is not what the action expects. `staged`: nothing is left but to shelve.

@@ -230,9 +230,9 @@ final class LocalChanger: StoreChanger {
         guard let before = action.before else { return .changed }
         let shelf = try shelf()
         return try withPlace(action.path) { (parent, name) throws(DiskError) in
-            guard let now = try look(name, in: parent),
-                try isUntouched(name, in: parent, before, now)
-            else { return .changed }
+            guard let now = try look(name, in: parent), before.isStill(now) else {
+                return .changed
+            }
             if now.type == .directory { chain.forget() }
             let parent = try chain.open(action.path.parent)
             try move(action.path.lastName.bytes, in: parent, to: shelfName(number), in: shelf)

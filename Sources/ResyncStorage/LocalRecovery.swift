@@ -30,7 +30,10 @@ extension LocalChanger {
         let shelf = try shelf()
         let shelved = try object(shelfName(number), in: shelf, action)
         guard shelved != .none else { return nil }
-        if shelved == .old { return .done }
+        if shelved == .old {
+            if action.before?.isDirectory != true { return .done }
+            if try isShelvedEmpty(number, shelf) { return .done }
+        }
         // Not what was to be removed: back with it, if its place is free.
         let parent = try chain.open(action.path.parent)
         do throws(DiskError) {
@@ -39,6 +42,13 @@ extension LocalChanger {
             guard error.number == ErrorNumber.exists else { throw error }
         }
         return .conflict
+    }
+
+    /// A directory that somebody put something into just before it was taken goes back with it.
+    private func isShelvedEmpty(_ number: Int, _ shelf: Descriptor) throws(DiskError) -> Bool {
+        try withCString(shelfName(number)) { (name) throws(DiskError) in
+            try isEmpty(name, in: shelf)
+        }
     }
 
     private func recoverPlacing(

@@ -2,11 +2,13 @@ import ResyncCore
 
 extension LocalChanger {
     func stage(
-        _ number: Int, _ action: Action, from source: any StoreSource, _ worker: Worker
+        _ number: Int, _ action: Action, isRetry: Bool, from source: any StoreSource,
+        _ worker: Worker
     ) throws -> Staging {
         do throws(DiskError) {
             switch action.kind {
-            case .remove, .removeDirectory: return .staged
+            case .remove, .removeDirectory:
+                return try isAsBefore(action, isRetry: isRetry) ? .staged : .ended(.changed)
             case .settleDirectory, .metadata: return try change(action, from: source)
             case .patch: return .ended(.failed(DiskFailure(call: [], number: 0)))
             case .makeDirectory, .write, .link, .symlink, .special: break
@@ -14,7 +16,7 @@ extension LocalChanger {
             if action.kind == .makeDirectory, action.before == nil {
                 return try makeDirectory(action)
             }
-            guard try isAsBefore(action) else { return .ended(.changed) }
+            guard try isAsBefore(action, isRetry: isRetry) else { return .ended(.changed) }
         } catch {
             return .ended(blockedOrFailed(error))
         }
@@ -49,24 +51,26 @@ extension LocalChanger {
     }
 
     /// Whether the target has what the plan saw.
-    private func isAsBefore(_ action: Action) throws(DiskError) -> Bool {
+    private func isAsBefore(_ action: Action, isRetry: Bool) throws(DiskError) -> Bool {
         try withPlace(action.path) { (parent, name) throws(DiskError) in
             guard let now = try look(name, in: parent) else { return action.before == nil }
             guard let before = action.before else { return false }
-            return try isUntouched(name, in: parent, before, now)
+            return try isUntouched(name, in: parent, before, now, isRetry: isRetry)
         }
     }
 
     /// Whether an object is what the plan saw, to the last ctime; where only that one has moved, as
     /// it does when a crash came between an exchange and its end, the content decides.
     func isUntouched(
-        _ name: UnsafePointer<CChar>, in parent: Descriptor, _ before: ObservedEntry, _ now: Stat
+        _ name: UnsafePointer<CChar>, in parent: Descriptor, _ before: ObservedEntry, _ now: Stat,
+        isRetry: Bool
     ) throws(DiskError) -> Bool {
         guard before.isStill(now) else { return false }
         if now.ctime == before.stat.ctime { return true }
         switch now.type {
         case .file:
-            guard let content = before.content else { return false }
+            // Without a digest: moved by our own first attempt, or by what we did to another name.
+            guard let content = before.content else { return isRetry || before.stat.links > 1 }
             return try digest(name, in: parent) == content
         case .symlink: return try disk.readLink(name, in: parent) == before.entry.target
         default: return true
@@ -154,7 +158,7 @@ extension LocalChanger {
         let directory = try way.open(other.parent)
         try withCString(other.lastName.bytes) { (name) throws(DiskError) in
             let found = try disk.stat(name, in: directory)
-            guard found.type == .file, found.size == after.stat.size,
+            guard found.type == after.type, found.size == after.stat.size,
                 found.mtime == after.stat.mtime
             else { throw DiskError(.linkat, ErrorNumber.noEntry) }
             try disk.link(name, in: directory, to: staged, in: parent)
@@ -288,9 +292,9 @@ extension Action {
     func accepts(_ now: Stat) -> Bool {
         guard let after, now.type == after.type else { return false }
         if kind == .metadata {
-            guard let before, now.inode == before.stat.inode, now.links == before.stat.links,
-                now.size == before.stat.size
-            else { return false }
+            guard let before, now.inode == before.stat.inode, now.size == before.stat.size else {
+                return false
+            }
         }
         // A directory that was made by this plan is as it was made.
         guard let before else { return true }

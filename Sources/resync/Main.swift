@@ -89,6 +89,9 @@ enum Main {
         case let error as FormatError:
             CommandError("a file of a kept run \(error.reason) (at byte \(error.offset))")
         case let error as RunError: explain(error)
+        case let error as TargetRefusal:
+            CommandError("'\(escaped(error.path))' \(error.reason)", .refused)
+        case let error as UndoRefusal: CommandError(error.reason, .refused)
         case let error as PlanRefusal: CommandError("no plan can be made: \(error.reason)")
         case let error as PlanInterruption:
             CommandError("no plan was made: interrupted", .signal(error.signal))

@@ -55,7 +55,7 @@ import Testing
 
 extension RandomTree {
     /// Builds it in a directory that is there.
-    fileprivate func build(at root: String) throws {
+    func build(at root: String) throws {
         func place(_ path: [UInt8]) -> [CChar] {
             (Array((root + "/").utf8) + path + [0]).map { CChar(bitPattern: $0) }
         }
@@ -108,7 +108,7 @@ private func done(_ call: String, _ result: Int32) throws {
 }
 
 /// A store by `lstat`, `readdir`, `read` and `readlink`.
-private func plainStore(_ root: String) throws -> PlainStore {
+func plainStore(_ root: String) throws -> PlainStore {
     var store: PlainStore = [:]
     var rest: [[UInt8]] = [[]]
     while let path = rest.popLast() {

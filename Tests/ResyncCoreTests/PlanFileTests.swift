@@ -27,10 +27,12 @@ import Testing
         return header
     }
 
-    /// One action of each kind.
+    /// One action of each kind, what settles directories last.
     private static var actions: [Action] {
         var generator = Seed(3)
-        return Action.Kind.allCases.map { kind in
+        let kinds =
+            Action.Kind.allCases.filter { $0 != .settleDirectory } + [.settleDirectory]
+        return kinds.map { kind in
             let path = RelativePath(Array("d/\(kind)".utf8))
             var action = Action(kind, on: kind.rawValue % 2 == 0 ? .a : .b, path, why: .conflict)
             action.after = generator.modelEntry(.file)
@@ -65,7 +67,11 @@ import Testing
 
     @Test func whatIsWrittenIsRead() throws {
         let many = (0..<400).flatMap { _ in Self.actions }
-        for actions in [[], Self.actions, many] {
+        // What settles directories stands last.
+        let sorted =
+            many.filter { $0.kind != .settleDirectory }
+            + many.filter { $0.kind == .settleDirectory }
+        for actions in [[], Self.actions, sorted] {
             let (file, id) = try Self.write(actions) { $0.isRootIncomplete = true }
             var reader = try Self.open(file)
             #expect(reader.id == id)

@@ -114,6 +114,24 @@ import Testing
         #expect(disk.content("/b/f").starts(with: Array("just now!".utf8)))
     }
 
+    /// A file made in a directory just before that is taken away: both stay where they were.
+    @Test func aDirectoryThatIsNotEmptyAnyMoreStays() throws {
+        let stage = try Workload.deleteTree.stage()
+        let disk = stage.disk
+        let calls = Counter()
+        disk.onCall { call in
+            let isRemoval = RelativePath(call.path).lastName == Name("e")
+            guard call.kind == .renameat2, isRemoval, calls.next() == 1 else { return }
+            disk.addFile(call.path + Array("/new".utf8), "just now")
+        }
+        let result = try stage.apply()
+        disk.onCall(nil)
+        #expect(result.counts.changed > 0, "\(result.counts)")
+        let new = disk.paths.filter { RelativePath($0).lastName == Name("new") }
+        #expect(new.count == 1)
+        #expect(new.allSatisfy { $0.starts(with: Array("/b/t/".utf8)) }, "\(new)")
+    }
+
     @Test func whatIsOpenForWritingIsWithheld() throws {
         let stage = try Workload.oneFile.stage()
         var options = ApplyOptions(blockSize: ApplyStage.blockSize)

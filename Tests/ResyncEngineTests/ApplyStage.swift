@@ -68,15 +68,25 @@ struct ApplyStage: Sendable {
         let runs = try state().runs
         let id = "run"
         if let run = try? RunFolder.open(id, in: runs) {
-            if let resumed = try? ApplyFolder(resume: run) { return resumed }
-            // A crash in the beginning: nothing was done by it.
-            try run.delete(from: runs)
+            do {
+                return try ApplyFolder(resume: run)
+            } catch {
+                // A crash in the beginning: nothing was done by it.
+                guard try isUnbegun() else { throw error }
+                try run.delete(from: runs)
+            }
         }
         let header = RunHeader(
             id: id, kind: "apply", started: Self.calm, a: [], b: [], arguments: [],
             workingDirectory: [], version: "test")
         return try ApplyFolder(
             begin: try RunFolder.create(in: runs, header), plan: try planFile())
+    }
+
+    /// Whether no action of the run can have left a trace.
+    private func isUnbegun() throws -> Bool {
+        let marker = try MarkerFile.read(try site("/b"))
+        return marker?.inconsistent == nil
     }
 
     @discardableResult

@@ -13,15 +13,18 @@ package struct ObservedEntry: Sendable, Hashable {
     package var stat: Stat { entry.stat }
     package var type: EntryType { entry.stat.type }
     package var isDirectory: Bool { type == .directory }
+    /// Whether there are other names of the same object.
+    package var hasMoreNames: Bool { type != .directory && stat.links > 1 }
 
-    /// Whether an object still is the one that was seen, ctime left aside: renaming moves it on
-    /// some file systems. A directory's size and links move with its entries.
+    /// Whether an object still is the one that was seen. The ctime is left aside, since renaming
+    /// moves it on some file systems, and so is the number of names, which falls when other names
+    /// of the object are replaced. A directory's size and times move with its entries.
     package func isStill(_ now: Stat) -> Bool {
         guard now.type == type, now.inode == stat.inode, hasSameMetadata(as: now) else {
             return false
         }
         if isDirectory { return true }
-        return now.size == stat.size && now.mtime == stat.mtime && now.links == stat.links
+        return now.size == stat.size && now.mtime == stat.mtime
     }
 
     /// Whether mode and owner are as they were. A symlink's mode means nothing.

@@ -228,6 +228,9 @@ package struct Planner {
             var action = Action(.metadata, on: target, entry.path, why: entry.verdict)
             action.before = old
             action.after = wanted
+            if wanted.hasMoreNames, plannedName(of: wanted, on: source) == nil {
+                names[source][wanted.stat.identity] = PlannedName(path: entry.path, isLate: false)
+            }
             return try output(action, false)
         }
         // A link to what comes late comes late as well.
@@ -261,7 +264,7 @@ package struct Planner {
             }
         var action = Action(kind, on: source.other, entry.path, why: entry.verdict)
         action.after = wanted
-        guard wanted.type == .file, wanted.stat.links > 1 else { return action }
+        guard wanted.hasMoreNames else { return action }
         let identity = wanted.stat.identity
         if let first = plannedName(of: wanted, on: source) {
             action.linkTo = first.path
@@ -275,7 +278,7 @@ package struct Planner {
     }
 
     private func plannedName(of wanted: ObservedEntry, on source: Side) -> PlannedName? {
-        guard wanted.type == .file, wanted.stat.links > 1 else { return nil }
+        guard wanted.hasMoreNames else { return nil }
         return names[source][wanted.stat.identity]
     }
 

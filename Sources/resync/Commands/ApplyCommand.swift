@@ -60,9 +60,13 @@ struct ApplyCommand: ResyncCommand {
         let path = RawArguments.bytes(plan)
         try guardAgainst(try openPlan(path), state)
         let session = try ApplySession(plan: path, state, limits)
-        guard !session.folder.state.isComplete else {
+        let id = session.folder.run.id
+        guard session.folder.state.undone.isEmpty else {
             throw CommandError(
-                "the plan is carried out already, by run \(session.folder.run.id)", .usage)
+                "run \(id) carried the plan out and was taken back: make a new plan", .usage)
+        }
+        guard !session.folder.state.isComplete else {
+            throw CommandError("the plan is carried out already, by run \(id)", .usage)
         }
         var options = ApplyOptions(blockSize: session.folder.plan.header.blockSize)
         options.workers = workers
@@ -94,7 +98,6 @@ struct ApplyCommand: ResyncCommand {
         let standing = refusals(
             plan.header, plan.trailer, try sites.map { try StoreFindings($0) },
             baselineExclusions: baseline?.header.exclusions)
-        // Going on with this very plan is what an unfinished store waits for.
         guard !standing.isEmpty else { return }
         let id = plan.id.hex
         if let accept, accept.count >= 12, id.hasPrefix(accept.lowercased()) { return }
