@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Limits the operator sets: how fast, and how long a read may take.
@@ -12,6 +13,23 @@ import Testing
         #expect(found.seconds > 4 * 0.9, "24 MiB at 6 MiB/s took \(found.seconds) s")
         // Workers may read one side after the other, each side no faster than the limit.
         #expect(found.seconds < 2 * 4 * 1.1 + 0.5, "24 MiB at 6 MiB/s took \(found.seconds) s")
+    }
+
+    /// Not above, and not much below: a limit that is not used makes a night too short.
+    @Test func readLimitIsKeptFromBothSides() throws {
+        guard isLongRun else { return skip("ten seconds of reading at a limit: RESYNC_LONG=1") }
+        let stage = try Stage()
+        try system("sh", "-c", "head -c 100M /dev/urandom >'\(stage.folder)/image-a'")
+        try system("cp", stage.folder + "/image-a", stage.folder + "/image-b")
+        let images = [stage.folder + "/image-a", stage.folder + "/image-b"]
+        let found = try stage.resync(
+            ["verify"] + images + ["--settle", "0", "--read-limit", "10MiB/s", "--json"]
+        ).run()
+        #expect(found.status == 0, "\(found.report)")
+        let summary = try objects(found.lines).last
+        let seconds = try #require(summary?["elapsed_s"] as? Double)
+        // Both sides are read at the same time, each of them at its own limit.
+        #expect(seconds > 10 * 0.9 && seconds < 10 * 1.1, "100 MiB at 10 MiB/s took \(seconds) s")
     }
 
     @Test func unansweredReadIsNamed() throws {
