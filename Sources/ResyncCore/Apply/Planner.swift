@@ -250,7 +250,8 @@ package struct Planner {
         _ entry: SurveyedEntry, _ old: ObservedEntry, _ wanted: ObservedEntry
     ) -> Bool {
         guard old.type == wanted.type, entry.aspects.isSubset(of: .inPlace) else { return false }
-        return wanted.type == .symlink || (wanted.type == .file && old.stat.links == 1)
+        // Through one name all other names of the object would change, too.
+        return (wanted.type == .symlink || wanted.type == .file) && old.stat.links == 1
     }
 
     private mutating func making(
