@@ -52,6 +52,8 @@ package protocol StoreChanger: AnyObject {
 
     /// All that was written and named since `begin` is durable when this returns.
     func sync() throws(DiskError)
+    /// Bytes that can still be written into the store; nil where that is not known.
+    func space() throws(DiskError) -> Int?
 
     /// Brings what a crash left of an action to one of its ends. Nil: nothing of it was done.
     func recover(_ number: Int, _ action: Action) throws -> ActionResult?

@@ -66,6 +66,8 @@ final class LocalChanger: StoreChanger {
         _ = try shelf()
     }
 
+    func space() throws(DiskError) -> Int? { try disk.fileSystem(root).available }
+
     /// The run's quarantine, made durably where it is missing; never through a symlink.
     func shelf() throws(DiskError) -> Descriptor {
         if let quarantine { return quarantine }
