@@ -305,6 +305,13 @@ extension Action {
         return isTimeKnown && isOldOrNew(now, before.stat, after.stat)
     }
 
+    /// Whether metadata that is changed in place is all as it is to be.
+    func isCarriedOut(_ now: Stat) -> Bool {
+        guard let new = after?.stat, accepts(now) else { return false }
+        return now.uid == new.uid && now.gid == new.gid && now.mtime == new.mtime
+            && (now.type == .symlink || now.mode == new.mode)
+    }
+
     private func isOldOrNew(_ now: Stat, _ old: Stat, _ new: Stat) -> Bool {
         (now.uid == old.uid || now.uid == new.uid) && (now.gid == old.gid || now.gid == new.gid)
             && (now.type == .symlink || now.mode == old.mode || now.mode == new.mode
