@@ -39,15 +39,21 @@ struct ImageApply {
     func undo() throws -> ApplyResult {
         let target = try ImageTarget(folder.plan.header.stores[side], disk: folder.run.folder.disk)
         let patcher = ImagePatcher(target, try undoLog(target), try worker())
-        return try forEachFrame { first, actions in
+        // What a crash kept from being recorded as done is taken back as well.
+        var counts = ApplyCounts()
+        var result = try forEachFrame { first, actions in
             try folder.append(.undoIntent(first..<first + actions.count))
             let outcome = try patcher.undo(actions)
             guard let results = outcome.allResults else { return outcome.stop ?? .cut }
             try folder.append(.undone(first: first, results))
+            for result in results { counts.count(result) }
             return outcome.stop
         } skipping: { range in
             range.allSatisfy { folder.state.undone.contains($0) }
         }
+        counts.undone = folder.state.undone.count
+        result.counts = counts
+        return result
     }
 
     /// The run's undo file; made with space for all of the plan before the first write.
