@@ -1,6 +1,5 @@
 package import ResyncCore
 package import ResyncStorage
-import Synchronization
 
 /// What a run was asked to do.
 package struct RunHeader: Sendable {
@@ -64,20 +63,20 @@ package final class RunFolder: Sendable {
     /// Where a run that keeps manifests puts them until it has come to its end.
     package static func manifest(_ side: Side) -> [UInt8] { Array("manifest-\(side.word)".utf8) }
 
-    /// Where it will be listed, until it is.
-    private let unlisted: Mutex<Folder?>
+    /// Where it will be listed; nil where it is.
+    private let unlisted: Folder?
 
     private init(id: String, folder: Folder, unlisted: Folder? = nil) {
         self.id = id
         self.folder = folder
-        self.unlisted = Mutex(unlisted)
+        self.unlisted = unlisted
     }
 
     /// Makes the folder of a new run and holds its lock.
     package static func create(in runs: Folder, _ header: RunHeader) throws -> RunFolder {
         let run = try prepare(in: runs, header)
         try run.publish()
-        return run
+        return RunFolder(id: run.id, folder: run.folder)
     }
 
     /// As `create`, but the run is not among those that are listed before it is published: one
@@ -93,10 +92,9 @@ package final class RunFolder: Sendable {
         return run
     }
 
-    /// Lists it, durably and with all that it has so far.
+    /// Lists what was prepared, durably and with all that it has so far; to be called once.
     package func publish() throws {
-        guard let runs = unlisted.withLock({ $0.take() }) else { return }
-        try runs.rename(Self.hidden(id), to: Array(id.utf8))
+        try unlisted?.rename(Self.hidden(id), to: Array(id.utf8))
     }
 
     private static func hidden(_ id: String) -> [UInt8] { Array(".\(id)".utf8) }
