@@ -292,7 +292,7 @@ extension LocalChanger {
         _ path: RelativePath, readsContent: Bool, _ worker: Worker
     ) throws -> (observed: ObservedEntry?, source: ReadSource) {
         var failure: (any Error)?
-        let found: (ObservedEntry?, ReadSource) = try withOpen(path) {
+        let found: (ObservedEntry?, ReadSource) = try withOpen(path, isChange: false) {
             (name, descriptor, stat) throws(DiskError) -> (ObservedEntry?, ReadSource) in
             let details = EntryDetails(site)
             guard name == nil else {
