@@ -55,13 +55,14 @@ struct ImageApply {
                         .map(\.element))
                 let hand =
                     try patcher
-                    ?? ImagePatcher(target, open(UndoPlace(folder), target), worker())
+                    ?? ImagePatcher(
+                        target, undoLog(target, ApplyOptions(blockSize: 1)).0, worker())
                 patcher = hand
+                let wasBegun = actions.indices.map { isBegun(first + $0) }
                 try folder.append(.undoIntent(first..<first + actions.count))
                 let outcome = try hand.undo(actions)
                 guard let results = outcome.allResults else { throw outcome.stop ?? .cut }
-                for (at, result) in results.enumerated()
-                where folder.state.results[first + at] != nil || result != .done {
+                for (at, result) in results.enumerated() where wasBegun[at] || result != .done {
                     counts.count(result)
                 }
                 try folder.append(.undone(first: first, results))
@@ -72,6 +73,11 @@ struct ImageApply {
         counts.undone = folder.state.undone.count
         result.counts = counts
         return result
+    }
+
+    /// Whether an action may have been carried out, recorded as done or not.
+    private func isBegun(_ number: Int) -> Bool {
+        folder.state.results[number] != nil || folder.state.open?.contains(number) == true
     }
 
     // MARK: The undo file

@@ -64,20 +64,54 @@ package final class RunFolder: Sendable {
     /// Where a run that keeps manifests puts them until it has come to its end.
     package static func manifest(_ side: Side) -> [UInt8] { Array("manifest-\(side.word)".utf8) }
 
-    private init(id: String, folder: Folder) {
+    /// Where it will be listed; nil where it is.
+    private let unlisted: Folder?
+
+    private init(id: String, folder: Folder, unlisted: Folder? = nil) {
         self.id = id
         self.folder = folder
+        self.unlisted = unlisted
     }
 
     /// Makes the folder of a new run and holds its lock.
     package static func create(in runs: Folder, _ header: RunHeader) throws -> RunFolder {
-        let name = Array(header.id.utf8)
-        let run = RunFolder(id: header.id, folder: try runs.folder(name, create: true))
-        guard try run.folder.lock(exclusive: true) else { throw RunError.busy(header.id) }
+        let run = try prepare(in: runs, header)
+        try run.publish()
+        return RunFolder(id: run.id, folder: run.folder)
+    }
+
+    /// As `create`, but the run is not among those that are listed before it is published: one
+    /// that a crash left without what every run of its kind has would be in everybody's way.
+    package static func prepare(in runs: Folder, _ header: RunHeader) throws -> RunFolder {
+        try sweep(runs, at: header.started)
+        let folder = try runs.folder(hidden(header.id), create: true)
+        let run = RunFolder(id: header.id, folder: folder, unlisted: runs)
+        guard try folder.lock(exclusive: true) else { throw RunError.busy(header.id) }
         var writer = ByteWriter()
         writer.header(header)
         try run.write(File.header, writer.bytes)
         return run
+    }
+
+    /// Lists what was prepared, durably and with all that it has so far; to be called once.
+    package func publish() throws {
+        try unlisted?.rename(Self.hidden(id), to: Array(id.utf8))
+    }
+
+    private static func hidden(_ id: String) -> [UInt8] { Array(".\(id)".utf8) }
+
+    /// How old a run that was never published is before it is taken for a crash's.
+    private static let leftoverAge: Int64 = 24 * 3600
+
+    private static func sweep(_ runs: Folder, at now: Timestamp) throws {
+        for name in try runs.names() where name.bytes.first == UInt8(ascii: ".") {
+            guard let folder = try? runs.folder(name.bytes, create: false),
+                try folder.stat().mtime < now.adding(seconds: -leftoverAge),
+                try folder.lock(exclusive: true)
+            else { continue }
+            for name in try folder.names() { try folder.remove(name.bytes) }
+            try runs.remove(name.bytes, isFolder: true)
+        }
     }
 
     /// Opens a run that was kept.

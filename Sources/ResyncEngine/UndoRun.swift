@@ -39,7 +39,7 @@ package final class UndoRun {
             let at = settling ? frame : frames - 1 - frame
             let (first, actions) = try folder.plan.actions(frame: at)
             let chosen = actions.indices.filter { isLeft(first + $0, actions[$0], settling) }
-            if settling { try restoreTimes(first, actions) }
+            if settling { try restoreTimes(actions) }
             guard !chosen.isEmpty else { continue }
             try takeBack(first, actions, settling ? chosen : chosen.reversed(), &counts)
             if failure != nil { return nil }
@@ -55,10 +55,11 @@ package final class UndoRun {
         return settling || folder.state.results[number]?.isDone == true
     }
 
-    private func restoreTimes(_ first: Int, _ actions: [Action]) throws {
+    /// A directory that was to go gets back the time that taking its entries out has moved, come to
+    /// its own removal or not.
+    private func restoreTimes(_ actions: [Action]) throws {
         let hand = hand
-        for (at, action) in actions.enumerated()
-        where action.kind == .removeDirectory && folder.state.undone.contains(first + at) {
+        for action in actions where action.kind == .removeDirectory {
             try hand.changer(action.side).restoreTime(action)
         }
     }

@@ -63,8 +63,8 @@ package protocol StoreChanger: AnyObject {
 
     /// Frees what an action displaced: for good.
     func erase(_ number: Int) throws(DiskError)
-    /// Gives a directory that an undo brought back the time it had before its entries were taken
-    /// out and brought back.
+    /// Gives a directory that was to go the time it had before its entries were taken out and
+    /// brought back; nothing where another one stands there, or none.
     func restoreTime(_ action: Action) throws(DiskError)
 
     /// The attributes of a directory that is to be settled, as they are now.

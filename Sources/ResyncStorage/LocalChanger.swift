@@ -9,7 +9,10 @@ import ResyncCore
 final class LocalChanger: StoreChanger {
     let site: LocalSite
     let order: ChangeOrder
+    /// Changes stay on the root's mount: what was mounted inside since is another store.
     let chain: DirectoryChain
+    /// To what is only looked at.
+    let lookingChain: DirectoryChain
     let root: Descriptor
     var disk: any Disk { site.disk }
     /// The run's own directory in the quarantine, once it is needed.
@@ -19,7 +22,8 @@ final class LocalChanger: StoreChanger {
         self.site = site
         self.root = root
         self.order = order
-        chain = DirectoryChain(site.disk, root: root)
+        chain = DirectoryChain(site.disk, root: root, stayingOn: site.facts.stat.mount)
+        lookingChain = DirectoryChain(site.disk, root: root)
     }
 
     deinit { if let quarantine { disk.close(quarantine) } }

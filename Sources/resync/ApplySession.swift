@@ -30,7 +30,7 @@ struct ApplySession {
             arguments: RawArguments.all().map { RawArguments.bytes($0) },
             workingDirectory: workingDirectory(), version: programVersion)
         folder = try ApplyFolder(
-            begin: try RunFolder.create(in: state.runs, header),
+            begin: try RunFolder.prepare(in: state.runs, header),
             plan: try InputFile.open(path: path, disk: LinuxDisk()))
     }
 
