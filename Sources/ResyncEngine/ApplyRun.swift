@@ -30,6 +30,9 @@ package struct ApplyResult: Sendable {
     package var shortage: Shortage?
     /// Who had open what was withheld, by number; not of more than some.
     package var holders: [Int: OpenFiles.Holder] = [:]
+    /// Sides on which names were changed in more than one step: see
+    /// `StoreChanger.isWithoutExchange`.
+    package var withoutExchange: Set<Side> = []
     /// What reading the last slice back showed; nil where none was read back.
     package var slice: ConfirmResult?
 
@@ -62,6 +65,7 @@ package final class ApplyRun {
     private var failedSides: Set<Side> = []
     private var opened: (at: Double, objects: [ObjectIdentity: OpenFiles.Holder])?
     private var holders: [Int: OpenFiles.Holder] = [:]
+    private var withoutExchange: Set<Side> = []
     private var room: Room
 
     package init(
@@ -96,6 +100,7 @@ package final class ApplyRun {
         result.counts = folder.state.counts
         result.failure = failure
         result.holders = holders
+        result.withoutExchange = withoutExchange
         return result
     }
 
@@ -190,6 +195,7 @@ package final class ApplyRun {
             controls.pace.hold()
             results[at] = hand.changer(action.side).shelve(first + at, action)
         }
+        withoutExchange.formUnion(hand.withoutExchange)
         guard mend(first, actions, &results, hand), sync(actions, hand) else { return }
         try finish(first, actions, results)
     }
@@ -423,6 +429,10 @@ final class Hand {
         let made = sites[side].changer(order)
         changers[side] = made
         return made
+    }
+
+    var withoutExchange: [Side] {
+        Side.allCases.filter { changers[$0]?.isWithoutExchange == true }
     }
 
     func source(_ side: Side) -> any StoreSource {
