@@ -101,7 +101,7 @@ extension LocalChanger {
         }
         // Somebody else was here. What is staged may be theirs: it is kept.
         if atStaged != .none {
-            try move(staged, in: parent, to: shelfName(number) + Array("-unplaced".utf8), in: shelf)
+            try putAside(staged, in: parent, number)
         }
         return .conflict
     }
