@@ -81,7 +81,7 @@ private final class WriterRound {
         guard let strace = Command.find("strace") else { return command }
         let words = [
             "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=renameat2", "-e",
-            "inject=renameat2:delay_exit=300",
+            "inject=renameat2:delay_exit=2000",
         ]
         command.arguments =
             (words + [command.program]).map { Array($0.utf8) } + command.arguments
@@ -95,7 +95,7 @@ private final class WriterRound {
             python,
             [
                 Command.project + "/Tests/Faults/writer.py", stage.b, stage.folder + "/trash",
-                "\(stage.folder)/log\(logs)", "\(seed + UInt64(logs))", "700",
+                "\(stage.folder)/log\(logs)", "\(seed + UInt64(logs))", "2500",
             ]
         ).start()
         while writer.outputSoFar.isEmpty { usleep(5000) }
