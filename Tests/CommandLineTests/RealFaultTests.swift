@@ -40,6 +40,22 @@ import Testing
             tree = try TreeCase(stage, what, target: target)
         }
 
+        /// Waits after each rename. Nil, said aloud, where that cannot be done.
+        func slowed(by microseconds: Int) -> Command? {
+            guard let strace = Command.find("strace") else {
+                skip("strace is not installed")
+                return nil
+            }
+            var slow = apply
+            slow.program = strace
+            slow.arguments =
+                [
+                    "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=renameat2", "-e",
+                    "inject=renameat2:delay_exit=\(microseconds)", Command.resync,
+                ].map { Array($0.utf8) } + slow.arguments
+            return slow
+        }
+
         /// What ended the work is said once, and nothing is left half-way.
         func checkFailed(_ done: Finished, _ sentences: String...) throws {
             #expect(done.status == 6, "\(tree.what): \(done.report)")
@@ -88,15 +104,8 @@ import Testing
     @Test(arguments: LoopMount.Kind.allCases)
     func aFileSystemThatBecomesReadOnly(_ kind: LoopMount.Kind) throws {
         guard let mount = try LoopMount(kind) else { return }
-        guard let strace = Command.find("strace") else { return skip("strace is not installed") }
         let field = try Field(mount.point + "/b", "read-only \(kind)")
-        var slow = field.apply
-        slow.program = strace
-        slow.arguments =
-            [
-                "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=renameat2", "-e",
-                "inject=renameat2:delay_exit=20000", Command.resync,
-            ].map { Array($0.utf8) } + slow.arguments
+        guard let slow = field.slowed(by: 20_000) else { return }
         let running = try slow.start()
         // As long as anything is open for writing the kernel refuses.
         let old = try #require(field.tree.b[Array("f1".utf8)]?.stat.inode)
@@ -120,10 +129,11 @@ import Testing
         var seed = Seed.fromEnvironment()
         for round in 0..<(isLongRun ? 40 : 4) {
             let field = try Field("\(mount.point)/b\(round)", "cut off \(kind) \(round)")
-            var slow = field.apply
-            slow.arguments += ["--write-limit", "8M"].map { Array($0.utf8) }
+            guard let slow = field.slowed(by: 4000) else { return }
             let running = try slow.start()
-            usleep(UInt32.random(in: 50_000...700_000, using: &seed))
+            usleep(UInt32.random(in: 100_000...1_500_000, using: &seed))
+            // What it calls done must be durable when it says so.
+            if round % 4 == 0 { while running.isRunning { usleep(500) } }
             try #require(try system("xfs_io", "-x", "-c", "shutdown", mount.point) != nil)
             let done = try running.wait()
             #expect([0, 2, 6].contains(done.status), "\(field.tree.what): \(done.report)")
