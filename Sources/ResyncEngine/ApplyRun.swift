@@ -85,8 +85,15 @@ package final class ApplyRun {
 
     /// First settles what a crash left; then goes on with what is not done.
     package func callAsFunction() throws -> ApplyResult {
-        try settleOpen()
         var result = ApplyResult(counts: folder.state.counts, ending: .complete)
+        do {
+            try settleOpen()
+        } catch {
+            // The store's trouble is told as any other that it has on the way.
+            guard failure != nil else { throw error }
+            result.failure = failure
+            return result
+        }
         do {
             try room.count(folder)
             for frame in 0..<folder.plan.frameCount where failure == nil {
@@ -392,7 +399,8 @@ package final class ApplyRun {
 
     // MARK: Recovery
 
-    /// Brings the actions of an intent that has no results to one of their ends.
+    /// Brings the actions of an intent that has no results to one of their ends; throws where that
+    /// cannot be done.
     package func settleOpen() throws {
         guard let open = folder.state.open else { return }
         let hand = Hand(sites, order)
@@ -403,11 +411,16 @@ package final class ApplyRun {
             if folder.state.isDone(number) {
                 results.append(.done)
             } else {
-                let found = try hand.changer(action.side).recover(number, action)
-                results.append(found ?? .blocked)
+                do {
+                    let found = try hand.changer(action.side).recover(number, action)
+                    results.append(found ?? .blocked)
+                } catch let error as DiskError {
+                    failure = (action.side, error)
+                    throw error
+                }
             }
         }
-        guard sync(actions, hand) else { return }
+        if !sync(actions, hand), let failure { throw failure.error }
         try folder.append(.results(first: open.lowerBound, results))
     }
 }

@@ -122,7 +122,7 @@ final class LocalChanger: StoreChanger {
                 }
                 let exchanged = try withCString(stagedName(number)) {
                     (staged) throws(DiskError) in
-                    try exchange(staged, with: name, in: parent, before)
+                    try exchange(staged, with: name, in: parent, number, action, before)
                 }
                 if let exchanged { return exchanged }
                 return try replaceInSteps(number, action, in: parent, before)
@@ -154,7 +154,7 @@ final class LocalChanger: StoreChanger {
     /// Nil where the file system cannot exchange, and nothing has happened.
     private func exchange(
         _ staged: UnsafePointer<CChar>, with name: UnsafePointer<CChar>, in parent: Descriptor,
-        _ before: ObservedEntry
+        _ number: Int, _ action: Action, _ before: ObservedEntry
     ) throws(DiskError) -> Staging? {
         let mine = try disk.stat(staged, in: parent)
         do throws(DiskError) {
@@ -178,11 +178,52 @@ final class LocalChanger: StoreChanger {
             return .staged
         }
         try disk.rename(staged, in: parent, to: name, in: parent, .exchange)
-        guard try look(staged, in: parent)?.identity == mine.identity else {
+        guard let back = try look(staged, in: parent), back.identity == mine.identity else {
             return .ended(.conflict)
         }
-        try drop(staged, in: parent)
-        return .ended(.changed)
+        if try isStillOurs(staged, in: parent, action, back) {
+            try drop(staged, in: parent)
+            return .ended(.changed)
+        }
+        try putAside(stagedName(number), in: parent, number)
+        return .ended(.conflict)
+    }
+
+    /// Whether what stood in its place for a moment got nothing from anybody meanwhile, and nobody
+    /// who opened it there can write to it yet.
+    private func isStillOurs(
+        _ staged: UnsafePointer<CChar>, in parent: Descriptor, _ action: Action, _ now: Stat
+    ) throws(DiskError) -> Bool {
+        switch now.type {
+        case .directory: return try isEmpty(staged, in: parent)
+        // What has other names is not lost with this one.
+        case .file where action.kind == .write:
+            guard let after = action.after,
+                try isLike(after, now, staged, in: parent, action.kind)
+            else { return false }
+            let file = try disk.open(
+                staged, in: parent, [.readOnly, .noFollow, .nonBlocking], mode: 0)
+            defer { disk.close(file) }
+            // Where the kernel does not tell, somebody may have.
+            return (try? disk.isOpenForWriting(file)) == false
+        default: return true
+        }
+    }
+
+    private static let asideLimit = 1000
+
+    /// Into the quarantine beside what an action displaces, under a name that is free.
+    func putAside(_ staged: [UInt8], in parent: Descriptor, _ number: Int) throws(DiskError) {
+        for attempt in 1...Self.asideLimit {
+            let suffix = attempt == 1 ? "-unplaced" : "-unplaced-\(attempt)"
+            do throws(DiskError) {
+                let name = shelfName(number) + Array(suffix.utf8)
+                return try store(staged, in: parent, as: name)
+            } catch {
+                guard error.number == ErrorNumber.exists else { throw error }
+            }
+        }
+        throw DiskError(.renameat2, ErrorNumber.exists)
     }
 
     /// Small files are read again: a writer through a memory map may move no time.

@@ -117,7 +117,7 @@ extension LocalChanger {
         }
         // Somebody else was here. What is staged may be theirs: it is kept.
         if atStaged != .none {
-            try store(staged, in: parent, as: shelfName(number) + Array("-unplaced".utf8))
+            try putAside(staged, in: parent, number)
         }
         return .conflict
     }
