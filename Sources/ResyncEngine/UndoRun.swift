@@ -52,14 +52,30 @@ package final class UndoRun {
     private func isLeft(_ number: Int, _ action: Action, _ settling: Bool) -> Bool {
         guard (action.group == .settling) == settling, !folder.state.undone.contains(number)
         else { return false }
-        return settling || folder.state.results[number]?.isDone == true
+        let result = folder.state.results[number]
+        return settling || result?.isDone == true || isHalfDone(result, action)
     }
 
+    /// Whether an action that is not done may have changed its entry in part: metadata is changed
+    /// where it is, one thing after the other.
+    private func isHalfDone(_ result: ActionResult?, _ action: Action) -> Bool {
+        guard action.kind == .metadata else { return false }
+        switch result {
+        case .blocked?, .failed?: return true
+        default: return false
+        }
+    }
+
+    /// What was taken out of a directory, and came back, has moved its time, whether it was taken
+    /// away itself or not.
     private func restoreTimes(_ first: Int, _ actions: [Action]) throws {
         let hand = hand
-        for (at, action) in actions.enumerated()
-        where action.kind == .removeDirectory && folder.state.undone.contains(first + at) {
-            try hand.changer(action.side).restoreTime(action)
+        for (at, action) in actions.enumerated() where action.kind == .removeDirectory {
+            switch folder.state.results[first + at] {
+            // Somebody else has a say in it.
+            case .changed?, .conflict?: continue
+            default: try hand.changer(action.side).restoreTime(action)
+            }
         }
     }
 
@@ -78,6 +94,12 @@ package final class UndoRun {
         for at in chosen {
             let result = try hand.changer(actions[at].side).undo(
                 first + at, actions[at], attributes: folder.state.attributes[first + at])
+            // Where nothing was done nothing need be found.
+            if !result.isDone, case .blocked? = folder.state.results[first + at],
+                actions[at].kind == .metadata
+            {
+                continue
+            }
             results[at] = result
             counts.count(result)
         }
