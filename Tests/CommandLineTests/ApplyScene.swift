@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Two stores that differ, and a plan that makes B what A is.
@@ -100,4 +101,54 @@ private func listed(_ root: String, _ format: String, all: Bool) throws -> [Stri
     #expect(done.status == 0, "\(done.report)")
     // Our own files at the root move its time; it is put back, and its ctime is not.
     return done.lines
+}
+
+extension Stage {
+    /// What the given planning options make of B, and back: verified, planned, carried out,
+    /// confirmed and held against A by other means.
+    func makeSame(_ planning: String..., with aspects: String = "links,xattrs,acl") throws {
+        let compared = try verify("--with", aspects)
+        #expect([1, 2].contains(compared.status), "\(compared.report)")
+        let planned = try resync(
+            ["plan", "last", "--authority", "a", "-o", "same", "--force", "--json"] + planning
+        ).run()
+        #expect(planned.status == 0, "\(planned.report)")
+        let id = try objects(planned.lines).compactMap { $0["plan"] as? String }.last
+        let applied = try resync(["apply", folder + "/same", "--accept", id ?? "?"]).run()
+        #expect(applied.status == 0, "\(applied.report)")
+        let confirmed = try resync(["confirm"]).run()
+        #expect(confirmed.status == 0, "\(confirmed.report)")
+        #expect(try differences() == [])
+    }
+
+    /// What plain reading and rsync find to differ.
+    func differences() throws -> [String] {
+        var found = plainlyCompared(try plainStore(a), try plainStore(b)).filter {
+            !$0.hasPrefix("=")
+        }
+        if let rsync = Command.find("rsync") {
+            let options = ["-aHAXcni", "--delete", "--exclude=/.resync*", "--exclude=/lost+found"]
+            let dry = try Command(rsync, options + [a + "/", b + "/"]).run()
+            #expect(dry.status == 0, "\(dry.report)")
+            // The root's time is not compared.
+            found += dry.lines.filter { !$0.hasSuffix(" ./") }
+        }
+        return found
+    }
+
+    /// Keeps what B is, takes the last run back, and finds B to be as it was kept.
+    func takingBack(_ work: () throws -> Void) throws {
+        try system("cp", "-a", b, folder + "/before")
+        let before = try plainStore(folder + "/before")
+        try work()
+        let undone = try resync(["undo"]).run()
+        #expect(undone.status == 0, "\(undone.report)")
+        #expect(plainlyCompared(before, try plainStore(b)).filter { !$0.hasPrefix("=") } == [])
+        try remove("before")
+    }
+
+    /// Gives both stores an age at which times prove something.
+    func age() throws {
+        try system("find", a, b, "-exec", "touch", "-h", "-d", "2020-01-01", "{}", "+")
+    }
 }

@@ -78,7 +78,9 @@ import Testing
         let scene = try Scene()
         let file = open(scene.target, O_RDWR | O_CLOEXEC)
         try #require(file >= 0)
-        try scene.refuses(5, "is open for writing in another process") { try scene.run("apply", "p") }
+        try scene.refuses(5, "is open for writing in another process") {
+            try scene.run("apply", "p")
+        }
         close(file)
         #expect(try scene.run("apply", "p").status == 0)
     }
