@@ -15,7 +15,7 @@ package final class ApplyFolder {
         static let journal = Array("journal".utf8)
     }
 
-    /// Begins a run with a plan that is copied into its folder.
+    /// Begins a run with a plan that is copied into its folder, and lists it once it is whole.
     ///
     /// - Throws: `FormatError` where the plan is damaged.
     package init(
@@ -33,6 +33,7 @@ package final class ApplyFolder {
         try file.write(frames.start())
         try write(begin)
         try run.folder.sync()
+        try run.publish()
     }
 
     /// Goes on with a run where its journal ends. A record that a crash cut is no record; nothing

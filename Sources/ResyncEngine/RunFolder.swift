@@ -46,7 +46,7 @@ package struct Checkpoint: Sendable {
 
 /// Everything a run keeps: `header`, `first` (results of the first pass, which later passes leave
 /// as they are), `checkpoint`, `differences` (results of the last pass, if there was a later one),
-/// and at the end `summary`.
+/// and at the end `summary`; while it is worked on also `order`, what its operator wants of it.
 package final class RunFolder: Sendable {
     package let id: String
     package let folder: Folder
@@ -58,25 +58,60 @@ package final class RunFolder: Sendable {
         static let next = Array("next".utf8)
         static let checkpoint = Array("checkpoint".utf8)
         static let summary = Array("summary".utf8)
+        static let order = Array("order".utf8)
     }
 
     /// Where a run that keeps manifests puts them until it has come to its end.
     package static func manifest(_ side: Side) -> [UInt8] { Array("manifest-\(side.word)".utf8) }
 
-    private init(id: String, folder: Folder) {
+    /// Where it will be listed; nil where it is.
+    private let unlisted: Folder?
+
+    private init(id: String, folder: Folder, unlisted: Folder? = nil) {
         self.id = id
         self.folder = folder
+        self.unlisted = unlisted
     }
 
     /// Makes the folder of a new run and holds its lock.
     package static func create(in runs: Folder, _ header: RunHeader) throws -> RunFolder {
-        let name = Array(header.id.utf8)
-        let run = RunFolder(id: header.id, folder: try runs.folder(name, create: true))
-        guard try run.folder.lock(exclusive: true) else { throw RunError.busy(header.id) }
+        let run = try prepare(in: runs, header)
+        try run.publish()
+        return RunFolder(id: run.id, folder: run.folder)
+    }
+
+    /// As `create`, but the run is not among those that are listed before it is published: one
+    /// that a crash left without what every run of its kind has would be in everybody's way.
+    package static func prepare(in runs: Folder, _ header: RunHeader) throws -> RunFolder {
+        try sweep(runs, at: header.started)
+        let folder = try runs.folder(hidden(header.id), create: true)
+        let run = RunFolder(id: header.id, folder: folder, unlisted: runs)
+        guard try folder.lock(exclusive: true) else { throw RunError.busy(header.id) }
         var writer = ByteWriter()
         writer.header(header)
         try run.write(File.header, writer.bytes)
         return run
+    }
+
+    /// Lists what was prepared, durably and with all that it has so far; to be called once.
+    package func publish() throws {
+        try unlisted?.rename(Self.hidden(id), to: Array(id.utf8))
+    }
+
+    private static func hidden(_ id: String) -> [UInt8] { Array(".\(id)".utf8) }
+
+    /// How old a run that was never published is before it is taken for a crash's.
+    private static let leftoverAge: Int64 = 24 * 3600
+
+    private static func sweep(_ runs: Folder, at now: Timestamp) throws {
+        for name in try runs.names() where name.bytes.first == UInt8(ascii: ".") {
+            guard let folder = try? runs.folder(name.bytes, create: false),
+                try folder.stat().mtime < now.adding(seconds: -leftoverAge),
+                try folder.lock(exclusive: true)
+            else { continue }
+            for name in try folder.names() { try folder.remove(name.bytes) }
+            try runs.remove(name.bytes, isFolder: true)
+        }
     }
 
     /// Opens a run that was kept.
@@ -99,6 +134,12 @@ package final class RunFolder: Sendable {
     /// Makes sure that no other process works on it.
     package func lock() throws {
         guard try folder.lock(exclusive: true) else { throw RunError.busy(id) }
+    }
+
+    /// Whether a process works on it now.
+    package func isUnderWay(in runs: Folder) throws -> Bool {
+        // Of an opening of its own, so that the lock goes with it.
+        try !runs.folder(Array(id.utf8), create: false).lock(exclusive: false)
     }
 
     package func delete(from runs: Folder) throws {
@@ -140,6 +181,24 @@ package final class RunFolder: Sendable {
         writer.summary(summary)
         try write(File.summary, writer.bytes)
     }
+
+    // MARK: Orders
+
+    /// What stands for whoever works on the run; an order that cannot be read is none.
+    package func order() -> PaceOrder {
+        guard let bytes = try? readIfThere(File.order) else { return PaceOrder() }
+        var reader = ByteReader(bytes)
+        return (try? reader.order()) ?? PaceOrder()
+    }
+
+    package func give(_ order: PaceOrder) throws {
+        var writer = ByteWriter()
+        writer.order(order)
+        try write(File.order, writer.bytes)
+    }
+
+    /// An order is for the process that works on the run now, not for the next one.
+    package func forgetOrder() { try? folder.remove(File.order) }
 
     func createFirst() throws -> ResultWriter {
         try? folder.remove(File.first)

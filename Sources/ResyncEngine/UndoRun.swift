@@ -39,7 +39,7 @@ package final class UndoRun {
             let at = settling ? frame : frames - 1 - frame
             let (first, actions) = try folder.plan.actions(frame: at)
             let chosen = actions.indices.filter { isLeft(first + $0, actions[$0], settling) }
-            if settling { try restoreTimes(first, actions) }
+            if settling { try restoreTimes(actions) }
             guard !chosen.isEmpty else { continue }
             try takeBack(first, actions, settling ? chosen : chosen.reversed(), &counts)
             if failure != nil { return nil }
@@ -52,30 +52,15 @@ package final class UndoRun {
     private func isLeft(_ number: Int, _ action: Action, _ settling: Bool) -> Bool {
         guard (action.group == .settling) == settling, !folder.state.undone.contains(number)
         else { return false }
-        let result = folder.state.results[number]
-        return settling || result?.isDone == true || isHalfDone(result, action)
+        return settling || folder.state.results[number]?.isDone == true
     }
 
-    /// Whether an action that is not done may have changed its entry in part: metadata is changed
-    /// where it is, one thing after the other.
-    private func isHalfDone(_ result: ActionResult?, _ action: Action) -> Bool {
-        guard action.kind == .metadata else { return false }
-        switch result {
-        case .blocked?, .failed?: return true
-        default: return false
-        }
-    }
-
-    /// What was taken out of a directory, and came back, has moved its time, whether it was taken
-    /// away itself or not.
-    private func restoreTimes(_ first: Int, _ actions: [Action]) throws {
+    /// A directory that was to go gets back the time that taking its entries out has moved, come to
+    /// its own removal or not.
+    private func restoreTimes(_ actions: [Action]) throws {
         let hand = hand
-        for (at, action) in actions.enumerated() where action.kind == .removeDirectory {
-            switch folder.state.results[first + at] {
-            // Somebody else has a say in it.
-            case .changed?, .conflict?: continue
-            default: try hand.changer(action.side).restoreTime(action)
-            }
+        for action in actions where action.kind == .removeDirectory {
+            try hand.changer(action.side).restoreTime(action)
         }
     }
 
@@ -92,14 +77,14 @@ package final class UndoRun {
             folder.state.undone.contains(first + at) ? .done : .blocked
         }
         for at in chosen {
-            let result = try hand.changer(actions[at].side).undo(
-                first + at, actions[at], attributes: folder.state.attributes[first + at])
-            // Where nothing was done nothing need be found.
-            if !result.isDone, case .blocked? = folder.state.results[first + at],
-                actions[at].kind == .metadata
-            {
+            controls.pace.hold()
+            if actions[at].keepsOld, folder.state.isErased(first + at) {
+                results[at] = .released
+                counts.count(.released)
                 continue
             }
+            let result = try hand.changer(actions[at].side).undo(
+                first + at, actions[at], attributes: folder.state.attributes[first + at])
             results[at] = result
             counts.count(result)
         }

@@ -52,6 +52,8 @@ package protocol StoreChanger: AnyObject {
 
     /// All that was written and named since `begin` is durable when this returns.
     func sync() throws(DiskError)
+    /// Bytes that can still be written into the store; nil where that is not known.
+    func space() throws(DiskError) -> Int?
 
     /// Brings what a crash left of an action to one of its ends. Nil: nothing of it was done.
     func recover(_ number: Int, _ action: Action) throws -> ActionResult?
@@ -61,8 +63,8 @@ package protocol StoreChanger: AnyObject {
 
     /// Frees what an action displaced: for good.
     func erase(_ number: Int) throws(DiskError)
-    /// Gives a directory that an undo brought back the time it had before its entries were taken
-    /// out and brought back.
+    /// Gives a directory that was to go the time it had before its entries were taken out and
+    /// brought back; nothing where another one stands there, or none.
     func restoreTime(_ action: Action) throws(DiskError)
 
     /// The attributes of a directory that is to be settled, as they are now.

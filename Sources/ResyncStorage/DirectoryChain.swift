@@ -5,6 +5,8 @@ import ResyncCore
 final class DirectoryChain {
     private let disk: any Disk
     private let root: Descriptor
+    /// The only mount that it leads through; nil for all.
+    private let mount: UInt64?
     /// Of the way taken last; the descriptors of its last names.
     private var names: [Name] = []
     private var held: [Descriptor] = []
@@ -12,10 +14,13 @@ final class DirectoryChain {
     /// Deeper ways are opened anew from the root.
     private static let limit = 64
 
-    /// - Parameter root: stays the caller's.
-    init(_ disk: any Disk, root: Descriptor) {
+    /// - Parameters:
+    ///   - root: stays the caller's.
+    ///   - mount: where it meets another one, `open` fails with EXDEV.
+    init(_ disk: any Disk, root: Descriptor, stayingOn mount: UInt64? = nil) {
         self.disk = disk
         self.root = root
+        self.mount = mount
     }
 
     deinit { forget() }
@@ -42,6 +47,14 @@ final class DirectoryChain {
             let opened = try withCString(name.bytes) { (name) throws(DiskError) in
                 try disk.open(
                     name, in: above, [.readOnly, .directory, .noFollow, .nonBlocking], mode: 0)
+            }
+            do throws(DiskError) {
+                if let mount, try disk.stat(opened).mount != mount {
+                    throw DiskError(.openat, ErrorNumber.crossDevice)
+                }
+            } catch {
+                disk.close(opened)
+                throw error
             }
             names.append(name)
             held.append(opened)

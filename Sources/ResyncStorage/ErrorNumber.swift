@@ -9,6 +9,7 @@ package enum ErrorNumber {
     package static let noSuchAddress = ENXIO
     package static let accessDenied = EACCES
     package static let exists = EEXIST
+    package static let crossDevice = EXDEV
     package static let busy = EBUSY
     package static let notDirectory = ENOTDIR
     package static let isDirectory = EISDIR

@@ -150,7 +150,14 @@ package final class LinuxDisk: Disk {
             return clinux_list_xattr_at(descriptor.number, name, text, size)
         }
         return list.split(separator: 0).map { Array($0) }
+            .filter { !Self.secondNames.contains($0) }
     }
+
+    /// XFS lists access control lists once more under names of its own, to root only: they cannot
+    /// be set or removed beside the others, and say nothing new.
+    private static let secondNames: Set<[UInt8]> = [
+        Array("trusted.SGI_ACL_FILE".utf8), Array("trusted.SGI_ACL_DEFAULT".utf8),
+    ]
 
     package func attribute(
         _ attribute: [UInt8], of name: UnsafePointer<CChar>?, _ descriptor: Descriptor

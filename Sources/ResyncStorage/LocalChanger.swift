@@ -9,7 +9,10 @@ import ResyncCore
 final class LocalChanger: StoreChanger {
     let site: LocalSite
     let order: ChangeOrder
+    /// Changes stay on the root's mount: what was mounted inside since is another store.
     let chain: DirectoryChain
+    /// To what is only looked at.
+    let lookingChain: DirectoryChain
     let root: Descriptor
     var disk: any Disk { site.disk }
     /// The run's own directory in the quarantine, once it is needed.
@@ -19,7 +22,8 @@ final class LocalChanger: StoreChanger {
         self.site = site
         self.root = root
         self.order = order
-        chain = DirectoryChain(site.disk, root: root)
+        chain = DirectoryChain(site.disk, root: root, stayingOn: site.facts.stat.mount)
+        lookingChain = DirectoryChain(site.disk, root: root)
     }
 
     deinit { if let quarantine { disk.close(quarantine) } }
@@ -66,6 +70,8 @@ final class LocalChanger: StoreChanger {
         _ = try shelf()
     }
 
+    func space() throws(DiskError) -> Int? { try disk.fileSystem(root).available }
+
     /// The run's quarantine, made durably where it is missing; never through a symlink.
     func shelf() throws(DiskError) -> Descriptor {
         if let quarantine { return quarantine }
@@ -73,6 +79,10 @@ final class LocalChanger: StoreChanger {
             try folder(quarantineName, in: root)
         }
         defer { disk.close(all) }
+        // Nothing could be moved there: better said before anything is in its new place.
+        guard try disk.stat(all).mount == site.facts.stat.mount else {
+            throw DiskError(.renameat2, ErrorNumber.crossDevice)
+        }
         let own = try folder(Array(order.run.utf8), in: all)
         quarantine = own
         return own

@@ -11,8 +11,10 @@ extension LocalChanger {
     func recover(_ number: Int, _ action: Action) throws -> ActionResult? {
         do throws(DiskError) {
             switch action.kind {
-            // Begun again, they find each part as it was or as it is to be.
-            case .metadata, .settleDirectory, .patch: return nil
+            case .metadata: return try recoverMetadata(action)
+            // Begun again, it finds each part as it was or as it is to be; an undo puts every
+            // directory back.
+            case .settleDirectory, .patch: return nil
             case .remove, .removeDirectory: return try recoverRemoval(number, action)
             case .makeDirectory, .write, .link, .symlink, .special:
                 return try recoverPlacing(number, action)
@@ -22,6 +24,16 @@ extension LocalChanger {
             guard error.isAbsence else { throw error }
             return nil
         }
+    }
+
+    /// What was changed in part is changed back: an undo passes over what is not done.
+    private func recoverMetadata(_ action: Action) throws(DiskError) -> ActionResult? {
+        let isDone = try withOpen(action.path) { (_, _, now) throws(DiskError) -> Bool in
+            action.isCarriedOut(now)
+        }
+        if isDone { return .done }
+        _ = try restore(action, nil)
+        return nil
     }
 
     private func recoverRemoval(
@@ -211,13 +223,11 @@ extension LocalChanger {
     /// What was made goes into the quarantine: the source may have lost its own by now.
     private func unmake(_ number: Int, _ action: Action) throws(DiskError) -> ActionResult {
         let shelf = try shelf()
+        // Taken back before a crash: by now its place may be another's, or not even be there.
+        if try object(shelfName(number), in: shelf, action) == .new { return .done }
         let parent = try chain.open(action.path.parent)
         let name = action.path.lastName.bytes
-        let atName = try object(name, in: parent, action)
-        if atName == .none {
-            return try object(shelfName(number), in: shelf, action) == .new ? .done : .changed
-        }
-        guard atName == .new else { return .changed }
+        guard try object(name, in: parent, action) == .new else { return .changed }
         if action.kind == .makeDirectory {
             let isUnused = try withCString(name) { (name) throws(DiskError) -> Bool in
                 try isEmpty(name, in: parent)
@@ -275,7 +285,7 @@ extension LocalChanger {
         _ path: RelativePath, readsContent: Bool, _ worker: Worker
     ) throws -> (observed: ObservedEntry?, source: ReadSource) {
         var failure: (any Error)?
-        let found: (ObservedEntry?, ReadSource) = try withOpen(path) {
+        let found: (ObservedEntry?, ReadSource) = try withOpen(path, isChange: false) {
             (name, descriptor, stat) throws(DiskError) -> (ObservedEntry?, ReadSource) in
             let details = EntryDetails(site)
             guard name == nil else {

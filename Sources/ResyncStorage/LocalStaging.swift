@@ -154,7 +154,7 @@ extension LocalChanger {
             throw DiskError(.linkat, ErrorNumber.invalidArgument)
         }
         // The chain leads to one place at a time.
-        let way = DirectoryChain(disk, root: root)
+        let way = DirectoryChain(disk, root: root, stayingOn: site.facts.stat.mount)
         let directory = try way.open(other.parent)
         try withCString(other.lastName.bytes) { (name) throws(DiskError) in
             let found = try disk.stat(name, in: directory)
@@ -253,13 +253,22 @@ extension LocalChanger {
     }
 
     /// Calls `body` with an open file or directory, or with the name of what is never opened.
+    ///
+    /// - Parameter isChange: then it must be on the root's mount (EXDEV).
     func withOpen<R>(
-        _ path: RelativePath,
+        _ path: RelativePath, isChange: Bool = true,
         _ body: (UnsafePointer<CChar>?, Descriptor, Stat) throws(DiskError) -> R
     ) throws(DiskError) -> R {
+        func checked(_ stat: Stat) throws(DiskError) -> Stat {
+            guard !isChange || stat.mount == site.facts.stat.mount else {
+                throw DiskError(.openat, ErrorNumber.crossDevice)
+            }
+            return stat
+        }
         if path.bytes.isEmpty { return try body(nil, root, try disk.stat(root)) }
-        return try withPlace(path) { (parent, name) throws(DiskError) in
-            let stat = try disk.stat(name, in: parent)
+        let parent = try (isChange ? chain : lookingChain).open(path.parent)
+        return try withCString(path.lastName.bytes) { (name) throws(DiskError) in
+            let stat = try checked(try disk.stat(name, in: parent))
             let flags: OpenFlags
             switch stat.type {
             case .file: flags = [.readOnly, .noFollow, .nonBlocking]
@@ -268,7 +277,7 @@ extension LocalChanger {
             }
             let descriptor = try disk.openQuietly(name, in: parent, flags)
             defer { disk.close(descriptor) }
-            return try body(nil, descriptor, try disk.stat(descriptor))
+            return try body(nil, descriptor, try checked(try disk.stat(descriptor)))
         }
     }
 
@@ -306,6 +315,13 @@ extension Action {
         }
         let isTimeKnown = now.mtime == before.stat.mtime || now.mtime == after.stat.mtime
         return isTimeKnown && isOldOrNew(now, before.stat, after.stat)
+    }
+
+    /// Whether metadata that is changed in place is all as it is to be.
+    func isCarriedOut(_ now: Stat) -> Bool {
+        guard let new = after?.stat, accepts(now) else { return false }
+        return now.uid == new.uid && now.gid == new.gid && now.mtime == new.mtime
+            && (now.type == .symlink || now.mode == new.mode)
     }
 
     private func isOldOrNew(_ now: Stat, _ old: Stat, _ new: Stat) -> Bool {

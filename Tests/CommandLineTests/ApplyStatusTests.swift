@@ -141,14 +141,20 @@ import Testing
         let scene = try begun()
         let journal = try scene.runFolder() + "/journal"
         let bytes = try #require(FileManager.default.contents(atPath: journal))
+        // Whose run it is stands at its beginning: damaged there, B is only seen to be in the midst
+        // of something.
         let places = [
-            (2, "not a file of this kind"), (40, "damaged"), (bytes.count / 2, "damaged"),
+            (2, "not a file of this kind", false), (40, "damaged", false),
+            (bytes.count / 2, "damaged", true),
         ]
-        for (at, words) in places {
+        for (at, words, isKnown) in places {
             var damaged = bytes
             damaged[at] ^= 0x10
             try damaged.write(to: URL(filePath: journal))
-            try scene.refuses(2, words) { try scene.apply() }
+            try scene.refuses(
+                isKnown ? 2 : 5, isKnown ? words : "left B changed in part",
+                lines: isKnown ? 1 : 2
+            ) { try scene.apply() }
             try scene.refuses(2, words) { try scene.run("undo") }
         }
     }

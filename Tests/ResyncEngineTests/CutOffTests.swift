@@ -9,7 +9,7 @@ import Testing
 
 /// Single ways of being cut off that once went wrong.
 @Suite struct CutOffTests {
-    /// Only the last change reached the medium: a directory's move, and not those of what was in it.
+    /// Only the last change reached the medium: a directory's move, not those of what was in it.
     @Test func aDirectoryThatWentBeforeItsEntriesComesBackWhole() throws {
         let stage = try Workload.deleteTree.stage()
         let (original, planned) = (stage.store("/b"), stage.store("/a"))
