@@ -15,6 +15,9 @@ let testSettings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+/// In debug builds as well: the tests spend their time in these, and shall run what is shipped.
+let optimized: [SwiftSetting] = [.unsafeFlags(["-O"])]
+
 let argumentParser: Target.Dependency = .product(
     name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -33,11 +36,11 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "ResyncEngine", dependencies: ["ResyncCore", "ResyncStorage"],
-            swiftSettings: settings),
+            swiftSettings: settings + optimized),
         .target(
             name: "ResyncStorage", dependencies: ["ResyncCore", "CLinux", "COpenSSL"],
-            swiftSettings: settings),
-        .target(name: "ResyncCore", swiftSettings: settings),
+            swiftSettings: settings + optimized),
+        .target(name: "ResyncCore", swiftSettings: settings + optimized),
         .target(
             name: "CLinux",
             cSettings: [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Werror"])]),
@@ -49,7 +52,7 @@ let package = Package(
             path: "Benchmarks/resync-bench", swiftSettings: settings),
         .target(
             name: "TestSupport", dependencies: ["ResyncCore", "ResyncStorage"],
-            path: "Tests/TestSupport", swiftSettings: settings),
+            path: "Tests/TestSupport", swiftSettings: settings + optimized),
         .testTarget(
             name: "ResyncCoreTests", dependencies: ["ResyncCore", "TestSupport"],
             swiftSettings: testSettings),

@@ -135,13 +135,9 @@ package struct ApplyJob {
         let id = try write(updates, to: baselines)
         guard folder.state.isComplete else { return result }
         let order = targets == [.a] ? [Side.a, .b] : [Side.b, .a]
+        let before = try sites.map { try MarkerFile.read($0) }
         for side in order {
-            try changeMarker(side) { marker in
-                marker.inconsistent = nil
-                if let old = marker.baseline, old != id { marker.history.insert(old, at: 0) }
-                marker.history = Array(marker.history.prefix(StoreMarker.historyLimit))
-                marker.baseline = id
-            }
+            try changeMarker(side) { $0.agree(on: id, with: before[side.other]) }
         }
         try folder.append(.confirmed(.now))
         return result

@@ -404,20 +404,20 @@ package final class ApplyRun {
     package func settleOpen() throws {
         guard let open = folder.state.open else { return }
         let hand = Hand(sites, order)
-        var results: [ActionResult] = []
         var actions: [Action] = []
         try folder.plan.forEach(in: open) { _, action in actions.append(action) }
-        for (number, action) in zip(open, actions) {
-            if folder.state.isDone(number) {
-                results.append(.done)
-            } else {
-                do {
-                    let found = try hand.changer(action.side).recover(number, action)
-                    results.append(found ?? .blocked)
-                } catch let error as DiskError {
-                    failure = (action.side, error)
-                    throw error
-                }
+        var results = actions.map { _ in ActionResult.done }
+        // A directory that was taken away is back before what was in it is looked for.
+        let isRemoval = actions.first?.group == .removal
+        for at in isRemoval ? actions.indices.reversed() : Array(actions.indices) {
+            let number = open.lowerBound + at
+            guard !folder.state.isDone(number) else { continue }
+            let action = actions[at]
+            do {
+                results[at] = try hand.changer(action.side).recover(number, action) ?? .blocked
+            } catch let error as DiskError {
+                failure = (action.side, error)
+                throw error
             }
         }
         if !sync(actions, hand), let failure { throw failure.error }

@@ -80,6 +80,10 @@ final class LocalChanger: StoreChanger {
             try folder(quarantineName, in: root)
         }
         defer { disk.close(all) }
+        // Nothing could be moved there: better said before anything is in its new place.
+        guard try disk.stat(all).mount == site.facts.stat.mount else {
+            throw DiskError(.renameat2, ErrorNumber.crossDevice)
+        }
         let own = try folder(Array(order.run.utf8), in: all)
         quarantine = own
         return own

@@ -42,25 +42,18 @@ extension LocalChanger {
         let shelf = try shelf()
         let shelved = try object(shelfName(number), in: shelf, action)
         guard shelved != .none else { return nil }
-        if shelved == .old {
-            if action.before?.isDirectory != true { return .done }
-            if try isShelvedEmpty(number, shelf) { return .done }
-        }
-        // Not what was to be removed: back with it, if its place is free.
+        if shelved == .old, action.before?.isDirectory != true { return .done }
+        // Not what was to be removed, or a directory: back with it, if its place is free. What was
+        // in a directory may have come to the disk after its own move, and go where it goes.
         let parent = try chain.open(action.path.parent)
         do throws(DiskError) {
             try give(shelfName(number), in: shelf, its: action.path.lastName.bytes, in: parent)
         } catch {
             guard error.number == ErrorNumber.exists else { throw error }
+            return .conflict
         }
-        return .conflict
-    }
-
-    /// A directory that somebody put something into just before it was taken goes back with it.
-    private func isShelvedEmpty(_ number: Int, _ shelf: Descriptor) throws(DiskError) -> Bool {
-        try withCString(shelfName(number)) { (name) throws(DiskError) in
-            try isEmpty(name, in: shelf)
-        }
+        chain.forget()
+        return shelved == .old ? nil : .conflict
     }
 
     private func recoverPlacing(

@@ -321,8 +321,11 @@ extension Action {
                 return false
             }
         }
-        // A directory that was made by this plan is as it was made.
-        guard let before else { return true }
+        // A directory that this plan has made is closed to others, or settled already. Any other is
+        // somebody's who came first.
+        guard let before else {
+            return now.mode & 0o077 == 0 || isMode(now.mode, after.stat.mode)
+        }
         if kind == .settleDirectory {
             return now.inode == before.stat.inode && isOldOrNew(now, before.stat, after.stat)
         }
@@ -339,8 +342,12 @@ extension Action {
 
     private func isOldOrNew(_ now: Stat, _ old: Stat, _ new: Stat) -> Bool {
         (now.uid == old.uid || now.uid == new.uid) && (now.gid == old.gid || now.gid == new.gid)
-            && (now.type == .symlink || now.mode == old.mode || now.mode == new.mode
-                || now.mode == new.mode & 0o777)
+            && (now.type == .symlink || isMode(now.mode, old.mode) || isMode(now.mode, new.mode))
+    }
+
+    /// Whether a mode is the one meant, or what a change of owner has left of that.
+    private func isMode(_ now: UInt16, _ meant: UInt16) -> Bool {
+        [0, 0o4000, 0o6000, 0o7000].contains { now == meant & ~$0 }
     }
 }
 

@@ -97,21 +97,33 @@ struct ApplySession {
         }
     }
 
-    /// What resync must remember must outlive what it does.
+    /// What resync must remember must outlive what it does, and lies where it changes nothing.
     private static func refuseStateInside(
         _ sites: Sides<LocalSite>, _ plan: PlanReader<EVPHash>, _ state: StateFolder
-    ) throws {
-        let own = try LocalSite(path: state.path, disk: LinuxDisk(), options: LocalSiteOptions())
+    ) throws { try refuse(state: state.path, inside: sites) }
+
+    /// The same before the folder is made, for the place where it would be.
+    static func refuse(state path: [UInt8], inside stores: Sides<LocalSite>) throws {
+        var place = path
+        while (try? LinuxDisk().stat(path: place.isEmpty ? [UInt8(ascii: ".")] : place)) == nil,
+            !place.isEmpty, place != [slash]
+        {
+            let isAbsolute = place.first == slash
+            let parent = place.split(separator: slash).dropLast().joined(separator: [slash])
+            place = (isAbsolute ? [slash] : []) + Array(parent)
+        }
+        if place.isEmpty { place = [UInt8(ascii: ".")] }
+        let own = try LocalSite(path: place, disk: LinuxDisk(), options: LocalSiteOptions())
         if [FileSystemKind.tmpfs, FileSystemKind.ramfs].contains(own.facts.fileSystem.type) {
             throw CommandError(
-                "state in '\(escaped(state.path))' does not outlive a power loss: use --state DIR",
+                "state in '\(escaped(path))' does not outlive a power loss: use --state DIR",
                 .usage)
         }
-        for side in Side.allCases where sites[side].facts.kind == .directory {
-            switch try storeOverlap(sites[side], own) {
+        for side in Side.allCases where stores[side].facts.kind == .directory {
+            switch try storeOverlap(stores[side], own) {
             case .same?, .inside(.b)?:
                 throw CommandError(
-                    "state in '\(escaped(state.path))' lies in \(side.letter): use --state DIR",
+                    "state in '\(escaped(path))' lies in \(side.letter): use --state DIR",
                     .usage)
             case .inside(.a)?, nil: break
             }

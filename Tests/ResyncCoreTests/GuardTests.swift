@@ -165,6 +165,26 @@ import Testing
         #expect(refusals { $0.found.a.isReadOnly = true } == [])
     }
 
+    /// A side that came from an old copy was accepted; a copy of the other one from before that is
+    /// older than both all the same.
+    @Test func bothSidesRememberWhatEitherLeftBehind() {
+        var (a, b) = (marker(.a, 1), marker(.b, 2))
+        (a.baseline, b.baseline) = (digest(1), digest(2))
+        b.history = [digest(1)]
+        let before = (a, b)
+        a.agree(on: digest(3), with: before.1)
+        b.agree(on: digest(3), with: before.0)
+        #expect(a.history.contains(digest(2)) && a.history.contains(digest(1)))
+        #expect(a.baseline == digest(3) && b.baseline == digest(3))
+        #expect(!a.history.contains(digest(3)) && Set(a.history).count == a.history.count)
+        let refused = refusals {
+            $0.found.a.marker?.baseline = before.1.baseline
+            $0.found.b.marker?.baseline = a.baseline
+            $0.found.b.marker?.history = a.history
+        }
+        #expect(refused == [.olderSource(.a)])
+    }
+
     @Test func slicesAreNeededWhereOldAndNewDoNotFitAtOnce() {
         var scene = scene
         scene.found.b.available = 105

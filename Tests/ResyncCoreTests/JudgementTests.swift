@@ -175,6 +175,14 @@ private enum SideState: String, CaseIterable {
         #expect(judgement?.verdict == .editedOnB)
     }
 
+    @Test func aModeThatWasSetOnZerosIsAnEdit() {
+        var judgement = Self.judgement(.edited, .zeros)
+        #expect(judgement?.verdict == .missedWriteOnB)
+        judgement?.sides.b?.entry.stat.mode = 0o777
+        judgement?.aspects.insert(.mode)
+        #expect(judgement?.verdict == .conflict)
+    }
+
     @Test func withoutARecordNothingIsOverwritten() {
         func verdict(_ a: SideState, _ b: SideState, _ base: BaselineKnowledge) -> Verdict? {
             var judgement = Self.judgement(a, b)

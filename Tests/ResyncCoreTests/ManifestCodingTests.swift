@@ -260,10 +260,13 @@ import Testing
         #expect(try root { $0 = ManifestSample.file(Name("x"), blocks: 1, salt: 1) } != plain)
     }
 
+    /// Each look decodes a whole portion, so of many entries some are looked up.
     @Test func everyEntryIsFoundByName() throws {
         for seed in seeds(2) {
             var generator = Seed(seed)
-            let records = ManifestSample.tree(&generator, entries: 3000)
+            let records = ManifestSample.tree(&generator, entries: 1500)
+            let step = max(1, records.count / 250)
+            var number = Int.random(in: 0..<step, using: &generator)
             let file = try ManifestSample.write(records).file
             var lookup = try ManifestLookup(ManifestHashes.openSSL, size: file.bytes.count) {
                 file.read($0, $1)
@@ -278,6 +281,8 @@ import Testing
             }
             while let record = try reader.next() {
                 guard case .entry(var entry) = record else { continue }
+                number += 1
+                guard number % step == 0 else { continue }
                 let path =
                     entry.isDirectory ? reader.directory : reader.directory.appending(entry.name)
                 // The digest over the blocks is computed by a full reading alone.

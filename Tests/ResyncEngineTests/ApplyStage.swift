@@ -9,16 +9,22 @@ import TestSupport
 /// with a plan that makes `/b` what `/a` is.
 struct ApplyStage: Sendable {
     let disk: SimulatedDisk
+    /// Compared and copied beyond the standard aspects.
+    let details: AspectSet
     static let blockSize = 64 << 10
     static let calm = Timestamp(seconds: 1_600_000_000, nanoseconds: 1)
 
-    init(_ disk: SimulatedDisk = SimulatedDisk()) { self.disk = disk }
+    init(_ disk: SimulatedDisk = SimulatedDisk(), details: AspectSet = []) {
+        self.disk = disk
+        self.details = details
+    }
 
     /// Builds both stores; B begins as it was planted.
     static func planted(
-        a: (SimulatedDisk) -> Void, b: (SimulatedDisk) -> Void
+        a: (SimulatedDisk) -> Void, b: (SimulatedDisk) -> Void, details: AspectSet = []
     ) throws -> ApplyStage {
-        let stage = ApplyStage()
+        let stage = ApplyStage(details: details)
+        stage.disk.addFile("/around/file", "nobody's business", Ownership(mtime: calm))
         stage.disk.addDirectory("/a")
         stage.disk.addDirectory("/b")
         a(stage.disk)
@@ -31,6 +37,7 @@ struct ApplyStage: Sendable {
     private func site(_ path: String) throws -> LocalSite {
         var options = LocalSiteOptions()
         options.planBlockSize = Self.blockSize
+        options.details = details
         return try LocalSite(path: Array(path.utf8), disk: disk, options: options)
     }
 
@@ -51,8 +58,8 @@ struct ApplyStage: Sendable {
             stores: Sides(
                 a: StoreReference(path: Array("/a".utf8), kind: .directory, identity: .init()),
                 b: StoreReference(path: Array("/b".utf8), kind: .directory, identity: .init())),
-            authority: .a, created: Self.calm, blockSize: Self.blockSize, aspects: .standard,
-            exclusions: .zero)
+            authority: .a, created: Self.calm, blockSize: Self.blockSize,
+            aspects: .standard.union(details), exclusions: .zero)
         let file = try folder.create(Array("plan".utf8))
         var writer = try PlanWriter(header, hash: frameHash(), chain: frameHash()) {
             try file.write($0)
@@ -105,6 +112,9 @@ struct ApplyStage: Sendable {
     @discardableResult
     func undo() throws -> ApplyResult { try job().undo(try state().baselines) }
 
+    /// Frees what the run keeps of what it displaced.
+    func purge() throws { _ = try Quarantine(try folder()).release(try sites()) }
+
     func confirm() throws -> (result: ConfirmResult, different: [String]) {
         var different: [String] = []
         let result = try job().confirm(ComparisonRules(), try state().baselines) { path, aspects in
@@ -136,10 +146,7 @@ struct ApplyStage: Sendable {
     }
 
     /// Every content of a file that is anywhere on the disk.
-    func contents() -> Set<[UInt8]> {
-        Set(
-            disk.paths.filter { disk.peek($0).type == .file }.map { disk.content($0) })
-    }
+    func contents() -> Set<UInt64> { disk.contentNumbers() }
 }
 
 extension RunControls {

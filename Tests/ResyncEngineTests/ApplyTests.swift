@@ -61,8 +61,12 @@ enum Workload: String, CaseIterable, Sendable, CustomTestStringConvertible {
     var testDescription: String { rawValue }
 
     func stage() throws -> ApplyStage {
-        try ApplyStage.planted(a: { build($0, "/a") }, b: { build($0, "/b") })
+        try ApplyStage.planted(
+            a: { build($0, "/a") }, b: { build($0, "/b") }, details: details)
     }
+
+    /// Attributes cost two calls for each look at an entry: where they are the point.
+    var details: AspectSet { self == .metadata ? AspectSet([.xattrs, .acl]) : [] }
 
     private static let old = Ownership(mtime: Timestamp(seconds: 1_500_000_000, nanoseconds: 5))
     private static let new = Ownership(mtime: Timestamp(seconds: 1_550_000_000, nanoseconds: 7))
@@ -87,16 +91,7 @@ enum Workload: String, CaseIterable, Sendable, CustomTestStringConvertible {
                 for number in 0..<15 { file("t/d\(number / 3)/e/f\(number)", "gone \(number)") }
             }
         case .links: links(disk, root, isA)
-        case .metadata:
-            for number in 0..<6 {
-                disk.addParents(of: "\(root)/m/f")
-                disk.addFile(
-                    "\(root)/m/f\(number)", "same \(number)",
-                    Ownership(
-                        mode: isA ? 0o640 : 0o600, uid: isA ? UInt32(number) : 7,
-                        mtime: Timestamp(seconds: 1_500_000_000, nanoseconds: isA ? 9 : 8)))
-            }
-            disk.change("\(root)/m", Ownership(mode: isA ? 0o2750 : 0o755, mtime: own.mtime))
+        case .metadata: metadata(disk, root, isA)
         case .sparse:
             disk.addSparse("\(root)/s", size: 1 << 20, own)
             disk.write("\(root)/s", at: isA ? 200_000 : 8192, "data")
@@ -109,6 +104,28 @@ enum Workload: String, CaseIterable, Sendable, CustomTestStringConvertible {
             }
             if !isA { file("x/old/f", "only here") }
         }
+    }
+
+    private func metadata(_ disk: SimulatedDisk, _ root: String, _ isA: Bool) {
+        disk.addParents(of: "\(root)/m/f")
+        for number in 0..<8 {
+            let path = "\(root)/m/f\(number)"
+            // Of these, a change of owner takes bits away.
+            let old: UInt16 = [0o600, 0o4711, 0o6755, 0o2644][number % 4]
+            let given = Ownership(
+                mode: isA ? 0o4750 : old, uid: isA ? UInt32(number) : 7,
+                mtime: Timestamp(seconds: 1_500_000_000, nanoseconds: isA ? 9 : 8))
+            disk.addFile(path, "same \(number)", given)
+            // These must be replaced: attributes are not changed where they are.
+            if number > 5 {
+                disk.setAttribute(path, "user.of", root)
+                if isA { disk.setAttribute(path, "security.capability", "may") }
+                disk.change(path, given)
+            }
+        }
+        disk.setAttribute("\(root)/m", isA ? "user.new" : "user.old", root)
+        let own = isA ? Self.new : Self.old
+        disk.change("\(root)/m", Ownership(mode: isA ? 0o2750 : 0o755, mtime: own.mtime))
     }
 
     private func types(_ disk: SimulatedDisk, _ root: String, _ isA: Bool) {

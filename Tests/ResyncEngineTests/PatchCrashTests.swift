@@ -9,55 +9,7 @@ import Testing
 
 /// Power losses and failing calls at every moment of patching, of going on after a crash, and of
 /// taking back.
-@Suite(.serialized) struct PatchCrashTests {
-    /// Where a power loss leaves something else than the call before.
-    private static let changing: Set<SystemCall> = [
-        .pwrite, .fdatasync, .fsync, .renameat2, .fallocate, .unlinkat, .ftruncate,
-    ]
-
-    /// The disks that a power loss may leave at every boundary while `body` runs.
-    private func crashes(
-        _ disk: SimulatedDisk, _ random: inout Seed, each count: Int?, _ body: () throws -> Void
-    ) rethrows -> [SimulatedDisk] {
-        let found = Mutex<[SimulatedDisk]>([])
-        let seeds = Mutex(random)
-        disk.onCall { call in
-            guard Self.changing.contains(call.kind) else { return }
-            seeds.withLock { random in
-                for (policy, order) in Self.policies(disk.unsyncedChanges, count, &random) {
-                    let after = disk.crash(keeping: policy, order: order, seed: random.next())
-                    found.withLock { $0.append(after) }
-                }
-            }
-        }
-        defer { disk.onCall(nil) }
-        try body()
-        random = seeds.withLock { $0 }
-        return found.withLock { $0 }
-    }
-
-    /// All kept, all lost, and so many (nil: all) of the others.
-    private static func policies(
-        _ unsynced: Int, _ count: Int?, _ random: inout Seed
-    ) -> [(CrashPolicy, NameOrder)] {
-        var others: [CrashPolicy] = (0..<unsynced).flatMap {
-            [CrashPolicy.dropOnly($0), .keepOnly($0)]
-        }
-        others += [CrashPolicy](repeating: .random, count: 4)
-        var policies: [CrashPolicy] = [.keepAll, .dropAll]
-        if let count {
-            for _ in 0..<count {
-                policies.append(others.randomElement(using: &random) ?? .random)
-            }
-        } else {
-            policies += others
-        }
-        let orders = NameOrder.allCases
-        return policies.map { ($0, orders.randomElement(using: &random) ?? .unordered) }
-    }
-
-    private var each: Int? { isLongRun ? nil : 4 }
-
+@Suite struct PatchCrashTests {
     /// Nothing is lost now, going on comes to the end, and taking back to the beginning.
     private func check(_ stage: PatchStage, _ disk: SimulatedDisk, undoing: Bool = false) throws {
         if let loss = stage.loss(disk) {
@@ -75,56 +27,63 @@ import Testing
         #expect(disk.openDescriptors == 0 && disk.badCloses == 0)
     }
 
+    private var scale: Int { isLongRun ? 10 : 1 }
+
     @Test(arguments: [false, true])
     func powerLossWhilePatching(_ device: Bool) throws {
-        var random = Seed.fromEnvironment()
+        var random = Seed.fromEnvironment("\(#function) \(device)")
         let stage = PatchStage(device: device, seed: random.next())
-        let states = try crashes(stage.disk, &random, each: each) {
-            _ = try stage.apply(stage.disk)
+        let sweep = CrashSweep(from: stage.disk, random, { _ = try stage.apply($0) }) { disk, _ in
+            try check(stage, disk)
+            return []
         }
-        #expect(states.count > 250)
-        for state in states { try check(stage, state) }
-        print("power loss while patching: \(states.count) states")
+        let count = try sweep.run(about: 1800 * scale)
+        #expect(count > 500)
+        tell(count, "patching \(device ? "a device" : "an image")")
     }
 
     @Test func powerLossWhileTakingBack() throws {
         var random = Seed.fromEnvironment()
         let stage = PatchStage(seed: random.next())
         _ = try stage.apply(stage.disk)
-        let states = try crashes(stage.disk, &random, each: each) { _ = try stage.undo(stage.disk) }
-        #expect(states.count > 250)
-        for (index, state) in states.enumerated() {
+        let sweep = CrashSweep(from: stage.disk, random, { _ = try stage.undo($0) }) {
+            disk, random in
             // Taken back to the end, or carried out anew first.
-            try check(stage, state, undoing: index % 2 == 0)
+            try check(stage, disk, undoing: random.once(in: 2))
+            return []
         }
-        print("power loss while taking back: \(states.count) states")
+        let count = try sweep.run(about: 1400 * scale)
+        #expect(count > 500)
+        tell(count, "taking patches back")
     }
 
+    /// The power goes a second time and a third, in whatever is done next.
     @Test func powerLossWhileRecovering() throws {
         var random = Seed.fromEnvironment()
-        let stage = PatchStage(extents: 20, seed: random.next())
-        let first = try crashes(stage.disk, &random, each: 2) { _ = try stage.apply(stage.disk) }
         var count = 0
-        for _ in 0..<(isLongRun ? 60 : 6) {
-            let state = try #require(first.randomElement(using: &random))
-            var isUndo = Bool.random(using: &random)
-            var states = [state]
-            for _ in 0..<3 {
-                let next = try #require(states.randomElement(using: &random))
-                let isUndoNow = isUndo
-                states = try crashes(next, &random, each: 1) {
-                    _ = isUndoNow ? try stage.undo(next) : try stage.apply(next)
+        for _ in 0..<(20 * scale) {
+            let stage = PatchStage(extents: 20, seed: random.next())
+            var disk = stage.disk
+            var isUndo = false
+            for _ in 0..<(1 + random.below(2)) {
+                disk = try CrashSweep.one(from: disk, &random) { [isUndo] disk in
+                    _ = isUndo ? try stage.undo(disk) : try stage.apply(disk)
                 }
-                if states.isEmpty { states = [next] }
-                for state in states where Int.random(in: 0..<8, using: &random) == 0 {
-                    try check(stage, state.crash(keeping: .keepAll), undoing: isUndo)
-                    count += 1
-                }
-                isUndo.toggle()
+                if random.once(in: 2) { isUndo.toggle() }
             }
+            let sweep = CrashSweep(
+                from: disk, Seed(random.next()),
+                { [isUndo] disk in
+                    _ = isUndo ? try stage.undo(disk) : try stage.apply(disk)
+                },
+                check: { [isUndo] disk, _ in
+                    try check(stage, disk, undoing: isUndo)
+                    return []
+                })
+            count += try sweep.run(about: 50)
         }
-        #expect(count > 10)
-        print("power loss while recovering: \(count) states")
+        #expect(count > 300)
+        tell(count, "the second or third power loss while patching")
     }
 
     /// Each call fails once, or from then on.

@@ -49,17 +49,16 @@ import Testing
     @Test(arguments: cases.filter { [.oneFile, .types, .links].contains($0.1) })
     func aPowerLossLosesNothing(_ kind: Kind, _ workload: Workload) throws {
         let seed = Seed.fromEnvironment("\(#function) \(kind) \(workload)")
-        let applying = try CrashSweep(workload, seed, prepare: { Self.limit($0, kind) })
-        try applying.run(budget: isLong ? 10_000 : 200) { stage in try stage.apply() }
-        let undoing = try CrashSweep(
-            workload, seed,
-            prepare: { stage in
-                Self.limit(stage, kind)
-                try stage.apply()
-            })
-        try undoing.run(budget: isLong ? 10_000 : 150) { stage in try stage.undo() }
-        let count = applying.states.count + undoing.states.count
-        print("\(workload), \(kind): \(count) crash states without an exchange")
+        let stage = try workload.stage()
+        Self.limit(stage, kind)
+        let applying = CrashCheck(workload, .apply, stage)
+        let budget = isLong ? 5_000 : 400
+        var count = try CrashSweep(applying, from: stage.disk, seed).run(about: budget)
+        let undoing = CrashCheck(workload, .undo, stage)
+        try stage.apply()
+        count += try CrashSweep(undoing, from: stage.disk, seed).run(about: budget)
+        #expect(count > 100)
+        tell(count, "\(workload) without an exchange, \(kind)")
     }
 
     /// Looked at through its second name, before anything takes its place.

@@ -25,6 +25,8 @@ package struct Seed: RandomNumberGenerator, Sendable {
         return mixed(state)
     }
 
+    package mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }
+
     private static func given() -> UInt64? {
         guard let text = environment("RESYNC_SEED") else { return nil }
         return text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : UInt64(text)

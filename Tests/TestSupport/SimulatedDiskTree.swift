@@ -120,7 +120,7 @@ extension TreeImage.Entry {
 
 extension SparseContent {
     /// A number made of all bytes, equal for a hole and for zeros.
-    fileprivate var fingerprint: UInt64 {
+    var fingerprint: UInt64 {
         var sum = mixed(UInt64(size))
         let unit = Self.blockSize
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: unit, alignment: 16)

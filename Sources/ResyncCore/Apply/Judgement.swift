@@ -53,7 +53,8 @@ package struct Judgement: Sendable {
             case (.same(let moved), let other): return oneSided(.b, other, otherMoved: moved)
             case (let other, .same(let moved)): return oneSided(.a, other, otherMoved: moved)
             case (.edited, .edited):
-                return zeroSide.map { .missedWrite($0) } ?? .conflict
+                guard let zeroSide, changedDataOnly(record, zeroSide) else { return .conflict }
+                return .missedWrite(zeroSide)
             case (.edited, .silent): return zerosInEpisode(.b)
             case (.silent, .edited): return zerosInEpisode(.a)
             case (.silent, .silent): return .undetermined
@@ -107,6 +108,14 @@ package struct Judgement: Sendable {
             return isDamage ? .damage(side) : .undetermined
         case .absent, .same: return .undetermined
         }
+    }
+
+    /// Whether nothing but a side's data is another, as a write leaves it whose bytes got lost; a
+    /// mode or an owner that somebody gave it is an edit to be kept.
+    private func changedDataOnly(_ record: BaselineRecord, _ side: Side) -> Bool {
+        guard let now = sides[side] else { return false }
+        return record.changes(to: now, on: side, in: aspects)
+            .isSubset(of: AspectSet([.content, .size, .mtime]))
     }
 
     private func zerosInEpisode(_ side: Side) -> Verdict {

@@ -50,6 +50,17 @@ package struct StoreMarker: Sendable, Hashable {
         self.identity = identity
         history = []
     }
+
+    /// Says that both stores were found to agree. What the other one had left behind is left behind
+    /// here as well, so that a copy of either from then is known to be older than both.
+    package mutating func agree(on new: Digest, with other: StoreMarker?) {
+        let past =
+            [baseline, other?.baseline].compactMap { $0 } + history + (other?.history ?? [])
+        var seen: Set<Digest> = [new]
+        history = Array(past.filter { seen.insert($0).inserted }.prefix(Self.historyLimit))
+        baseline = new
+        inconsistent = nil
+    }
 }
 
 /// What a plan says before its first action.

@@ -77,10 +77,14 @@ struct ApplyCommand: ResyncCommand {
         let style = try ProgressStyle.parse(progress, quiet: false)
         let limits = ApplyLimits(
             read: try readLimit.map { try rate($0) }, write: try writeLimit.map { try rate($0) })
-        let state = try state.open()
         let path = RawArguments.bytes(plan)
         let plan = try openPlan(path)
         var options = try options(plan)
+        let stores = try plan.header.stores.map { store in
+            try LocalSite(path: store.path, disk: LinuxDisk(), options: LocalSiteOptions())
+        }
+        try ApplySession.refuse(state: try state.path(), inside: stores)
+        let state = try state.open()
         try guardAgainst(plan, state)
         let session = try ApplySession(plan: path, state, limits)
         let id = session.folder.run.id

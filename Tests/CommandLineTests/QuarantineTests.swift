@@ -1,0 +1,66 @@
+import Foundation
+import Testing
+
+/// What runs keep, and freeing it.
+@Suite struct QuarantineTests {
+    @Test func whatIsKeptIsListedAndPurgedByAge() throws {
+        let scene = try ApplyScene()
+        try scene.refuses(2, "nothing is kept of 'f'") { try scene.run("quarantine", "erase", "f") }
+        try scene.applied()
+        let kept = try scene.run("quarantine", "list")
+        #expect(kept.status == 0, "\(kept.report)")
+        #expect(kept.lines.last == "5 kept, 25 B", "\(kept.report)")
+        for name in ["f", "extra", "old", "old/one", "old/two"] {
+            #expect(kept.lines.contains { $0.contains("  B  \(name)  ") }, "\(kept.report)")
+        }
+        let store = try scene.store
+        let shelf = try traces(scene.stage.b + "/.resync-quarantine")
+        // Never confirmed, then not long enough ago: nothing goes.
+        let unconfirmed = try scene.run("quarantine", "purge", "--older-than", "0s")
+        #expect(unconfirmed.status == 0, "\(unconfirmed.report)")
+        #expect(unconfirmed.errorText.contains("never confirmed"), "\(unconfirmed.report)")
+        let confirmed = try scene.run("confirm")
+        #expect(confirmed.status == 0, "\(confirmed.report)")
+        let young = try scene.run("quarantine", "purge")
+        #expect(young.errorText.contains("not long enough"), "\(young.report)")
+        #expect(try traces(scene.stage.b + "/.resync-quarantine") == shelf)
+        let freed = try scene.run("quarantine", "purge", "--older-than", "0s")
+        #expect(freed.status == 0 && freed.text.contains("freed 5 entries"), "\(freed.report)")
+        #expect(try scene.run("quarantine", "list").lines == ["0 kept, 0 B"])
+        #expect(try scene.store == store)
+        // What is gone cannot come back; what stands is left as it is.
+        let undone = try scene.run("undo")
+        #expect(undone.status == 6, "\(undone.report)")
+        #expect(scene.stage.bytes("b/f") == scene.stage.bytes("a/f"))
+        #expect(!scene.stage.exists("b/extra"))
+    }
+
+    @Test func onePathIsErasedAndTheRestComesBack() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        let erased = try scene.run("quarantine", "erase", "old")
+        #expect(erased.status == 0, "\(erased.report)")
+        #expect(erased.lines.count == 3, "\(erased.report)")
+        #expect(erased.text.contains("erased what was kept of old/two"), "\(erased.report)")
+        #expect(try scene.run("quarantine", "list").lines.last == "2 kept, 19 B")
+        try scene.refuses(2, "nothing is kept of 'old'") {
+            try scene.run("quarantine", "erase", "old")
+        }
+        try scene.refuses(64, "../f") { try scene.run("quarantine", "erase", "../f") }
+        let undone = try scene.run("undo")
+        #expect(undone.status == 6, "\(undone.report)")
+        #expect(scene.stage.text("b/f") == "what B had")
+        #expect(scene.stage.text("b/extra") == "only on B")
+        #expect(!scene.stage.exists("b/old"))
+    }
+
+    @Test func onlyRunsThatAreThereArePurged() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        try scene.refuses(2, "no run") { try scene.run("quarantine", "purge", "nothing") }
+        try scene.refuses(64, "duration") {
+            try scene.run("quarantine", "purge", "--older-than", "soon")
+        }
+        #expect(try scene.run("quarantine", "list").lines.last == "5 kept, 25 B")
+    }
+}
