@@ -136,7 +136,11 @@ struct Verification {
         let sites = try openSites()
         let locks = try lockStores(sites)
         defer { withExtendedLifetime(locks) {} }
-        let level = try assurance(sites)
+        var level = try assurance(sites)
+        // What a cut-off run left is settled by the commands that change stores, not here.
+        level.unfinished = sites.map { site in
+            site.facts.kind == .directory ? (try? MarkerFile.read(site))?.inconsistent : nil
+        }
         let plan = try plan(sites, level, reports)
         let run = try KeptRun(
             state, kind: "verify", sites.map { $0.facts.path }, resuming: resumed,
@@ -185,12 +189,23 @@ struct Verification {
         var reasons: Sides<[String]> = Sides(a: [], b: [])
         /// Where nobody could look for trouble.
         var unseen: [String] = []
+        /// Runs that have begun to change a side, and were neither confirmed nor taken back since.
+        var unfinished: Sides<String?> = Sides(a: nil, b: nil)
 
         var hasTrouble: Bool { !reasons.a.isEmpty || !reasons.b.isEmpty }
 
         /// With the side in front.
         var lines: [String] {
             reasons.a.map { "A: \($0)" } + reasons.b.map { "B: \($0)" }
+        }
+
+        var unfinishedLines: [String] {
+            Side.allCases.compactMap { side in
+                unfinished[side].map { run in
+                    "run \(escaped(run.utf8)) has begun to change \(side.letter), and was not "
+                        + "confirmed since: confirm it, go on with its plan, or undo it"
+                }
+            }
         }
 
         private static let unseenShown = 3
@@ -291,10 +306,11 @@ struct Verification {
         if command.report.json {
             return try JSONReport.run(
                 try run.folder.header(), plan.rules.scheme, assurance: level.level.rawValue,
-                trouble: level.lines, unseen: level.unseen)
+                trouble: level.lines, unseen: level.unseen, unfinished: level.unfinished)
         }
         // Trouble is said even where nothing else is.
         for line in level.lines { Main.complain("trouble on \(line)") }
+        for line in level.unfinishedLines { Main.complain(line) }
         if let line = level.unseenLine, !command.report.quiet { Main.complain(line) }
         if level.hasTrouble {
             Main.complain(

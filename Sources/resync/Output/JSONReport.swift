@@ -7,7 +7,7 @@ enum JSONReport {
     /// - Parameter trouble: why the assurance is higher than it would be otherwise.
     static func run(
         _ header: RunHeader, _ scheme: DigestScheme, assurance: String, trouble: [String] = [],
-        unseen: [String] = []
+        unseen: [String] = [], unfinished: Sides<String?> = Sides(a: nil, b: nil)
     ) throws {
         var line = JSONLine(type: "run")
         line.field("schema", 1)
@@ -19,6 +19,8 @@ enum JSONReport {
         line.field("assurance", assurance)
         if !trouble.isEmpty { line.field("trouble", trouble) }
         if !unseen.isEmpty { line.field("trouble_unseen", unseen) }
+        if let run = unfinished.a { line.field("unfinished_a", run) }
+        if let run = unfinished.b { line.field("unfinished_b", run) }
         line.field("started", header.started.utcText)
         line.field("version", header.version)
         try StandardOutput.shared.write(line.bytes)
