@@ -30,6 +30,9 @@ package struct ApplyResult: Sendable {
     package var shortage: Shortage?
     /// Who had open what was withheld, by number; not of more than some.
     package var holders: [Int: OpenFiles.Holder] = [:]
+    /// Sides on which names were changed in more than one step: see
+    /// `StoreChanger.isWithoutExchange`.
+    package var withoutExchange: Set<Side> = []
     /// What reading the last slice back showed; nil where none was read back.
     package var slice: ConfirmResult?
 
@@ -62,6 +65,7 @@ package final class ApplyRun {
     private var failedSides: Set<Side> = []
     private var opened: (at: Double, objects: [ObjectIdentity: OpenFiles.Holder])?
     private var holders: [Int: OpenFiles.Holder] = [:]
+    private var withoutExchange: Set<Side> = []
     private var room: Room
 
     package init(
@@ -81,8 +85,15 @@ package final class ApplyRun {
 
     /// First settles what a crash left; then goes on with what is not done.
     package func callAsFunction() throws -> ApplyResult {
-        try settleOpen()
         var result = ApplyResult(counts: folder.state.counts, ending: .complete)
+        do {
+            try settleOpen()
+        } catch {
+            // The store's trouble is told as any other that it has on the way.
+            guard failure != nil else { throw error }
+            result.failure = failure
+            return result
+        }
         do {
             try room.count(folder)
             for frame in 0..<folder.plan.frameCount where failure == nil {
@@ -96,6 +107,7 @@ package final class ApplyRun {
         result.counts = folder.state.counts
         result.failure = failure
         result.holders = holders
+        result.withoutExchange = withoutExchange
         return result
     }
 
@@ -190,6 +202,7 @@ package final class ApplyRun {
             controls.pace.hold()
             results[at] = hand.changer(action.side).shelve(first + at, action)
         }
+        withoutExchange.formUnion(hand.withoutExchange)
         guard mend(first, actions, &results, hand), sync(actions, hand) else { return }
         try finish(first, actions, results)
     }
@@ -386,7 +399,8 @@ package final class ApplyRun {
 
     // MARK: Recovery
 
-    /// Brings the actions of an intent that has no results to one of their ends.
+    /// Brings the actions of an intent that has no results to one of their ends; throws where that
+    /// cannot be done.
     package func settleOpen() throws {
         guard let open = folder.state.open else { return }
         let hand = Hand(sites, order)
@@ -398,10 +412,15 @@ package final class ApplyRun {
         for at in isRemoval ? actions.indices.reversed() : Array(actions.indices) {
             let number = open.lowerBound + at
             guard !folder.state.isDone(number) else { continue }
-            let action = actions[at]
-            results[at] = try hand.changer(action.side).recover(number, action) ?? .blocked
+            do {
+                let found = try hand.changer(actions[at].side).recover(number, actions[at])
+                results[at] = found ?? .blocked
+            } catch let error as DiskError {
+                failure = (actions[at].side, error)
+                throw error
+            }
         }
-        guard sync(actions, hand) else { return }
+        if !sync(actions, hand), let failure { throw failure.error }
         try folder.append(.results(first: open.lowerBound, results))
     }
 }
@@ -423,6 +442,10 @@ final class Hand {
         let made = sites[side].changer(order)
         changers[side] = made
         return made
+    }
+
+    var withoutExchange: [Side] {
+        Side.allCases.filter { changers[$0]?.isWithoutExchange == true }
     }
 
     func source(_ side: Side) -> any StoreSource {

@@ -171,12 +171,28 @@ extension LocalChanger {
         _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor, _ stat: Stat,
         _ attributes: [Attribute]
     ) throws(DiskError) {
+        if stat.type != .symlink { try dropInherited(name, descriptor, but: attributes) }
         try disk.setOwner(uid: stat.uid, gid: stat.gid, of: name, descriptor)
         if stat.type != .symlink { try disk.setMode(stat.mode, of: name, descriptor) }
         for attribute in attributes {
             try disk.setAttribute(attribute.name, to: attribute.value, of: name, descriptor)
         }
         try disk.setTimes(modified: stat.mtime, of: name, descriptor)
+    }
+
+    /// A new object gets its directory's default list, which its source may not have.
+    private func dropInherited(
+        _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor, but wanted: [Attribute]
+    ) throws(DiskError) {
+        let list = Array("system.posix_acl_access".utf8)
+        guard !wanted.contains(where: { $0.name == list }) else { return }
+        do throws(DiskError) {
+            guard try disk.attributeNames(name, descriptor).contains(list) else { return }
+        } catch {
+            guard error.number == ErrorNumber.notSupported else { throw error }
+            return
+        }
+        try disk.removeAttribute(list, of: name, descriptor)
     }
 
     // MARK: Content

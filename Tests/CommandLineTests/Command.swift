@@ -167,6 +167,15 @@ final class Running {
 
     func signal(_ number: Int32) { kill(process, number) }
 
+    /// Whether it has not come to its end.
+    var isRunning: Bool {
+        var found = siginfo_t()
+        let isEnded =
+            waitid(P_PID, id_t(process), &found, WEXITED | WNOHANG | WNOWAIT) == 0
+            && found.si_signo != 0
+        return !isEnded
+    }
+
     func wait(_ timeout: Double = 120) throws -> Finished {
         var status: Int32 = 0
         var usage = rusage()

@@ -50,6 +50,12 @@ final class LoopMount {
         _ = try? system("rm", "-rf", "--one-file-system", folder, point)
     }
 
+    /// Takes it away and brings it back, as after a crash.
+    func mountAgain() throws -> Bool {
+        try system("umount", point) != nil
+            && system("mount", "-o", "loop", folder + "/image", point) != nil
+    }
+
     func remount(_ options: String) throws -> Bool {
         try system("mount", "-o", "remount,\(options)", point) != nil
     }

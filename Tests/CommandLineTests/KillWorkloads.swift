@@ -55,6 +55,12 @@ enum KillWorkload: String, CaseIterable, Sendable {
             }
             try system("chmod", "2750", stage.a + "/" + folder)
         }
+        // What is made in it gets a list that its source does not have.
+        for store in ["a", "b"] { try stage.makeFolder("\(store)/inherited") }
+        try stage.write("a/inherited/none", "no list of its own")
+        for store in [stage.a, stage.b] {
+            try system("setfacl", "-d", "-m", "u:12:rwx", store + "/inherited")
+        }
         try system("chown", "-R", "12:34", stage.a + "/d3")
         try system("chmod", "04711", stage.a + "/d3/f1")
         try system("setfacl", "-d", "-m", "u:12:rwx", stage.a + "/d0/d1")

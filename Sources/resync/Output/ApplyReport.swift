@@ -90,6 +90,11 @@ struct ApplyReport {
             try StandardOutput.shared.write(
                 "work on \(failure.side.letter) ended: \(failure.error.sentence)\n")
         }
+        for side in Side.allCases where result.withoutExchange.contains(side) {
+            try StandardOutput.shared.write(
+                "the file system of \(side.letter) cannot exchange names: each was changed in two "
+                    + "steps, and what others wrote between them is gone from its place\n")
+        }
         if let shortage = result.shortage {
             try StandardOutput.shared.write("the rest waits: \(shortage.sentence)\n")
         }

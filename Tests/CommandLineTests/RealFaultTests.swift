@@ -1,0 +1,150 @@
+import Foundation
+import Glibc
+import ResyncCore
+import TestSupport
+import Testing
+
+/// The target's file system is full, over its quota, read-only or gone while a plan is carried out:
+/// that is said in one line with status 6, nothing is lost, and the same command goes on once the
+/// cause is gone.
+@Suite(.serialized) struct RealFaultTests {
+    /// Forty files are replaced, twenty made and ten deleted; the target alone lies on the file
+    /// system that fails.
+    private struct Field {
+        let stage: Stage
+        let target: String
+        let apply: Command
+        let tree: TreeCase
+
+        private static let script = """
+            set -eu
+            mkdir -p "$1" "$2"
+            for n in $(seq 40); do
+                head -c 60000 /dev/urandom >"$1/f$n"; head -c 50000 /dev/urandom >"$2/f$n"
+            done
+            mkdir "$1/d"
+            for n in $(seq 20); do head -c 100000 /dev/urandom >"$1/d/n$n"; done
+            for n in $(seq 10); do echo "gone $n" >"$2/gone$n"; done
+            find "$1" "$2" -exec touch -d @1500000000 {} +
+            sync -f "$2"
+            """
+
+        init(_ target: String, _ what: String) throws {
+            stage = try Stage()
+            self.target = target
+            let made = try Command(
+                "/bin/bash", ["-c", Self.script, "script", stage.a, target]
+            ).run()
+            try #require(made.status == 0, "\(made.report)")
+            apply = stage.applying(try stage.planned(stage.a, target))
+            tree = try TreeCase(stage, what, target: target)
+        }
+
+        /// Waits after each rename. Nil, said aloud, where that cannot be done.
+        func slowed(by microseconds: Int) -> Command? {
+            guard let strace = Command.find("strace") else {
+                skip("strace is not installed")
+                return nil
+            }
+            var slow = apply
+            slow.program = strace
+            slow.arguments =
+                [
+                    "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=renameat2", "-e",
+                    "inject=renameat2:delay_exit=\(microseconds)", Command.resync,
+                ].map { Array($0.utf8) } + slow.arguments
+            return slow
+        }
+
+        /// What ended the work is said once, and nothing is left half-way.
+        func checkFailed(_ done: Finished, _ sentences: String...) throws {
+            #expect(done.status == 6, "\(tree.what): \(done.report)")
+            let ends = done.lines.filter { $0.hasPrefix("work on B ended: ") }
+            #expect(ends.count == 1, "\(tree.what): \(done.report)")
+            let isNamed = sentences.contains { ends.first?.contains($0) == true }
+            #expect(isNamed, "\(tree.what): \(done.report)")
+            #expect(done.errorText == "", "\(tree.what): \(done.report)")
+            try tree.checkNothingIsLost()
+        }
+
+        func checkItGoesOn() throws {
+            let again = try apply.run()
+            #expect(again.status == 0, "\(tree.what): \(again.report)")
+            try tree.checkEnd(tree.a)
+        }
+    }
+
+    @Test func aFullFileSystem() throws {
+        guard let mount = try LoopMount(.ext4, size: "32M") else { return }
+        let field = try Field(mount.point + "/b", "full")
+        let filler = mount.point + "/filler"
+        _ = try system("dd", "if=/dev/zero", "of=" + filler, "bs=64k")
+        try system("truncate", "-s", "-2M", filler)
+        try system("sync", "-f", mount.point)
+        try field.checkFailed(try field.apply.run(), "No space left on device")
+        unlink(filler)
+        try field.checkItGoesOn()
+    }
+
+    @Test func aQuota() throws {
+        guard let mount = try LoopMount(.btrfs) else { return }
+        let target = mount.point + "/b"
+        guard try system("btrfs", "quota", "enable", mount.point) != nil,
+            try system("btrfs", "subvolume", "create", target) != nil
+        else { return skip("btrfs has no quotas here") }
+        let field = try Field(target, "quota")
+        guard try system("btrfs", "qgroup", "limit", "4M", target) != nil else {
+            return skip("btrfs has no quotas here")
+        }
+        try field.checkFailed(try field.apply.run(), "quota exceeded")
+        try system("btrfs", "qgroup", "limit", "none", target)
+        try field.checkItGoesOn()
+    }
+
+    @Test(arguments: LoopMount.Kind.allCases)
+    func aFileSystemThatBecomesReadOnly(_ kind: LoopMount.Kind) throws {
+        guard let mount = try LoopMount(kind) else { return }
+        let field = try Field(mount.point + "/b", "read-only \(kind)")
+        guard let slow = field.slowed(by: 20_000) else { return }
+        let running = try slow.start()
+        // As long as anything is open for writing the kernel refuses.
+        let old = try #require(field.tree.b[Array("f1".utf8)]?.stat.inode)
+        var now = stat()
+        while stat(field.target + "/f1", &now) == 0, UInt64(now.st_ino) == old { usleep(2000) }
+        while try !mount.remount("ro") { usleep(1000) }
+        try field.checkFailed(try running.wait(), "Read-only file system")
+        // Nothing can be done about it so far.
+        let still = try field.apply.run()
+        #expect([5, 6].contains(still.status), "\(still.report)")
+        try field.tree.checkNothingIsLost()
+        try #require(try mount.remount("rw"))
+        try field.checkItGoesOn()
+    }
+
+    /// As when its cable is pulled: what was not synced is gone, and all calls fail.
+    @Test(arguments: [LoopMount.Kind.ext4, .xfs])
+    func aFileSystemThatIsCutOff(_ kind: LoopMount.Kind) throws {
+        guard Command.find("xfs_io") != nil else { return skip("xfs_io is not installed") }
+        guard let mount = try LoopMount(kind) else { return }
+        var seed = Seed.fromEnvironment()
+        for round in 0..<(isLongRun ? 40 : 4) {
+            let field = try Field("\(mount.point)/b\(round)", "cut off \(kind) \(round)")
+            guard let slow = field.slowed(by: 4000) else { return }
+            let running = try slow.start()
+            usleep(UInt32.random(in: 100_000...1_500_000, using: &seed))
+            // What it calls done must be durable when it says so.
+            if round % 4 == 0 { while running.isRunning { usleep(500) } }
+            try #require(try system("xfs_io", "-x", "-c", "shutdown", mount.point) != nil)
+            let done = try running.wait()
+            #expect([0, 2, 6].contains(done.status), "\(field.tree.what): \(done.report)")
+            try #require(try mount.mountAgain())
+            try field.tree.checkNothingIsLost()
+            if done.status == 0 {
+                try field.tree.checkEnd(field.tree.a)
+            } else {
+                try field.checkItGoesOn()
+            }
+            try system("rm", "-rf", field.target)
+        }
+    }
+}
