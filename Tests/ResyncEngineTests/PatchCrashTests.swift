@@ -27,7 +27,7 @@ import Testing
         #expect(disk.openDescriptors == 0 && disk.badCloses == 0)
     }
 
-    private var scale: Int { isLongRun ? 10 : 1 }
+    private var scale: Int { isLongRun ? 12 : 1 }
 
     @Test(arguments: [false, true])
     func powerLossWhilePatching(_ device: Bool) throws {

@@ -51,14 +51,14 @@ import Testing
         let seed = Seed.fromEnvironment("\(#function) \(kind) \(workload)")
         let stage = try workload.stage()
         Self.limit(stage, kind)
-        let applying = CrashCheck(workload, .apply, stage)
-        let budget = isLong ? 5_000 : 400
-        var count = try CrashSweep(applying, from: stage.disk, seed).run(about: budget)
-        let undoing = CrashCheck(workload, .undo, stage)
+        let check = CrashCheck(workload, .apply, stage)
+        let applying = CrashSweep(check, from: stage.disk.copy(), seed)
+        var count = try applying.run(about: isLong ? 10_000 : 300)
         try stage.apply()
-        count += try CrashSweep(undoing, from: stage.disk, seed).run(about: budget)
+        let undoing = CrashSweep(check.with(.undo), from: stage.disk, seed)
+        count += try undoing.run(about: isLong ? 10_000 : 200)
         #expect(count > 100)
-        tell(count, "\(workload) without an exchange, \(kind)")
+        tell(count, "\(workload) without an exchange (\(kind))")
     }
 
     /// Looked at through its second name, before anything takes its place.
