@@ -326,7 +326,8 @@ int32_t clinux_file_system(int32_t descriptor, struct clinux_file_system *out) {
     int result = RETRY(fstatfs(descriptor, &raw));
     if (result < 0) return result;
     out->type = (int64_t)raw.f_type;
-    out->block_size = (uint64_t)raw.f_bsize;
+    // Counts are in fragments where the file system has them (statvfs(3)).
+    out->block_size = (uint64_t)(raw.f_frsize > 0 ? raw.f_frsize : raw.f_bsize);
     out->blocks = raw.f_blocks;
     out->blocks_free = raw.f_bfree;
     out->blocks_available = raw.f_bavail;

@@ -7,11 +7,18 @@ package struct ApplyJob {
     package let folder: ApplyFolder
     private let sites: Sides<LocalSite>
     private let controls: RunControls
+    /// Seconds before reading back: until a change is so old that another could not hide behind the
+    /// same times.
+    private let settle: Double
 
-    package init(_ folder: ApplyFolder, _ sites: Sides<LocalSite>, _ controls: RunControls) {
+    package init(
+        _ folder: ApplyFolder, _ sites: Sides<LocalSite>, _ controls: RunControls,
+        settle: Double = 2.1
+    ) {
         self.folder = folder
         self.sites = sites
         self.controls = controls
+        self.settle = settle
     }
 
     private var anySites: Sides<any Site> { sites.map { $0 as any Site } }
@@ -33,15 +40,42 @@ package struct ApplyJob {
         ApplyOptions(blockSize: folder.plan.header.blockSize)
     }
 
-    /// Carries the plan out as far as it can be.
-    package func apply(_ options: ApplyOptions) throws -> ApplyResult {
-        guard isTree else {
-            return try ImageApply(folder, sites, controls).apply(writeLimit: options.writeLimit)
+    /// Carries the plan out as far as it can be. Where there is not room for all of it, a slice:
+    /// that is read back at once, and where the operator has said so, what it displaced is freed,
+    /// so that the next one can follow.
+    ///
+    /// - Parameter freed: called with what was freed for good between two slices; nil where nothing
+    ///   may be.
+    package func apply(
+        _ options: ApplyOptions, _ rules: ComparisonRules, _ baselines: Baselines,
+        freed: ((Quarantine.Freed) throws -> Void)?
+    ) throws -> ApplyResult {
+        while true {
+            var result = try carryOut(options)
+            guard result.shortage != nil, result.ending == .complete, result.failure == nil,
+                folder.state.results.indices.contains(where: { folder.state.isKept($0) })
+            else { return result }
+            let slice = try readBack(rules, baselines, isSlice: true) { _, _ in }
+            result.slice = slice
+            guard slice.isGood, let freed else { return result }
+            let found = try Quarantine(folder).free(sites)
+            try freed(found)
+            guard found.bytes > 0 else { return result }
+        }
+    }
+
+    private func carryOut(_ options: ApplyOptions) throws -> ApplyResult {
+        guard isTree else { return try ImageApply(folder, sites, controls).apply(options) }
+        let run = ApplyRun(folder, anySites, options, controls)
+        if folder.state.open == nil, let shortage = try run.shortage() {
+            var result = ApplyResult(counts: folder.state.counts, ending: .complete)
+            result.shortage = shortage
+            return result
         }
         for side in targets {
             try changeMarker(side) { $0.inconsistent = folder.run.id }
         }
-        return try ApplyRun(folder, anySites, options, controls)()
+        return try run()
     }
 
     /// Takes back what was done. A store that is as it was before is whole again.
@@ -75,14 +109,28 @@ package struct ApplyJob {
         _ rules: ComparisonRules, _ baselines: Baselines,
         different: (_ path: RelativePath, AspectSet) throws -> Void
     ) throws -> ConfirmResult {
+        try readBack(rules, baselines, isSlice: false, different: different)
+    }
+
+    private func readBack(
+        _ rules: ComparisonRules, _ baselines: Baselines, isSlice: Bool,
+        different: (_ path: RelativePath, AspectSet) throws -> Void
+    ) throws -> ConfirmResult {
+        let start = monotonicSeconds()
+        while monotonicSeconds() - start < settle {
+            controls.report(.settling, Progress())
+            pause(milliseconds: 20)
+        }
         guard isTree else {
-            let result = try ImageApply(folder, sites, controls).confirm(different: different)
+            let result = try ImageApply(folder, sites, controls).confirm(
+                isSlice: isSlice, different: different)
             if result.isGood, folder.state.isComplete { try folder.append(.confirmed(.now)) }
             return result
         }
         let run = ConfirmRun(folder, anySites, rules, controls)
         var updates: [BaselineUpdate] = []
-        let result = try run(agreed: { updates += update($0) }, different: different)
+        let result = try run(
+            isSlice: isSlice, agreed: { updates += update($0) }, different: different)
         guard result.isGood else { return result }
         let id = try write(updates, to: baselines)
         guard folder.state.isComplete else { return result }

@@ -8,10 +8,15 @@ package struct ApplyOptions: Sendable {
     package var blockSize: Int
     /// Whether entries that a process has open for writing are changed all the same.
     package var acceptsOpen = false
+    /// Which processes have which objects open for writing.
+    package var openForWriting: @Sendable () -> [ObjectIdentity: OpenFiles.Holder] = { [:] }
     /// Of an image; a tree's is its site's.
     package var writeLimit: Throttle?
-    /// Objects that processes have open for writing.
-    package var openForWriting: @Sendable () -> Set<ObjectIdentity> = { [] }
+    /// Bytes that may be kept for an undo, on each side, before a slice of the plan is read back
+    /// and released; nil for as many as there is room for.
+    package var maxUndo: Int?
+    /// Where the undo file of an image is made; nil: with the run.
+    package var undoFolder: [UInt8]?
 
     package init(blockSize: Int) { self.blockSize = blockSize }
 }
@@ -21,6 +26,15 @@ package struct ApplyResult: Sendable {
     package var ending: Ending
     /// What ended the work on a store before its end.
     package var failure: (side: Side, error: DiskError)?
+    /// Why the rest of the plan waits.
+    package var shortage: Shortage?
+    /// Who had open what was withheld, by number; not of more than some.
+    package var holders: [Int: OpenFiles.Holder] = [:]
+    /// Sides on which names were changed in more than one step: see
+    /// `StoreChanger.isWithoutExchange`.
+    package var withoutExchange: Set<Side> = []
+    /// What reading the last slice back showed; nil where none was read back.
+    package var slice: ConfirmResult?
 
     package init(
         counts: ApplyCounts, ending: Ending, failure: (side: Side, error: DiskError)? = nil
@@ -29,6 +43,14 @@ package struct ApplyResult: Sendable {
         self.ending = ending
         self.failure = failure
     }
+}
+
+/// Why the rest of a plan waits: there is no room for it.
+package enum Shortage: Error, Sendable, Hashable {
+    /// For what is written, on the target's file system; in bytes.
+    case space(Side, needed: Int, available: Int)
+    /// For what is kept for an undo; in bytes.
+    case undo(needed: Int, available: Int)
 }
 
 /// Carries out a plan, batch by batch, so that a crash at any moment loses nothing: see
@@ -41,7 +63,10 @@ package final class ApplyRun {
     private let progress = Progress()
     private var failure: (side: Side, error: DiskError)?
     private var failedSides: Set<Side> = []
-    private var opened: (at: Double, objects: Set<ObjectIdentity>)?
+    private var opened: (at: Double, objects: [ObjectIdentity: OpenFiles.Holder])?
+    private var holders: [Int: OpenFiles.Holder] = [:]
+    private var withoutExchange: Set<Side> = []
+    private var room: Room
 
     package init(
         _ folder: ApplyFolder, _ sites: Sides<any Site>, _ options: ApplyOptions,
@@ -51,6 +76,7 @@ package final class ApplyRun {
         self.sites = sites
         self.options = options
         self.controls = controls
+        room = Room(limit: options.maxUndo)
     }
 
     private var order: ChangeOrder {
@@ -59,30 +85,69 @@ package final class ApplyRun {
 
     /// First settles what a crash left; then goes on with what is not done.
     package func callAsFunction() throws -> ApplyResult {
+        var result = ApplyResult(counts: folder.state.counts, ending: .complete)
         do {
             try settleOpen()
         } catch {
             // The store's trouble is told as any other that it has on the way.
             guard failure != nil else { throw error }
-            return ApplyResult(
-                counts: folder.state.counts, ending: .complete, failure: failure)
+            result.failure = failure
+            return result
         }
-        var ending = Ending.complete
-        var frames = 0..<folder.plan.frameCount
-        while failure == nil, let frame = frames.popFirst() {
-            var (first, rest) = try folder.plan.actions(frame: frame)
-            while failure == nil, !rest.isEmpty {
-                if let signal = controls.interruption() { ending = .interrupted(signal) }
-                guard ending == .complete else { break }
-                controls.report(.comparing, progress)
-                let batch = Array(rest.prefix(batchLength(rest)))
-                try carryOut(first, batch)
-                first += batch.count
-                rest = Array(rest.dropFirst(batch.count))
+        do {
+            try room.count(folder)
+            for frame in 0..<folder.plan.frameCount where failure == nil {
+                try carryOut(frame: frame)
             }
-            if ending != .complete { break }
+        } catch let signal as Signal {
+            result.ending = .interrupted(signal.number)
+        } catch let shortage as Shortage {
+            result.shortage = shortage
         }
-        return ApplyResult(counts: folder.state.counts, ending: ending, failure: failure)
+        result.counts = folder.state.counts
+        result.failure = failure
+        result.holders = holders
+        result.withoutExchange = withoutExchange
+        return result
+    }
+
+    /// Whether there is room to begin.
+    package func shortage() throws -> Shortage? {
+        try room.count(folder)
+        for frame in 0..<folder.plan.frameCount {
+            let (first, actions) = try folder.plan.actions(frame: frame)
+            guard let at = actions.indices.first(where: { !isSettled(first + $0) }) else {
+                continue
+            }
+            do {
+                _ = try room.fitting(actions[at...at], Hand(sites, order)) { _ in true }
+            } catch let shortage as Shortage {
+                return shortage
+            }
+            return nil
+        }
+        return nil
+    }
+
+    private struct Signal: Error {
+        let number: Int32
+    }
+
+    private func carryOut(frame: Int) throws {
+        var (first, rest) = try folder.plan.actions(frame: frame)
+        let hand = Hand(sites, order)
+        while failure == nil, !rest.isEmpty {
+            if let signal = controls.interruption() { throw Signal(number: signal) }
+            controls.report(.comparing, progress)
+            let start = first
+            let count = try room.fitting(rest.prefix(batchLength(rest)), hand) {
+                !isSettled(start + $0)
+            }
+            let batch = Array(rest.prefix(count))
+            try carryOut(first, batch)
+            first += count
+            rest = Array(rest.dropFirst(count))
+        }
     }
 
     // MARK: Batches
@@ -106,10 +171,10 @@ package final class ApplyRun {
     private func carryOut(_ first: Int, _ actions: [Action]) throws {
         let numbers = first..<first + actions.count
         guard numbers.contains(where: { !isSettled($0) }) else { return }
-        try keepAttributes(first, actions)
-        try folder.append(.intent(numbers))
         var results: [ActionResult?] = numbers.map { isSettled($0) ? .done : nil }
         let hand = Hand(sites, order)
+        try keepAttributes(first, actions, &results, hand)
+        try folder.append(.intent(numbers))
         do throws(DiskError) {
             for side in Side.allCases where actions.contains(where: { $0.side == side }) {
                 try hand.changer(side).begin()
@@ -119,7 +184,7 @@ package final class ApplyRun {
             return
         }
         for (at, action) in actions.enumerated() where results[at] == nil {
-            if let held = held(back: action) { results[at] = held }
+            if let held = held(back: action, first + at) { results[at] = held }
         }
         guard try makeDirectories(first, actions, &results, hand) else { return }
         try stage(first, actions, &results)
@@ -127,14 +192,17 @@ package final class ApplyRun {
         // Until here nothing that anybody sees was touched, but for new directories.
         for (at, action) in actions.enumerated()
         where results[at] == nil && action.kind != .makeDirectory {
+            controls.pace.hold()
             if case .ended(let result) = hand.changer(action.side).place(first + at, action) {
                 results[at] = result
             }
         }
         guard sync(actions, hand) else { return }
         for (at, action) in actions.enumerated() where results[at] == nil {
+            controls.pace.hold()
             results[at] = hand.changer(action.side).shelve(first + at, action)
         }
+        withoutExchange.formUnion(hand.withoutExchange)
         guard mend(first, actions, &results, hand), sync(actions, hand) else { return }
         try finish(first, actions, results)
     }
@@ -172,6 +240,7 @@ package final class ApplyRun {
     ) throws {
         let all = results.map { $0 ?? .blocked }
         try folder.append(.results(first: first, all))
+        room.take(actions, all)
         progress.add(
             entries: all.count,
             bytes: zip(actions, all).reduce(0) { $0 + ($1.1.isDone ? $1.0.bytesWritten : 0) },
@@ -184,30 +253,41 @@ package final class ApplyRun {
     }
 
     /// What an undo will need, kept before anything is touched.
-    private func keepAttributes(_ first: Int, _ actions: [Action]) throws {
+    private func keepAttributes(
+        _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ hand: Hand
+    ) throws {
         for (at, action) in actions.enumerated()
-        where action.kind == .settleDirectory && action.before != nil && action.takesAttributes
-            && folder.state.attributes[first + at] == nil
+        where results[at] == nil && action.kind == .settleDirectory && action.before != nil
+            && action.takesAttributes && folder.state.attributes[first + at] == nil
         {
-            let hand = Hand(sites, order)
-            guard let found = try? hand.changer(action.side).attributes(action) else { continue }
+            let found: [Attribute]
+            do throws(DiskError) {
+                found = try hand.changer(action.side).attributes(action)
+            } catch {
+                results[at] = ActionResult(error)
+                continue
+            }
             try folder.append(.attributes(number: first + at, found))
         }
     }
 
     /// Why an action is not carried out although its target is as planned; nil when it is.
-    private func held(back action: Action) -> ActionResult? {
+    private func held(back action: Action, _ number: Int) -> ActionResult? {
         // After trouble with the target nothing is taken away: what replaces it may be missing.
         if action.group == .removal, failedSides.contains(action.side) { return .blocked }
         guard !options.acceptsOpen, let stat = action.before?.stat, stat.type == .file else {
             return nil
         }
-        return openForWriting().contains(stat.identity) ? .withheld : nil
+        guard let holder = openForWriting()[stat.identity] else { return nil }
+        if holders.count < Self.holdersKept { holders[number] = holder }
+        return .withheld
     }
+
+    private static let holdersKept = 10_000
 
     private static let openInterval = 5.0
 
-    private func openForWriting() -> Set<ObjectIdentity> {
+    private func openForWriting() -> [ObjectIdentity: OpenFiles.Holder] {
         let now = monotonicSeconds()
         if let opened, now - opened.at < Self.openInterval { return opened.objects }
         let objects = options.openForWriting()
@@ -258,14 +338,15 @@ package final class ApplyRun {
             results[$0] == nil && actions[$0].kind != .makeDirectory
         }
         let collected = Collected()
-        let (sites, order) = (sites, order)
+        let (sites, order, controls, progress) = (sites, order, controls, progress)
+        let stop = Stop()
         let isRetry = actions.indices.map { folder.state.results[first + $0] != nil }
         let scheme = try DigestScheme(.sha256, blockSize: options.blockSize)
         let drain = Drain<Int, Staged, (Hand, Worker)>(
             first: open,
             context: { index in
                 let worker = try Worker(
-                    scheme: scheme, pulse: Pulse(), stop: Stop(), index: index)
+                    scheme: scheme, pulse: Pulse(), stop: stop, index: index)
                 return (Hand(sites, order), worker)
             },
             run: { at, context in
@@ -277,7 +358,12 @@ package final class ApplyRun {
             },
             emit: { staged, _ in collected.all.append(staged) })
         let workers = min(options.workers, max(1, open.count / 4))
-        _ = try drain.work(workers: workers) { _ in .goOn }
+        _ = try drain.work(workers: workers) { _ in
+            controls.report(.comparing, progress)
+            // The batch is brought to its end, without waiting for any rate.
+            if controls.interruption() != nil { stop.request() }
+            return .goOn
+        }
         for staged in collected.all {
             if case .ended(let result) = staged.staging { results[staged.at] = result }
         }
@@ -356,6 +442,10 @@ final class Hand {
         let made = sites[side].changer(order)
         changers[side] = made
         return made
+    }
+
+    var withoutExchange: [Side] {
+        Side.allCases.filter { changers[$0]?.isWithoutExchange == true }
     }
 
     func source(_ side: Side) -> any StoreSource {

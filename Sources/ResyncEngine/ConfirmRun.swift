@@ -47,10 +47,11 @@ package final class ConfirmRun {
     }
 
     /// - Parameters:
+    ///   - isSlice: only what is done since the last slice was freed; else all that is done.
     ///   - agreed: called with each entry that agrees, in the order of the plan.
     ///   - different: called with each that does not.
     package func callAsFunction(
-        agreed: (AgreedEntry) throws -> Void,
+        isSlice: Bool = false, agreed: (AgreedEntry) throws -> Void,
         different: (_ path: RelativePath, AspectSet) throws -> Void
     ) throws -> ConfirmResult {
         let hand = Hand(
@@ -64,7 +65,7 @@ package final class ConfirmRun {
             }
             controls.report(.confirming(folder.plan.trailer.actions), progress)
             let (first, actions) = try folder.plan.actions(frame: frame)
-            for (at, action) in actions.enumerated() where folder.state.isDone(first + at) {
+            for (at, action) in actions.enumerated() where folder.isRead(first + at, isSlice) {
                 do {
                     try look(action, hand, worker, agreed, different)
                 } catch is DiskError {
@@ -108,6 +109,13 @@ package final class ConfirmRun {
         if source == .cache { result.fromCache += 1 }
         try agreed(
             AgreedEntry(path: action.path, sides: Sides(a: left, b: right), source: source))
+    }
+}
+
+extension ApplyFolder {
+    /// Whether confirming reads an action's entry back.
+    func isRead(_ number: Int, _ isSlice: Bool) -> Bool {
+        isSlice ? state.isKept(number) : state.isDone(number)
     }
 }
 

@@ -10,9 +10,7 @@ extension StoreFindings {
         let fileSystem = site.facts.fileSystem
         isReadOnly = fileSystem.isReadOnly
         guard site.facts.kind == .directory else { return }
-        let (bytes, isTooLarge) = fileSystem.blocksAvailable.multipliedReportingOverflow(
-            by: fileSystem.blockSize)
-        available = isTooLarge ? nil : bytes
+        available = fileSystem.available
         let worker = try Worker(
             scheme: try DigestScheme(.sha256, blockSize: 1 << 20), pulse: Pulse(), stop: Stop())
         let listing = try site.root().list(worker)

@@ -15,64 +15,119 @@ struct ImageApply {
         self.controls = controls
     }
 
-    private static let undoName = Array("undo".utf8)
-
     /// - Precondition: the plan changes one side.
     private var side: Side { folder.plan.trailer.totals.a.actions > 0 ? .a : .b }
 
-    func apply(writeLimit: Throttle?) throws -> ApplyResult {
+    func apply(_ options: ApplyOptions) throws -> ApplyResult {
         let target = try ImageTarget(folder.plan.header.stores[side], disk: folder.run.folder.disk)
-        let log = try undoLog(target)
-        let patcher = ImagePatcher(target, log, try worker(), writeLimit: writeLimit)
-        let source = OpenContent(try sites[side.other].image(upTo: .max), 0)
-        return try forEachFrame { first, actions in
-            try folder.append(.intent(first..<first + actions.count))
-            let outcome = try patcher.apply(actions, from: source)
-            guard let results = outcome.allResults else { return outcome.stop ?? .cut }
-            try folder.append(.results(first: first, results))
-            return outcome.stop
-        } skipping: { range in
-            range.allSatisfy { folder.state.isDone($0) }
+        try choosePlace(options.undoFolder)
+        return try result {
+            let (log, room) = try undoLog(target, options)
+            let patcher = ImagePatcher(target, log, try worker(), writeLimit: options.writeLimit)
+            let source = OpenContent(try sites[side.other].image(upTo: .max), 0)
+            var left = room
+            try forEachBatch(isSettled: { folder.state.isDone($0) }) { first, actions in
+                let count = try left.take(actions) { !folder.state.isDone(first + $0) }
+                let actions = Array(actions.prefix(count))
+                try folder.append(.intent(first..<first + count))
+                let outcome = try patcher.apply(actions, from: source)
+                guard let results = outcome.allResults else { throw outcome.stop ?? .cut }
+                try folder.append(.results(first: first, results))
+                if let stop = outcome.stop { throw stop }
+                return count
+            }
         }
     }
 
     func undo() throws -> ApplyResult {
         let target = try ImageTarget(folder.plan.header.stores[side], disk: folder.run.folder.disk)
-        let patcher = ImagePatcher(target, try undoLog(target), try worker())
-        // What a crash kept from being recorded as done is taken back as well.
         var counts = ApplyCounts()
-        var result = try forEachFrame { first, actions in
-            try folder.append(.undoIntent(first..<first + actions.count))
-            let outcome = try patcher.undo(actions)
-            guard let results = outcome.allResults else { return outcome.stop ?? .cut }
-            try folder.append(.undone(first: first, results))
-            for result in results { counts.count(result) }
-            return outcome.stop
-        } skipping: { range in
-            range.allSatisfy { folder.state.undone.contains($0) }
+        var patcher: ImagePatcher?
+        var result = try result {
+            try forEachBatch(isSettled: { folder.state.undone.contains($0) }) { first, actions in
+                if folder.state.isErased(first) {
+                    let count = actions.indices.prefix { folder.state.isErased(first + $0) }.count
+                    for _ in 0..<count { counts.count(.released) }
+                    return count
+                }
+                let actions = Array(
+                    actions.enumerated().prefix { !folder.state.isErased(first + $0.offset) }
+                        .map(\.element))
+                let hand =
+                    try patcher
+                    ?? ImagePatcher(
+                        target, undoLog(target, ApplyOptions(blockSize: 1)).0, worker())
+                patcher = hand
+                let wasBegun = actions.indices.map { isBegun(first + $0) }
+                try folder.append(.undoIntent(first..<first + actions.count))
+                let outcome = try hand.undo(actions)
+                guard let results = outcome.allResults else { throw outcome.stop ?? .cut }
+                for (at, result) in results.enumerated() where wasBegun[at] || result != .done {
+                    counts.count(result)
+                }
+                try folder.append(.undone(first: first, results))
+                if let stop = outcome.stop { throw stop }
+                return actions.count
+            }
         }
         counts.undone = folder.state.undone.count
         result.counts = counts
         return result
     }
 
-    /// The run's undo file; made with space for all of the plan before the first write.
-    private func undoLog(_ target: ImageTarget) throws -> UndoLog {
-        let (run, plan) = (folder.run.id, folder.plan.id)
+    /// Whether an action may have been carried out, recorded as done or not.
+    private func isBegun(_ number: Int) -> Bool {
+        folder.state.results[number] != nil || folder.state.open?.contains(number) == true
+    }
+
+    // MARK: The undo file
+
+    private func choosePlace(_ wanted: [UInt8]?) throws {
+        guard let wanted, wanted != folder.state.undoFolder else { return }
+        let isBegun =
+            folder.state.open != nil
+            || folder.state.results.indices.contains { folder.state.isKept($0) }
+        guard !isBegun else {
+            let place = folder.state.undoFolder.map { "in '\(escaped($0))'" } ?? "with the run"
+            throw UndoRefusal(reason: "the undo file of run \(folder.run.id) lies \(place)")
+        }
+        try folder.append(.undoFolder(wanted))
+    }
+
+    private func open(_ place: UndoPlace, _ target: ImageTarget) throws -> UndoLog {
+        try UndoLog.open(
+            place.name, in: try place.folder(), run: folder.run.id, plan: folder.plan.id,
+            target: target)
+    }
+
+    /// The undo file of the slice, made with space for all of the plan before the first write, or
+    /// for as much as there is room for; and what fits into it.
+    ///
+    /// - Throws: `Shortage` where there is room for nothing.
+    private func undoLog(
+        _ target: ImageTarget, _ options: ApplyOptions
+    ) throws -> (UndoLog, UndoRoom) {
+        let place = UndoPlace(folder)
+        let directory = try place.folder()
+        var room = UndoRoom(limit: options.maxUndo ?? .max)
+        try room.count(folder)
+        let available = try directory.fileSystem().available ?? .max
         do {
-            return try UndoLog.open(
-                Self.undoName, in: folder.run.folder, run: run, plan: plan, target: target)
+            let log = try open(place, target)
+            room.limit(to: max(log.size, log.end.addingReportingOverflow(available).partialValue))
+            return (log, room)
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
             // Once anything was begun, nothing else knows what was there before.
-            guard folder.state.open == nil, folder.state.results.allSatisfy({ $0 == nil }) else {
-                throw FormatError("has lost its undo file")
-            }
-            var space = 0
-            var reader = folder.plan
-            try reader.forEach { _, action in space += UndoFile.space(of: action) }
-            return try UndoLog.create(
-                Self.undoName, in: folder.run.folder, run: run, plan: plan, target: target,
-                space: space)
+            let isBegun =
+                folder.state.open != nil
+                || folder.state.results.indices.contains { folder.state.isKept($0) }
+            guard !isBegun else { throw FormatError("has lost its undo file") }
+            room.limit(to: available)
+            try room.checkFirst(folder)
+            let log = try UndoLog.create(
+                place.name, in: directory, run: folder.run.id, plan: folder.plan.id,
+                target: target, space: room.wanted)
+            return (log, room)
         }
     }
 
@@ -82,33 +137,66 @@ struct ImageApply {
             pulse: Pulse(), stop: Stop())
     }
 
-    private func forEachFrame(
-        _ body: (_ first: Int, [Action]) throws -> PatchStop?,
-        skipping isSettled: (Range<Int>) -> Bool
-    ) throws -> ApplyResult {
-        var ending = Ending.complete
-        var stop: PatchStop?
-        for frame in 0..<folder.plan.frameCount where stop == nil {
-            if let signal = controls.interruption() { ending = .interrupted(signal) }
-            guard ending == .complete else { break }
-            controls.report(.comparing, progress)
-            let (first, actions) = try folder.plan.actions(frame: frame)
-            if isSettled(first..<first + actions.count) { continue }
-            stop = try body(first, actions)
-            progress.add(
-                entries: actions.count, bytes: actions.reduce(0) { $0 + $1.bytesWritten },
-                differences: 0)
+    /// Bytes of the target between two records of the journal.
+    private static let batchBytes = 64 << 20
+
+    /// - Parameter body: does as many of the actions as it can, from the first on, and says how
+    ///   many; at least one.
+    private func forEachBatch(
+        isSettled: (Int) -> Bool, _ body: (_ first: Int, [Action]) throws -> Int
+    ) throws {
+        for frame in 0..<folder.plan.frameCount {
+            var (first, rest) = try folder.plan.actions(frame: frame)
+            while !rest.isEmpty {
+                if let signal = controls.interruption() { throw Signal(number: signal) }
+                controls.report(.comparing, progress)
+                controls.pace.hold()
+                var bytes = 0
+                var batch = Array(
+                    rest.prefix {
+                        bytes += $0.bytesWritten
+                        return bytes <= Self.batchBytes
+                    })
+                if batch.isEmpty { batch = [rest[0]] }
+                var count = batch.count
+                let numbers = first..<first + count
+                if !numbers.allSatisfy(isSettled) {
+                    count = try body(first, batch)
+                    progress.add(
+                        entries: count,
+                        bytes: batch.prefix(count).reduce(0) { $0 + $1.bytesWritten },
+                        differences: 0)
+                }
+                first += count
+                rest = Array(rest.dropFirst(count))
+            }
         }
-        return ApplyResult(
-            counts: folder.state.counts, ending: ending,
-            failure: stop.map { (side, $0.error) })
+    }
+
+    private struct Signal: Error {
+        let number: Int32
+    }
+
+    private func result(_ body: () throws -> Void) throws -> ApplyResult {
+        var result = ApplyResult(counts: folder.state.counts, ending: .complete)
+        do {
+            try body()
+        } catch let signal as Signal {
+            result.ending = .interrupted(signal.number)
+        } catch let shortage as Shortage {
+            result.shortage = shortage
+        } catch let stop as PatchStop {
+            result.failure = (side, stop.error)
+        }
+        result.counts = folder.state.counts
+        return result
     }
 
     // MARK: Confirming
 
     /// Reads every extent back on both sides; calls `different` with those that do not agree.
     func confirm(
-        different: (_ path: RelativePath, AspectSet) throws -> Void
+        isSlice: Bool, different: (_ path: RelativePath, AspectSet) throws -> Void
     ) throws -> ConfirmResult {
         var result = ConfirmResult()
         let worker = try worker()
@@ -123,7 +211,7 @@ struct ImageApply {
             }
             controls.report(.confirming(folder.plan.trailer.actions), progress)
             let (first, actions) = try folder.plan.actions(frame: frame)
-            for (at, action) in actions.enumerated() where folder.state.isDone(first + at) {
+            for (at, action) in actions.enumerated() where folder.isRead(first + at, isSlice) {
                 var comparer = try ExtentComparer(open.a, open.b, scheme, worker)
                 let found = try comparer.compare(action.patches.map(\.extent))
                 if !found.errors.isEmpty || found.wasCut {
@@ -158,5 +246,53 @@ extension PatchStop {
         case .target(let error), .undoFile(let error): error
         case .readBack: DiskError(.pread, ErrorNumber.inputOutput)
         }
+    }
+}
+
+/// What fits into the undo file of a slice; in bytes of that file.
+private struct UndoRoom {
+    private var limit: Int
+    private var used = 0
+    /// What all that is left would take, or as much of it as there is room for.
+    private(set) var wanted = 0
+
+    init(limit: Int) { self.limit = limit }
+
+    mutating func count(_ folder: ApplyFolder) throws {
+        var plan = folder.plan
+        try plan.forEach { number, action in
+            let space = UndoFile.space(of: action)
+            if folder.state.isKept(number) { used += space }
+            if !folder.state.isErased(number) { wanted += space }
+        }
+    }
+
+    mutating func limit(to bytes: Int) {
+        limit = min(limit, bytes)
+        wanted = min(wanted, limit)
+    }
+
+    func checkFirst(_ folder: ApplyFolder) throws {
+        for frame in 0..<folder.plan.frameCount {
+            let (first, actions) = try folder.plan.actions(frame: frame)
+            for (at, action) in actions.enumerated() where !folder.state.isDone(first + at) {
+                var room = self
+                _ = try room.take([action]) { _ in true }
+                return
+            }
+        }
+    }
+
+    /// How many of the actions fit, from the first on; at least one.
+    mutating func take(_ actions: [Action], _ isLeft: (Int) -> Bool) throws -> Int {
+        for (at, action) in actions.enumerated() where isLeft(at) {
+            let space = UndoFile.space(of: action)
+            guard space <= limit - used else {
+                if at > 0 { return at }
+                throw Shortage.undo(needed: space, available: max(0, limit - used))
+            }
+            used += space
+        }
+        return actions.count
     }
 }

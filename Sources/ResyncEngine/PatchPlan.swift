@@ -6,8 +6,8 @@ struct PatchPlan {
     private let task: PlanTask
     private let scheme: DigestScheme
 
-    /// Of one action.
-    private static let bytesLimit = 64 << 20
+    /// Of one action: what is done whole or not at all, and the least that needs room for an undo.
+    private static let bytesLimit = 8 << 20
     private static let extentLimit = 1024
     /// Measured at a time: no more pages than a comparison tells apart.
     private static let window = 8 << 20

@@ -12,9 +12,7 @@ package struct Quarantine {
         guard folder.state.released == nil else { return }
         var plan = folder.plan
         try plan.forEach { number, action in
-            guard action.keepsOld, folder.state.isDone(number),
-                !folder.state.erased.contains(number)
-            else { return }
+            guard action.keepsOld, folder.state.isKept(number) else { return }
             try body(number, action)
         }
     }
@@ -24,20 +22,39 @@ package struct Quarantine {
     /// - Returns: how many entries, of how many bytes.
     package func release(
         _ sites: Sides<LocalSite>
-    ) throws -> (entries: Int, bytes: Int) {
+    ) throws -> Freed {
+        let freed = try eraseAll(sites)
+        try folder.append(.released(.now))
+        try UndoPlace(folder).removeAll()
+        return freed
+    }
+
+    /// Frees what a slice of the plan displaced, so that there is room for the next one; it can no
+    /// longer be taken back.
+    package func free(_ sites: Sides<LocalSite>) throws -> Freed {
+        let freed = try eraseAll(sites)
+        let old = UndoPlace(folder)
+        try folder.append(.freed(folder.state.results.indices, .now))
+        try old.removeAll()
+        return freed
+    }
+
+    package typealias Freed = (entries: Int, bytes: Int)
+
+    private func eraseAll(_ sites: Sides<LocalSite>) throws -> Freed {
         let hand = hand(sites)
-        var entries = 0
-        var bytes = 0
+        var freed = (entries: 0, bytes: 0)
         var touched: Set<Side> = []
         try forEach { number, action in
+            freed.entries += 1
+            freed.bytes += action.bytesDisplaced
+            // What patches displaced lies in one file, which goes as a whole.
+            guard action.kind != .patch else { return }
             try hand.changer(action.side).erase(number)
-            entries += 1
-            bytes += action.bytesDisplaced
             touched.insert(action.side)
         }
         for side in touched { try hand.changer(side).sync() }
-        try folder.append(.released(.now))
-        return (entries, bytes)
+        return freed
     }
 
     /// Frees what is kept of one path, or of what lies below it, and records that it did.
@@ -48,7 +65,7 @@ package struct Quarantine {
     ) throws -> [RelativePath] {
         var found: [(number: Int, action: Action)] = []
         try forEach { number, action in
-            if action.path.isWithin(path) { found.append((number, action)) }
+            if action.kind != .patch, action.path.isWithin(path) { found.append((number, action)) }
         }
         let hand = hand(sites)
         for (number, action) in found {
@@ -67,12 +84,13 @@ package struct Quarantine {
 }
 
 extension Action {
-    /// Whether something goes into the quarantine when it is done.
+    /// Whether something goes into the quarantine, or an undo file, when it is done.
     var keepsOld: Bool {
         switch kind {
         case .makeDirectory, .write, .link, .symlink, .special, .remove, .removeDirectory:
             before != nil
-        case .metadata, .settleDirectory, .patch: false
+        case .patch: true
+        case .metadata, .settleDirectory: false
         }
     }
 }

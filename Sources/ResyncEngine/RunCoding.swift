@@ -1,4 +1,5 @@
 import ResyncCore
+import ResyncStorage
 
 /// The small files of a run folder, version 1.
 private let version: UInt8 = 1
@@ -46,6 +47,15 @@ extension ByteWriter {
         }
         number(summary.leftUnread)
         milliseconds(summary.elapsed)
+    }
+
+    mutating func order(_ order: PaceOrder) {
+        byte(version)
+        byte(order.isPaused ? 1 : 0)
+        for limit in [order.readLimit, order.writeLimit] {
+            byte(limit == nil ? 0 : 1)
+            number(limit ?? 0)
+        }
     }
 
     private mutating func milliseconds(_ seconds: Double) {
@@ -102,6 +112,21 @@ extension ByteReader {
         }
         return Summary(
             tally: tally, ending: ending, leftUnread: try int(), elapsed: try milliseconds())
+    }
+
+    mutating func order() throws(FormatError) -> PaceOrder {
+        try checkVersion()
+        var order = PaceOrder()
+        order.isPaused = try byte() == 1
+        order.readLimit = try limit()
+        order.writeLimit = try limit()
+        return order
+    }
+
+    private mutating func limit() throws(FormatError) -> Int? {
+        let isSet = try byte() == 1
+        let limit = try int()
+        return isSet ? limit : nil
     }
 
     private mutating func checkVersion() throws(FormatError) {

@@ -46,7 +46,7 @@ package struct Checkpoint: Sendable {
 
 /// Everything a run keeps: `header`, `first` (results of the first pass, which later passes leave
 /// as they are), `checkpoint`, `differences` (results of the last pass, if there was a later one),
-/// and at the end `summary`.
+/// and at the end `summary`; while it is worked on also `order`, what its operator wants of it.
 package final class RunFolder: Sendable {
     package let id: String
     package let folder: Folder
@@ -58,6 +58,7 @@ package final class RunFolder: Sendable {
         static let next = Array("next".utf8)
         static let checkpoint = Array("checkpoint".utf8)
         static let summary = Array("summary".utf8)
+        static let order = Array("order".utf8)
     }
 
     /// Where a run that keeps manifests puts them until it has come to its end.
@@ -135,6 +136,12 @@ package final class RunFolder: Sendable {
         guard try folder.lock(exclusive: true) else { throw RunError.busy(id) }
     }
 
+    /// Whether a process works on it now.
+    package func isUnderWay(in runs: Folder) throws -> Bool {
+        // Of an opening of its own, so that the lock goes with it.
+        try !runs.folder(Array(id.utf8), create: false).lock(exclusive: false)
+    }
+
     package func delete(from runs: Folder) throws {
         try lock()
         for name in try folder.names() { try folder.remove(name.bytes) }
@@ -174,6 +181,24 @@ package final class RunFolder: Sendable {
         writer.summary(summary)
         try write(File.summary, writer.bytes)
     }
+
+    // MARK: Orders
+
+    /// What stands for whoever works on the run; an order that cannot be read is none.
+    package func order() -> PaceOrder {
+        guard let bytes = try? readIfThere(File.order) else { return PaceOrder() }
+        var reader = ByteReader(bytes)
+        return (try? reader.order()) ?? PaceOrder()
+    }
+
+    package func give(_ order: PaceOrder) throws {
+        var writer = ByteWriter()
+        writer.order(order)
+        try write(File.order, writer.bytes)
+    }
+
+    /// An order is for the process that works on the run now, not for the next one.
+    package func forgetOrder() { try? folder.remove(File.order) }
 
     func createFirst() throws -> ResultWriter {
         try? folder.remove(File.first)

@@ -90,6 +90,11 @@ package final class UndoLog {
         writer = UndoWriter(behind: reader, makeHash: frameHash)
     }
 
+    /// Bytes of the file, what is only taken for it included.
+    var size: Int { reader.tail }
+    /// Where its last record ends.
+    var end: Int { reader.end }
+
     // MARK: Writing
 
     func append(_ record: UndoRecord, _ bytes: UnsafeRawBufferPointer) throws {

@@ -77,6 +77,12 @@ package final class UndoRun {
             folder.state.undone.contains(first + at) ? .done : .blocked
         }
         for at in chosen {
+            controls.pace.hold()
+            if actions[at].keepsOld, folder.state.isErased(first + at) {
+                results[at] = .released
+                counts.count(.released)
+                continue
+            }
             let result = try hand.changer(actions[at].side).undo(
                 first + at, actions[at], attributes: folder.state.attributes[first + at])
             results[at] = result

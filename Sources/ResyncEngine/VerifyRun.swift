@@ -44,13 +44,16 @@ package struct RunControls: Sendable {
     package var interruption: @Sendable () -> Int32?
     /// Called a few times a second on the calling thread.
     package var report: @Sendable (RunPhase, Progress) -> Void
+    /// Held to between calls that change a store; the throttles of its sites know it as well.
+    package var pace: Pace
 
     package init(
         interruption: @escaping @Sendable () -> Int32?,
-        report: @escaping @Sendable (RunPhase, Progress) -> Void
+        report: @escaping @Sendable (RunPhase, Progress) -> Void, pace: Pace = Pace()
     ) {
         self.interruption = interruption
         self.report = report
+        self.pace = pace
     }
 }
 

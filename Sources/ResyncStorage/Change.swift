@@ -52,6 +52,11 @@ package protocol StoreChanger: AnyObject {
 
     /// All that was written and named since `begin` is durable when this returns.
     func sync() throws(DiskError)
+    /// Bytes that can still be written into the store; nil where that is not known.
+    func space() throws(DiskError) -> Int?
+    /// Whether its file system was found not to exchange two names in one step: then what somebody
+    /// else puts under a name in the moment of its change is lost from there.
+    var isWithoutExchange: Bool { get }
 
     /// Brings what a crash left of an action to one of its ends. Nil: nothing of it was done.
     func recover(_ number: Int, _ action: Action) throws -> ActionResult?

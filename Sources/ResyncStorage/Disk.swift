@@ -236,4 +236,11 @@ package struct FileSystem: Sendable, Hashable {
         self.blocksAvailable = blocksAvailable
         self.isReadOnly = isReadOnly
     }
+
+    /// Bytes that can still be written; nil where the file system does not say.
+    package var available: Int? {
+        guard blocks > 0 else { return nil }
+        let (bytes, isTooLarge) = blocksAvailable.multipliedReportingOverflow(by: blockSize)
+        return isTooLarge ? nil : bytes
+    }
 }

@@ -26,6 +26,8 @@ package enum ErrorNumber {
     package static let stale = ESTALE
     package static let timedOut = ETIMEDOUT
     package static let notSupported = EOPNOTSUPP
+    package static let noSystemCall = ENOSYS
+    package static let tooManyNames = EMLINK
     package static let noData = ENODATA
     package static let tooLarge = EOVERFLOW
     package static let brokenPipe = EPIPE

@@ -17,6 +17,7 @@ final class LocalChanger: StoreChanger {
     var disk: any Disk { site.disk }
     /// The run's own directory in the quarantine, once it is needed.
     private var quarantine: Descriptor?
+    var isWithoutExchange = false
 
     init(_ site: LocalSite, root: Descriptor, _ order: ChangeOrder) {
         self.site = site
@@ -70,6 +71,8 @@ final class LocalChanger: StoreChanger {
         _ = try shelf()
     }
 
+    func space() throws(DiskError) -> Int? { try disk.fileSystem(root).available }
+
     /// The run's quarantine, made durably where it is missing; never through a symlink.
     func shelf() throws(DiskError) -> Descriptor {
         if let quarantine { return quarantine }
@@ -114,12 +117,15 @@ final class LocalChanger: StoreChanger {
             case .makeDirectory, .write, .link, .symlink, .special: break
             }
             return try withPlace(action.path) { (parent, name) throws(DiskError) in
-                try withCString(stagedName(number)) { (staged) throws(DiskError) in
-                    guard let before = action.before else {
-                        return try create(staged, as: name, in: parent)
-                    }
-                    return try exchange(staged, with: name, in: parent, number, action, before)
+                guard let before = action.before else {
+                    return try create(number, action, in: parent)
                 }
+                let exchanged = try withCString(stagedName(number)) {
+                    (staged) throws(DiskError) in
+                    try exchange(staged, with: name, in: parent, number, action, before)
+                }
+                if let exchanged { return exchanged }
+                return try replaceInSteps(number, action, in: parent, before)
             }
         } catch {
             return .ended(ActionResult(error))
@@ -127,12 +133,16 @@ final class LocalChanger: StoreChanger {
     }
 
     private func create(
-        _ staged: UnsafePointer<CChar>, as name: UnsafePointer<CChar>, in parent: Descriptor
+        _ number: Int, _ action: Action, in parent: Descriptor
     ) throws(DiskError) -> Staging {
+        let staged = stagedName(number)
         do throws(DiskError) {
-            try disk.rename(staged, in: parent, to: name, in: parent, .keep)
+            try give(
+                staged, in: parent, its: action.path.lastName.bytes, in: parent, isCopy: true)
         } catch {
-            try drop(staged, in: parent)
+            try withCString(staged) { (staged) throws(DiskError) in
+                try drop(staged, in: parent)
+            }
             // Somebody made one meanwhile: theirs stays.
             if error.number == ErrorNumber.exists { return .ended(.changed) }
             throw error
@@ -141,13 +151,16 @@ final class LocalChanger: StoreChanger {
     }
 
     /// What really was displaced decides: looked at before, it could have been exchanged since.
+    /// Nil where the file system cannot exchange, and nothing has happened.
     private func exchange(
         _ staged: UnsafePointer<CChar>, with name: UnsafePointer<CChar>, in parent: Descriptor,
         _ number: Int, _ action: Action, _ before: ObservedEntry
-    ) throws(DiskError) -> Staging {
+    ) throws(DiskError) -> Staging? {
         let mine = try disk.stat(staged, in: parent)
         do throws(DiskError) {
-            try disk.rename(staged, in: parent, to: name, in: parent, .exchange)
+            guard try rename(staged, in: parent, to: name, in: parent, by: .exchange) else {
+                return nil
+            }
         } catch {
             try drop(staged, in: parent)
             if error.number == ErrorNumber.noEntry { return .ended(.changed) }
@@ -201,12 +214,11 @@ final class LocalChanger: StoreChanger {
 
     /// Into the quarantine beside what an action displaces, under a name that is free.
     func putAside(_ staged: [UInt8], in parent: Descriptor, _ number: Int) throws(DiskError) {
-        let shelf = try shelf()
         for attempt in 1...Self.asideLimit {
             let suffix = attempt == 1 ? "-unplaced" : "-unplaced-\(attempt)"
             do throws(DiskError) {
                 let name = shelfName(number) + Array(suffix.utf8)
-                return try move(staged, in: parent, to: name, in: shelf)
+                return try store(staged, in: parent, as: name)
             } catch {
                 guard error.number == ErrorNumber.exists else { throw error }
             }
@@ -217,7 +229,7 @@ final class LocalChanger: StoreChanger {
     /// Small files are read again: a writer through a memory map may move no time.
     private static let rereadLimit = 1 << 20
 
-    private func isSameContent(
+    func isSameContent(
         _ name: UnsafePointer<CChar>, in parent: Descriptor, _ before: ObservedEntry, _ now: Stat
     ) throws(DiskError) -> Bool {
         guard now.type == .file, now.size <= Self.rereadLimit, let content = before.content else {
@@ -248,26 +260,15 @@ final class LocalChanger: StoreChanger {
             case .remove, .removeDirectory: return try takeAway(number, action)
             case .metadata, .settleDirectory, .patch: return .done
             case .makeDirectory, .write, .link, .symlink, .special:
-                guard action.before != nil else { return .done }
-                let shelf = try shelf()
+                // In steps it is there already.
+                guard action.before != nil, !isWithoutExchange else { return .done }
                 try withPlace(action.path) { (parent, _) throws(DiskError) in
-                    try move(stagedName(number), in: parent, to: shelfName(number), in: shelf)
+                    try store(stagedName(number), in: parent, as: shelfName(number))
                 }
                 return .done
             }
         } catch {
             return ActionResult(error)
-        }
-    }
-
-    /// Never onto anything.
-    func move(
-        _ name: [UInt8], in directory: Descriptor, to newName: [UInt8], in newDirectory: Descriptor
-    ) throws(DiskError) {
-        try withCString(name) { (name) throws(DiskError) in
-            try withCString(newName) { (newName) throws(DiskError) in
-                try disk.rename(name, in: directory, to: newName, in: newDirectory, .keep)
-            }
         }
     }
 
@@ -281,7 +282,7 @@ final class LocalChanger: StoreChanger {
             }
             if now.type == .directory { chain.forget() }
             let parent = try chain.open(action.path.parent)
-            try move(action.path.lastName.bytes, in: parent, to: shelfName(number), in: shelf)
+            try store(action.path.lastName.bytes, in: parent, as: shelfName(number))
             let isRight = try withCString(shelfName(number)) {
                 (shelved) throws(DiskError) -> Bool in
                 let taken = try disk.stat(shelved, in: shelf)
@@ -292,7 +293,7 @@ final class LocalChanger: StoreChanger {
             }
             if isRight { return .done }
             do throws(DiskError) {
-                try move(shelfName(number), in: shelf, to: action.path.lastName.bytes, in: parent)
+                try give(shelfName(number), in: shelf, its: action.path.lastName.bytes, in: parent)
             } catch {
                 // Something new stands there: what was taken stays in the quarantine.
                 guard error.number == ErrorNumber.exists else { throw error }

@@ -49,7 +49,7 @@ extension LocalChanger {
         // Not what was to be removed: back with it, if its place is free.
         let parent = try chain.open(action.path.parent)
         do throws(DiskError) {
-            try move(shelfName(number), in: shelf, to: action.path.lastName.bytes, in: parent)
+            try give(shelfName(number), in: shelf, its: action.path.lastName.bytes, in: parent)
         } catch {
             guard error.number == ErrorNumber.exists else { throw error }
         }
@@ -78,7 +78,7 @@ extension LocalChanger {
             return atName == .new && action.before == nil ? .done : nil
         case (.new, .none, .old): return .done
         case (.new, .old, .none):
-            try move(staged, in: parent, to: shelfName(number), in: shelf)
+            try store(staged, in: parent, as: shelfName(number))
             return .done
         case (.new, .new, .none) where action.before == nil:
             // One inode under two names, or two copies: the staged one is ours.
@@ -87,6 +87,22 @@ extension LocalChanger {
             // Staged, whole or in part, and what stood there still stands.
             if atName == .none, action.before != nil { break }
             return try dropStaged(staged, in: parent, nil)
+        case (.old, _, .old):
+            // In steps: it has a second name, and the first still leads to it.
+            try withCString(shelfName(number)) { (name) throws(DiskError) in
+                try drop(name, in: shelf)
+            }
+            return try dropStaged(staged, in: parent, nil)
+        case (.none, .new, .old):
+            // In steps, in the moment of absence.
+            try give(staged, in: parent, its: action.path.lastName.bytes, in: parent)
+            return .done
+        case (.none, _, .old):
+            try give(shelfName(number), in: shelf, its: action.path.lastName.bytes, in: parent)
+            return try dropStaged(staged, in: parent, nil)
+        case (.new, .new, .old):
+            // In steps, where a new name was linked to what was staged.
+            return try dropStaged(staged, in: parent, .done)
         case (.old, .none, .new):
             // The move was kept without the exchange before it: only a copy of ours.
             try withCString(shelfName(number)) { (name) throws(DiskError) in
@@ -219,7 +235,7 @@ extension LocalChanger {
             return atName == .old ? .done : .changed
         }
         do throws(DiskError) {
-            try move(shelfName(number), in: shelf, to: action.path.lastName.bytes, in: parent)
+            try give(shelfName(number), in: shelf, its: action.path.lastName.bytes, in: parent)
         } catch {
             guard error.number == ErrorNumber.exists else { throw error }
             return .changed
@@ -242,7 +258,7 @@ extension LocalChanger {
             guard isUnused else { return .changed }
             chain.forget()
         }
-        try move(name, in: chain.open(action.path.parent), to: shelfName(number), in: shelf)
+        try store(name, in: chain.open(action.path.parent), as: shelfName(number))
         return .done
     }
 
@@ -253,7 +269,18 @@ extension LocalChanger {
         let name = action.path.lastName.bytes
         let atName = try object(name, in: parent, action)
         let shelved = try object(shelfName(number), in: shelf, action)
-        if atName == .old, shelved != .old { return .done }
+        if atName == .old {
+            // In steps, where it had both names.
+            if shelved == .old { try give(shelfName(number), in: shelf, its: name, in: parent) }
+            return .done
+        }
+        if atName == .none, shelved == .old,
+            try object(newShelfName(number), in: shelf, action) == .new
+        {
+            // In steps, in the moment of absence.
+            try give(shelfName(number), in: shelf, its: name, in: parent)
+            return .done
+        }
         guard atName == .new, shelved == .old else { return .changed }
         if action.kind == .makeDirectory {
             let isUnused = try withCString(name) { (name) throws(DiskError) -> Bool in
@@ -263,10 +290,10 @@ extension LocalChanger {
             chain.forget()
         }
         let place = try chain.open(action.path.parent)
-        try withCString(name) { (name) throws(DiskError) in
-            try withCString(shelfName(number)) { (shelved) throws(DiskError) in
-                try disk.rename(name, in: place, to: shelved, in: shelf, .exchange)
-            }
+        if try !exchange(name, in: place, with: shelfName(number), in: shelf) {
+            try swapBackInSteps(
+                number, action,
+                hasDirectory: action.kind == .makeDirectory || action.before?.isDirectory == true)
         }
         return .done
     }

@@ -7,6 +7,11 @@ package struct OpenFiles: Sendable {
         package let number: Int
         /// As the kernel calls it: at most 15 bytes.
         package let name: [UInt8]
+
+        package init(number: Int, name: [UInt8]) {
+            self.number = number
+            self.name = name
+        }
     }
 
     package private(set) var writers: [ObjectIdentity: Holder] = [:]

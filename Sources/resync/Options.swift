@@ -220,14 +220,9 @@ struct ReadOptions: ParsableArguments {
         return try DigestScheme(named ?? algorithm, blockSize: size)
     }
 
-    func throttle() throws -> Throttle? {
-        try readLimit.map { text in
-            do throws(QuantityError) {
-                return Throttle(bytesPerSecond: try parseRate(text))
-            } catch {
-                throw CommandError(error.reason, .usage)
-            }
-        }
+    /// One for each side.
+    func throttle(_ pace: Pace) throws -> Throttle {
+        .reading(try readLimit.map { try rate($0) }, pace)
     }
 
     func limits() throws -> RunLimits {

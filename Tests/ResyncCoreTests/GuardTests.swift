@@ -15,10 +15,11 @@ import Testing
         var trailer = PlanTrailer()
         var found: Sides<StoreFindings>
         var baselineExclusions: Digest?
+        var run: String?
 
         var refusals: [Refusal] {
             ResyncCore.refusals(
-                header, trailer, found, baselineExclusions: baselineExclusions)
+                header, trailer, found, baselineExclusions: baselineExclusions, run: run)
         }
     }
 
@@ -82,7 +83,18 @@ import Testing
         #expect(
             refusals { $0.found.a.marker?.inconsistent = "r" }
                 == [.inconsistentSource(.a, run: "r")])
-        #expect(refusals { $0.found.b.marker?.inconsistent = "r" } == [])
+        #expect(
+            refusals { $0.found.b.marker?.inconsistent = "r" }
+                == [.unfinishedTarget(.b, run: "r")])
+        // What the plan's own run has begun, it may go on with.
+        #expect(
+            refusals {
+                $0.run = "r"
+                for side in Side.allCases {
+                    $0.trailer.totals[side].creates = 1
+                    $0.found[side].marker?.inconsistent = "r"
+                }
+            } == [])
         #expect(refusals { $0.trailer.isRootIncomplete = true } == [.incompleteSource])
         #expect(
             refusals {
@@ -135,6 +147,11 @@ import Testing
         #expect(needs(101) == [.noSpace(.b, needed: 106, available: 105)])
         #expect(needs(.max) == [.noSpace(.b, needed: .max, available: 105)])
         #expect(needs(.max) { $0.found.b.available = nil } == [])
+        // What is displaced can be released, slice by slice.
+        #expect(needs(1000) { $0.trailer.totals.b.bytesDisplaced = 945 } == [])
+        #expect(
+            needs(1000) { $0.trailer.totals.b.bytesDisplaced = 944 }
+                == [.noSpace(.b, needed: 106, available: 105)])
         // Both sides may lie on one file system.
         let both = needs(60) { scene in
             scene.trailer.totals.a.creates = 1
@@ -146,5 +163,18 @@ import Testing
         #expect(both == [.noSpace(.b, needed: 126, available: 105)])
         #expect(refusals { $0.found.b.isReadOnly = true } == [.readOnly(.b)])
         #expect(refusals { $0.found.a.isReadOnly = true } == [])
+    }
+
+    @Test func slicesAreNeededWhereOldAndNewDoNotFitAtOnce() {
+        var scene = scene
+        scene.found.b.available = 105
+        func sliced(_ written: Int, _ displaced: Int) -> [Side] {
+            scene.trailer.totals.b.bytesWritten = written
+            scene.trailer.totals.b.bytesDisplaced = displaced
+            return slicedSides(scene.trailer, scene.found)
+        }
+        #expect(sliced(100, 0) == [])
+        #expect(sliced(101, 0) == [.b])
+        #expect(sliced(1000, 1000) == [.b])
     }
 }

@@ -136,12 +136,17 @@ import Testing
         let stage = try Workload.oneFile.stage()
         var options = ApplyOptions(blockSize: ApplyStage.blockSize)
         let identity = stage.disk.peek("/b/f").identity
-        options.openForWriting = { [identity] }
-        let folder = try stage.folder()
-        let job = ApplyJob(folder, try stage.sites(), .none)
-        #expect(try job.apply(options).counts.withheld == 1)
+        let holder = OpenFiles.Holder(number: 7, name: Array("writer".utf8))
+        options.openForWriting = { [identity: holder] }
+        let job = ApplyJob(try stage.folder(), try stage.sites(), .none, settle: 0)
+        func apply() throws -> ApplyResult {
+            try job.apply(options, ComparisonRules(), try stage.state().baselines, freed: nil)
+        }
+        let held = try apply()
+        #expect(held.counts.withheld == 1)
+        #expect(Array(held.holders.values) == [holder])
         options.acceptsOpen = true
-        #expect(try job.apply(options).counts.done == 2)
+        #expect(try apply().counts.done == 2)
     }
 
     /// An undo leaves alone what was edited after the run, and brings back the rest.

@@ -36,7 +36,7 @@ struct ApplyStage: Sendable {
 
     func sites() throws -> Sides<LocalSite> { Sides(a: try site("/a"), b: try site("/b")) }
 
-    private func job() throws -> ApplyJob { ApplyJob(try folder(), try sites(), .none) }
+    private func job() throws -> ApplyJob { ApplyJob(try folder(), try sites(), .none, settle: 0) }
 
     func state() throws -> StateFolder { try StateFolder(path: Array("/state".utf8), disk: disk) }
 
@@ -89,11 +89,17 @@ struct ApplyStage: Sendable {
         return marker?.inconsistent == nil
     }
 
+    /// - Parameters:
+    ///   - maxUndo: bytes kept for an undo on each side.
+    ///   - freed: called with what a slice frees; nil where nothing may be freed.
     @discardableResult
-    func apply(workers: Int = 1) throws -> ApplyResult {
+    func apply(
+        workers: Int = 1, maxUndo: Int? = nil, freed: ((Quarantine.Freed) -> Void)? = nil
+    ) throws -> ApplyResult {
         var options = ApplyOptions(blockSize: Self.blockSize)
         options.workers = workers
-        return try job().apply(options)
+        options.maxUndo = maxUndo
+        return try job().apply(options, ComparisonRules(), try state().baselines, freed: freed)
     }
 
     @discardableResult

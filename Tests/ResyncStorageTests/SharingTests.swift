@@ -186,7 +186,7 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
 
     @Test func theRateHoldsOverAllWorkers() {
         let rate = 50_000_000
-        let throttle = Throttle(bytesPerSecond: rate)
+        let throttle = Throttle.reading(rate)
         let bytes = Atomic(0)
         let start = monotonicSeconds()
         inThreads(4) { _ in
@@ -203,7 +203,7 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
 
     /// A pause does not save up more than a tenth of a second.
     @Test func idlenessIsNotSavedUp() {
-        let throttle = Throttle(bytesPerSecond: 1_000_000)
+        let throttle = Throttle.reading(1_000_000)
         let worker = worker()
         throttle.wait(for: 1, worker: worker)
         usleep(400_000)
@@ -214,7 +214,7 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
     }
 
     @Test func aStopEndsTheWaiting() {
-        let throttle = Throttle(bytesPerSecond: 1)
+        let throttle = Throttle.reading(1)
         let stop = Stop()
         let worker = worker(stop)
         throttle.wait(for: 1000, worker: worker)

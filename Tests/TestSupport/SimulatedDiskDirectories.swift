@@ -73,7 +73,8 @@ extension State {
         let place = try vacantPlace(newName, from: newStart)
         guard found.mount == object(place.parent).mount else { throw Refusal(EXDEV) }
         try checkChange(in: place.parent)
-        if found.isImmutable || found.type == .directory { throw Refusal(EPERM) }
+        let canLink = mounts[found.mount].canLink && !found.isImmutable
+        guard canLink, found.type != .directory else { throw Refusal(EPERM) }
         guard found.names > 0 else { throw Refusal(ENOENT) }
         addName(place.name, in: place.parent, found.id)
         touch(found.id, modified: false)
@@ -109,6 +110,9 @@ extension State {
         let old = try resolve(name, from: start, .leave)
         let new = try resolve(newName, from: newStart, .leave)
         guard object(old.parent).mount == object(new.parent).mount else { throw Refusal(EXDEV) }
+        guard rule == .replace || mounts[object(old.parent).mount].knowsRenameRules else {
+            throw Refusal(EINVAL)
+        }
         guard old.last == .name else { throw Refusal(EBUSY) }
         guard new.last == .name else { throw Refusal(rule == .keep ? EEXIST : EBUSY) }
         try checkWritable(object(old.parent))

@@ -23,6 +23,9 @@ package struct SimulatedMount: Sendable {
     /// Whether space can be reserved and holes punched.
     package var canAllocate = true
     package var hasAttributes = true
+    /// Whether renaming knows other rules than to replace.
+    package var knowsRenameRules = true
+    package var canLink = true
     /// How many bytes of names and values one object may have of them.
     package var attributeSpace = 4000
     package var fileSystem: Int = 0xef53

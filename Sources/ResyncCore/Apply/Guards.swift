@@ -22,6 +22,7 @@ package enum Refusal: Sendable, Hashable {
     case otherSize(Side)
     case olderSource(Side)
     case inconsistentSource(Side, run: String)
+    case unfinishedTarget(Side, run: String)
     case emptiedDirectories(Side, Int)
     case deletes(Side, Int, limit: Int)
     case overwrites(Side, Int, of: Int)
@@ -48,6 +49,9 @@ package enum Refusal: Sendable, Hashable {
                 + "that \(side.other.letter) has left behind"
         case .inconsistentSource(let side, let run):
             "run \(escaped(run.utf8)) left \(side.letter) changed in part: it cannot be a source"
+        case .unfinishedTarget(let side, let run):
+            "run \(escaped(run.utf8)) left \(side.letter) changed in part: go on with it, or take "
+                + "it back"
         case .emptiedDirectories(let side, let count):
             "\(count) top-level \(count == 1 ? "directory" : "directories") of \(side.letter) "
                 + "would become empty"
@@ -60,7 +64,8 @@ package enum Refusal: Sendable, Hashable {
         case .incompleteSource: "the root of a store could not be listed whole"
         case .changedExclusions: "the exclusions are not those of the baseline"
         case .noSpace(let side, let needed, let available):
-            "\(side.letter) needs \(sizeText(needed)) and has \(sizeText(available))"
+            "\(side.letter) needs \(sizeText(needed)) and has \(sizeText(available)), whatever is "
+                + "released of what it displaces"
         case .readOnly(let side): "\(side.letter) is mounted read-only"
         }
     }
@@ -68,10 +73,12 @@ package enum Refusal: Sendable, Hashable {
 
 /// Everything that stands against carrying a plan out, decided before anything is written.
 ///
-/// - Parameter baselineExclusions: of the pair's baseline; nil where there is none.
+/// - Parameters:
+///   - baselineExclusions: of the pair's baseline; nil where there is none.
+///   - run: that carried the plan out in part before; nil where none has.
 package func refusals(
     _ header: PlanHeader, _ trailer: PlanTrailer, _ found: Sides<StoreFindings>,
-    baselineExclusions: Digest? = nil
+    baselineExclusions: Digest? = nil, run: String? = nil
 ) -> [Refusal] {
     var refusals: [Refusal] = []
     let targets = Side.allCases.filter { trailer.totals[$0].actions > 0 }
@@ -79,7 +86,10 @@ package func refusals(
         refusals += identityRefusals(header.stores[side], found[side], side)
     }
     for target in targets {
-        refusals += sourceRefusals(trailer.totals[target], found, target.other)
+        refusals += sourceRefusals(found, target.other, run)
+        if let other = found[target].marker?.inconsistent, other != run {
+            refusals.append(.unfinishedTarget(target, run: other))
+        }
         refusals += countRefusals(trailer.totals[target], target, header.entries)
         if found[target].isReadOnly { refusals.append(.readOnly(target)) }
     }
@@ -108,12 +118,14 @@ private func identityRefusals(
 }
 
 private func sourceRefusals(
-    _ totals: PlanTotals, _ found: Sides<StoreFindings>, _ source: Side
+    _ found: Sides<StoreFindings>, _ source: Side, _ run: String?
 ) -> [Refusal] {
     var refusals: [Refusal] = []
     if found[source].isEmpty { refusals.append(.emptySource(source)) }
     guard let own = found[source].marker else { return refusals }
-    if let run = own.inconsistent { refusals.append(.inconsistentSource(source, run: run)) }
+    if let other = own.inconsistent, other != run {
+        refusals.append(.inconsistentSource(source, run: other))
+    }
     if let other = found[source.other].marker, let baseline = own.baseline,
         baseline != other.baseline, other.history.contains(baseline)
     {
@@ -143,24 +155,37 @@ private func countRefusals(_ totals: PlanTotals, _ target: Side, _ entries: Int)
 private func spaceRefusals(
     _ trailer: PlanTrailer, _ found: Sides<StoreFindings>, _ targets: [Side]
 ) -> [Refusal] {
+    targets.compactMap { side in
+        guard let available = found[side].available else { return nil }
+        let needed = needed(trailer, found, side) { $0.spaceNeededInSlices }
+        return needed > available
+            ? .noSpace(side, needed: needed, available: available) : nil
+    }
+}
+
+/// Sides on which a plan has to be carried out in slices, each read back and what it displaced
+/// released before the next: there is not room for what is new and what is old at once.
+package func slicedSides(_ trailer: PlanTrailer, _ found: Sides<StoreFindings>) -> [Side] {
+    Side.allCases.filter { side in
+        guard trailer.totals[side].actions > 0, let available = found[side].available else {
+            return false
+        }
+        return needed(trailer, found, side) { $0.spaceNeeded } > available
+    }
+}
+
+private func needed(
+    _ trailer: PlanTrailer, _ found: Sides<StoreFindings>, _ side: Side,
+    _ need: (PlanTotals) -> Int
+) -> Int {
     // Both may draw on the same space.
     let isShared =
         found.a.identity.fileSystem == found.b.identity.fileSystem
         && found.a.identity.device == found.b.identity.device
-    var refusals: [Refusal] = []
-    for side in targets {
-        guard let available = found[side].available else { continue }
-        var needed = trailer.totals[side].spaceNeeded
-        if isShared {
-            needed =
-                needed.addingReportingOverflow(trailer.totals[side.other].spaceNeeded)
-                .partialValue
-        }
-        if needed > available {
-            refusals.append(.noSpace(side, needed: needed, available: available))
-        }
-    }
-    return refusals
+    let own = need(trailer.totals[side])
+    guard isShared else { return own }
+    let (sum, isTooLarge) = own.addingReportingOverflow(need(trailer.totals[side.other]))
+    return isTooLarge ? .max : sum
 }
 
 extension PlanTotals {
@@ -169,6 +194,9 @@ extension PlanTotals {
         let (sum, isTooLarge) = bytesWritten.addingReportingOverflow(bytesWritten / 20)
         return isTooLarge ? .max : sum
     }
+
+    /// As `spaceNeeded`, once all is released that is displaced.
+    fileprivate var spaceNeededInSlices: Int { max(0, spaceNeeded - bytesDisplaced) }
 }
 
 extension StoreIdentity {

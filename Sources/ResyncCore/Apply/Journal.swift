@@ -14,6 +14,8 @@ package enum ActionResult: Sendable, Hashable {
     case blocked
     /// What stood there was put back, or brought into safety: somebody else was at work.
     case conflict
+    /// Of an undo: what it displaced was released by the operator's word.
+    case released
 
     package var isDone: Bool { self == .done }
 }
@@ -51,6 +53,11 @@ package enum JournalRecord: Sendable, Hashable {
     case released(Timestamp)
     /// What this action displaced is gone, by the operator's word.
     case erased(number: Int, Timestamp)
+    /// What the done ones of these actions displaced is gone, by the operator's word: it was read
+    /// back before, and made room for the rest of the plan.
+    case freed(Range<Int>, Timestamp)
+    /// From here on what patches displace is kept in a file in this folder.
+    case undoFolder([UInt8])
 }
 
 package enum JournalFrame {
@@ -88,6 +95,13 @@ extension ByteWriter {
             byte(9)
             self.number(number)
             self.time(time)
+        case .freed(let range, let time):
+            byte(10)
+            self.range(range)
+            self.time(time)
+        case .undoFolder(let path):
+            byte(11)
+            string(path)
         case .attributes(let number, let attributes):
             byte(8)
             self.number(number)
@@ -115,6 +129,7 @@ extension ByteWriter {
             case .sourceChanged: byte(4)
             case .blocked: byte(5)
             case .conflict: byte(6)
+            case .released: byte(9)
             case .failed(let failure):
                 byte(failure.isSource ? 8 : 7)
                 string(failure.call)
@@ -136,6 +151,8 @@ extension ByteReader {
         case 7: return .released(try time())
         case 8: return .attributes(number: try int(), try attributes())
         case 9: return .erased(number: try int(), try time())
+        case 10: return .freed(try range(), try time())
+        case 11: return .undoFolder(try string(limit: JournalFrame.limit))
         default: throw FormatError("unknown record", at: at)
         }
     }
@@ -153,7 +170,7 @@ extension ByteReader {
 
     private mutating func range() throws(FormatError) -> Range<Int> {
         let start = try int()
-        let (end, overflow) = start.addingReportingOverflow(try int(limit: JournalFrame.limit))
+        let (end, overflow) = start.addingReportingOverflow(try int())
         guard !overflow else { throw FormatError("a range out of bounds", at: at) }
         return start..<end
     }
@@ -168,6 +185,7 @@ extension ByteReader {
             case 4: results.append(.sourceChanged)
             case 5: results.append(.blocked)
             case 6: results.append(.conflict)
+            case 9: results.append(.released)
             case let kind where kind == 7 || kind == 8:
                 results.append(
                     .failed(

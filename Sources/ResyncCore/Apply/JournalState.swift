@@ -16,6 +16,10 @@ package struct JournalState: Sendable {
     package private(set) var wasConfirmed = false
     /// Actions whose displaced entry was erased for good.
     package private(set) var erased: Set<Int> = []
+    /// How many slices were freed.
+    package private(set) var slices = 0
+    /// Where the undo file of the slice lies; nil: with the run.
+    package private(set) var undoFolder: [UInt8]?
 
     /// The first action that settles a directory; all behind it do, too.
     private let settling: Int
@@ -67,6 +71,11 @@ package struct JournalState: Sendable {
         case .erased(let number, _):
             try check(number..<number + 1)
             erased.insert(number)
+        case .freed(let range, _):
+            try check(range)
+            for number in range where isDone(number) { erased.insert(number) }
+            slices += 1
+        case .undoFolder(let path): undoFolder = path
         case .released(let time): released = time
         }
     }
@@ -89,6 +98,12 @@ package struct JournalState: Sendable {
     package func isDone(_ number: Int) -> Bool {
         results[number]?.isDone == true && !undone.contains(number)
     }
+
+    /// Whether what an action displaced is gone, by the operator's word.
+    package func isErased(_ number: Int) -> Bool { released != nil || erased.contains(number) }
+
+    /// Whether an action is done and what it displaced, if anything, is kept.
+    package func isKept(_ number: Int) -> Bool { isDone(number) && !isErased(number) }
 
     /// Whether every action is done.
     package var isComplete: Bool { results.allSatisfy { $0?.isDone == true } && undone.isEmpty }
@@ -117,6 +132,7 @@ package struct ApplyCounts: Sendable, Hashable {
     package var conflicts = 0
     package var left = 0
     package var undone = 0
+    package var released = 0
 
     package init() {}
 
@@ -129,11 +145,12 @@ package struct ApplyCounts: Sendable, Hashable {
         case .failed?: failed += 1
         case .blocked?: blocked += 1
         case .conflict?: conflicts += 1
+        case .released?: released += 1
         case nil: left += 1
         }
     }
 
     package var notDone: Int {
-        changed + withheld + sourceChanged + failed + blocked + conflicts + left
+        changed + withheld + sourceChanged + failed + blocked + conflicts + released + left
     }
 }

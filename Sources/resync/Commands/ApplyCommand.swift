@@ -37,6 +37,26 @@ struct ApplyCommand: ResyncCommand {
         help: ArgumentHelp("Write no faster than this.", valueName: "RATE"))
     var writeLimit: String?
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Of an image or device: make the undo file in this directory.", valueName: "DIR"))
+    var undoDir: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Keep no more than this for an undo, on each side; the rest of the plan waits.",
+            valueName: "SIZE"))
+    var maxUndo: String?
+
+    @Flag(
+        name: .long,
+        help: ArgumentHelp(
+            "Where there is no room for the whole plan at once: free for good what a slice of it "
+                + "displaced, once that was read back, and go on with the next."))
+    var releaseUndo = false
+
     @Option(name: .long, help: ArgumentHelp("Workers.", valueName: "N"))
     var workers = 4
 
@@ -55,10 +75,13 @@ struct ApplyCommand: ResyncCommand {
             throw CommandError("--workers takes 1 to 64", .usage)
         }
         let style = try ProgressStyle.parse(progress, quiet: false)
-        let limits = ApplyLimits(read: try throttle(readLimit), write: try throttle(writeLimit))
+        let limits = ApplyLimits(
+            read: try readLimit.map { try rate($0) }, write: try writeLimit.map { try rate($0) })
         let state = try state.open()
         let path = RawArguments.bytes(plan)
-        try guardAgainst(try openPlan(path), state)
+        let plan = try openPlan(path)
+        var options = try options(plan)
+        try guardAgainst(plan, state)
         let session = try ApplySession(plan: path, state, limits)
         let id = session.folder.run.id
         guard session.folder.state.undone.isEmpty else {
@@ -68,25 +91,46 @@ struct ApplyCommand: ResyncCommand {
         guard !session.folder.state.isComplete else {
             throw CommandError("the plan is carried out already, by run \(id)", .usage)
         }
-        var options = ApplyOptions(blockSize: session.folder.plan.header.blockSize)
-        options.workers = workers
-        options.acceptsOpen = acceptOpen
-        options.openForWriting = { Set(OpenFiles().writers.keys) }
-        let result = try watched(style) { controls in
+        options.writeLimit = .writing(limits.write, session.pace)
+        let command = self
+        let total = Side.allCases.reduce(0) { $0 + plan.trailer.totals[$1].bytesWritten }
+        let result = try session.watched(style, totalBytes: total) { job, controls in
             try session.recoverOthers(controls)
-            return try session.job(controls).apply(options)
+            return try job.apply(
+                options, ComparisonRules(aspects: plan.header.aspects), state.baselines,
+                freed: command.releaseUndo ? { try command.tell($0, id) } : nil)
         }
         return try report(result, session.folder)
     }
 
-    private func throttle(_ text: String?) throws -> Throttle? {
-        try text.map { text in
-            do throws(QuantityError) {
-                return Throttle(bytesPerSecond: try parseRate(text))
-            } catch {
-                throw CommandError(error.reason, .usage)
+    private func options(_ plan: PlanReader<EVPHash>) throws -> ApplyOptions {
+        var options = ApplyOptions(blockSize: plan.header.blockSize)
+        options.workers = workers
+        options.acceptsOpen = acceptOpen
+        options.openForWriting = { OpenFiles().writers }
+        do throws(QuantityError) {
+            options.maxUndo = try maxUndo.map { (text) throws(QuantityError) in
+                try parseSize(text)
             }
+        } catch {
+            throw CommandError(error.reason, .usage)
         }
+        guard let undoDir else { return options }
+        guard plan.header.stores.a.kind != .directory else {
+            throw CommandError(
+                "--undo-dir is for images and devices: what a directory's changes displace stays "
+                    + "on its own file system", .usage)
+        }
+        options.undoFolder = absolutePath(RawArguments.bytes(undoDir))
+        return options
+    }
+
+    private func tell(_ freed: Quarantine.Freed, _ run: String) throws {
+        guard !json else { return }
+        try StandardOutput.shared.write(
+            "read back a slice, and released \(sizeText(freed.bytes)) that it displaced: "
+                + "\(countText(freed.entries)) changes of run \(run) can no longer be taken back\n")
+        try StandardOutput.shared.flush()
     }
 
     /// Every guard that stands against the plan, in one answer, before anything is written.
@@ -95,9 +139,18 @@ struct ApplyCommand: ResyncCommand {
             try LocalSite(path: store.path, disk: LinuxDisk(), options: LocalSiteOptions())
         }
         let baseline = try state.baselines.find(sites.map { $0.identity })
+        let found = try sites.map { try StoreFindings($0) }
+        let run = try ApplySession.run(of: plan, state)
         let standing = refusals(
-            plan.header, plan.trailer, try sites.map { try StoreFindings($0) },
-            baselineExclusions: baseline?.header.exclusions)
+            plan.header, plan.trailer, found, baselineExclusions: baseline?.header.exclusions,
+            run: run?.id)
+        if run == nil {
+            for side in slicedSides(plan.trailer, found) {
+                Main.complain(
+                    "\(side.letter) has no room for all of the plan at once: it is carried out in "
+                        + "slices, each read back before the next")
+            }
+        }
         guard !standing.isEmpty else { return }
         let id = plan.id.hex
         if let accept, accept.count >= 12, id.hasPrefix(accept.lowercased()) { return }
@@ -108,11 +161,13 @@ struct ApplyCommand: ResyncCommand {
     }
 
     private func report(_ result: ApplyResult, _ folder: ApplyFolder) throws -> ExitStatus {
-        let report = ApplyReport(folder, json: json)
+        var report = ApplyReport(folder, json: json)
+        report.holders = result.holders
         try report.actions { _ in true }
-        let status = result.status
+        var status = result.status
+        if result.shortage != nil, result.counts.done == 0 { status = .refused }
         try report.summary("applied", result, status)
-        if !json {
+        if !json, result.counts.done > 0 {
             try StandardOutput.shared.write(
                 status == .ok
                     ? "run \(folder.run.id): 'resync confirm last' reads it back, "
@@ -137,6 +192,11 @@ struct ConfirmCommand: ResyncCommand {
     @Argument(help: ArgumentHelp("The run.", valueName: "RUN"))
     var run = "last"
 
+    @Flag(
+        name: .long,
+        help: "Once all of it agrees, free for good what the run displaced; it stays then.")
+    var releaseUndo = false
+
     @Flag(name: .long, help: "Print JSON Lines instead of text.")
     var json = false
 
@@ -147,22 +207,13 @@ struct ConfirmCommand: ResyncCommand {
 
     @OptionGroup var state: StateOptions
 
-    /// Until a change is so old that another could not hide behind the same times.
-    private static let settle = 2.1
-
     mutating func execute() throws -> ExitStatus {
         let style = try ProgressStyle.parse(progress, quiet: false)
         let state = try state.open()
-        let session = try ApplySession(run: run, state, ApplyLimits())
+        let session = try ApplySession(run: run, state)
         let isJSON = json
-        let result = try watched(style) { controls in
-            let job = session.job(controls)
+        let result = try session.watched(style) { job, _ in
             try job.recover()
-            let start = monotonicSeconds()
-            while monotonicSeconds() - start < Self.settle {
-                controls.report(.settling, Progress())
-                pause(milliseconds: 20)
-            }
             return try job.confirm(
                 ComparisonRules(aspects: session.folder.plan.header.aspects), state.baselines
             ) { path, aspects in
@@ -177,7 +228,19 @@ struct ConfirmCommand: ResyncCommand {
                 }
             }
         }
-        return try report(result, session.folder)
+        let status = try report(result, session.folder)
+        if releaseUndo, result.isGood { try release(session) }
+        return status
+    }
+
+    private func release(_ session: ApplySession) throws {
+        let id = session.folder.run.id
+        guard session.folder.state.released == nil else { return }
+        let freed = try Quarantine(session.folder).release(session.sites)
+        guard !json else { return }
+        try StandardOutput.shared.write(
+            "released \(sizeText(freed.bytes)) that \(countText(freed.entries)) changes displaced: "
+                + "run \(id) can no longer be taken back\n")
     }
 
     private func report(_ result: ConfirmResult, _ folder: ApplyFolder) throws -> ExitStatus {
@@ -245,21 +308,28 @@ struct UndoCommand: ResyncCommand {
     mutating func execute() throws -> ExitStatus {
         let style = try ProgressStyle.parse(progress, quiet: false)
         let state = try state.open()
-        let session = try ApplySession(run: run, state, ApplyLimits())
-        let result = try watched(style) { controls in
-            try session.job(controls).undo(state.baselines)
+        let session = try ApplySession(run: run, state)
+        let id = session.folder.run.id
+        guard session.folder.state.released == nil else {
+            throw CommandError(
+                "what run \(id) displaced was released: it can no longer be taken back", .refused)
         }
+        let result = try session.watched(style) { job, _ in try job.undo(state.baselines) }
         let status = result.status
         let folder = session.folder
         var plan = folder.plan
         if !json {
             try plan.forEach { number, action in
                 guard folder.state.isDone(number) else { return }
-                try StandardOutput.shared.write(
-                    "! \(shown(action.path))  changed since; left as it is\n")
+                let reason =
+                    folder.state.isErased(number)
+                    ? ActionResult.released.sentence(on: action.side)
+                    : "changed since; left as it is"
+                try StandardOutput.shared.write("! \(shown(action.path))  \(reason)\n")
             }
         }
-        try ApplyReport(folder, json: json).summary("took back", result, status)
+        try ApplyReport(folder, json: json).summary(
+            "took back", result, status, since: "the run")
         return status
     }
 }

@@ -62,7 +62,7 @@ struct ManifestVerification {
         }
         let result: VerifyResult
         do {
-            result = try watched(style) { controls in
+            result = try watched(style, run.folder, opening.pace) { controls in
                 try ManifestVerifyRun(plan, controls, in: run.folder)()
             }
         } catch let damage as ManifestDamage {

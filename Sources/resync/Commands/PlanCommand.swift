@@ -163,16 +163,12 @@ private struct Planning {
         defer { withExtendedLifetime(locks) {} }
         var task = try task(sites, run, verify, summary)
         task.paths = paths
-        let interruption = Interruption()
-        let line = ProgressLine(style, totalBytes: nil)
-        defer { line.clear() }
-        let controls = RunControls(
-            interruption: { interruption.signalNumber }, report: { line.report($0, $1) })
-        let result = try PlanRun(task, controls, of: run) { bytes in
-            try named(path) { try file.append(bytes) }
-        }()
+        let result = try watched(style) { controls in
+            try PlanRun(task, controls, of: run) { bytes in
+                try named(path) { try file.append(bytes) }
+            }()
+        }
         try named(path) { try file.commit() }
-        line.clear()
         try report(result, task, sites, path)
         let leftOut = result.trailer.leftOut
         return leftOut.conflicts + leftOut.undetermined > 0 ? .undecided : .ok
@@ -292,14 +288,16 @@ private struct Planning {
     private func report(
         _ result: PlanResult, _ task: PlanTask, _ sites: Sides<LocalSite>, _ path: [UInt8]
     ) throws {
+        let found = try sites.map { try StoreFindings($0) }
         let standing = refusals(
-            task.header, result.trailer, try sites.map { try StoreFindings($0) },
+            task.header, result.trailer, found,
             baselineExclusions: task.baseline?.header.exclusions)
         if command.json {
             try PlanReport.summary(result.id, task.header, result.trailer, standing)
         } else {
             try PlanReport.summaryText(
-                result.id, task.header, result.trailer, standing, path: path)
+                result.id, task.header, result.trailer, standing,
+                sliced: slicedSides(result.trailer, found))
         }
     }
 }

@@ -68,7 +68,7 @@ struct QuarantineCommand: ParsableCommand {
                     Main.complain("run \(id) was confirmed \(confirmed.utcText): not long enough")
                     continue
                 }
-                let session = try ApplySession(run: id, state, ApplyLimits())
+                let session = try ApplySession(run: id, state)
                 let freed = try Quarantine(session.folder).release(session.sites)
                 try StandardOutput.shared.write(
                     "run \(id): freed \(countText(freed.entries)) entries, "
@@ -98,7 +98,7 @@ struct QuarantineCommand: ParsableCommand {
                     if action.path.isWithin(path) { isKept = true }
                 }
                 guard isKept else { continue }
-                let session = try ApplySession(run: folder.run.id, state, ApplyLimits())
+                let session = try ApplySession(run: folder.run.id, state)
                 for erased in try Quarantine(session.folder).erase(path, session.sites) {
                     count += 1
                     try StandardOutput.shared.write(

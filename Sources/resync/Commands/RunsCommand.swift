@@ -7,7 +7,9 @@ import ResyncStorage
 struct RunsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "runs", abstract: "What earlier runs found, and going on with them.",
-        subcommands: [List.self, Show.self, Resume.self, Delete.self])
+        subcommands: [
+            List.self, Show.self, Resume.self, Pause.self, Limit.self, Delete.self,
+        ])
 
     struct List: ResyncCommand {
         static let configuration = CommandConfiguration(abstract: "List the runs that are kept.")
@@ -18,15 +20,17 @@ struct RunsCommand: ParsableCommand {
             let state = try state.open()
             for id in try RunFolder.list(in: state.runs) {
                 let run = try RunFolder.open(id, in: state.runs)
-                try StandardOutput.shared.write(line(id, run) + "\n")
+                try StandardOutput.shared.write(line(id, run, in: state) + "\n")
             }
             return .ok
         }
 
-        private func line(_ id: String, _ run: RunFolder) -> String {
+        private func line(_ id: String, _ run: RunFolder, in state: StateFolder) -> String {
             guard let header = try? run.header() else { return "\(id)  damaged" }
             let result: String
-            if header.kind == "apply" {
+            if (try? run.isUnderWay(in: state.runs)) == true {
+                result = run.order().isPaused ? "under way, paused" : "under way"
+            } else if header.kind == "apply" {
                 result = (try? ApplyFolder(reading: run))?.standing ?? "cut off in its beginning"
             } else if let summary = try? run.summary() {
                 result = summary.verdict
@@ -95,7 +99,11 @@ struct RunsCommand: ParsableCommand {
 
     struct Resume: ResyncCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Go on with a run that was interrupted.")
+            abstract: "Go on with a run that was interrupted or paused.",
+            discussion: """
+                What 'resync apply' was interrupted in, the same 'resync apply' goes on with; \
+                what 'resync runs pause' holds up goes on where it is.
+                """)
 
         @Argument(help: ArgumentHelp("The run.", valueName: "RUN"))
         var run = "last"
@@ -106,6 +114,10 @@ struct RunsCommand: ParsableCommand {
             let state = try state.open()
             let id = try state.runID(run)
             let run = try RunFolder.open(id, in: state.runs)
+            if try run.isUnderWay(in: state.runs) {
+                guard run.order().isPaused else { throw RunError.busy(id) }
+                return try Order(run, in: state).change { $0.isPaused = false }
+            }
             let header = try run.header()
             if let summary = try run.summary(), summary.ending == .complete {
                 throw RunError.nothingToResume(id)
@@ -113,8 +125,66 @@ struct RunsCommand: ParsableCommand {
             switch try header.command() {
             case let verify as VerifyCommand: return try verify.execute(resuming: id)
             case let scan as ScanCommand: return try scan.execute(resuming: id)
+            case is ApplyCommand:
+                throw CommandError(
+                    "'resync apply' with the same plan goes on with run \(id)", .usage)
             default: throw RunError.nothingToResume(id)
             }
+        }
+    }
+
+    struct Pause: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Hold up a run that is under way.",
+            discussion: """
+                It stops within two seconds, between two calls, and holds what it holds; \
+                'resync runs resume' lets it go on, an interrupt ends it.
+                """)
+
+        @Argument(help: ArgumentHelp("The run.", valueName: "RUN"))
+        var run = "last"
+
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            try Order(run, state).change { $0.isPaused = true }
+        }
+    }
+
+    struct Limit: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Change the rates of a run that is under way.",
+            discussion: "What is not named stays as it is.")
+
+        @Argument(help: ArgumentHelp("The run.", valueName: "RUN"))
+        var run = "last"
+
+        @Option(
+            name: .long,
+            help: ArgumentHelp(
+                "Read no faster than this from each side; none for any rate.", valueName: "RATE"))
+        var readLimit: String?
+
+        @Option(
+            name: .long,
+            help: ArgumentHelp("Write no faster than this; none for any rate.", valueName: "RATE"))
+        var writeLimit: String?
+
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            guard readLimit != nil || writeLimit != nil else {
+                throw CommandError("say --read-limit RATE or --write-limit RATE", .usage)
+            }
+            let (read, write) = (try readLimit.map(limit), try writeLimit.map(limit))
+            return try Order(run, state).change { order in
+                if let read { order.readLimit = read }
+                if let write { order.writeLimit = write }
+            }
+        }
+
+        private func limit(_ text: String) throws -> Int {
+            try text == "none" ? 0 : rate(text)
         }
     }
 
@@ -132,6 +202,30 @@ struct RunsCommand: ParsableCommand {
                 let id = try state.runID(run)
                 try RunFolder.open(id, in: state.runs).delete(from: state.runs)
             }
+            return .ok
+        }
+    }
+
+    /// What a run that another process works on is told.
+    private struct Order {
+        private let run: RunFolder
+
+        init(_ run: RunFolder, in state: StateFolder) throws {
+            guard try run.isUnderWay(in: state.runs) else {
+                throw CommandError("run \(run.id) is not under way")
+            }
+            self.run = run
+        }
+
+        init(_ text: String, _ options: StateOptions) throws {
+            let state = try options.open()
+            try self.init(try RunFolder.open(try state.runID(text), in: state.runs), in: state)
+        }
+
+        func change(_ body: (inout PaceOrder) -> Void) throws -> ExitStatus {
+            var order = run.order()
+            body(&order)
+            try run.give(order)
             return .ok
         }
     }

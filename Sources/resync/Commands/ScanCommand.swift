@@ -108,6 +108,8 @@ struct SiteOpening {
     let comparison: ComparisonRules
     let read: ReadOptions
     let state: StateFolder
+    /// Of the run that the store is opened for.
+    var pace = Pace()
     private let disk = LinuxDisk()
 
     func open(_ path: String) throws -> LocalSite {
@@ -117,7 +119,7 @@ struct SiteOpening {
         options.owners = comparison.owners
         options.openDirectories = max(16, min(512, descriptorLimit() / 8))
         options.scratch = state.folder.scratch
-        options.readLimit = try read.throttle()
+        options.readLimit = try read.throttle(pace)
         return try LocalSite(path: RawArguments.bytes(path), disk: disk, options: options)
     }
 
@@ -136,12 +138,14 @@ struct LiveScan {
     let scope: WalkScope
     let limits: RunLimits
     private let run: ScanRun
+    private let pace: Pace
 
     init(
         _ site: LocalSite, _ opening: SiteOpening, scheme: DigestScheme, assurance: String,
         wholeFile: Bool
     ) throws {
         let comparison = opening.comparison
+        pace = opening.pace
         var rules = ScanRules(scheme: scheme)
         rules.aspects = comparison.aspects
         rules.hasWholeFile = wholeFile
@@ -162,7 +166,9 @@ struct LiveScan {
     func run(
         _ style: ProgressStyle, in folder: RunFolder, resuming checkpoint: Checkpoint?
     ) throws -> (result: ScanResult, trailer: ManifestTrailer?) {
-        try watched(style) { try run(limits, $0, in: folder, header, resuming: checkpoint) }
+        try watched(style, folder, pace) {
+            try run(limits, $0, in: folder, header, resuming: checkpoint)
+        }
     }
 }
 
@@ -225,16 +231,4 @@ struct ManifestOutput {
             return trailer
         }
     }
-}
-
-/// Does work that a signal can end, with a line that shows how far it is.
-func watched<Result>(
-    _ style: ProgressStyle, _ work: (RunControls) throws -> Result
-) throws -> Result {
-    let interruption = Interruption()
-    let line = ProgressLine(style, totalBytes: nil)
-    defer { line.clear() }
-    return try work(
-        RunControls(
-            interruption: { interruption.signalNumber }, report: { line.report($0, $1) }))
 }

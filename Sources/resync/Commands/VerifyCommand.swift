@@ -103,6 +103,7 @@ struct Verification {
     private let command: VerifyCommand
     private let resumed: String?
     private let state: StateFolder
+    private let pace = Pace()
     /// From which the run can be resumed.
     private let arguments: [String]
 
@@ -147,13 +148,9 @@ struct Verification {
             return checkpoint
         }
         try announce(run, plan, level)
-        let interruption = Interruption()
-        let line = ProgressLine(style, totalBytes: totalBytes(sites))
-        let controls = RunControls(
-            interruption: { interruption.signalNumber },
-            report: { line.report($0, $1) })
-        let result = try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
-        line.clear()
+        let result = try watched(style, run.folder, pace, totalBytes: totalBytes(sites)) {
+            try VerifyRun(plan, $0, in: run.folder, resuming: checkpoint)()
+        }
         return (result, run)
     }
 
@@ -162,7 +159,7 @@ struct Verification {
     private func openSites() throws -> Sides<LocalSite> {
         let opening = SiteOpening(
             scope: command.scope, comparison: try command.aspects.rules(), read: command.read,
-            state: state)
+            state: state, pace: pace)
         let sites = Sides(a: try opening.open(command.a), b: try opening.open(command.b))
         let (a, b) = (sites.a.facts.kind, sites.b.facts.kind)
         guard (a == .directory) == (b == .directory) else {

@@ -505,9 +505,9 @@ _resync_plan_show() {
 
 _resync_apply() {
     repeating_flags=()
-    non_repeating_flags=(--accept-open --json --version -h --help)
+    non_repeating_flags=(--accept-open --release-undo --json --version -h --help)
     repeating_options=()
-    non_repeating_options=(--accept --read-limit --write-limit --workers --progress --state)
+    non_repeating_options=(--accept --read-limit --write-limit --undo-dir --max-undo --workers --progress --state)
     __resync_offer_flags_options 1
 
     # Offer option value completions
@@ -519,6 +519,12 @@ _resync_apply() {
         return
         ;;
     '--write-limit')
+        return
+        ;;
+    '--undo-dir')
+        return
+        ;;
+    '--max-undo')
         return
         ;;
     '--workers')
@@ -535,7 +541,7 @@ _resync_apply() {
 
 _resync_confirm() {
     repeating_flags=()
-    non_repeating_flags=(--json --version -h --help)
+    non_repeating_flags=(--release-undo --json --version -h --help)
     repeating_options=()
     non_repeating_options=(--progress --state)
     __resync_offer_flags_options 1
@@ -673,13 +679,13 @@ _resync_runs() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    list|show|resume|delete)
+    list|show|resume|pause|limit|delete)
         # Offer subcommand argument completions
         "_resync_runs_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'list show resume delete' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'list show resume pause limit delete' -- "${cur}"))
         ;;
     esac
 }
@@ -723,6 +729,42 @@ _resync_runs_resume() {
 
     # Offer option value completions
     case "${prev}" in
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_runs_pause() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--state)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_runs_limit() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--read-limit --write-limit --state)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--read-limit')
+        return
+        ;;
+    '--write-limit')
+        return
+        ;;
     '--state')
         return
         ;;

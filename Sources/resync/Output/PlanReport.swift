@@ -61,13 +61,14 @@ enum PlanReport {
 
     static func summaryText(
         _ id: Digest, _ header: PlanHeader, _ trailer: PlanTrailer, _ standing: [Refusal],
-        path: [UInt8]
+        sliced: [Side]
     ) throws {
-        try StandardOutput.shared.write(text(id, header, trailer, standing))
+        try StandardOutput.shared.write(text(id, header, trailer, standing, sliced))
     }
 
     private static func text(
-        _ id: Digest, _ header: PlanHeader, _ trailer: PlanTrailer, _ standing: [Refusal]
+        _ id: Digest, _ header: PlanHeader, _ trailer: PlanTrailer, _ standing: [Refusal],
+        _ sliced: [Side] = []
     ) -> String {
         var text = ""
         for side in Side.allCases where trailer.totals[side].actions > 0 {
@@ -81,6 +82,11 @@ enum PlanReport {
         text += leftOut(trailer.leftOut)
         if !header.hasBaseline, header.stores.a.kind == .directory {
             text += "without a baseline this is two-way: nobody knows what either side had before\n"
+        }
+        for side in sliced {
+            text +=
+                "\(side.letter) has no room for all of it at once: 'resync apply' goes in slices, "
+                + "and to its end only with --release-undo\n"
         }
         for refusal in standing { text += "would be refused: \(refusal.sentence)\n" }
         return text + "plan \(id.hex)\n"

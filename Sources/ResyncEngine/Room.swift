@@ -1,0 +1,76 @@
+import ResyncCore
+import ResyncStorage
+
+/// How much of a plan there is room for: on the targets' file systems, and by the operator's word
+/// for what is kept for an undo.
+struct Room {
+    /// Bytes kept for an undo, on each side; nil for as many as fit.
+    private let limit: Int?
+    private var kept = Sides(a: 0, b: 0)
+
+    init(limit: Int?) { self.limit = limit }
+
+    /// Takes account of what a run keeps already.
+    mutating func count(_ folder: ApplyFolder) throws {
+        guard limit != nil else { return }
+        kept = Sides(a: 0, b: 0)
+        var plan = folder.plan
+        try plan.forEach { number, action in
+            guard folder.state.isKept(number) else { return }
+            kept[action.side] += action.bytesDisplaced
+        }
+    }
+
+    mutating func take(_ actions: [Action], _ results: [ActionResult]) {
+        for (action, result) in zip(actions, results) where result.isDone {
+            kept[action.side] += action.bytesDisplaced
+        }
+    }
+
+    /// How many actions there is room for, from the first on.
+    ///
+    /// - Parameter isLeft: whether something is to be done for the action at this distance from the
+    ///   first.
+    /// - Throws: `Shortage` where there is room for none.
+    func fitting(
+        _ actions: ArraySlice<Action>, _ hand: Hand, _ isLeft: (Int) -> Bool
+    ) throws -> Int {
+        var available: Sides<Int?> = Sides(a: nil, b: nil)
+        for side in Side.allCases where actions.contains(where: { $0.side == side }) {
+            available[side] = try hand.changer(side).space()
+        }
+        var kept = kept
+        for (at, action) in actions.enumerated() where isLeft(at) {
+            let side = action.side
+            if let free = available[side] {
+                guard action.spaceNeeded <= free else {
+                    if at > 0 { return at }
+                    throw Shortage.space(side, needed: action.spaceNeeded, available: free)
+                }
+                available[side] = free - action.spaceNeeded
+            }
+            let (sum, isTooMuch) = kept[side].addingReportingOverflow(action.bytesDisplaced)
+            if let limit, action.bytesDisplaced > 0, isTooMuch || sum > limit {
+                if at > 0 { return at }
+                throw Shortage.undo(needed: action.bytesDisplaced, available: limit - kept[side])
+            }
+            kept[side] = sum
+        }
+        return actions.count
+    }
+}
+
+extension Action {
+    /// What an entry takes beside its content, at most: its inode and its name.
+    private static let entrySpace = 4096
+
+    /// Bytes on the target's file system while what it displaces stays.
+    fileprivate var spaceNeeded: Int {
+        switch kind {
+        case .write, .makeDirectory, .symlink, .link, .special:
+            let (sum, isTooLarge) = bytesWritten.addingReportingOverflow(Self.entrySpace)
+            return isTooLarge ? .max : sum
+        case .metadata, .remove, .removeDirectory, .settleDirectory, .patch: return 0
+        }
+    }
+}

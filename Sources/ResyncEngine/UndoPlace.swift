@@ -1,0 +1,43 @@
+import ResyncCore
+import ResyncStorage
+
+/// Where the undo file of an image's run lies: with the run, or in a folder of the operator's. Each
+/// slice of a plan has one of its own, since a file that is done with goes as a whole.
+struct UndoPlace {
+    private let run: RunFolder
+    private let slice: Int
+    /// Of the operator's; nil: with the run.
+    let path: [UInt8]?
+
+    /// That of the slice that a run is in.
+    init(_ folder: ApplyFolder) {
+        run = folder.run
+        slice = folder.state.slices
+        path = folder.state.undoFolder
+    }
+
+    func folder() throws -> Folder {
+        guard let path else { return run.folder }
+        return try Folder.make(path: path, disk: run.folder.disk)
+    }
+
+    var name: [UInt8] { name(slice) }
+
+    private func name(_ slice: Int) -> [UInt8] {
+        let own = slice == 0 ? "undo" : "undo-\(slice)"
+        return Array((path == nil ? own : "resync-\(run.id).\(own)").utf8)
+    }
+
+    /// Removes the slice's file, and those of slices before it that a crash left.
+    func removeAll() throws {
+        let folder = try folder()
+        for slice in 0...slice {
+            do throws(DiskError) {
+                try folder.remove(name(slice))
+            } catch {
+                guard error.number == ErrorNumber.noEntry else { throw error }
+            }
+        }
+        try folder.sync()
+    }
+}

@@ -1,0 +1,172 @@
+import ResyncCore
+import ResyncEngine
+import ResyncStorage
+
+/// What became of a plan's actions, for a person or a program.
+struct ApplyReport {
+    private let folder: ApplyFolder
+    private let json: Bool
+    /// Who had open what was withheld.
+    var holders: [Int: OpenFiles.Holder] = [:]
+
+    init(_ folder: ApplyFolder, json: Bool) {
+        self.folder = folder
+        self.json = json
+    }
+
+    /// Lines printed before the rest is only counted.
+    private static let lineLimit = 1000
+
+    /// Every action that is not done, with why.
+    func actions(where isShown: (Int) -> Bool) throws {
+        var plan = folder.plan
+        var printed = 0
+        var omitted = 0
+        try plan.forEach { number, action in
+            guard let result = folder.state.results[number], !result.isDone, isShown(number) else {
+                return
+            }
+            if json { return try add(action, result, holders[number]) }
+            guard printed < Self.lineLimit else {
+                omitted += 1
+                return
+            }
+            printed += 1
+            try StandardOutput.shared.write(
+                "! \(shown(action.path))  "
+                    + "\(result.sentence(on: action.side, holder: holders[number]))\n")
+        }
+        if omitted > 0 { try StandardOutput.shared.write("… \(countText(omitted)) more\n") }
+    }
+
+    private func add(
+        _ action: Action, _ result: ActionResult, _ holder: OpenFiles.Holder?
+    ) throws {
+        var line = JSONLine(type: "action")
+        line.path(action.path)
+        line.field("side", action.side.word)
+        line.field("result", result.word)
+        if let holder {
+            line.field("process", holder.number)
+            line.field("process_name", escaped(holder.name))
+        }
+        try StandardOutput.shared.write(line.bytes)
+    }
+
+    /// - Parameter since: from when on a change is told.
+    func summary(
+        _ verb: String, _ result: ApplyResult, _ status: ExitStatus,
+        since: String = "the plan was made"
+    ) throws {
+        let counts = result.counts
+        if json {
+            var line = JSONLine(type: "summary")
+            line.field("run", folder.run.id)
+            line.field("plan", folder.plan.id.hex)
+            line.field("actions", folder.plan.trailer.actions)
+            line.field("done", counts.done)
+            line.field("not_done", counts.notDone)
+            line.field("undone", counts.undone)
+            if let shortage = result.shortage { line.field("shortage", shortage.sentence) }
+            line.field("exit_status", Int(status.code))
+            return try StandardOutput.shared.write(line.bytes)
+        }
+        var parts = [
+            "\(verb) \(countText(counts.done)) of \(countText(counts.done + counts.notDone))"
+        ]
+        func add(_ count: Int, _ text: String) {
+            if count > 0 { parts.append("\(countText(count)) \(text)") }
+        }
+        add(counts.changed, "changed since \(since)")
+        add(counts.withheld, "open for writing")
+        add(counts.sourceChanged, "with a source that changed")
+        add(counts.failed, "failed")
+        add(counts.blocked, "not possible without those")
+        add(counts.conflicts, "met somebody else at work")
+        add(counts.released, "that can no longer be taken back")
+        add(counts.left, "not begun")
+        try StandardOutput.shared.write(parts.joined(separator: ", ") + "\n")
+        if let failure = result.failure {
+            try StandardOutput.shared.write(
+                "work on \(failure.side.letter) ended: \(failure.error.sentence)\n")
+        }
+        for side in Side.allCases where result.withoutExchange.contains(side) {
+            try StandardOutput.shared.write(
+                "the file system of \(side.letter) cannot exchange names: each was changed in two "
+                    + "steps, and what others wrote between them is gone from its place\n")
+        }
+        if let shortage = result.shortage {
+            try StandardOutput.shared.write("the rest waits: \(shortage.sentence)\n")
+        }
+        if let slice = result.slice { try StandardOutput.shared.write(slice.sliceText) }
+    }
+}
+
+extension ActionResult {
+    var word: String {
+        switch self {
+        case .done: "done"
+        case .changed: "changed"
+        case .withheld: "withheld"
+        case .sourceChanged: "source_changed"
+        case .failed: "failed"
+        case .blocked: "blocked"
+        case .conflict: "conflict"
+        case .released: "released"
+        }
+    }
+
+    func sentence(on side: Side, holder: OpenFiles.Holder? = nil) -> String {
+        switch self {
+        case .done: "done"
+        case .changed: "changed on \(side.letter) since the plan was made; left as it is"
+        case .withheld:
+            "open for writing on \(side.letter)"
+                + (holder.map { " by \(escaped($0.name)) (process \($0.number))" } ?? "")
+                + "; --accept-open changes it all the same"
+        case .released: "cannot be taken back: what it displaced was released"
+        case .sourceChanged: "changed on \(side.other.letter) since the plan was made"
+        case .blocked: "needs what was not done"
+        case .conflict: "somebody else was at work there; what stood there is kept"
+        case .failed(let failure):
+            "\(ErrorNumber.sentence(failure.number)) on "
+                + "\((failure.isSource ? side.other : side).letter) "
+                + "(\(escaped(failure.call)))"
+        }
+    }
+}
+
+extension ApplyResult {
+    var status: ExitStatus {
+        var status = ExitStatus.ok
+        if counts.notDone > 0 || failure != nil { status.merge(.partial) }
+        if let slice, !slice.isGood { status.merge(slice.different > 0 ? .differences : .trouble) }
+        if case .interrupted(let signal) = ending { status.merge(.signal(signal)) }
+        return status
+    }
+}
+
+extension Shortage {
+    var sentence: String {
+        switch self {
+        case .space(let side, let needed, let available):
+            "\(side.letter) has \(sizeText(available)) free, and the next change needs "
+                + sizeText(needed)
+        case .undo(let needed, let available):
+            "there is room for \(sizeText(available)) more to be kept for an undo, and the next "
+                + "change needs \(sizeText(needed))"
+        }
+    }
+}
+
+extension ConfirmResult {
+    /// What reading a slice of a plan back showed.
+    fileprivate var sliceText: String {
+        guard isGood else {
+            return "of what was done \(countText(different + unreadable)) could not be confirmed: "
+                + "nothing was released\n"
+        }
+        return "what was done was read back, and agrees; --release-undo frees what it displaced "
+            + "and goes on\n"
+    }
+}

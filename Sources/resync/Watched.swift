@@ -1,0 +1,48 @@
+import ResyncCore
+import ResyncEngine
+import ResyncStorage
+
+/// Does work that a signal can end, with a line that shows how far it is.
+///
+/// - Parameters:
+///   - run: whose orders are obeyed meanwhile, by all that goes by `pace`; nil: none are given.
+///   - totalBytes: nil where nobody knows how much there is to do.
+func watched<Result>(
+    _ style: ProgressStyle, _ run: RunFolder? = nil, _ pace: Pace = Pace(),
+    totalBytes: Int? = nil, _ work: (RunControls) throws -> Result
+) throws -> Result {
+    let interruption = Interruption()
+    let line = ProgressLine(style, totalBytes: totalBytes)
+    defer { line.clear() }
+    if let run {
+        run.forgetOrder()
+        pace.follow(
+            { run.order() }, changed: { Main.complain($0.sentence(for: run.id)) },
+            isInterrupted: { interruption.signalNumber != nil })
+    }
+    defer { run?.forgetOrder() }
+    return try work(
+        RunControls(
+            interruption: { interruption.signalNumber }, report: { line.report($0, $1) },
+            pace: pace))
+}
+
+extension PaceOrder {
+    /// What a run does when it is told so.
+    fileprivate func sentence(for run: String) -> String {
+        if isPaused { return "paused; 'resync runs resume \(run)' lets it go on" }
+        let limits = [("reading", readLimit), ("writing", writeLimit)].compactMap { what, limit in
+            limit.map { $0 == 0 ? "\(what) at any rate" : "\(what) at \(sizeText($0))/s" }
+        }
+        return limits.isEmpty ? "goes on" : "goes on, " + limits.joined(separator: ", ")
+    }
+}
+
+/// A rate from the command line.
+func rate(_ text: String) throws -> Int {
+    do throws(QuantityError) {
+        return try parseRate(text)
+    } catch {
+        throw CommandError(error.reason, .usage)
+    }
+}

@@ -1,0 +1,96 @@
+import Foundation
+import Glibc
+import Testing
+
+/// An image whose undo file may not become as large as the whole plan needs.
+@Suite struct ImageSliceTests {
+    /// Two images of 32 MiB that differ in 20 extents of 1 MiB: three actions.
+    private func stage() throws -> (stage: Stage, plan: String) {
+        let stage = try Stage()
+        try stage.remove("a")
+        for name in ["a", "b"] {
+            try stage.write(name, "")
+            try system("truncate", "-s", "32M", "\(stage.folder)/\(name)")
+        }
+        for number in 0..<20 {
+            let bytes = [UInt8](repeating: UInt8(number + 1), count: 1 << 20)
+            try stage.patch("b", at: number * 3 << 19, bytes)
+        }
+        try system("cp", stage.b, stage.folder + "/before")
+        let plan = stage.folder + "/plan"
+        #expect(try stage.verify().status == 1)
+        let planned = try stage.resync(["plan", "last", "--authority", "a", "-o", plan]).run()
+        #expect(planned.status == 0, "\(planned.report)")
+        return (stage, plan)
+    }
+
+    private func isRepaired(_ stage: Stage) throws -> Bool {
+        try system("cmp", stage.a, stage.b) != nil
+    }
+
+    private func isAsBefore(_ stage: Stage) throws -> Bool {
+        try system("cmp", stage.folder + "/before", stage.b) != nil
+    }
+
+    private func undoFiles(_ folder: String) throws -> [String] {
+        (try FileManager.default.subpathsOfDirectory(atPath: folder)).filter {
+            $0.contains("undo")
+        }
+    }
+
+    @Test func aSliceIsReadBackAndWaits() throws {
+        let (stage, plan) = try stage()
+        let first = try stage.resync(["apply", plan, "--max-undo", "9MiB"]).run()
+        #expect(first.status == 6, "\(first.report)")
+        #expect(first.text.contains("the rest waits"), "\(first.report)")
+        #expect(first.text.contains("was read back, and agrees"), "\(first.report)")
+        #expect(try !isAsBefore(stage))
+        #expect(try !isRepaired(stage))
+        let undone = try stage.resync(["undo"]).run()
+        #expect(undone.status == 0, "\(undone.report)")
+        #expect(try isAsBefore(stage))
+    }
+
+    @Test func releasedSlicesLeadToTheEnd() throws {
+        let (stage, plan) = try stage()
+        let elsewhere = stage.folder + "/elsewhere"
+        let done = try stage.resync([
+            "apply", plan, "--max-undo", "9MiB", "--undo-dir", elsewhere, "--release-undo",
+        ]).run()
+        #expect(done.status == 0, "\(done.report)")
+        #expect(done.text.contains("can no longer be taken back"), "\(done.report)")
+        #expect(try isRepaired(stage))
+        // That of the last slice.
+        #expect(try undoFiles(elsewhere).count == 1)
+        #expect(try undoFiles(stage.state) == [])
+        let confirmed = try stage.resync(["confirm", "--release-undo"]).run()
+        #expect(confirmed.status == 0, "\(confirmed.report)")
+        #expect(try undoFiles(elsewhere) == [])
+        let undone = try stage.resync(["undo"]).run()
+        #expect(undone.status == 5, "\(undone.report)")
+        #expect(try isRepaired(stage))
+    }
+
+    @Test func nothingBeginsWithoutRoomForTheFirstChange() throws {
+        let (stage, plan) = try stage()
+        let refused = try stage.resync(["apply", plan, "--max-undo", "1KiB"]).run()
+        #expect(refused.status == 5, "\(refused.report)")
+        #expect(try isAsBefore(stage))
+    }
+
+    @Test func aBegunUndoFileStaysWhereItIs() throws {
+        let (stage, plan) = try stage()
+        let first = try stage.resync(["apply", plan, "--max-undo", "9MiB"]).run()
+        #expect(first.status == 6, "\(first.report)")
+        let other = try stage.resync([
+            "apply", plan, "--undo-dir", stage.folder + "/elsewhere",
+        ]).run()
+        #expect(other.status == 5, "\(other.report)")
+        #expect(other.errorText.contains("lies with the run"), "\(other.report)")
+        let rest = try stage.resync(["apply", plan]).run()
+        #expect(rest.status == 0, "\(rest.report)")
+        #expect(try isRepaired(stage))
+        let undone = try stage.resync(["undo"]).run()
+        #expect(undone.status == 0, "\(undone.report)")
+    }
+}

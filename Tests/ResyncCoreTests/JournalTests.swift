@@ -1,0 +1,68 @@
+import Testing
+
+@testable import ResyncCore
+
+@Suite struct JournalTests {
+    private static let time = Timestamp(seconds: 1_700_000_000, nanoseconds: 5)
+    private static let begin = JournalRecord.begin(plan: digest(1), secret: digest(2))
+
+    static let records: [JournalRecord] = [
+        begin, .intent(3..<9),
+        .results(
+            first: 3,
+            [
+                .done, .changed, .withheld, .sourceChanged, .blocked, .conflict, .released,
+                .failed(DiskFailure(call: Array("pwrite64".utf8), number: 28)),
+                .failed(DiskFailure(call: [], number: -1, isSource: true)),
+            ]),
+        .undoIntent(0..<0), .undone(first: 0, [.done]),
+        .attributes(number: 4, [Attribute(name: [1, 0xff], value: [])]), .confirmed(time),
+        .released(time), .erased(number: 7, time), .freed(0..<9_000_000, time),
+        .undoFolder([slash, 0xff]),
+    ]
+
+    @Test(arguments: records)
+    func whatIsWrittenIsReadAgain(_ record: JournalRecord) throws {
+        var writer = ByteWriter()
+        writer.journal(record)
+        var reader = ByteReader(writer.bytes)
+        #expect(try reader.journal() == record)
+        // Cut anywhere it is refused.
+        for count in 0..<writer.bytes.count {
+            var cut = ByteReader(Array(writer.bytes.prefix(count)))
+            #expect(throws: FormatError.self) { try cut.journal() }
+        }
+    }
+
+    private func state(_ records: [JournalRecord], count: Int = 4) throws -> JournalState {
+        var state = try JournalState(Self.begin, count: count, settling: count)
+        for record in records { try state.take(record) }
+        return state
+    }
+
+    @Test func actionsThatThePlanDoesNotHaveAreRefused() {
+        for record: JournalRecord in [
+            .intent(0..<5), .results(first: 4, [.done]), .undoIntent(2..<5),
+            .undone(first: .max, [.done]), .erased(number: 4, Self.time),
+            .freed(0..<5, Self.time), .attributes(number: 4, []),
+        ] {
+            #expect(throws: FormatError.self) { try state([record]) }
+        }
+    }
+
+    /// Only what was done has displaced something; what is done later is kept again.
+    @Test func whatIsFreedCanNoLongerBeTakenBack() throws {
+        let done = JournalRecord.results(first: 0, [.done, .changed])
+        let freed = try state([.intent(0..<2), done, .freed(0..<4, Self.time)])
+        #expect([0, 1, 2].map { freed.isErased($0) } == [true, false, false])
+        #expect(!freed.isKept(0))
+        #expect(freed.slices == 1)
+        let later = try state([
+            .intent(0..<2), done, .freed(0..<4, Self.time), .intent(1..<3),
+            .results(first: 1, [.done, .done]),
+        ])
+        #expect((0..<4).map { later.isKept($0) } == [false, true, true, false])
+        let released = try state([.intent(0..<2), done, .released(Self.time)])
+        #expect(released.isErased(0))
+    }
+}
