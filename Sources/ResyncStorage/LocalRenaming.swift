@@ -2,8 +2,8 @@ import ResyncCore
 
 // Renaming under the rules of renameat2(2), and what takes its place on file systems that know only
 // the old call (NFS, and FUSE programs without it): the same ends in two steps, each of which
-// leaves every object with a name. What somebody else puts under a name between the look at it and the
-// step that replaces it is lost from there, which no such file system can prevent; see
+// leaves every object with a name. What somebody else puts under a name between the look at it and
+// the step that replaces it is lost from there, which no such file system can prevent; see
 // `isWithoutExchange`.
 extension LocalChanger {
     /// False where the file system does not know the rule; then nothing has happened.
