@@ -74,14 +74,37 @@ import Testing
         }
     }
 
+    private func fill(_ mount: LoopMount, leaving room: String) throws -> String {
+        let filler = mount.point + "/filler"
+        _ = try system("dd", "if=/dev/zero", "of=" + filler, "bs=64k")
+        try system("truncate", "-s", "-" + room, filler)
+        try system("sync", "-f", mount.point)
+        return filler
+    }
+
+    /// Then it is not even tried.
     @Test func aFullFileSystem() throws {
         guard let mount = try LoopMount(.ext4, size: "32M") else { return }
         let field = try Field(mount.point + "/b", "full")
-        let filler = mount.point + "/filler"
-        _ = try system("dd", "if=/dev/zero", "of=" + filler, "bs=64k")
-        try system("truncate", "-s", "-2M", filler)
-        try system("sync", "-f", mount.point)
-        try field.checkFailed(try field.apply.run(), "No space left on device")
+        let filler = try fill(mount, leaving: "2M")
+        let done = try field.apply.run()
+        #expect(done.status == 6, "\(done.report)")
+        #expect(done.lines.count { $0.contains("the rest waits: B has ") } == 1, "\(done.report)")
+        try field.tree.checkNothingIsLost()
+        unlink(filler)
+        try field.checkItGoesOn()
+    }
+
+    /// By others, while it is written to.
+    @Test func aFileSystemThatBecomesFull() throws {
+        guard let mount = try LoopMount(.ext4, size: "32M") else { return }
+        let field = try Field(mount.point + "/b", "becomes full")
+        var slow = field.apply
+        slow.arguments += ["--write-limit", "2M"].map { Array($0.utf8) }
+        let running = try slow.start()
+        while access(field.target + "/.resync-quarantine", F_OK) != 0 { usleep(1000) }
+        let filler = try fill(mount, leaving: "0")
+        try field.checkFailed(try running.wait(), "No space left on device")
         unlink(filler)
         try field.checkItGoesOn()
     }
