@@ -67,7 +67,7 @@ package final class ConfirmRun {
             let (first, actions) = try folder.plan.actions(frame: frame)
             for (at, action) in actions.enumerated() where folder.isRead(first + at, isSlice) {
                 do {
-                    try look(action, hand, worker, agreed, different)
+                    try look(action, isSlice: isSlice, hand, worker, agreed, different)
                 } catch is DiskError {
                     result.unreadable += 1
                 }
@@ -77,7 +77,8 @@ package final class ConfirmRun {
     }
 
     private func look(
-        _ action: Action, _ hand: Hand, _ worker: Worker, _ agreed: (AgreedEntry) throws -> Void,
+        _ action: Action, isSlice: Bool, _ hand: Hand, _ worker: Worker,
+        _ agreed: (AgreedEntry) throws -> Void,
         _ different: (RelativePath, AspectSet) throws -> Void
     ) throws {
         let found = try Side.allCases.map { side in
@@ -93,6 +94,11 @@ package final class ConfirmRun {
             }
             result.different += 1
             return try different(action.path, AspectSet(.existence))
+        }
+        if isSlice, action.kind == .makeDirectory, left.isDirectory, right.isDirectory {
+            // Closed to others until all of the plan is done: then it is looked at as a whole.
+            result.confirmed += 1
+            return
         }
         var aspects = rules.metadataDifferences(left.entry, right.entry)
         // Our own marker moves the root's time.

@@ -1,9 +1,38 @@
 import CLinux
+import Dispatch
 import Glibc
 package import ResyncCore
+import Synchronization
 
 /// Gives up the processor for so long.
 package func pause(milliseconds: Int) { usleep(UInt32(clamping: milliseconds * 1000)) }
+
+/// What `body` gives, unless storage does not answer in so many seconds: then nil, and the thread
+/// that asked is left behind.
+package func answer<Answer: Sendable>(
+    within seconds: Double, _ body: @escaping @Sendable () -> Answer?
+) -> Answer? {
+    let found = Answered<Answer>()
+    DispatchQueue.global().async {
+        found.take(body())
+    }
+    return found.wait(seconds)
+}
+
+private final class Answered<Answer: Sendable>: Sendable {
+    private let answer = Mutex<Answer?>(nil)
+    private let isThere = DispatchSemaphore(value: 0)
+
+    func take(_ answer: Answer?) {
+        self.answer.withLock { $0 = answer }
+        isThere.signal()
+    }
+
+    func wait(_ seconds: Double) -> Answer? {
+        guard isThere.wait(timeout: .now() + seconds) == .success else { return nil }
+        return answer.withLock { $0 }
+    }
+}
 
 /// Seconds on a clock that no one can set.
 package func monotonicSeconds() -> Double {

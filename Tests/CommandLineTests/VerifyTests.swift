@@ -20,7 +20,11 @@ import Testing
         #expect(found.status == 0, "\(found.report)")
         #expect(found.lines.first == "5 entries: 5 same")
         #expect(found.lines.last == "IN SYNC")
-        #expect(found.errors.isEmpty)
+        // But for what nobody can know on a machine that has said much since it was booted.
+        let complaints = found.errorText.split(separator: "\n").filter {
+            !$0.contains("messages since boot were overwritten")
+        }
+        #expect(complaints.isEmpty)
     }
 
     @Test func changedByteWithSizeAndTimeKeptIsFound() throws {

@@ -81,6 +81,29 @@ import Testing
         #expect(ApplyStage.differences(stage.store("/b"), stage.store("/a")) == [])
     }
 
+    /// A directory that the plan makes is closed to others, and so unlike the source's, to the end.
+    @Test func directoriesThatAreMadeDoNotHoldASliceUp() throws {
+        let stage = try ApplyStage.planted { disk in
+            for number in 0..<6 {
+                disk.addDirectory("/a/d\(number)")
+                for root in ["/a", "/a/d\(number)"] {
+                    disk.addFile(
+                        "\(root)/f\(number)", generatedBytes(seed: 7, 0..<Self.size))
+                }
+            }
+        } b: { disk in
+            for number in 0..<6 {
+                disk.addFile(
+                    "/b/f\(number)", generatedBytes(seed: UInt64(100 + number), 0..<Self.size))
+            }
+        }
+        var slices = 0
+        let result = try stage.apply(maxUndo: 2 * Self.size) { _ in slices += 1 }
+        #expect(result.counts.notDone == 0, "\(result)")
+        #expect(slices == 2)
+        #expect(ApplyStage.differences(stage.store("/b"), stage.store("/a")) == [])
+    }
+
     @Test func whatDoesNotAgreeIsNotReleased() throws {
         let stage = try stage()
         _ = try stage.apply(maxUndo: 2 * Self.size)

@@ -138,8 +138,11 @@ struct Verification {
         defer { withExtendedLifetime(locks) {} }
         var level = try assurance(sites)
         // What a cut-off run left is settled by the commands that change stores, not here.
+        let patience = min(Self.markerPatience, try command.read.limits().ioTimeout)
         level.unfinished = sites.map { site in
-            site.facts.kind == .directory ? (try? MarkerFile.read(site))?.inconsistent : nil
+            guard site.facts.kind == .directory else { return nil }
+            // Nobody watches over this read yet.
+            return answer(within: patience) { (try? MarkerFile.read(site))?.inconsistent }
         }
         let plan = try plan(sites, level, reports)
         let run = try KeptRun(
@@ -157,6 +160,8 @@ struct Verification {
         }
         return (result, run)
     }
+
+    private static let markerPatience = 5.0
 
     // MARK: Before
 
