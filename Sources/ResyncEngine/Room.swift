@@ -43,11 +43,14 @@ struct Room {
         for (at, action) in actions.enumerated() where isLeft(at) {
             let side = action.side
             if let free = available[side] {
-                guard action.spaceNeeded <= free else {
+                var needed = action.spaceNeeded
+                // Holes stay holes; looked for only where it matters.
+                if needed > free { needed = try action.spaceOfData(hand) ?? needed }
+                guard needed <= free else {
                     if at > 0 { return at }
-                    throw Shortage.space(side, needed: action.spaceNeeded, available: free)
+                    throw Shortage.space(side, needed: needed, available: free)
                 }
-                available[side] = free - action.spaceNeeded
+                available[side] = free - needed
             }
             let (sum, isTooMuch) = kept[side].addingReportingOverflow(action.bytesDisplaced)
             if let limit, action.bytesDisplaced > 0, isTooMuch || sum > limit {
@@ -72,5 +75,27 @@ extension Action {
             return isTooLarge ? .max : sum
         case .metadata, .remove, .removeDirectory, .settleDirectory, .patch: return 0
         }
+    }
+
+    private static let piecesLimit = 1 << 20
+
+    /// As `spaceNeeded`, but for the holes of the source's file; nil where that cannot be asked, or
+    /// it has too many.
+    fileprivate func spaceOfData(_ hand: Hand) throws -> Int? {
+        guard kind == .write, let after,
+            let entry = try hand.source(side.other).open(path, as: after)
+        else { return nil }
+        // What is copied at a time is written whole, if there is data in it.
+        let piece = Worker.pieceSize
+        var bytes = Self.entrySpace
+        var at = 0
+        for _ in 0..<Self.piecesLimit {
+            let data = entry.nextData(from: at)
+            guard !data.isEmpty, data.lowerBound < after.stat.size else { return bytes }
+            let start = max(at, data.lowerBound / piece * piece)
+            at = min(after.stat.size, (data.upperBound + piece - 1) / piece * piece)
+            bytes += at - start
+        }
+        return nil
     }
 }

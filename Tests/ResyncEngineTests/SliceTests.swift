@@ -104,6 +104,18 @@ import Testing
         #expect(ApplyStage.differences(stage.store("/b"), stage.store("/a")) == [])
     }
 
+    /// A file of 1 MiB with a few bytes of data.
+    @Test func holesNeedNoRoom() throws {
+        let stage = try Workload.sparse.stage()
+        let pieces = 256 * 1024 / 4096
+        stage.disk.limitSpace(of: "/b", blocks: pieces - 10)
+        #expect(try stage.apply().shortage != nil)
+        stage.disk.limitSpace(of: "/b", blocks: pieces + 10)
+        let result = try stage.apply()
+        #expect(result.shortage == nil && result.counts.notDone == 0, "\(result)")
+        #expect(ApplyStage.differences(stage.store("/b"), stage.store("/a")) == [])
+    }
+
     @Test func whatDoesNotAgreeIsNotReleased() throws {
         let stage = try stage()
         _ = try stage.apply(maxUndo: 2 * Self.size)
