@@ -53,7 +53,7 @@ package struct ApplyJob {
         while true {
             var result = try carryOut(options)
             guard result.shortage != nil, result.ending == .complete, result.failure == nil,
-                folder.state.results.indices.contains(where: { folder.state.isKept($0) })
+                folder.state.keepsSomething
             else { return result }
             let slice = try readBack(rules, baselines, isSlice: true) { _, _ in }
             result.slice = slice

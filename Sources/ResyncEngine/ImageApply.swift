@@ -82,12 +82,12 @@ struct ImageApply {
 
     // MARK: The undo file
 
+    /// Whether the undo file of the slice may hold what nothing else knows.
+    private var isSliceBegun: Bool { folder.state.open != nil || folder.state.keepsSomething }
+
     private func choosePlace(_ wanted: [UInt8]?) throws {
         guard let wanted, wanted != folder.state.undoFolder else { return }
-        let isBegun =
-            folder.state.open != nil
-            || folder.state.results.indices.contains { folder.state.isKept($0) }
-        guard !isBegun else {
+        guard !isSliceBegun else {
             let place = folder.state.undoFolder.map { "in '\(escaped($0))'" } ?? "with the run"
             throw UndoRefusal(reason: "the undo file of run \(folder.run.id) lies \(place)")
         }
@@ -118,10 +118,7 @@ struct ImageApply {
             return (log, room)
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
             // Once anything was begun, nothing else knows what was there before.
-            let isBegun =
-                folder.state.open != nil
-                || folder.state.results.indices.contains { folder.state.isKept($0) }
-            guard !isBegun else { throw FormatError("has lost its undo file") }
+            guard !isSliceBegun else { throw FormatError("has lost its undo file") }
             room.limit(to: available)
             try room.checkFirst(folder)
             let log = try UndoLog.create(

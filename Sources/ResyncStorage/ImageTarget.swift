@@ -214,9 +214,15 @@ private struct TargetOpening<Files: KernelFiles> {
         writing = try openForWriting([.readWrite, .noFollow], same: stat)
     }
 
+    /// Looked at for a second: who starts a child while it writes lends it its descriptors for a
+    /// moment, and so does whoever looks at every new file.
     private mutating func isOpenElsewhere(_ descriptor: Descriptor) -> Bool {
         do throws(DiskError) {
-            return try disk.isOpenForWriting(descriptor)
+            for _ in 0..<10 {
+                if try !disk.isOpenForWriting(descriptor) { return false }
+                pause(milliseconds: 100)
+            }
+            return true
         } catch {
             notes.append("whether others have it open is not known: \(error.sentence)")
             return false

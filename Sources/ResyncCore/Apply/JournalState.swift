@@ -105,6 +105,9 @@ package struct JournalState: Sendable {
     /// Whether an action is done and what it displaced, if anything, is kept.
     package func isKept(_ number: Int) -> Bool { isDone(number) && !isErased(number) }
 
+    /// Whether anything is done and kept.
+    package var keepsSomething: Bool { results.indices.contains { isKept($0) } }
+
     /// Whether every action is done.
     package var isComplete: Bool { results.allSatisfy { $0?.isDone == true } && undone.isEmpty }
 
