@@ -131,7 +131,10 @@ extension LocalChanger {
         }
         // Before the name leads elsewhere, the other one is durable.
         try disk.sync(shelf)
-        guard try isStill(before, shelved, in: shelf) else {
+        let kept = try look(shelved, in: shelf)
+        // Last, so that what somebody puts there meanwhile has least time to be missed.
+        let isSame = try isStill(before, shelved, in: shelf)
+        guard isSame, try look(name, in: parent)?.identity == kept?.identity else {
             try remove(shelved, in: shelf)
             try remove(staged, in: parent)
             return .ended(.changed)

@@ -82,6 +82,28 @@ import Testing
             })
     }
 
+    /// A file that somebody puts in place of the old one, once that has its second name, stays.
+    @Test func whatIsReplacedAtTheLastMomentIsLeft() throws {
+        let stage = try Workload.oneFile.stage()
+        Self.limit(stage, .links)
+        let disk = stage.disk
+        let calls = Counter()
+        disk.onCall { call in
+            // The second name is there by now.
+            let isShelf = RelativePath(call.path).lastName == Name("run")
+            guard call.kind == .fsync, isShelf, disk.exists("/b/.resync-quarantine/run/0"),
+                calls.next() == 1
+            else { return }
+            disk.remove("/b/f")
+            disk.addFile("/b/f", "somebody else's")
+        }
+        let result = try stage.apply()
+        disk.onCall(nil)
+        #expect(calls.count > 0)
+        #expect(result.counts.changed == 1, "\(result)")
+        #expect(disk.content("/b/f") == Array("somebody else's".utf8))
+    }
+
     /// A name that somebody takes in the moment of absence stays theirs.
     @Test func aNameTakenMeanwhileIsLeft() throws {
         let stage = try Workload.oneFile.stage()
