@@ -3,8 +3,8 @@ package struct WorkPolicy: Sendable {
     /// Fixed by the operator; nil to follow the storage.
     package var fixed: Int?
     package var cores: Int
-    /// Reads in flight that cold storage still profits from.
-    package var limit = 64
+    /// More do not help: each asks cold storage for a whole batch of small files at a time.
+    package var limit = 16
 
     package init(fixed: Int?, cores: Int) {
         self.fixed = fixed

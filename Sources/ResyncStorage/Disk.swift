@@ -90,6 +90,9 @@ package protocol Disk: AnyObject, Sendable {
     func nextHole(_ descriptor: Descriptor, from offset: Int) throws(DiskError) -> Int
     /// Writes back and forgets the cached pages of a file, as far as the kernel will.
     func dropCache(_ descriptor: Descriptor) throws(DiskError)
+    /// Asks for the first bytes of a file to be brought into the page cache, and does not wait for
+    /// them. Whatever comes of it, reading tells.
+    func prefetch(_ descriptor: Descriptor, size: Int)
     /// How many pages of the file are in the page cache.
     func cachedPages(_ descriptor: Descriptor, size: Int) throws(DiskError) -> Int
     /// The alignment that direct reads of this file need; nil where they are not offered.

@@ -123,6 +123,10 @@ package final class LinuxDisk: Disk {
         _ = try check(clinux_drop_cache(descriptor.number, 0, 0), .fadvise)
     }
 
+    package func prefetch(_ descriptor: Descriptor, size: Int) {
+        _ = clinux_prefetch(descriptor.number, 0, Int64(size))
+    }
+
     package func cachedPages(_ descriptor: Descriptor, size: Int) throws(DiskError) -> Int {
         try check(clinux_cached_pages(descriptor.number, 0, Int64(size)), .cachestat)
     }

@@ -94,6 +94,12 @@ extension SimulatedDisk {
         }
     }
 
+    package func prefetch(_ descriptor: Descriptor, size: Int) {
+        try? perform(.fadvise, .descriptor(descriptor)) { (state, _) throws(Refusal) in
+            try state.prefetch(descriptor, size: size)
+        }
+    }
+
     package func cachedPages(_ descriptor: Descriptor, size: Int) throws(DiskError) -> Int {
         try perform(.cachestat, .descriptor(descriptor)) { (state, _) throws(Refusal) in
             try state.cachedPages(descriptor, size: size)

@@ -273,6 +273,12 @@ extension State {
         if mount(of: object).dropsCache { objects[object.id]?.file?.evict() }
     }
 
+    mutating func prefetch(_ descriptor: Descriptor, size: Int) throws(Refusal) {
+        let (_, object) = try usable(descriptor)
+        guard let data = object.file else { throw Refusal(EINVAL) }
+        objects[object.id]?.file?.pageIn(0..<min(size, data.size))
+    }
+
     func cachedPages(_ descriptor: Descriptor, size: Int) throws(Refusal) -> Int {
         let (_, object) = try usable(descriptor)
         guard let data = object.file, size > 0 else { return 0 }

@@ -86,6 +86,7 @@ int32_t clinux_sync_file_system(int32_t descriptor);
 int32_t clinux_allocate(int32_t descriptor, int64_t offset, int64_t count);
 int32_t clinux_punch_hole(int32_t descriptor, int64_t offset, int64_t count);
 int32_t clinux_drop_cache(int32_t descriptor, int64_t offset, int64_t length);
+int32_t clinux_prefetch(int32_t descriptor, int64_t offset, int64_t length);
 /* Pages of the range that are in the page cache, dirty or under write-back included. */
 int64_t clinux_cached_pages(int32_t descriptor, int64_t offset, int64_t length);
 
