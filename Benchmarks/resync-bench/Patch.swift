@@ -134,7 +134,6 @@ struct Patch: ParsableCommand {
             path: Array(a.utf8), disk: disk, options: LocalSiteOptions())
         let outcome = try patcher.apply(
             actions, from: OpenContent(try source.image(upTo: .max), 0))
-        try patcher.finish()
         guard outcome.stop == nil, outcome.results.allSatisfy({ $0 == .done }) else {
             throw BenchError("not patched: \(outcome)")
         }

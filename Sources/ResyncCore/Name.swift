@@ -55,6 +55,9 @@ package struct RelativePath: Sendable, Hashable {
             && Array(names.map { $0.bytes }.joined(separator: [slash])) == bytes
     }
 
+    /// Whether it leads to what is resync's own.
+    package var isReserved: Bool { bytes.starts(with: reservedPrefix) }
+
     /// Whether this is `other` or lies below it.
     package func isWithin(_ other: RelativePath) -> Bool {
         if other.bytes.isEmpty { return true }
@@ -81,3 +84,6 @@ extension RelativePath: Comparable {
 
 package let slash = UInt8(ascii: "/")
 private let dot = UInt8(ascii: ".")
+
+/// At the root of a store, names that begin so are resync's own.
+package let reservedPrefix = Array(".resync".utf8)

@@ -17,12 +17,14 @@ package final class ApplyFolder {
 
     /// Begins a run with a plan that is copied into its folder, and lists it once it is whole.
     ///
-    /// - Throws: `FormatError` where the plan is damaged.
+    /// - Parameter id: the plan that is meant.
+    /// - Throws: `FormatError` where the plan is damaged, or is another one by now.
     package init(
-        begin run: RunFolder, plan source: InputFile
+        begin run: RunFolder, plan source: InputFile, id: Digest
     ) throws {
         self.run = run
         plan = try Self.copy(source, to: run.folder)
+        guard plan.id == id else { throw FormatError("has changed while it was read") }
         let file = try run.folder.create(File.journal)
         self.file = file
         frames = FrameWriter(magic: JournalFrame.magic, hash: frameHash(), chain: frameHash())
@@ -110,6 +112,13 @@ package final class ApplyFolder {
         try target.sync()
         try folder.sync()
         return try open(try folder.read(File.plan))
+    }
+
+    /// Why the run must not be forgotten yet; nil where it may.
+    package var reasonToKeep: String? {
+        if state.open != nil || state.openUndo != nil { return "was cut off in its midst" }
+        if state.keepsSomething { return "keeps what it displaced" }
+        return nil
     }
 
     /// Durable when this returns.

@@ -57,8 +57,8 @@ package struct ApplyJob {
             else { return result }
             let slice = try readBack(rules, baselines, isSlice: true) { _, _ in }
             result.slice = slice
-            guard slice.isGood, let freed else { return result }
-            let found = try Quarantine(folder).free(sites)
+            guard slice.isGood, slice.fromCache == 0, let freed else { return result }
+            let found = try Quarantine(folder).freeSlice(sites)
             try freed(found)
             guard found.bytes > 0 else { return result }
         }
@@ -72,33 +72,31 @@ package struct ApplyJob {
             result.shortage = shortage
             return result
         }
-        for side in targets {
-            try changeMarker(side) { $0.inconsistent = folder.run.id }
-        }
+        try markTargets(folder.run.id)
         return try run()
     }
 
     /// Takes back what was done. A store that is as it was before is whole again.
     package func undo(_ baselines: Baselines) throws -> ApplyResult {
         guard isTree else { return try ImageApply(folder, sites, controls).undo() }
-        for side in targets {
-            try changeMarker(side) { $0.inconsistent = folder.run.id }
-        }
+        try markTargets(folder.run.id)
         if folder.state.wasConfirmed { try forget(baselines) }
         try recover()
         let result = try UndoRun(folder, anySites, controls)()
         if folder.state.isUndone {
-            for side in targets { try changeMarker(side) { $0.inconsistent = nil } }
+            try markTargets(nil)
         }
         return result
     }
 
-    private func changeMarker(_ side: Side, _ change: (inout StoreMarker) -> Void) throws {
-        let site = sites[side]
-        let found = try MarkerFile.read(site)
-        var marker = try found ?? StoreMarker(new: site.identity)
-        change(&marker)
-        if marker != found { try MarkerFile.write(marker, to: site) }
+    /// Says that this run has changed the targets in part, or that it has not any more. A store
+    /// that another run left so stays marked by that one, whatever is done about this one.
+    private func markTargets(_ run: String?) throws {
+        for side in targets {
+            try MarkerFile.change(sites[side]) { marker in
+                if marker.isLeft(by: folder.run.id) { marker.inconsistent = run }
+            }
+        }
     }
 
     // MARK: Confirming
@@ -137,7 +135,10 @@ package struct ApplyJob {
         let order = targets == [.a] ? [Side.a, .b] : [Side.b, .a]
         let before = try sites.map { try MarkerFile.read($0) }
         for side in order {
-            try changeMarker(side) { $0.agree(on: id, with: before[side.other]) }
+            try MarkerFile.change(sites[side]) { marker in
+                marker.agree(on: id, with: before[side.other])
+                if marker.isLeft(by: folder.run.id) { marker.inconsistent = nil }
+            }
         }
         try folder.append(.confirmed(.now))
         return result

@@ -33,6 +33,8 @@ package struct ApplyResult: Sendable {
     /// Sides on which names were changed in more than one step: see
     /// `StoreChanger.isWithoutExchange`.
     package var withoutExchange: Set<Side> = []
+    /// Of an undo: why actions were not taken back, by number.
+    package var notUndone: [Int: ActionResult] = [:]
     /// What reading the last slice back showed; nil where none was read back.
     package var slice: ConfirmResult?
 
@@ -63,7 +65,7 @@ package final class ApplyRun {
     private let progress = Progress()
     private var failure: (side: Side, error: DiskError)?
     private var failedSides: Set<Side> = []
-    private var opened: (at: Double, objects: [ObjectIdentity: OpenFiles.Holder])?
+    private var opened: OpenSnapshot?
     private var holders: [Int: OpenFiles.Holder] = [:]
     private var withoutExchange: Set<Side> = []
     private var room: Room
@@ -79,9 +81,7 @@ package final class ApplyRun {
         room = Room(limit: options.maxUndo)
     }
 
-    private var order: ChangeOrder {
-        ChangeOrder(run: folder.run.id, secret: folder.state.secret)
-    }
+    private var order: ChangeOrder { folder.order }
 
     /// First settles what a crash left; then goes on with what is not done.
     package func callAsFunction() throws -> ApplyResult {
@@ -184,7 +184,7 @@ package final class ApplyRun {
             return
         }
         for (at, action) in actions.enumerated() where results[at] == nil {
-            if let held = held(back: action, first + at) { results[at] = held }
+            if let held = held(back: action, first + at, hand) { results[at] = held }
         }
         guard try makeDirectories(first, actions, &results, hand) else { return }
         try stage(first, actions, &results)
@@ -272,13 +272,19 @@ package final class ApplyRun {
     }
 
     /// Why an action is not carried out although its target is as planned; nil when it is.
-    private func held(back action: Action, _ number: Int) -> ActionResult? {
+    private func held(back action: Action, _ number: Int, _ hand: Hand) -> ActionResult? {
         // After trouble with the target nothing is taken away: what replaces it may be missing.
         if action.group == .removal, failedSides.contains(action.side) { return .blocked }
         guard !options.acceptsOpen, let stat = action.before?.stat, stat.type == .file else {
             return nil
         }
-        guard let holder = openForWriting()[stat.identity] else { return nil }
+        // Device numbers change when a file system is mounted anew: only the object as it is now
+        // tells, and it is looked at only where there is reason to.
+        let opened = openForWriting()
+        guard opened.inodes.contains(stat.inode),
+            let now = try? hand.changer(action.side).identity(action),
+            let holder = opened.objects[now]
+        else { return nil }
         if holders.count < Self.holdersKept { holders[number] = holder }
         return .withheld
     }
@@ -287,12 +293,18 @@ package final class ApplyRun {
 
     private static let openInterval = 5.0
 
-    private func openForWriting() -> [ObjectIdentity: OpenFiles.Holder] {
-        let now = monotonicSeconds()
-        if let opened, now - opened.at < Self.openInterval { return opened.objects }
+    private struct OpenSnapshot {
+        let at = monotonicSeconds()
+        let objects: [ObjectIdentity: OpenFiles.Holder]
+        let inodes: Set<UInt64>
+    }
+
+    private func openForWriting() -> OpenSnapshot {
+        if let opened, monotonicSeconds() - opened.at < Self.openInterval { return opened }
         let objects = options.openForWriting()
-        opened = (now, objects)
-        return objects
+        let found = OpenSnapshot(objects: objects, inodes: Set(objects.keys.map(\.inode)))
+        opened = found
+        return found
     }
 
     // MARK: Steps
@@ -422,37 +434,6 @@ package final class ApplyRun {
         }
         if !sync(actions, hand), let failure { throw failure.error }
         try folder.append(.results(first: open.lowerBound, results))
-    }
-}
-
-/// One thread's hands on both stores.
-final class Hand {
-    private let sites: Sides<any Site>
-    private let order: ChangeOrder
-    private var changers: Sides<(any StoreChanger)?> = Sides(a: nil, b: nil)
-    private var sources: Sides<(any StoreSource)?> = Sides(a: nil, b: nil)
-
-    init(_ sites: Sides<any Site>, _ order: ChangeOrder) {
-        self.sites = sites
-        self.order = order
-    }
-
-    func changer(_ side: Side) -> any StoreChanger {
-        if let known = changers[side] { return known }
-        let made = sites[side].changer(order)
-        changers[side] = made
-        return made
-    }
-
-    var withoutExchange: [Side] {
-        Side.allCases.filter { changers[$0]?.isWithoutExchange == true }
-    }
-
-    func source(_ side: Side) -> any StoreSource {
-        if let known = sources[side] { return known }
-        let made = sites[side].source()
-        sources[side] = made
-        return made
     }
 }
 

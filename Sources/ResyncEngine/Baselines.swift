@@ -34,11 +34,13 @@ package struct Baselines: Sendable {
             identities: of.map { $0.identity }, blockSize: of.a.blockSize,
             exclusions: of.a.exclusions, written: .now)
         header.tool = of.a.tool
-        let old = try find(header.identities)
-        var proof = try BaselineProof(
-            readers.a, readers.b, modifyWindow: modifyWindow,
-            listsEverything: old?.header.exclusions == header.exclusions)
-        return try write(header, old) { old, emit in try proof.merge(old, into: emit) }
+        return try folder.exclusively {
+            let old = try find(header.identities)
+            var proof = try BaselineProof(
+                readers.a, readers.b, modifyWindow: modifyWindow,
+                listsEverything: old?.header.exclusions == header.exclusions)
+            return try write(header, old) { old, emit in try proof.merge(old, into: emit) }
+        }
     }
 
     /// Replaces the records of some entries; everything else stays as it is.
@@ -49,8 +51,10 @@ package struct Baselines: Sendable {
     package func update(
         _ header: BaselineHeader, _ updates: @escaping () throws -> BaselineUpdate?
     ) throws -> Digest {
-        try write(header, try find(header.identities)) { old, emit in
-            try mergeBaseline(old, updates, into: emit)
+        try folder.exclusively {
+            try write(header, try find(header.identities)) { old, emit in
+                try mergeBaseline(old, updates, into: emit)
+            }
         }
     }
 

@@ -9,6 +9,9 @@ package struct ConfirmResult: Sendable {
     package var unreadable = 0
     /// Of the confirmed ones, those that could not be read past the page cache.
     package var fromCache = 0
+    /// Entries to which somebody wrote after they were displaced, or may yet: what was written is
+    /// in the quarantine only.
+    package var late: [RelativePath] = []
     package var ending = Ending.complete
 
     package init() {}
@@ -54,8 +57,7 @@ package final class ConfirmRun {
         isSlice: Bool = false, agreed: (AgreedEntry) throws -> Void,
         different: (_ path: RelativePath, AspectSet) throws -> Void
     ) throws -> ConfirmResult {
-        let hand = Hand(
-            sites, ChangeOrder(run: folder.run.id, secret: folder.state.secret))
+        let hand = folder.hand(sites)
         let worker = try Worker(
             scheme: try DigestScheme(.sha256, blockSize: blockSize), pulse: Pulse(), stop: Stop())
         for frame in 0..<folder.plan.frameCount {
@@ -67,6 +69,7 @@ package final class ConfirmRun {
             let (first, actions) = try folder.plan.actions(frame: frame)
             for (at, action) in actions.enumerated() where folder.isRead(first + at, isSlice) {
                 do {
+                    try lookAtDisplaced(first + at, action, hand)
                     try look(action, isSlice: isSlice, hand, worker, agreed, different)
                 } catch is DiskError {
                     result.unreadable += 1
@@ -74,6 +77,13 @@ package final class ConfirmRun {
             }
         }
         return result
+    }
+
+    private func lookAtDisplaced(_ number: Int, _ action: Action, _ hand: Hand) throws {
+        guard action.keepsOld, action.kind != .patch, folder.state.isKept(number),
+            try hand.changer(action.side).isWrittenLate(number, action)
+        else { return }
+        result.late.append(action.path)
     }
 
     private func look(

@@ -171,6 +171,3 @@ package final class DirectoryTurn: @unchecked Sendable {
         }
     }
 }
-
-/// Names at the root of a store that begin so are resync's own.
-package let reservedPrefix = Array(".resync".utf8)

@@ -42,12 +42,16 @@ struct ImageApply {
     func undo() throws -> ApplyResult {
         let target = try ImageTarget(folder.plan.header.stores[side], disk: folder.run.folder.disk)
         var counts = ApplyCounts()
+        var notUndone: [Int: ActionResult] = [:]
         var patcher: ImagePatcher?
         var result = try result {
             try forEachBatch(isSettled: { folder.state.undone.contains($0) }) { first, actions in
                 if folder.state.isErased(first) {
                     let count = actions.indices.prefix { folder.state.isErased(first + $0) }.count
-                    for _ in 0..<count { counts.count(.released) }
+                    for at in 0..<count {
+                        counts.count(.released)
+                        notUndone[first + at] = .released
+                    }
                     return count
                 }
                 let actions = Array(
@@ -64,6 +68,7 @@ struct ImageApply {
                 guard let results = outcome.allResults else { throw outcome.stop ?? .cut }
                 for (at, result) in results.enumerated() where wasBegun[at] || result != .done {
                     counts.count(result)
+                    if !result.isDone { notUndone[first + at] = result }
                 }
                 try folder.append(.undone(first: first, results))
                 if let stop = outcome.stop { throw stop }
@@ -72,6 +77,7 @@ struct ImageApply {
         }
         counts.undone = folder.state.undone.count
         result.counts = counts
+        result.notUndone = notUndone
         return result
     }
 
@@ -114,7 +120,8 @@ struct ImageApply {
         let available = try directory.fileSystem().available ?? .max
         do {
             let log = try open(place, target)
-            room.limit(to: max(log.size, log.end.addingReportingOverflow(available).partialValue))
+            let (end, isUnlimited) = log.end.addingReportingOverflow(available)
+            room.limit(to: isUnlimited ? .max : max(log.size, end))
             return (log, room)
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
             // Once anything was begun, nothing else knows what was there before.

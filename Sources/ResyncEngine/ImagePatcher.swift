@@ -80,12 +80,6 @@ package final class ImagePatcher {
         }
     }
 
-    /// Keeps for good what is known of the last batch. Without it a change by others may later be
-    /// taken for what a crash left, and be kept aside instead of being refused.
-    package func finish() throws {
-        if stop == nil { try log.seal() }
-    }
-
     // MARK: Batches
 
     private struct Batch {
@@ -128,9 +122,23 @@ package final class ImagePatcher {
             }
         } catch let error as PatchStop {
             stop = error
-            outcome.stop = error
         }
-        return outcome
+        outcome.stop = stop
+        return try settled(outcome)
+    }
+
+    /// Nothing has an end before it is durable that no write is under way any more: until then a
+    /// later change by others passes for what a crash left.
+    private func settled(_ outcome: PatchOutcome) throws -> PatchOutcome {
+        do {
+            // Behind a write to it that failed nothing is written.
+            if case .undoFile(let error)? = stop { throw PatchStop.undoFile(error) }
+            try logged { try log.seal() }
+            return outcome
+        } catch let error as PatchStop {
+            stop = stop ?? error
+            return PatchOutcome(results: outcome.results.map { _ in nil }, stop: stop)
+        }
     }
 
     private func carryOut(_ batch: Batch) throws {

@@ -17,69 +17,121 @@ package struct Quarantine {
         }
     }
 
+    /// What freeing came to.
+    package struct Freed: Sendable {
+        package var entries = 0
+        package var bytes = 0
+        /// What is kept all the same: somebody wrote to it after it was displaced, or may yet.
+        package var late: [RelativePath] = []
+
+        package init() {}
+    }
+
     /// Frees everything that is kept, for good: the run can no longer be taken back.
-    ///
-    /// - Returns: how many entries, of how many bytes.
-    package func release(
-        _ sites: Sides<LocalSite>
-    ) throws -> Freed {
-        let freed = try eraseAll(sites)
-        try folder.append(.released(.now))
-        try UndoPlace(folder).removeAll()
-        return freed
+    package func release(_ sites: Sides<LocalSite>) throws -> Freed {
+        try free(sites) { $0.isEmpty ? [.released(.now)] : freed(but: $0) }
     }
 
     /// Frees what a slice of the plan displaced, so that there is room for the next one; it can no
     /// longer be taken back.
-    package func free(_ sites: Sides<LocalSite>) throws -> Freed {
-        let freed = try eraseAll(sites)
-        let old = UndoPlace(folder)
-        try folder.append(.freed(folder.state.results.indices, .now))
-        try old.removeAll()
-        return freed
+    package func freeSlice(_ sites: Sides<LocalSite>) throws -> Freed {
+        try free(sites) { freed(but: $0) }
     }
 
-    package typealias Freed = (entries: Int, bytes: Int)
-
-    private func eraseAll(_ sites: Sides<LocalSite>) throws -> Freed {
-        let hand = hand(sites)
-        var freed = (entries: 0, bytes: 0)
+    private func free(
+        _ sites: Sides<LocalSite>, _ records: (_ kept: [Int]) -> [JournalRecord]
+    ) throws -> Freed {
+        let hand = folder.hand(sites.map { $0 as any Site })
+        var freed = Freed()
+        var kept: [Int] = []
         var touched: Set<Side> = []
         try forEach { number, action in
+            // What patches displaced lies in one file, which goes as a whole.
+            if action.kind != .patch {
+                let changer = hand.changer(action.side)
+                guard try !changer.isWrittenLate(number, action) else {
+                    kept.append(number)
+                    return freed.late.append(action.path)
+                }
+                try changer.erase(number, suffix: [])
+                touched.insert(action.side)
+            }
             freed.entries += 1
             freed.bytes += action.bytesDisplaced
-            // What patches displaced lies in one file, which goes as a whole.
-            guard action.kind != .patch else { return }
-            try hand.changer(action.side).erase(number)
+        }
+        for (stray, action) in try strays(sites) where isCopy(stray) {
+            try hand.changer(action.side).erase(stray.number, suffix: stray.suffix)
             touched.insert(action.side)
+            freed.entries += 1
+            freed.bytes += stray.stat.size
         }
         for side in touched { try hand.changer(side).sync() }
+        let place = UndoPlace(folder)
+        for record in records(kept) { try folder.append(record) }
+        try place.removeAll()
         return freed
     }
 
-    /// Frees what is kept of one path, or of what lies below it, and records that it did.
+    /// That all is freed but what some actions displaced.
+    private func freed(but kept: [Int]) -> [JournalRecord] {
+        var start = 0
+        var records: [JournalRecord] = []
+        for end in kept + [folder.state.results.count] {
+            if end > start { records.append(.freed(start..<end, .now)) }
+            start = end + 1
+        }
+        return records
+    }
+
+    /// Whether the run has made it itself and taken it back. Whatever else lies there may be the
+    /// only one of its kind.
+    package func isCopy(_ stray: Stray) -> Bool {
+        folder.state.undone.contains(stray.number) && !stray.isUnplaced
+    }
+
+    /// What lies in the quarantine beside what is kept, with the action for which it was put there.
+    package func strays(_ sites: Sides<LocalSite>) throws -> [(stray: Stray, action: Action)] {
+        let hand = folder.hand(sites.map { $0 as any Site })
+        var found: [(stray: Stray, action: Action)] = []
+        for side in Side.allCases where sites[side].facts.kind == .directory {
+            let strays = Dictionary(
+                grouping: try hand.changer(side).strays { folder.state.isKept($0) },
+                by: \.number)
+            guard !strays.isEmpty else { continue }
+            var plan = folder.plan
+            try plan.forEach { number, action in
+                guard action.side == side else { return }
+                for stray in strays[number] ?? [] { found.append((stray, action)) }
+            }
+        }
+        return found
+    }
+
+    /// Frees what is kept of one path, or of what lies below it, whoever wrote it, and records that
+    /// it did.
     ///
     /// - Returns: the paths.
     package func erase(
         _ path: RelativePath, _ sites: Sides<LocalSite>
     ) throws -> [RelativePath] {
+        let hand = folder.hand(sites.map { $0 as any Site })
         var found: [(number: Int, action: Action)] = []
         try forEach { number, action in
             if action.kind != .patch, action.path.isWithin(path) { found.append((number, action)) }
         }
-        let hand = hand(sites)
         for (number, action) in found {
-            try hand.changer(action.side).erase(number)
-            try hand.changer(action.side).sync()
+            let changer = hand.changer(action.side)
+            try changer.erase(number, suffix: [])
+            try changer.sync()
             try folder.append(.erased(number: number, .now))
         }
-        return found.map { $0.action.path }
-    }
-
-    private func hand(_ sites: Sides<LocalSite>) -> Hand {
-        Hand(
-            sites.map { $0 as any Site },
-            ChangeOrder(run: folder.run.id, secret: folder.state.secret))
+        let strays = try strays(sites).filter { $0.action.path.isWithin(path) }
+        for (stray, action) in strays {
+            let changer = hand.changer(action.side)
+            try changer.erase(stray.number, suffix: stray.suffix)
+            try changer.sync()
+        }
+        return found.map { $0.action.path } + strays.map { $0.action.path }
     }
 }
 

@@ -90,8 +90,8 @@ package final class UndoLog {
         writer = UndoWriter(behind: reader, makeHash: frameHash)
     }
 
-    /// Bytes of the file, what is only taken for it included.
-    var size: Int { reader.tail }
+    /// Bytes of the file, the space that was taken for it included.
+    var size: Int { input.size }
     /// Where its last record ends.
     var end: Int { reader.end }
 

@@ -23,9 +23,13 @@ package final class UndoRun {
         var ending = try pass(settling: false, &counts)
         if ending == nil, failure == nil { ending = try pass(settling: true, &counts) }
         counts.undone = folder.state.undone.count
-        return ApplyResult(
-            counts: counts, ending: ending ?? .complete, failure: failure)
+        var result = ApplyResult(counts: counts, ending: ending ?? .complete, failure: failure)
+        result.notUndone = notUndone
+        return result
     }
+
+    /// What was left as it is, and why.
+    private var notUndone: [Int: ActionResult] = [:]
 
     private var failure: (side: Side, error: DiskError)?
 
@@ -58,21 +62,17 @@ package final class UndoRun {
     /// A directory that was to go gets back the time that taking its entries out has moved, come to
     /// its own removal or not.
     private func restoreTimes(_ actions: [Action]) throws {
-        let hand = hand
+        let hand = folder.hand(sites)
         for action in actions where action.kind == .removeDirectory {
             try hand.changer(action.side).restoreTime(action)
         }
-    }
-
-    private var hand: Hand {
-        Hand(sites, ChangeOrder(run: folder.run.id, secret: folder.state.secret))
     }
 
     private func takeBack(
         _ first: Int, _ actions: [Action], _ chosen: [Int], _ counts: inout ApplyCounts
     ) throws {
         try folder.append(.undoIntent(first..<first + actions.count))
-        let hand = hand
+        let hand = folder.hand(sites)
         var results = actions.indices.map { at -> ActionResult in
             folder.state.undone.contains(first + at) ? .done : .blocked
         }
@@ -80,6 +80,7 @@ package final class UndoRun {
             controls.pace.hold()
             if actions[at].keepsOld, folder.state.isErased(first + at) {
                 results[at] = .released
+                notUndone[first + at] = .released
                 counts.count(.released)
                 continue
             }
@@ -87,6 +88,7 @@ package final class UndoRun {
                 first + at, actions[at], attributes: folder.state.attributes[first + at])
             results[at] = result
             counts.count(result)
+            if !result.isDone { notUndone[first + at] = result }
         }
         for side in Side.allCases where chosen.contains(where: { actions[$0].side == side }) {
             do throws(DiskError) {

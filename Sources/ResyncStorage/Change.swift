@@ -10,10 +10,13 @@ package struct ChangeOrder: Sendable {
     package let run: String
     /// What names of staged entries are made from, so that nobody can foresee them.
     package let secret: Digest
+    /// Bytes of a block in the plan's digests.
+    package let blockSize: Int
 
-    package init(run: String, secret: Digest) {
+    package init(run: String, secret: Digest, blockSize: Int) {
         self.run = run
         self.secret = secret
+        self.blockSize = blockSize
     }
 }
 
@@ -23,6 +26,18 @@ package enum Staging: Sendable, Hashable {
     case staged
     /// Nothing was left behind.
     case ended(ActionResult)
+}
+
+/// Something that a run's quarantine holds beside what actions displaced.
+package struct Stray: Sendable, Hashable {
+    /// The action for which it was put there.
+    package let number: Int
+    /// Behind the number in its name.
+    package let suffix: [UInt8]
+    package let stat: Stat
+
+    /// Whether somebody else has put it into the way of an action, or written to it there.
+    package var isUnplaced: Bool { suffix.starts(with: unplacedSuffix) }
 }
 
 /// A hand on a store that is changed.
@@ -64,8 +79,17 @@ package protocol StoreChanger: AnyObject {
     /// the action left it.
     func undo(_ number: Int, _ action: Action, attributes: [Attribute]?) throws -> ActionResult
 
-    /// Frees what an action displaced: for good.
-    func erase(_ number: Int) throws(DiskError)
+    /// The object that an action's entry is now; nil where none is there.
+    func identity(_ action: Action) throws(DiskError) -> ObjectIdentity?
+
+    /// Whether somebody wrote to what an action displaced after it was, or may yet.
+    func isWrittenLate(_ number: Int, _ action: Action) throws(DiskError) -> Bool
+    /// What the run's quarantine holds beside what actions displaced and is kept.
+    func strays(beside isKept: (_ number: Int) -> Bool) throws(DiskError) -> [Stray]
+    /// Frees what an action displaced, or what was put aside for it: for good.
+    ///
+    /// - Parameter suffix: that of a stray.
+    func erase(_ number: Int, suffix: [UInt8]) throws(DiskError)
     /// Gives a directory that was to go the time it had before its entries were taken out and
     /// brought back; nothing where another one stands there, or none.
     func restoreTime(_ action: Action) throws(DiskError)

@@ -57,6 +57,13 @@ package final class Folder: Sendable {
 
     package func fileSystem() throws(DiskError) -> FileSystem { try disk.fileSystem(descriptor) }
 
+    /// Does something that no other process does here at the same time; waits for its turn.
+    package func exclusively<R>(_ body: () throws -> R) throws -> R {
+        let own = try folder([UInt8(ascii: ".")], create: false)
+        while try !own.lock(exclusive: true) { pause(milliseconds: 10) }
+        return try withExtendedLifetime(own, body)
+    }
+
     package var scratch: Scratch { Scratch(folder: self, descriptor: descriptor) }
 
     /// In byte order.

@@ -16,7 +16,7 @@ final class LocalChanger: StoreChanger {
     let root: Descriptor
     var disk: any Disk { site.disk }
     /// The run's own directory in the quarantine, once it is needed.
-    private var quarantine: Descriptor?
+    var quarantine: Descriptor?
     var isWithoutExchange = false
 
     init(_ site: LocalSite, root: Descriptor, _ order: ChangeOrder) {
@@ -65,49 +65,9 @@ final class LocalChanger: StoreChanger {
         }
     }
 
-    // MARK: Quarantine
-
-    func begin() throws(DiskError) {
-        _ = try shelf()
-    }
+    func begin() throws(DiskError) { _ = try shelf() }
 
     func space() throws(DiskError) -> Int? { try disk.fileSystem(root).available }
-
-    /// The run's quarantine, made durably where it is missing; never through a symlink.
-    func shelf() throws(DiskError) -> Descriptor {
-        if let quarantine { return quarantine }
-        let all = try disk.keepingTime(of: root) { () throws(DiskError) in
-            try folder(quarantineName, in: root)
-        }
-        defer { disk.close(all) }
-        // Nothing could be moved there: better said before anything is in its new place.
-        guard try disk.stat(all).mount == site.facts.stat.mount else {
-            throw DiskError(.renameat2, ErrorNumber.crossDevice)
-        }
-        let own = try folder(Array(order.run.utf8), in: all)
-        quarantine = own
-        return own
-    }
-
-    private func folder(
-        _ name: [UInt8], in parent: Descriptor
-    ) throws(DiskError) -> Descriptor {
-        try withCString(name) { (name) throws(DiskError) in
-            let flags: OpenFlags = [.readOnly, .directory, .noFollow]
-            do throws(DiskError) {
-                return try disk.open(name, in: parent, flags, mode: 0)
-            } catch {
-                guard error.number == ErrorNumber.noEntry else { throw error }
-            }
-            do throws(DiskError) {
-                try disk.makeDirectory(name, in: parent, mode: 0o700)
-            } catch {
-                guard error.number == ErrorNumber.exists else { throw error }
-            }
-            try disk.sync(parent)
-            return try disk.open(name, in: parent, flags, mode: 0)
-        }
-    }
 
     // MARK: Placing
 
@@ -181,16 +141,26 @@ final class LocalChanger: StoreChanger {
         {
             return .staged
         }
+        return .ended(
+            try exchangeBack(staged, with: name, in: parent, number, action, mine.identity))
+    }
+
+    /// Puts back what an exchange has displaced. What stood in its place for a moment is taken away
+    /// again, or brought into safety where somebody has been at it.
+    func exchangeBack(
+        _ staged: UnsafePointer<CChar>, with name: UnsafePointer<CChar>, in parent: Descriptor,
+        _ number: Int, _ action: Action, _ mine: ObjectIdentity?
+    ) throws(DiskError) -> ActionResult {
         try disk.rename(staged, in: parent, to: name, in: parent, .exchange)
-        guard let back = try look(staged, in: parent), back.identity == mine.identity else {
-            return .ended(.conflict)
+        guard let back = try look(staged, in: parent), back.identity == mine else {
+            return .conflict
         }
         if try isStillOurs(staged, in: parent, action, back) {
             try drop(staged, in: parent)
-            return .ended(.changed)
+            return .changed
         }
         try putAside(stagedName(number), in: parent, number)
-        return .ended(.conflict)
+        return .conflict
     }
 
     /// Whether what stood in its place for a moment got nothing from anybody meanwhile, and nobody
@@ -205,29 +175,20 @@ final class LocalChanger: StoreChanger {
             guard let after = action.after,
                 try isLike(after, now, staged, in: parent, action.kind)
             else { return false }
-            let file = try disk.open(
-                staged, in: parent, [.readOnly, .noFollow, .nonBlocking], mode: 0)
-            defer { disk.close(file) }
             // Where the kernel does not tell, somebody may have.
-            return (try? disk.isOpenForWriting(file)) == false
+            return try isOpenForWriting(staged, in: parent) == false
         default: return true
         }
     }
 
-    private static let asideLimit = 1000
-
-    /// Into the quarantine beside what an action displaces, under a name that is free.
-    func putAside(_ staged: [UInt8], in parent: Descriptor, _ number: Int) throws(DiskError) {
-        for attempt in 1...Self.asideLimit {
-            let suffix = attempt == 1 ? "-unplaced" : "-unplaced-\(attempt)"
-            do throws(DiskError) {
-                let name = shelfName(number) + Array(suffix.utf8)
-                return try store(staged, in: parent, as: name)
-            } catch {
-                guard error.number == ErrorNumber.exists else { throw error }
-            }
-        }
-        throw DiskError(.renameat2, ErrorNumber.exists)
+    /// Whether anybody may write to a file by a descriptor; nil where the kernel does not tell.
+    func isOpenForWriting(
+        _ name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) -> Bool? {
+        let file = try disk.open(
+            name, in: parent, [.readOnly, .noFollow, .nonBlocking], mode: 0)
+        defer { disk.close(file) }
+        return try? disk.isOpenForWriting(file)
     }
 
     /// Small files are read again: a writer through a memory map may move no time.
@@ -322,9 +283,19 @@ final class LocalChanger: StoreChanger {
     }
 
     func sync() throws(DiskError) { try disk.syncFileSystem(root) }
+
+    func identity(_ action: Action) throws(DiskError) -> ObjectIdentity? {
+        do throws(DiskError) {
+            return try withPlace(action.path) { (parent, name) throws(DiskError) in
+                try look(name, in: parent)?.identity
+            }
+        } catch {
+            guard error.isAbsence else { throw error }
+            return nil
+        }
+    }
 }
 
 /// What is staged is called so; the walk leaves it out at the root only.
-package let stagedPrefix = reservedNamePrefix + Array("-staged-".utf8)
-package let quarantineName = reservedNamePrefix + Array("-quarantine".utf8)
-package let reservedNamePrefix = Array(".resync".utf8)
+package let stagedPrefix = reservedPrefix + Array("-staged-".utf8)
+package let quarantineName = reservedPrefix + Array("-quarantine".utf8)

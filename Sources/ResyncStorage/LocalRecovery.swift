@@ -82,9 +82,7 @@ extension LocalChanger {
             return try dropStaged(staged, in: parent, nil)
         case (.old, _, .old):
             // In steps: it has a second name, and the first still leads to it.
-            try withCString(shelfName(number)) { (name) throws(DiskError) in
-                try drop(name, in: shelf)
-            }
+            try erase(number, suffix: [])
             return try dropStaged(staged, in: parent, nil)
         case (.none, .new, .old):
             // In steps, in the moment of absence.
@@ -98,14 +96,17 @@ extension LocalChanger {
             return try dropStaged(staged, in: parent, .done)
         case (.old, .none, .new):
             // The move was kept without the exchange before it: only a copy of ours.
-            try withCString(shelfName(number)) { (name) throws(DiskError) in
-                try drop(name, in: shelf)
-            }
+            try erase(number, suffix: [])
             return nil
         case (.new, .other, .none) where action.before != nil:
             // What was displaced is not what was to be replaced: back with it.
-            try exchangeBack(action, staged, in: parent)
-            return .conflict
+            return try withCString(staged) { (staged) throws(DiskError) in
+                try withCString(action.path.lastName.bytes) { (name) throws(DiskError) in
+                    let mine = try look(name, in: parent)?.identity
+                    return try exchangeBack(
+                        staged, with: name, in: parent, number, action, mine)
+                }
+            }
         default: break
         }
         // Somebody else was here. What is staged may be theirs: it is kept.
@@ -120,17 +121,6 @@ extension LocalChanger {
     ) throws(DiskError) -> ActionResult? {
         try withCString(staged) { (staged) throws(DiskError) in try drop(staged, in: parent) }
         return result
-    }
-
-    private func exchangeBack(
-        _ action: Action, _ staged: [UInt8], in parent: Descriptor
-    ) throws(DiskError) {
-        try withCString(staged) { (staged) throws(DiskError) in
-            try withCString(action.path.lastName.bytes) { (name) throws(DiskError) in
-                try disk.rename(staged, in: parent, to: name, in: parent, .exchange)
-            }
-            try drop(staged, in: parent)
-        }
     }
 
     /// Told by inode where the plan saw the object, by all else where it was made since.
@@ -199,13 +189,6 @@ extension LocalChanger {
         }
     }
 
-    func erase(_ number: Int) throws(DiskError) {
-        let shelf = try shelf()
-        try withCString(shelfName(number)) { (name) throws(DiskError) in
-            try drop(name, in: shelf)
-        }
-    }
-
     func restoreTime(_ action: Action) throws(DiskError) {
         guard let before = action.before else { return }
         do throws(DiskError) {
@@ -244,15 +227,54 @@ extension LocalChanger {
         let parent = try chain.open(action.path.parent)
         let name = action.path.lastName.bytes
         guard try object(name, in: parent, action) == .new else { return .changed }
-        if action.kind == .makeDirectory {
-            let isUnused = try withCString(name) { (name) throws(DiskError) -> Bool in
-                try isEmpty(name, in: parent)
+        if let held = try heldBack(name, in: parent, action) { return held }
+        let place = try chain.open(action.path.parent)
+        try store(name, in: place, as: shelfName(number))
+        if try isUntouched(shelfName(number), in: shelf, action) { return .done }
+        return try giveBack(shelfName(number), its: name, in: place)
+    }
+
+    /// Why an undo leaves alone what a run has made; nil when it does not.
+    private func heldBack(
+        _ name: [UInt8], in parent: Descriptor, _ action: Action
+    ) throws(DiskError) -> ActionResult? {
+        try withCString(name) { (name) throws(DiskError) in
+            switch action.kind {
+            case .makeDirectory:
+                guard try isEmpty(name, in: parent) else { return .changed }
+                chain.forget()
+                return nil
+            case .write, .link:
+                guard try look(name, in: parent)?.type == .file else { return nil }
+                return try isOpenForWriting(name, in: parent) == true ? .withheld : nil
+            default: return nil
             }
-            guard isUnused else { return .changed }
-            chain.forget()
         }
-        try store(name, in: chain.open(action.path.parent), as: shelfName(number))
-        return .done
+    }
+
+    /// Whether what was taken out of its place is what the run had put there: looked at before, it
+    /// could have been changed since.
+    private func isUntouched(
+        _ name: [UInt8], in directory: Descriptor, _ action: Action
+    ) throws(DiskError) -> Bool {
+        guard try object(name, in: directory, action) == .new else { return false }
+        guard action.kind == .makeDirectory else { return true }
+        return try withCString(name) { (name) throws(DiskError) in
+            try isEmpty(name, in: directory)
+        }
+    }
+
+    private func giveBack(
+        _ shelved: [UInt8], its name: [UInt8], in parent: Descriptor
+    ) throws(DiskError) -> ActionResult {
+        do throws(DiskError) {
+            try give(shelved, in: shelf(), its: name, in: parent)
+        } catch {
+            // Something new stands there: what was taken stays in the quarantine.
+            guard error.number == ErrorNumber.exists else { throw error }
+            return .conflict
+        }
+        return .changed
     }
 
     /// The old object and the new one change places, in one step.
@@ -260,35 +282,36 @@ extension LocalChanger {
         let shelf = try shelf()
         let parent = try chain.open(action.path.parent)
         let name = action.path.lastName.bytes
+        let shelved = shelfName(number)
         let atName = try object(name, in: parent, action)
-        let shelved = try object(shelfName(number), in: shelf, action)
+        let kept = try object(shelved, in: shelf, action)
         if atName == .old {
             // In steps, where it had both names.
-            if shelved == .old { try give(shelfName(number), in: shelf, its: name, in: parent) }
-            return .done
+            if kept == .old { try give(shelved, in: shelf, its: name, in: parent) }
+            // A crash came before what was displaced could be looked at.
+            return kept == .other ? .conflict : .done
         }
-        if atName == .none, shelved == .old,
+        if atName == .none, kept == .old,
             try object(newShelfName(number), in: shelf, action) == .new
         {
             // In steps, in the moment of absence.
-            try give(shelfName(number), in: shelf, its: name, in: parent)
+            try give(shelved, in: shelf, its: name, in: parent)
             return .done
         }
-        guard atName == .new, shelved == .old else { return .changed }
-        if action.kind == .makeDirectory {
-            let isUnused = try withCString(name) { (name) throws(DiskError) -> Bool in
-                try isEmpty(name, in: parent)
-            }
-            guard isUnused else { return .changed }
-            chain.forget()
-        }
+        guard atName == .new, kept == .old else { return .changed }
+        if let held = try heldBack(name, in: parent, action) { return held }
         let place = try chain.open(action.path.parent)
-        if try !exchange(name, in: place, with: shelfName(number), in: shelf) {
+        guard try exchange(name, in: place, with: shelved, in: shelf) else {
             try swapBackInSteps(
                 number, action,
                 hasDirectory: action.kind == .makeDirectory || action.before?.isDirectory == true)
+            return .done
         }
-        return .done
+        if try isUntouched(shelved, in: shelf, action) { return .done }
+        // What stands there now is the old object, unless somebody was quicker once more.
+        guard try object(name, in: place, action) == .old else { return .conflict }
+        _ = try exchange(name, in: place, with: shelved, in: shelf)
+        return .changed
     }
 
     // MARK: Looking

@@ -17,8 +17,6 @@ package struct LocalSiteOptions: Sendable {
     package var namesInDirectory = 1 << 24
     /// Where the names of huge directories are sorted.
     package var scratch: Scratch?
-    /// Bytes of a block in the digests of a plan's files.
-    package var planBlockSize = 1 << 20
 
     package init() {}
 }

@@ -20,7 +20,7 @@ final class LocalSource: StoreSource {
             let parent = try chain.open(path.parent)
             return try withCString(path.lastName.bytes) { (name) throws(DiskError) in
                 let stat = try site.disk.stat(name, in: parent)
-                guard stat.isUnchanged(since: seen.stat) else { return nil }
+                guard isStill(stat, seen) else { return nil }
                 guard stat.type == .file || stat.type == .directory else {
                     return LocalSourceEntry(site, parent, name: path.lastName, stat)
                 }
@@ -38,17 +38,20 @@ final class LocalSource: StoreSource {
         }
     }
 
+    /// A directory's times move with its entries; what it is given is its metadata.
+    private func isStill(_ now: Stat, _ seen: ObservedEntry) -> Bool {
+        now.type == .directory ? seen.isStill(now) : now.isUnchanged(since: seen.stat)
+    }
+
     /// - Parameter owned: to be closed with the entry.
     private func entry(
         _ descriptor: Descriptor, _ owned: Descriptor?, _ seen: ObservedEntry
     ) throws(DiskError) -> LocalSourceEntry? {
         do throws(DiskError) {
             let stat = try site.disk.stat(descriptor)
-            // A directory's times move with its entries; what it is given is its metadata.
-            let isStill =
-                stat.type == .directory
-                ? seen.isStill(stat) : stat.isUnchanged(since: seen.stat)
-            if isStill { return LocalSourceEntry(site, descriptor, name: nil, stat, owned: owned) }
+            if isStill(stat, seen) {
+                return LocalSourceEntry(site, descriptor, name: nil, stat, owned: owned)
+            }
         } catch {
             if let owned { site.disk.close(owned) }
             throw error

@@ -215,18 +215,26 @@ extension LocalChanger {
         return found == after.content ? nil : .ended(.sourceChanged)
     }
 
-    /// The digest of a file of this store, as a manifest has it, from the page cache.
+    /// The digest of a file of this store, as a manifest has it, from the page cache; nil where it
+    /// moved meanwhile.
     func digest(
         _ name: UnsafePointer<CChar>, in parent: Descriptor
     ) throws(DiskError) -> Digest? {
-        guard let scheme = try? DigestScheme(.sha256, blockSize: site.options.planBlockSize),
+        guard let scheme = try? DigestScheme(.sha256, blockSize: order.blockSize),
             let worker = try? Worker(scheme: scheme, pulse: Pulse(), stop: Stop())
         else { preconditionFailure("OpenSSL has no SHA-256") }
         let descriptor = try disk.openQuietly(
             name, in: parent, [.readOnly, .noFollow, .nonBlocking])
         defer { disk.close(descriptor) }
         let stat = try disk.stat(descriptor)
-        return try? fileDigest(site, descriptor, stat, source: .cache, worker)?.digest
+        do {
+            return try fileDigest(site, descriptor, stat, source: .cache, worker)?.digest
+        } catch let error as DiskError {
+            // What cannot be read is not called different.
+            throw error
+        } catch {
+            preconditionFailure("OpenSSL cannot digest")
+        }
     }
 
     // MARK: In place
@@ -420,7 +428,9 @@ struct Copying {
 }
 
 /// The digest of an open file, as a manifest has it, and where it was read from; nil where it
-/// moved, or a block could not be read.
+/// moved.
+///
+/// - Throws: `DiskError` where a block cannot be read.
 func fileDigest(
     _ site: LocalSite, _ descriptor: Descriptor, _ stat: Stat, source: ReadSource,
     _ worker: Worker
@@ -439,6 +449,7 @@ func fileDigest(
         used = .cache
         found = try answer(.cache)
     }
+    if let block = found.unreadable.first { throw block.error }
     guard found.isWhole else { return nil }
     var tree = BlockTree(ManifestHashes.openSSL.make(.sha256))
     return (tree.fileDigest(found.blocks, size: stat.size, blockSize: blockSize), used)

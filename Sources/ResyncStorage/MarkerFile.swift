@@ -44,6 +44,22 @@ package enum MarkerFile {
         }
     }
 
+    /// Changes what the marker says, durably, or makes one, though other runs that have the store
+    /// for their source may be doing the same.
+    package static func change(
+        _ site: LocalSite, _ body: (inout StoreMarker) throws -> Void
+    ) throws {
+        let own = try withCString([UInt8(ascii: ".")]) { (name) throws(DiskError) in
+            try site.disk.openDirectory(name, in: site.descriptor)
+        }
+        defer { site.disk.close(own) }
+        while try !site.disk.lock(own, exclusive: true) { pause(milliseconds: 10) }
+        let found = try read(site)
+        var marker = try found ?? StoreMarker(new: site.identity)
+        try body(&marker)
+        if marker != found { try write(marker, to: site) }
+    }
+
     /// Puts a marker in place, durably: after a crash the old or the new one is there.
     package static func write(_ marker: StoreMarker, to site: LocalSite) throws(DiskError) {
         let (disk, root) = (site.disk, site.descriptor)

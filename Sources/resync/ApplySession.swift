@@ -12,30 +12,40 @@ struct ApplySession {
     private let locks: [Folder]
 
     /// A run that carries out a plan: the one that was begun before, or a new one.
-    init(plan path: [UInt8], _ state: StateFolder, _ limits: ApplyLimits) throws {
-        self.state = state
+    ///
+    /// - Parameter permit: called with the stores as they will be changed, under their locks and
+    ///   before anything is written, and with the run that began before; throws where the plan is
+    ///   not to be carried out.
+    init(
+        plan input: PlanInput, _ options: StateOptions, _ limits: ApplyLimits,
+        permit: (Sides<LocalSite>, StateFolder, RunFolder?) throws -> Void
+    ) throws {
         self.limits = limits
-        let plan = try openPlan(path)
+        let plan = input.plan
         sites = try Self.open(plan.header, limits, pace)
+        try Self.refuse(state: try options.path(), inside: sites)
+        state = try options.open()
         locks = try Self.lock(sites, plan, state)
-        if let run = try Self.run(of: plan, state) {
-            try run.lock()
-            folder = try ApplyFolder(resume: run)
-            return
+        let begun = try Self.run(of: plan, state)
+        try permit(sites, state, begun)
+        if let begun {
+            try begun.lock()
+            folder = try ApplyFolder(resume: begun)
+        } else {
+            let started = Timestamp.now
+            let header = RunHeader(
+                id: try StateFolder.newRunID(at: started), kind: "apply", started: started,
+                a: plan.header.stores.a.path, b: plan.header.stores.b.path,
+                arguments: RawArguments.all().map { RawArguments.bytes($0) },
+                workingDirectory: workingDirectory(), version: programVersion)
+            folder = try ApplyFolder(
+                begin: try RunFolder.prepare(in: state.runs, header), plan: input.file,
+                id: plan.id)
         }
-        let started = Timestamp.now
-        let header = RunHeader(
-            id: try StateFolder.newRunID(at: started), kind: "apply", started: started,
-            a: plan.header.stores.a.path, b: plan.header.stores.b.path,
-            arguments: RawArguments.all().map { RawArguments.bytes($0) },
-            workingDirectory: workingDirectory(), version: programVersion)
-        folder = try ApplyFolder(
-            begin: try RunFolder.prepare(in: state.runs, header),
-            plan: try InputFile.open(path: path, disk: LinuxDisk()))
     }
 
     /// The run that has begun to carry a plan out; the last one, if there are several.
-    static func run(
+    private static func run(
         of plan: PlanReader<EVPHash>, _ state: StateFolder
     ) throws -> RunFolder? {
         for id in try RunFolder.list(in: state.runs).reversed() {
@@ -60,6 +70,7 @@ struct ApplySession {
         try run.lock()
         folder = try ApplyFolder(resume: run)
         sites = try Self.open(folder.plan.header, limits, pace)
+        try Self.refuse(state: state.path, inside: sites)
         locks = try Self.lock(sites, folder.plan, state)
         for side in Side.allCases
         where !sites[side].identity.isSameStore(as: folder.plan.header.stores[side].identity) {
@@ -74,7 +85,6 @@ struct ApplySession {
     ) throws -> Sides<LocalSite> {
         var options = LocalSiteOptions()
         options.details = header.aspects.intersection(AspectSet([.xattrs, .acl]))
-        options.planBlockSize = header.blockSize
         options.readLimit = .reading(limits.read, pace)
         options.writeLimit = .writing(limits.write, pace)
         return try header.stores.map { store in
@@ -86,8 +96,7 @@ struct ApplySession {
     private static func lock(
         _ sites: Sides<LocalSite>, _ plan: PlanReader<EVPHash>, _ state: StateFolder
     ) throws -> [Folder] {
-        try refuseStateInside(sites, plan, state)
-        return try Side.allCases.map { side in
+        try Side.allCases.map { side in
             let isChanged = plan.trailer.totals[side].actions > 0
             guard let lock = try state.lock(sites[side].facts, exclusive: isChanged) else {
                 throw CommandError(
@@ -97,13 +106,9 @@ struct ApplySession {
         }
     }
 
-    /// What resync must remember must outlive what it does, and lies where it changes nothing.
-    private static func refuseStateInside(
-        _ sites: Sides<LocalSite>, _ plan: PlanReader<EVPHash>, _ state: StateFolder
-    ) throws { try refuse(state: state.path, inside: sites) }
-
-    /// The same before the folder is made, for the place where it would be.
-    static func refuse(state path: [UInt8], inside stores: Sides<LocalSite>) throws {
+    /// What resync must remember must outlive what it does, and lie where it changes nothing; asked
+    /// before the folder is made, for the place where it would be.
+    private static func refuse(state path: [UInt8], inside stores: Sides<LocalSite>) throws {
         var place = path
         while (try? LinuxDisk().stat(path: place.isEmpty ? [UInt8(ascii: ".")] : place)) == nil,
             !place.isEmpty, place != [slash]

@@ -175,7 +175,7 @@ import Testing
         // The earlier one first: what the later one replaced stays, and is named.
         let early = try scene.run("undo", first)
         #expect(early.status == 6, "\(early.report)")
-        #expect(early.text.contains("! f  changed since; left as it is"), "\(early.report)")
+        #expect(early.text.contains("! f  changed on B since the run; left"), "\(early.report)")
         #expect(stage.text("b/f") == "the second version")
         #expect(stage.text("b/extra") == "only on B")
         #expect(try scene.store != after)

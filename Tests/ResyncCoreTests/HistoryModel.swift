@@ -381,6 +381,7 @@ struct HistoryModel {
         let before = markers
         for side in Side.allCases {
             markers[side].agree(on: digest(id), with: before[side.other])
+            markers[side].inconsistent = nil
         }
         // Somebody keeps a copy of how it is now.
         if random.once(in: 3) { keepCopy(Side.allCases[random.below(2)]) }

@@ -27,30 +27,40 @@ import Testing
         return header
     }
 
-    /// One action of each kind, what settles directories last.
+    private static var imageHeader: PlanHeader {
+        var header = header
+        for side in Side.allCases { header.stores[side].kind = .file }
+        return header
+    }
+
+    private static var patch: Action {
+        var action = Action(.patch, on: .b, .root, why: .unknown)
+        action.patches = [
+            Action.Patch(
+                extent: Extent(offset: 4096, length: 4096), before: digest(5), after: digest(6))
+        ]
+        return action
+    }
+
+    /// One action of each kind that a directory has, what settles directories last.
     private static var actions: [Action] {
         var generator = Seed(3)
         let kinds =
-            Action.Kind.allCases.filter { $0 != .settleDirectory } + [.settleDirectory]
+            Action.Kind.allCases.filter { $0 != .settleDirectory && $0 != .patch }
+            + [.settleDirectory]
         return kinds.map { kind in
             let path = RelativePath(Array("d/\(kind)".utf8))
             var action = Action(kind, on: kind.rawValue % 2 == 0 ? .a : .b, path, why: .conflict)
             action.after = generator.modelEntry(.file)
             if kind != .special { action.before = generator.modelEntry(.symlink) }
             if kind == .link { action.linkTo = RelativePath([0x78]) }
-            if kind == .patch {
-                action.patches = [
-                    Action.Patch(
-                        extent: Extent(offset: 4096, length: 4096), before: digest(5),
-                        after: digest(6))
-                ]
-            }
             return action
         }
     }
 
     private static func write(
-        _ actions: [Action], _ change: (inout PlanWriter<EVPHash>) -> Void = { _ in }
+        _ actions: [Action], header: PlanHeader = header,
+        _ change: (inout PlanWriter<EVPHash>) -> Void = { _ in }
     ) throws -> (file: MemoryFile, id: Digest) {
         let file = MemoryFile()
         var writer = try PlanWriter(header, hash: hash(), chain: hash()) { file.append($0) }
@@ -146,5 +156,46 @@ import Testing
             let file = try Self.write([action]).file
             #expect(throws: FormatError.self, "\(path)") { _ = try Self.open(file) }
         }
+    }
+
+    @Test func patchesAreRead() throws {
+        let (file, _) = try Self.write([Self.patch], header: Self.imageHeader)
+        var reader = try Self.open(file)
+        var found: [Action] = []
+        try reader.forEach { _, action in found.append(action) }
+        #expect(found == [Self.patch])
+    }
+
+    @Test func whatAStoreCannotHaveIsRefused() throws {
+        func action(_ kind: Action.Kind, _ path: String) -> Action {
+            Action(kind, on: .b, RelativePath(Array(path.utf8)), why: .unknown)
+        }
+        var link = action(.link, "l")
+        link.linkTo = RelativePath(Array(".resync-store".utf8))
+        for wrong in [
+            Self.patch, action(.remove, ""), action(.write, ".resync-store"),
+            action(.metadata, ".resync-quarantine/run/1"), link,
+        ] {
+            let file = try Self.write([wrong]).file
+            #expect(throws: FormatError.self, "\(wrong)") { _ = try Self.open(file) }
+        }
+        for wrong in [action(.write, ""), action(.remove, "a"), action(.metadata, "")] {
+            let file = try Self.write([wrong], header: Self.imageHeader).file
+            #expect(throws: FormatError.self, "\(wrong)") { _ = try Self.open(file) }
+        }
+        for right in [action(.metadata, ""), action(.settleDirectory, ""), action(.write, "a")] {
+            _ = try Self.open(try Self.write([right]).file)
+        }
+    }
+
+    @Test func countsThatOverflowAreRefused() throws {
+        let file = MemoryFile()
+        var writer = try PlanWriter(
+            Self.header, hash: Self.hash(), chain: Self.hash()
+        ) { file.append($0) }
+        var left = PlanLeftOut()
+        (left.conflicts, left.lost) = (.max, .max)
+        _ = try writer.finish(left)
+        #expect(throws: FormatError.self) { _ = try Self.open(file) }
     }
 }

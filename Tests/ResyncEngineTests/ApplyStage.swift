@@ -36,7 +36,6 @@ struct ApplyStage: Sendable {
 
     private func site(_ path: String) throws -> LocalSite {
         var options = LocalSiteOptions()
-        options.planBlockSize = Self.blockSize
         options.details = details
         return try LocalSite(path: Array(path.utf8), disk: disk, options: options)
     }
@@ -86,8 +85,12 @@ struct ApplyStage: Sendable {
         let header = RunHeader(
             id: id, kind: "apply", started: Self.calm, a: [], b: [], arguments: [],
             workingDirectory: [], version: "test")
+        let file = try planFile()
+        let plan = try PlanReader(hash: try EVPHash(.sha256), chain: try EVPHash(.sha256)) {
+            try file.read(at: $0, count: $1)
+        }
         return try ApplyFolder(
-            begin: try RunFolder.create(in: runs, header), plan: try planFile())
+            begin: try RunFolder.create(in: runs, header), plan: file, id: plan.id)
     }
 
     /// Whether no action of the run can have left a trace.
@@ -169,7 +172,7 @@ struct NaivePlanner {
     private var firstNames: [UInt64: RelativePath] = [:]
 
     init(_ stage: ApplyStage) throws {
-        let order = ChangeOrder(run: "plan", secret: .zero)
+        let order = ChangeOrder(run: "plan", secret: .zero, blockSize: ApplyStage.blockSize)
         let sites = try stage.sites()
         a = sites.a.changer(order)
         b = sites.b.changer(order)

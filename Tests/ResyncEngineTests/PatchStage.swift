@@ -124,18 +124,13 @@ struct PatchStage: Sendable {
         let patcher = try patcher(disk)
         let source = try LocalSite(
             path: Array("/a/image".utf8), disk: disk, options: LocalSiteOptions())
-        let outcome = try patcher.apply(
+        return try patcher.apply(
             actions, from: OpenContent(try source.image(upTo: .max), 0))
-        // What it adds is no part of the outcome.
-        try? patcher.finish()
-        return outcome
     }
 
     func undo(_ disk: SimulatedDisk) throws -> PatchOutcome {
         let patcher = try patcher(disk)
-        let outcome = try patcher.undo(actions)
-        try? patcher.finish()
-        return outcome
+        return try patcher.undo(actions)
     }
 
     func medium(_ disk: SimulatedDisk) -> [UInt8] { disk.mediumContent(target) }

@@ -158,6 +158,21 @@ extension ByteWriter {
     }
 }
 
+extension Action {
+    /// Whether it can be meant for a store of this kind: an image has blocks only, and what is our
+    /// own in a directory is never changed by a plan.
+    func fits(_ kind: ManifestHeader.Kind) -> Bool {
+        guard kind == .directory else { return self.kind == .patch && path == .root }
+        guard self.kind != .patch, !path.isReserved, linkTo?.isReserved != true else {
+            return false
+        }
+        switch self.kind {
+        case .metadata, .settleDirectory: return true
+        default: return path != .root
+        }
+    }
+}
+
 extension ByteReader {
     /// Refuses paths that lead elsewhere than into a store.
     package mutating func action() throws(FormatError) -> Action {

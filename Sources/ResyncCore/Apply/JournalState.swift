@@ -109,7 +109,12 @@ package struct JournalState: Sendable {
     package var keepsSomething: Bool { results.indices.contains { isKept($0) } }
 
     /// Whether every action is done.
-    package var isComplete: Bool { results.allSatisfy { $0?.isDone == true } && undone.isEmpty }
+    package var isComplete: Bool {
+        results.allSatisfy { $0?.isDone == true } && !isBeingUndone
+    }
+
+    /// Whether an undo has begun: from then on nothing but that undo goes on.
+    package var isBeingUndone: Bool { openUndo != nil || !undone.isEmpty }
 
     /// Whether everything that was done is taken back.
     package var isUndone: Bool {

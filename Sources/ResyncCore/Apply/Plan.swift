@@ -59,8 +59,10 @@ package struct StoreMarker: Sendable, Hashable {
         var seen: Set<Digest> = [new]
         history = Array(past.filter { seen.insert($0).inserted }.prefix(Self.historyLimit))
         baseline = new
-        inconsistent = nil
     }
+
+    /// Whether no other run than this one has begun to change the store and was not confirmed.
+    package func isLeft(by run: String) -> Bool { inconsistent == nil || inconsistent == run }
 }
 
 /// What a plan says before its first action.

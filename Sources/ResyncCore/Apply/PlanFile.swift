@@ -9,6 +9,8 @@ package enum PlanFrame {
     static let format: UInt8 = 1
     static let framePayload = 64 << 10
     static let string = 1 << 20
+    /// So that sums of what nobody checks stay in bounds.
+    static let countLimit = 1 << 50
 }
 
 /// What stands behind the last action.
@@ -115,6 +117,9 @@ package struct PlanReader<Hash: HashFunction> {
             index.append((offset, counted.actions))
             while !payload.isAtEnd {
                 let action = try payload.action()
+                guard action.fits(header.stores[action.side].kind) else {
+                    throw FormatError("has an action that its store cannot have", at: offset)
+                }
                 counted.totals[action.side].count(action)
                 if action.kind == .settleDirectory {
                     settling = settling ?? counted.actions
@@ -302,7 +307,9 @@ extension ByteReader {
             trailer.totals[side].counts = counts
         }
         var counts: [Int] = []
-        for _ in 0..<trailer.leftOut.counts.count { counts.append(try int()) }
+        for _ in 0..<trailer.leftOut.counts.count {
+            counts.append(try int(limit: PlanFrame.countLimit))
+        }
         trailer.leftOut.counts = counts
         trailer.isRootIncomplete = try byte() == 1
         guard isAtEnd else { throw FormatError("a trailer with more", at: at) }

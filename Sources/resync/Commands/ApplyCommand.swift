@@ -77,24 +77,16 @@ struct ApplyCommand: ResyncCommand {
         let style = try ProgressStyle.parse(progress, quiet: false)
         let limits = ApplyLimits(
             read: try readLimit.map { try rate($0) }, write: try writeLimit.map { try rate($0) })
-        let path = RawArguments.bytes(plan)
-        let plan = try openPlan(path)
+        let input = try PlanInput(path: RawArguments.bytes(plan))
+        let plan = input.plan
         var options = try options(plan)
-        let stores = try plan.header.stores.map { store in
-            try LocalSite(path: store.path, disk: LinuxDisk(), options: LocalSiteOptions())
+        guard plan.trailer.actions > 0 else { return try reportNothingToDo(plan) }
+        let session = try ApplySession(plan: input, state, limits) { sites, state, run in
+            try guardAgainst(plan, sites, state, run)
         }
-        try ApplySession.refuse(state: try state.path(), inside: stores)
-        let state = try state.open()
-        try guardAgainst(plan, state)
-        let session = try ApplySession(plan: path, state, limits)
+        let state = session.state
         let id = session.folder.run.id
-        guard session.folder.state.undone.isEmpty else {
-            throw CommandError(
-                "run \(id) carried the plan out and was taken back: make a new plan", .usage)
-        }
-        guard !session.folder.state.isComplete else {
-            throw CommandError("the plan is carried out already, by run \(id)", .usage)
-        }
+        try refuseEnded(session.folder)
         options.writeLimit = .writing(limits.write, session.pace)
         let command = self
         let total = Side.allCases.reduce(0) { $0 + plan.trailer.totals[$1].bytesWritten }
@@ -105,6 +97,35 @@ struct ApplyCommand: ResyncCommand {
                 freed: command.releaseUndo ? { try command.tell($0, id) } : nil)
         }
         return try report(result, session.folder)
+    }
+
+    private func reportNothingToDo(_ plan: PlanReader<EVPHash>) throws -> ExitStatus {
+        let leftOut = plan.trailer.leftOut
+        let status = leftOut.needsDecision ? ExitStatus.undecided : .ok
+        if json {
+            var line = JSONLine(type: "summary")
+            line.field("plan", plan.id.hex)
+            line.field("actions", 0)
+            line.field("left_out", leftOut.object)
+            line.field("exit_status", Int(status.code))
+            try StandardOutput.shared.write(line.bytes)
+        } else {
+            try StandardOutput.shared.write("the plan has nothing to do\n\(leftOut.line)")
+        }
+        return status
+    }
+
+    /// A run that has come to its end, in one direction or the other, is not begun again.
+    private func refuseEnded(_ folder: ApplyFolder) throws {
+        let (state, id) = (folder.state, folder.run.id)
+        if state.isComplete {
+            throw CommandError("the plan is carried out already, by run \(id)", .usage)
+        }
+        guard state.isBeingUndone else { return }
+        throw CommandError(
+            state.openUndo == nil && state.isUndone
+                ? "run \(id) carried the plan out and was taken back: make a new plan"
+                : "run \(id) is being taken back: 'resync undo \(id)' goes on", .usage)
     }
 
     private func options(_ plan: PlanReader<EVPHash>) throws -> ApplyOptions {
@@ -138,13 +159,12 @@ struct ApplyCommand: ResyncCommand {
     }
 
     /// Every guard that stands against the plan, in one answer, before anything is written.
-    private func guardAgainst(_ plan: PlanReader<EVPHash>, _ state: StateFolder) throws {
-        let sites = try plan.header.stores.map { store in
-            try LocalSite(path: store.path, disk: LinuxDisk(), options: LocalSiteOptions())
-        }
+    private func guardAgainst(
+        _ plan: PlanReader<EVPHash>, _ sites: Sides<LocalSite>, _ state: StateFolder,
+        _ run: RunFolder?
+    ) throws {
         let baseline = try state.baselines.find(sites.map { $0.identity })
         let found = try sites.map { try StoreFindings($0) }
-        let run = try ApplySession.run(of: plan, state)
         let standing = refusals(
             plan.header, plan.trailer, found, baselineExclusions: baseline?.header.exclusions,
             run: run?.id)
@@ -167,13 +187,14 @@ struct ApplyCommand: ResyncCommand {
     private func report(_ result: ApplyResult, _ folder: ApplyFolder) throws -> ExitStatus {
         var report = ApplyReport(folder, json: json)
         report.holders = result.holders
-        try report.actions { _ in true }
+        try report.actions()
         var status = result.status
         if result.shortage != nil, result.counts.done == 0 { status = .refused }
+        if folder.plan.trailer.leftOut.needsDecision { status.merge(.undecided) }
         try report.summary("applied", result, status)
         if !json, result.counts.done > 0 {
             try StandardOutput.shared.write(
-                status == .ok
+                result.status == .ok
                     ? "run \(folder.run.id): 'resync confirm last' reads it back, "
                         + "'resync undo last' takes it back\n"
                     : "run \(folder.run.id): 'resync apply' with the same plan goes on, "
@@ -233,13 +254,17 @@ struct ConfirmCommand: ResyncCommand {
             }
         }
         let status = try report(result, session.folder)
-        if releaseUndo, result.isGood { try release(session) }
+        if releaseUndo, result.isGood { try release(session, result) }
         return status
     }
 
-    private func release(_ session: ApplySession) throws {
+    private func release(_ session: ApplySession, _ result: ConfirmResult) throws {
         let id = session.folder.run.id
         guard session.folder.state.released == nil else { return }
+        guard result.fromCache == 0 else {
+            return Main.complain(
+                "nothing was released: not all of it could be read past the page cache")
+        }
         let freed = try Quarantine(session.folder).release(session.sites)
         guard !json else { return }
         try StandardOutput.shared.write(
@@ -253,7 +278,11 @@ struct ConfirmCommand: ResyncCommand {
         if result.unreadable > 0 { status.merge(.trouble) }
         if result.different > 0 { status.merge(.differences) }
         let left = folder.state.counts.notDone
-        if left > 0 { status.merge(.partial) }
+        if left > 0 || !result.late.isEmpty { status.merge(.partial) }
+        let leftOut = folder.plan.trailer.leftOut
+        if leftOut.needsDecision { status.merge(.undecided) }
+        // Not in the plan, but different, as far as anybody knows.
+        if leftOut.count > 0 { status.merge(.differences) }
         if json {
             var line = JSONLine(type: "summary")
             line.field("run", folder.run.id)
@@ -262,11 +291,18 @@ struct ConfirmCommand: ResyncCommand {
             line.field("unreadable", result.unreadable)
             line.field("from_cache", result.fromCache)
             line.field("not_done", left)
+            line.field("written_late", result.late.map { escaped($0.bytes) })
+            line.field("left_out", leftOut.object)
             line.field("exit_status", Int(status.code))
             try StandardOutput.shared.write(line.bytes)
             return status
         }
         let output = StandardOutput.shared
+        for path in result.late {
+            try output.write(
+                "! \(shown(path))  was written to after it was displaced, or is open for writing "
+                    + "still: what was written is in the quarantine\n")
+        }
         try output.write("confirmed \(countText(result.confirmed)) changes")
         if result.fromCache > 0 {
             try output.write(", \(countText(result.fromCache)) of them from the page cache only")
@@ -283,6 +319,7 @@ struct ConfirmCommand: ResyncCommand {
                 "\(countText(left)) of the plan's changes are not done: the stores are not called "
                     + "the same\n")
         }
+        try output.write(leftOut.line)
         return status
     }
 }
@@ -319,21 +356,9 @@ struct UndoCommand: ResyncCommand {
                 "what run \(id) displaced was released: it can no longer be taken back", .refused)
         }
         let result = try session.watched(style) { job, _ in try job.undo(state.baselines) }
-        let status = result.status
-        let folder = session.folder
-        var plan = folder.plan
-        if !json {
-            try plan.forEach { number, action in
-                guard folder.state.isDone(number) else { return }
-                let reason =
-                    folder.state.isErased(number)
-                    ? ActionResult.released.sentence(on: action.side)
-                    : "changed since; left as it is"
-                try StandardOutput.shared.write("! \(shown(action.path))  \(reason)\n")
-            }
-        }
-        try ApplyReport(folder, json: json).summary(
-            "took back", result, status, since: "the run")
-        return status
+        let report = ApplyReport(session.folder, json: json)
+        try report.notUndone(result)
+        try report.summary("took back", result, result.status, since: "the run")
+        return result.status
     }
 }

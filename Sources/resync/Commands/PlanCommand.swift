@@ -95,7 +95,7 @@ struct PlanCommand: ParsableCommand {
 
         mutating func execute() throws -> ExitStatus {
             let path = RawArguments.bytes(plan)
-            var plan = try openPlan(path)
+            var plan = try PlanInput(path: path).plan
             if json {
                 try PlanReport.json(&plan)
             } else {
@@ -107,16 +107,23 @@ struct PlanCommand: ParsableCommand {
 }
 
 /// A plan at a path of the operator's, read once to its end and found to be whole.
-func openPlan(_ path: [UInt8]) throws -> PlanReader<EVPHash> {
-    do {
-        let file = try InputFile.open(path: path, disk: LinuxDisk())
-        return try PlanReader(hash: try EVPHash(.sha256), chain: try EVPHash(.sha256)) {
-            try file.read(at: $0, count: $1)
+struct PlanInput {
+    let file: InputFile
+    let plan: PlanReader<EVPHash>
+
+    init(path: [UInt8]) throws {
+        do {
+            let file = try InputFile.open(path: path, disk: LinuxDisk())
+            self.file = file
+            plan = try PlanReader(hash: try EVPHash(.sha256), chain: try EVPHash(.sha256)) {
+                try file.read(at: $0, count: $1)
+            }
+        } catch let error as FormatError {
+            throw CommandError(
+                "plan '\(escaped(path))' \(error.reason) (at byte \(error.offset))")
+        } catch let error as DiskError {
+            throw CommandError("cannot read plan '\(escaped(path))': \(error.sentence)")
         }
-    } catch let error as FormatError {
-        throw CommandError("plan '\(escaped(path))' \(error.reason) (at byte \(error.offset))")
-    } catch let error as DiskError {
-        throw CommandError("cannot read plan '\(escaped(path))': \(error.sentence)")
     }
 }
 
@@ -170,8 +177,7 @@ private struct Planning {
         }
         try named(path) { try file.commit() }
         try report(result, task, sites, path)
-        let leftOut = result.trailer.leftOut
-        return leftOut.conflicts + leftOut.undetermined > 0 ? .undecided : .ok
+        return result.trailer.leftOut.needsDecision ? .undecided : .ok
     }
 
     private func named<R>(_ path: [UInt8], _ body: () throws -> R) throws -> R {

@@ -19,13 +19,23 @@ struct QuarantineCommand: ParsableCommand {
             let state = try state.open()
             var entries = 0
             var bytes = 0
+            func list(_ folder: ApplyFolder, _ action: Action, _ size: Int, _ note: String) throws {
+                entries += 1
+                bytes += size
+                try StandardOutput.shared.write(
+                    "\(folder.run.id)  \(action.side.letter)  \(shown(action.path))  "
+                        + "\(sizeText(size))\(note)\n")
+            }
             for folder in try applyRuns(state) {
                 try Quarantine(folder).forEach { _, action in
-                    entries += 1
-                    bytes += action.bytesDisplaced
-                    try StandardOutput.shared.write(
-                        "\(folder.run.id)  \(action.side.letter)  \(shown(action.path))  "
-                            + "\(sizeText(action.bytesDisplaced))\n")
+                    try list(folder, action, action.bytesDisplaced, "")
+                }
+                guard let sites = try reachable(folder) else { continue }
+                let quarantine = Quarantine(folder)
+                for (stray, action) in try quarantine.strays(sites) {
+                    try list(
+                        folder, action, stray.stat.size,
+                        quarantine.isCopy(stray) ? "  made, and taken back" : "  put aside")
                 }
             }
             try StandardOutput.shared.write(
@@ -55,26 +65,39 @@ struct QuarantineCommand: ParsableCommand {
         mutating func execute() throws -> ExitStatus {
             let state = try state.open()
             let age = try duration(olderThan)
+            var status = ExitStatus.ok
             let named = try runs.map { try state.runID($0, kind: "apply") }
             for folder in try applyRuns(state)
             where named.isEmpty || named.contains(folder.run.id) {
                 guard folder.state.released == nil else { continue }
                 let id = folder.run.id
-                guard let confirmed = folder.state.confirmed else {
+                // What was taken back is where it was: only copies are left.
+                let isTakenBack = folder.state.isBeingUndone && folder.state.isUndone
+                let ended =
+                    isTakenBack ? try folder.run.header().started : folder.state.confirmed
+                guard let ended, folder.state.openUndo == nil else {
                     Main.complain("run \(id) was never confirmed: what it keeps stays")
                     continue
                 }
-                guard confirmed <= Timestamp.now.adding(seconds: -Int64(age)) else {
-                    Main.complain("run \(id) was confirmed \(confirmed.utcText): not long enough")
+                guard ended <= Timestamp.now.adding(seconds: -Int64(age)) else {
+                    Main.complain(
+                        "run \(id) was \(isTakenBack ? "begun" : "confirmed") \(ended.utcText): "
+                            + "not long enough ago")
                     continue
                 }
                 let session = try ApplySession(run: id, state)
                 let freed = try Quarantine(session.folder).release(session.sites)
+                for path in freed.late {
+                    try StandardOutput.shared.write(
+                        "! \(shown(path))  was written to after it was displaced, or is open for "
+                            + "writing still: kept\n")
+                    status.merge(.partial)
+                }
                 try StandardOutput.shared.write(
                     "run \(id): freed \(countText(freed.entries)) entries, "
-                        + "\(sizeText(freed.bytes)); it can no longer be taken back\n")
+                        + "\(sizeText(freed.bytes)); they can no longer be taken back\n")
             }
-            return .ok
+            return status
         }
     }
 
@@ -93,11 +116,7 @@ struct QuarantineCommand: ParsableCommand {
             let path = try storePath(path)
             var count = 0
             for folder in try applyRuns(state) {
-                var isKept = false
-                try Quarantine(folder).forEach { _, action in
-                    if action.path.isWithin(path) { isKept = true }
-                }
-                guard isKept else { continue }
+                guard try keeps(path, folder) else { continue }
                 let session = try ApplySession(run: folder.run.id, state)
                 for erased in try Quarantine(session.folder).erase(path, session.sites) {
                     count += 1
@@ -110,6 +129,15 @@ struct QuarantineCommand: ParsableCommand {
             }
             return .ok
         }
+
+        private func keeps(_ path: RelativePath, _ folder: ApplyFolder) throws -> Bool {
+            var isKept = false
+            try Quarantine(folder).forEach { _, action in
+                if action.path.isWithin(path) { isKept = true }
+            }
+            guard !isKept, let sites = try reachable(folder) else { return isKept }
+            return try Quarantine(folder).strays(sites).contains { $0.action.path.isWithin(path) }
+        }
     }
 }
 
@@ -119,5 +147,24 @@ func applyRuns(_ state: StateFolder) throws -> [ApplyFolder] {
         let run = try RunFolder.open(id, in: state.runs)
         guard (try? run.header())?.kind == "apply" else { return nil }
         return try ApplyFolder(reading: run)
+    }
+}
+
+/// The stores of a run, where they can be looked at; what cannot is said.
+private func reachable(_ folder: ApplyFolder) throws -> Sides<LocalSite>? {
+    do {
+        let sites = try folder.plan.header.stores.map { store in
+            try LocalSite(path: store.path, disk: LinuxDisk(), options: LocalSiteOptions())
+        }
+        for side in Side.allCases
+        where !sites[side].identity.isSameStore(as: folder.plan.header.stores[side].identity) {
+            Main.complain(
+                "'\(escaped(sites[side].facts.path))' is not the store of run \(folder.run.id) now")
+            return nil
+        }
+        return sites
+    } catch let error as StoreError {
+        Main.complain("'\(escaped(error.path))' \(error.reason)")
+        return nil
     }
 }

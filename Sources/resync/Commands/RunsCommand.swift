@@ -85,7 +85,7 @@ struct RunsCommand: ParsableCommand {
 
         private func show(_ folder: ApplyFolder) throws -> ExitStatus {
             let report = ApplyReport(folder, json: json)
-            try report.actions { _ in true }
+            try report.actions()
             let result = ApplyResult(counts: folder.state.counts, ending: .complete)
             try report.summary("applied", result, result.status)
             if !json { try StandardOutput.shared.write(folder.standing + "\n") }
@@ -199,11 +199,27 @@ struct RunsCommand: ParsableCommand {
         mutating func execute() throws -> ExitStatus {
             let state = try state.open()
             for run in runs {
-                let id = try state.runID(run)
-                try RunFolder.open(id, in: state.runs).delete(from: state.runs)
+                let run = try RunFolder.open(try state.runID(run), in: state.runs)
+                try refuseLosing(run)
+                try run.delete(from: state.runs)
             }
             return .ok
         }
+    }
+
+    /// What a run displaced cannot be found again without its journal, nor an image's bytes at all.
+    private static func refuseLosing(_ run: RunFolder) throws {
+        guard (try? run.header().kind) == "apply" else { return }
+        let reason: String?
+        do {
+            reason = try ApplyFolder(reading: run).reasonToKeep
+        } catch let error as FormatError {
+            reason = "is damaged (\(error.reason))"
+        }
+        guard let reason else { return }
+        throw CommandError(
+            "run \(run.id) \(reason): take it back ('resync undo'), or confirm it and let its "
+                + "quarantine go ('resync quarantine purge')", .refused)
     }
 
     /// What a run that another process works on is told.

@@ -18,23 +18,32 @@ struct ApplyReport {
     private static let lineLimit = 1000
 
     /// Every action that is not done, with why.
-    func actions(where isShown: (Int) -> Bool) throws {
+    func actions() throws {
+        try lines(isUndo: false) { number in
+            folder.state.results[number].flatMap { $0.isDone ? nil : $0 }
+        }
+    }
+
+    /// Every action that an undo has not taken back, with why.
+    func notUndone(_ result: ApplyResult) throws {
+        try lines(isUndo: true) { result.notUndone[$0] }
+    }
+
+    private func lines(isUndo: Bool, _ result: (_ number: Int) -> ActionResult?) throws {
         var plan = folder.plan
         var printed = 0
         var omitted = 0
         try plan.forEach { number, action in
-            guard let result = folder.state.results[number], !result.isDone, isShown(number) else {
-                return
-            }
+            guard let result = result(number) else { return }
             if json { return try add(action, result, holders[number]) }
             guard printed < Self.lineLimit else {
                 omitted += 1
                 return
             }
             printed += 1
-            try StandardOutput.shared.write(
-                "! \(shown(action.path))  "
-                    + "\(result.sentence(on: action.side, holder: holders[number]))\n")
+            let reason = result.sentence(
+                on: action.side, isUndo: isUndo, holder: holders[number])
+            try StandardOutput.shared.write("! \(shown(action.path))  \(reason)\n")
         }
         if omitted > 0 { try StandardOutput.shared.write("… \(countText(omitted)) more\n") }
     }
@@ -67,6 +76,7 @@ struct ApplyReport {
             line.field("done", counts.done)
             line.field("not_done", counts.notDone)
             line.field("undone", counts.undone)
+            line.field("left_out", folder.plan.trailer.leftOut.object)
             if let shortage = result.shortage { line.field("shortage", shortage.sentence) }
             line.field("exit_status", Int(status.code))
             return try StandardOutput.shared.write(line.bytes)
@@ -86,6 +96,7 @@ struct ApplyReport {
         add(counts.released, "that can no longer be taken back")
         add(counts.left, "not begun")
         try StandardOutput.shared.write(parts.joined(separator: ", ") + "\n")
+        if counts.undone == 0 { try StandardOutput.shared.write(folder.plan.trailer.leftOut.line) }
         if let failure = result.failure {
             try StandardOutput.shared.write(
                 "work on \(failure.side.letter) ended: \(failure.error.sentence)\n")
@@ -116,14 +127,17 @@ extension ActionResult {
         }
     }
 
-    func sentence(on side: Side, holder: OpenFiles.Holder? = nil) -> String {
+    fileprivate func sentence(
+        on side: Side, isUndo: Bool, holder: OpenFiles.Holder?
+    ) -> String {
         switch self {
         case .done: "done"
-        case .changed: "changed on \(side.letter) since the plan was made; left as it is"
+        case .changed:
+            "changed on \(side.letter) since the \(isUndo ? "run" : "plan was made"); left as it is"
         case .withheld:
             "open for writing on \(side.letter)"
                 + (holder.map { " by \(escaped($0.name)) (process \($0.number))" } ?? "")
-                + "; --accept-open changes it all the same"
+                + "; " + (isUndo ? "left as it is" : "--accept-open changes it all the same")
         case .released: "cannot be taken back: what it displaced was released"
         case .sourceChanged: "changed on \(side.other.letter) since the plan was made"
         case .blocked: "needs what was not done"

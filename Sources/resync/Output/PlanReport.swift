@@ -79,7 +79,7 @@ enum PlanReport {
                 trailer.leftOut.count == 0
                 ? "nothing to do: no difference that could be planned for\n" : "nothing to do\n"
         }
-        text += leftOut(trailer.leftOut)
+        text += trailer.leftOut.line
         if !header.hasBaseline, header.stores.a.kind == .directory {
             text += "without a baseline this is two-way: nobody knows what either side had before\n"
         }
@@ -112,21 +112,6 @@ enum PlanReport {
                 + "\(sizeText(totals.bytesDisplaced)) kept for an undo\n"
         }
         return text
-    }
-
-    private static func leftOut(_ left: PlanLeftOut) -> String {
-        guard left.count > 0 else { return "" }
-        let parts = parts(left).filter { $0.count > 0 }.map { "\(countText($0.count)) \($0.text)" }
-        return "left as they are: " + parts.joined(separator: ", ") + "\n"
-    }
-
-    private static func parts(_ left: PlanLeftOut) -> [(count: Int, text: String)] {
-        [
-            (left.conflicts, left.conflicts == 1 ? "conflict" : "conflicts"),
-            (left.undetermined, "undetermined"), (left.lost, "lost"),
-            (left.unreadable, "unreadable or unstable"), (left.deletions, "deletions"),
-            (left.others, left.others == 1 ? "other" : "others"),
-        ]
     }
 
     // MARK: JSON Lines
@@ -206,17 +191,42 @@ enum PlanReport {
             object.field("space_needed", totals.spaceNeeded)
             if side == .a { line.field("on_a", object) } else { line.field("on_b", object) }
         }
-        let left = trailer.leftOut
-        var object = JSONObject()
-        object.field("conflicts", left.conflicts)
-        object.field("undetermined", left.undetermined)
-        object.field("lost", left.lost)
-        object.field("unreadable", left.unreadable)
-        object.field("deletions", left.deletions)
-        object.field("others", left.others)
-        line.field("left_out", object)
+        line.field("left_out", trailer.leftOut.object)
         line.field("baseline", header.hasBaseline)
         if !standing.isEmpty { line.field("would_be_refused", standing.map { $0.sentence }) }
         try StandardOutput.shared.write(line.bytes)
     }
+}
+
+extension PlanLeftOut {
+    /// A line, with its end, about what stays different when a plan was carried out; nothing where
+    /// nothing does.
+    var line: String {
+        guard count > 0 else { return "" }
+        let parts = parts.filter { $0.count > 0 }.map { "\(countText($0.count)) \($0.text)" }
+        return "left as they are: " + parts.joined(separator: ", ") + "\n"
+    }
+
+    private var parts: [(count: Int, text: String)] {
+        [
+            (conflicts, conflicts == 1 ? "conflict" : "conflicts"),
+            (undetermined, "undetermined"), (lost, "lost"),
+            (unreadable, "unreadable or unstable"), (deletions, "deletions"),
+            (others, others == 1 ? "other" : "others"),
+        ]
+    }
+
+    var object: JSONObject {
+        var object = JSONObject()
+        object.field("conflicts", conflicts)
+        object.field("undetermined", undetermined)
+        object.field("lost", lost)
+        object.field("unreadable", unreadable)
+        object.field("deletions", deletions)
+        object.field("others", others)
+        return object
+    }
+
+    /// Whether a person has to decide about some of it.
+    var needsDecision: Bool { conflicts + undetermined > 0 }
 }

@@ -1,0 +1,42 @@
+import ResyncCore
+import ResyncStorage
+
+/// One thread's hands on both stores.
+final class Hand {
+    private let sites: Sides<any Site>
+    private let order: ChangeOrder
+    private var changers: Sides<(any StoreChanger)?> = Sides(a: nil, b: nil)
+    private var sources: Sides<(any StoreSource)?> = Sides(a: nil, b: nil)
+
+    init(_ sites: Sides<any Site>, _ order: ChangeOrder) {
+        self.sites = sites
+        self.order = order
+    }
+
+    func changer(_ side: Side) -> any StoreChanger {
+        if let known = changers[side] { return known }
+        let made = sites[side].changer(order)
+        changers[side] = made
+        return made
+    }
+
+    var withoutExchange: [Side] {
+        Side.allCases.filter { changers[$0]?.isWithoutExchange == true }
+    }
+
+    func source(_ side: Side) -> any StoreSource {
+        if let known = sources[side] { return known }
+        let made = sites[side].source()
+        sources[side] = made
+        return made
+    }
+}
+
+extension ApplyFolder {
+    /// What a store needs to know of this run.
+    var order: ChangeOrder {
+        ChangeOrder(run: run.id, secret: state.secret, blockSize: plan.header.blockSize)
+    }
+
+    func hand(_ sites: Sides<any Site>) -> Hand { Hand(sites, order) }
+}

@@ -1,0 +1,127 @@
+import ResyncCore
+
+// What a run displaced lies in `.resync-quarantine/RUN`, under its action's number; what it found
+// there of somebody else's, under the number and a suffix.
+extension LocalChanger {
+    /// The run's quarantine, made durably where it is missing; never through a symlink.
+    func shelf() throws(DiskError) -> Descriptor {
+        if let found = try shelfIfThere() { return found }
+        let all = try disk.keepingTime(of: root) { () throws(DiskError) in
+            try makeFolder(quarantineName, in: root)
+        }
+        defer { disk.close(all) }
+        // Nothing could be moved there: better said before anything is in its new place.
+        guard try disk.stat(all).mount == site.facts.stat.mount else {
+            throw DiskError(.renameat2, ErrorNumber.crossDevice)
+        }
+        let own = try makeFolder(Array(order.run.utf8), in: all)
+        quarantine = own
+        return own
+    }
+
+    /// Nil where the run has none.
+    private func shelfIfThere() throws(DiskError) -> Descriptor? {
+        if let quarantine { return quarantine }
+        guard let all = try folder(quarantineName, in: root) else { return nil }
+        defer { disk.close(all) }
+        guard try disk.stat(all).mount == site.facts.stat.mount else { return nil }
+        quarantine = try folder(Array(order.run.utf8), in: all)
+        return quarantine
+    }
+
+    private func folder(
+        _ name: [UInt8], in parent: Descriptor
+    ) throws(DiskError) -> Descriptor? {
+        do throws(DiskError) {
+            return try withCString(name) { (name) throws(DiskError) in
+                try disk.open(name, in: parent, [.readOnly, .directory, .noFollow], mode: 0)
+            }
+        } catch {
+            guard error.number == ErrorNumber.noEntry else { throw error }
+            return nil
+        }
+    }
+
+    private func makeFolder(
+        _ name: [UInt8], in parent: Descriptor
+    ) throws(DiskError) -> Descriptor {
+        if let found = try folder(name, in: parent) { return found }
+        return try withCString(name) { (name) throws(DiskError) in
+            do throws(DiskError) {
+                try disk.makeDirectory(name, in: parent, mode: 0o700)
+            } catch {
+                guard error.number == ErrorNumber.exists else { throw error }
+            }
+            try disk.sync(parent)
+            return try disk.open(name, in: parent, [.readOnly, .directory, .noFollow], mode: 0)
+        }
+    }
+
+    private static let asideLimit = 1000
+
+    /// Into the quarantine beside what an action displaces, under a name that is free.
+    func putAside(_ staged: [UInt8], in parent: Descriptor, _ number: Int) throws(DiskError) {
+        for attempt in 1...Self.asideLimit {
+            let suffix = unplacedSuffix + (attempt == 1 ? [] : Array("-\(attempt)".utf8))
+            do throws(DiskError) {
+                let name = shelfName(number) + suffix
+                return try store(staged, in: parent, as: name)
+            } catch {
+                guard error.number == ErrorNumber.exists else { throw error }
+            }
+        }
+        throw DiskError(.renameat2, ErrorNumber.exists)
+    }
+
+    func isWrittenLate(_ number: Int, _ action: Action) throws(DiskError) -> Bool {
+        guard let before = action.before, let shelf = try shelfIfThere() else { return false }
+        return try withCString(shelfName(number)) { (name) throws(DiskError) in
+            guard let now = try look(name, in: shelf) else { return false }
+            guard before.isStill(now), try isSameContent(name, in: shelf, before, now) else {
+                return true
+            }
+            guard now.type == .file else { return false }
+            return try isOpenForWriting(name, in: shelf) == true
+        }
+    }
+
+    func strays(
+        beside isKept: (_ number: Int) -> Bool
+    ) throws(DiskError) -> [Stray] {
+        guard let shelf = try shelfIfThere() else { return [] }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 << 10, alignment: 16)
+        defer { buffer.deallocate() }
+        // Opened anew: the one that is kept would go on where a listing before has ended.
+        let directory = try withCString([UInt8(ascii: ".")]) { (name) throws(DiskError) in
+            try disk.openDirectory(name, in: shelf)
+        }
+        defer { disk.close(directory) }
+        var names = NameList()
+        while try disk.list(directory, into: &names, buffer: buffer) {}
+        var found: [Stray] = []
+        for index in 0..<names.count {
+            let name = names.name(index).bytes
+            let digits = name.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+            let suffix = Array(name.dropFirst(digits.count))
+            guard let number = Int(String(decoding: digits, as: UTF8.self)),
+                !suffix.isEmpty || !isKept(number)
+            else { continue }
+            let stat = try withCString(name) { (name) throws(DiskError) in
+                try look(name, in: shelf)
+            }
+            guard let stat else { continue }
+            found.append(Stray(number: number, suffix: suffix, stat: stat))
+        }
+        return found.sorted { ($0.number, $0.suffix.count) < ($1.number, $1.suffix.count) }
+    }
+
+    func erase(_ number: Int, suffix: [UInt8]) throws(DiskError) {
+        guard let shelf = try shelfIfThere() else { return }
+        try withCString(shelfName(number) + suffix) { (name) throws(DiskError) in
+            try drop(name, in: shelf)
+        }
+    }
+}
+
+/// What an action put aside that is somebody else's.
+let unplacedSuffix = Array("-unplaced".utf8)

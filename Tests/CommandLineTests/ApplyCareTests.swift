@@ -1,0 +1,168 @@
+import Foundation
+import Glibc
+import Testing
+
+/// What a run must not claim, and what it must not take away from others.
+@Suite struct ApplyCareTests {
+    // MARK: What is not said
+
+    @Test func whatAPlanLeavesOutIsNotCalledTheSame() throws {
+        let stage = try Stage()
+        try stage.write("a/f", "one")
+        try stage.write("a/g", "same")
+        try stage.copy()
+        try stage.age()
+        #expect(try stage.verify("--keep").status == 0)
+        // Both sides have their own f by now, and A a newer g.
+        try stage.write("a/f", "of A")
+        try stage.write("b/f", "of B")
+        try stage.write("a/g", "newer")
+        #expect(try stage.verify().status == 1)
+        let planned = try stage.resync(
+            ["plan", "last", "--authority", "baseline", "-o", "p"]).run()
+        #expect(planned.status == 4, "\(planned.report)")
+        let applied = try stage.resync(["apply", stage.folder + "/p"]).run()
+        #expect(applied.status == 4, "\(applied.report)")
+        #expect(applied.text.contains("left as they are: 1 conflict"), "\(applied.report)")
+        let confirmed = try stage.resync(["confirm", "--json"]).run()
+        #expect(confirmed.status == 4, "\(confirmed.report)")
+        let summary = try #require(try objects(confirmed.lines).last)
+        #expect((summary["left_out"] as? [String: Any])?["conflicts"] as? Int == 1)
+        #expect(stage.text("b/g") == "newer" && stage.text("b/f") == "of B")
+    }
+
+    @Test func aPlanWithNothingToDoBeginsNoRun() throws {
+        let stage = try Stage()
+        try stage.write("a/f", "of A")
+        try stage.copy()
+        try stage.write("b/f", "of B")
+        #expect(try stage.verify().status == 1)
+        let planned = try stage.resync(
+            ["plan", "last", "--authority", "union", "-o", "p"]).run()
+        #expect(planned.status == 0, "\(planned.report)")
+        let before = try traces(stage.a) + traces(stage.b)
+        let applied = try stage.resync(["apply", stage.folder + "/p"]).run()
+        #expect(applied.status == 0, "\(applied.report)")
+        #expect(applied.lines == ["the plan has nothing to do", "left as they are: 1 other"])
+        #expect(try traces(stage.a) + traces(stage.b) == before)
+        #expect(try stage.resync(["confirm"]).run().status != 0)
+    }
+
+    @Test func aStoreThatAnotherRunLeftHalfChangedStaysMarked() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        #expect(try scene.run("confirm").status == 0)
+        let first = try #require(try scene.runFolder().split(separator: "/").last)
+        try scene.stage.write("a/f", "the second version")
+        try scene.makePlan()
+        try scene.applied()
+        func state() throws -> String? {
+            let shown = try Command(Command.resync, ["store", "show", scene.stage.b]).run()
+            return shown.lines.first { $0.hasPrefix("state") }
+        }
+        let second = try state()
+        #expect(second?.contains("changed in part by run") == true)
+        #expect(try scene.run("confirm", String(first)).status == 0)
+        #expect(try state() == second)
+        let undone = try scene.run("undo", String(first))
+        #expect(undone.text.contains("! f  changed on B since the run"), "\(undone.report)")
+        #expect(try state() == second)
+        #expect(try scene.run("undo", "last").status == 0)
+        #expect(try state() == "state     consistent")
+    }
+
+    @Test func aRunThatKeepsSomethingIsNotForgotten() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        let runs = try traces(scene.stage.state)
+        try scene.refuses(5, "keeps what it displaced") { try scene.run("runs", "delete", "last") }
+        #expect(try traces(scene.stage.state) == runs)
+        #expect(try scene.run("confirm", "--release-undo").status == 0)
+        #expect(try scene.run("runs", "delete", "last").status == 0)
+        #expect(try scene.run("quarantine", "list").lines == ["0 kept, 0 B"])
+    }
+
+    // MARK: Writers that come late
+
+    @Test func whatIsWrittenToTheDisplacedIsKeptAndNamed() throws {
+        let scene = try ApplyScene()
+        let writer = try #require(FileHandle(forWritingAtPath: scene.stage.b + "/f"))
+        let applied = try scene.apply("--accept-open")
+        #expect(applied.status == 0, "\(applied.report)")
+        try writer.seekToEnd()
+        try writer.write(contentsOf: Data(", and more".utf8))
+        try writer.close()
+        let confirmed = try scene.run("confirm", "--release-undo")
+        #expect(confirmed.status == 6, "\(confirmed.report)")
+        #expect(confirmed.text.contains("! f  was written to after it was displaced"))
+        let kept = try scene.run("quarantine", "list")
+        #expect(kept.lines.count == 2 && kept.lines[0].contains("  B  f  "), "\(kept.report)")
+        // It can be taken back still, with what was written to it.
+        let undone = try scene.run("undo")
+        #expect(undone.status == 6, "\(undone.report)")
+        let purged = try scene.run("quarantine", "purge", "--older-than", "0s")
+        #expect(purged.status != 0 || !purged.text.contains("freed 1"), "\(purged.report)")
+        let erased = try scene.run("quarantine", "erase", "f")
+        #expect(erased.status == 0, "\(erased.report)")
+        let left = try scene.run("quarantine", "list")
+        #expect(!left.lines.contains { $0.contains("  B  f  ") }, "\(left.report)")
+    }
+
+    @Test func whatSomebodyHasOpenIsNotTakenBack() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        let made = try #require(FileHandle(forWritingAtPath: scene.stage.b + "/d/new"))
+        let replaced = try #require(FileHandle(forWritingAtPath: scene.stage.b + "/f"))
+        let undone = try scene.run("undo")
+        #expect(undone.status == 6, "\(undone.report)")
+        for name in ["d/new", "f"] {
+            let line = "! \(name)  open for writing on B; left as it is"
+            #expect(undone.lines.contains(line), "\(undone.report)")
+        }
+        #expect(scene.stage.text("b/d/new") == "made")
+        #expect(scene.stage.bytes("b/f") == noise(5000, seed: 2))
+        try made.close()
+        try replaced.close()
+        #expect(try scene.run("undo").status == 0)
+        #expect(!scene.stage.exists("b/d/new"))
+        #expect(scene.stage.text("b/f") == "what B had")
+    }
+
+    // MARK: What is left after an undo
+
+    @Test func whatAnUndoPutsAsideIsListedErasedAndPurged() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        #expect(try scene.run("undo").status == 0)
+        let kept = try scene.run("quarantine", "list")
+        #expect(
+            kept.lines.contains { $0.contains("  B  d/new  4 B  made, and taken back") },
+            "\(kept.report)")
+        #expect(kept.lines.last == "2 kept, 4.89 KiB", "\(kept.report)")
+        let erased = try scene.run("quarantine", "erase", "d")
+        #expect(erased.lines.count == 1, "\(erased.report)")
+        let purged = try scene.run("quarantine", "purge", "--older-than", "0s")
+        #expect(purged.text.contains("freed 1 entries"), "\(purged.report)")
+        #expect(try scene.run("quarantine", "list").lines == ["0 kept, 0 B"])
+        #expect(scene.stage.text("b/f") == "what B had")
+    }
+
+    // MARK: Sources that move
+
+    @Test func aNewDirectoryIsOpenedThoughItsSourceHasGrown() throws {
+        let stage = try Stage()
+        try stage.makeFolder("a/new")
+        try stage.write("a/new/f", "of A")
+        try stage.makeFolder("b")
+        #expect(try stage.verify().status == 1)
+        #expect(
+            try stage.resync(["plan", "last", "--authority", "union", "-o", "p"]).run().status == 0)
+        try stage.write("a/new/later", "more")
+        let applied = try stage.resync(["apply", stage.folder + "/p"]).run()
+        #expect(applied.status == 0, "\(applied.report)")
+        let mode = try Command("/usr/bin/stat", ["-c", "%a", stage.b + "/new"]).run()
+        let wanted = try Command("/usr/bin/stat", ["-c", "%a", stage.a + "/new"]).run()
+        #expect(mode.lines == wanted.lines)
+        #expect(stage.text("b/new/f") == "of A" && !stage.exists("b/new/later"))
+    }
+}
