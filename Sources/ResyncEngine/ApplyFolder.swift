@@ -131,9 +131,18 @@ package final class ApplyFolder {
         guard let file else { preconditionFailure("a run that is only looked at") }
         var writer = ByteWriter()
         writer.journal(record)
-        try file.write(frames.frame(JournalFrame.record, writer.bytes))
-        try file.sync()
+        do throws(DiskError) {
+            try file.write(frames.frame(JournalFrame.record, writer.bytes))
+            try file.sync()
+        } catch {
+            throw JournalFailure(error: error)
+        }
     }
+}
+
+/// The journal cannot be written: nothing is begun that it does not announce.
+package struct JournalFailure: Error, Sendable, Hashable {
+    package let error: DiskError
 }
 
 /// Reads a journal to its end, or to where a crash cut it.
@@ -169,8 +178,8 @@ private struct JournalTail {
         return (records, frames.offset)
     }
 
-    /// Each record was durable before the next was begun, so what a crash cut is short.
-    private static let tailLimit = 1 << 20
+    /// Each record was durable before the next was begun, so what a crash cut is one frame at most.
+    private static let tailLimit = Frames.payloadLimit + 4096
 
     private func hasFrame(behind offset: Int) throws -> Bool {
         let tail = try file.read(at: offset, count: Self.tailLimit + 1)

@@ -176,11 +176,8 @@ package final class ApplyRun {
         try keepAttributes(first, actions, &results, hand)
         try folder.append(.intent(numbers))
         do throws(DiskError) {
-            for side in Side.allCases where actions.contains(where: { $0.side == side }) {
-                try hand.changer(side).begin()
-            }
+            for side in sides(of: actions) { try begin(side, hand) }
         } catch {
-            failure = (actions[0].side, error)
             return
         }
         for (at, action) in actions.enumerated() where results[at] == nil {
@@ -205,6 +202,19 @@ package final class ApplyRun {
         withoutExchange.formUnion(hand.withoutExchange)
         guard mend(first, actions, &results, hand), sync(actions, hand) else { return }
         try finish(first, actions, results)
+    }
+
+    private func sides(of actions: [Action]) -> [Side] {
+        Side.allCases.filter { side in actions.contains { $0.side == side } }
+    }
+
+    private func begin(_ side: Side, _ hand: Hand) throws(DiskError) {
+        do throws(DiskError) {
+            try hand.changer(side).begin()
+        } catch {
+            failure = (side, error)
+            throw error
+        }
     }
 
     /// What failed half-way is brought to one of its ends at once. False where not even that can be
@@ -267,9 +277,18 @@ package final class ApplyRun {
                 results[at] = ActionResult(error)
                 continue
             }
+            guard found.reduce(0, { $0 + $1.name.count + $1.value.count }) <= Self.attributesLimit
+            else {
+                results[at] = ActionResult(DiskError(.getxattr, ErrorNumber.tooLarge))
+                continue
+            }
             try folder.append(.attributes(number: first + at, found))
         }
     }
+
+    /// Bytes of one directory's attributes that an undo can give back: far more than ext4 has room
+    /// for, and less than a record of the journal takes.
+    private static let attributesLimit = 1 << 19
 
     /// Why an action is not carried out although its target is as planned; nil when it is.
     private func held(back action: Action, _ number: Int, _ hand: Hand) -> ActionResult? {
@@ -389,7 +408,7 @@ package final class ApplyRun {
     /// False where a sync failed: what was written since may be lost, and asking again would say
     /// it is not.
     private func sync(_ actions: [Action], _ hand: Hand) -> Bool {
-        for side in Side.allCases where actions.contains(where: { $0.side == side }) {
+        for side in sides(of: actions) {
             do throws(DiskError) {
                 try hand.changer(side).sync()
             } catch {
@@ -426,7 +445,7 @@ package final class ApplyRun {
             guard !folder.state.isDone(number) else { continue }
             let action = actions[at]
             do {
-                results[at] = try hand.changer(action.side).recover(number, action) ?? .blocked
+                results[at] = try hand.changer(action.side).recover(number, action) ?? .stopped
             } catch let error as DiskError {
                 failure = (action.side, error)
                 throw error

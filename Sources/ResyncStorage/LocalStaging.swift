@@ -211,6 +211,7 @@ extension LocalChanger {
         } catch let error as DiskError {
             return .ended(ActionResult(error, isSource: copying.isReading))
         }
+        if worker.stop.isRequested { return .ended(.stopped) }
         guard let found else { return .ended(.sourceChanged) }
         return found == after.content ? nil : .ended(.sourceChanged)
     }
@@ -379,18 +380,22 @@ struct Copying {
         self.limit = limit
     }
 
-    /// The digest of what was copied, as a manifest has it; nil where the source was shorter.
+    /// The digest of what was copied, as a manifest has it; nil where the source was shorter, or
+    /// the worker is to stop.
     mutating func run(_ entry: any SourceEntry) throws -> Digest? {
         let blockSize = worker.digester.blockSize
         var blocks = BlockList()
         var data = entry.nextData(from: 0)
         var at = 0
         while at < size {
-            let end = at + min(blockSize - at % blockSize, size - at)
+            let end = at + min(blockSize, size - at)
             if data.upperBound <= at { data = entry.nextData(from: at) }
             if data.lowerBound >= end || data.isEmpty {
-                blocks.append(try worker.digester.zeros(end - at))
-                at = end
+                // As many whole blocks as the hole has, however many these are.
+                let hole = (data.isEmpty ? size : data.lowerBound) - at
+                let count = max(1, hole / blockSize)
+                blocks.append(try worker.digester.zeros(end - at), count: count)
+                at = end + (count - 1) * blockSize
                 continue
             }
             guard let digest = try block(at..<end, entry, &data) else { return nil }
@@ -410,6 +415,7 @@ struct Copying {
         while at < range.upperBound {
             let wanted = min(range.upperBound - at, Worker.pieceSize)
             let piece = UnsafeMutableRawBufferPointer(rebasing: worker.piece[..<wanted])
+            if worker.stop.isRequested { return nil }
             isReading = true
             let count = try entry.read(at: at, into: piece, worker)
             isReading = false

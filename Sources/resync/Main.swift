@@ -88,6 +88,10 @@ enum Main {
         case let error as DiskError: CommandError(error.sentence)
         case let error as FormatError:
             CommandError("a file of a kept run \(error.reason) (at byte \(error.offset))")
+        case let error as JournalFailure:
+            CommandError(
+                "the run's journal cannot be written: \(error.error.sentence); what was done is "
+                    + "safe, and the same command goes on", .partial)
         case let error as RunError: explain(error)
         case let error as TargetRefusal:
             CommandError("'\(escaped(error.path))' \(error.reason)", .refused)

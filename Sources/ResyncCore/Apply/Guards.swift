@@ -2,6 +2,8 @@
 package struct StoreFindings: Sendable, Hashable {
     package var identity: StoreIdentity
     package var marker: StoreMarker?
+    /// The run that left an image or device half-changed; a directory's marker names it.
+    package var unfinished: String?
     /// Of an image or device, in bytes.
     package var size = 0
     /// Whether a directory holds nothing but what is resync's own.
@@ -11,6 +13,8 @@ package struct StoreFindings: Sendable, Hashable {
     package var available: Int?
 
     package init(identity: StoreIdentity) { self.identity = identity }
+
+    fileprivate var inconsistent: String? { marker?.inconsistent ?? unfinished }
 }
 
 /// A rule that stands against carrying a plan out; each can be overruled for this plan alone.
@@ -87,7 +91,7 @@ package func refusals(
     }
     for target in targets {
         refusals += sourceRefusals(found, target.other, run)
-        if let other = found[target].marker?.inconsistent, other != run {
+        if let other = found[target].inconsistent, other != run {
             refusals.append(.unfinishedTarget(target, run: other))
         }
         refusals += countRefusals(trailer.totals[target], target, header.entries)
@@ -122,10 +126,10 @@ private func sourceRefusals(
 ) -> [Refusal] {
     var refusals: [Refusal] = []
     if found[source].isEmpty { refusals.append(.emptySource(source)) }
-    guard let own = found[source].marker else { return refusals }
-    if let other = own.inconsistent, other != run {
+    if let other = found[source].inconsistent, other != run {
         refusals.append(.inconsistentSource(source, run: other))
     }
+    guard let own = found[source].marker else { return refusals }
     if let other = found[source.other].marker, let baseline = own.baseline,
         baseline != other.baseline, other.history.contains(baseline)
     {

@@ -16,6 +16,8 @@ package enum ActionResult: Sendable, Hashable {
     case conflict
     /// Of an undo: what it displaced was released by the operator's word.
     case released
+    /// The run was ended before it was done: nothing was touched.
+    case stopped
 
     package var isDone: Bool { self == .done }
 }
@@ -130,6 +132,7 @@ extension ByteWriter {
             case .blocked: byte(5)
             case .conflict: byte(6)
             case .released: byte(9)
+            case .stopped: byte(10)
             case .failed(let failure):
                 byte(failure.isSource ? 8 : 7)
                 string(failure.call)
@@ -186,6 +189,7 @@ extension ByteReader {
             case 5: results.append(.blocked)
             case 6: results.append(.conflict)
             case 9: results.append(.released)
+            case 10: results.append(.stopped)
             case let kind where kind == 7 || kind == 8:
                 results.append(
                     .failed(

@@ -154,7 +154,7 @@ package struct ApplyCounts: Sendable, Hashable {
         case .blocked?: blocked += 1
         case .conflict?: conflicts += 1
         case .released?: released += 1
-        case nil: left += 1
+        case .stopped?, nil: left += 1
         }
     }
 

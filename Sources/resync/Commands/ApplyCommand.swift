@@ -164,7 +164,7 @@ struct ApplyCommand: ResyncCommand {
         _ run: RunFolder?
     ) throws {
         let baseline = try state.baselines.find(sites.map { $0.identity })
-        let found = try sites.map { try StoreFindings($0) }
+        let found = try sites.map { try StoreFindings($0, state) }
         let standing = refusals(
             plan.header, plan.trailer, found, baselineExclusions: baseline?.header.exclusions,
             run: run?.id)

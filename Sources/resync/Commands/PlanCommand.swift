@@ -294,7 +294,7 @@ private struct Planning {
     private func report(
         _ result: PlanResult, _ task: PlanTask, _ sites: Sides<LocalSite>, _ path: [UInt8]
     ) throws {
-        let found = try sites.map { try StoreFindings($0) }
+        let found = try sites.map { try StoreFindings($0, state) }
         let standing = refusals(
             task.header, result.trailer, found,
             baselineExclusions: task.baseline?.header.exclusions)

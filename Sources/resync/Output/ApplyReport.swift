@@ -20,7 +20,7 @@ struct ApplyReport {
     /// Every action that is not done, with why.
     func actions() throws {
         try lines(isUndo: false) { number in
-            folder.state.results[number].flatMap { $0.isDone ? nil : $0 }
+            folder.state.results[number].flatMap { $0.isDone || $0 == .stopped ? nil : $0 }
         }
     }
 
@@ -124,6 +124,7 @@ extension ActionResult {
         case .blocked: "blocked"
         case .conflict: "conflict"
         case .released: "released"
+        case .stopped: "stopped"
         }
     }
 
@@ -141,6 +142,7 @@ extension ActionResult {
         case .released: "cannot be taken back: what it displaced was released"
         case .sourceChanged: "changed on \(side.other.letter) since the plan was made"
         case .blocked: "needs what was not done"
+        case .stopped: "not begun: the run was ended"
         case .conflict: "somebody else was at work there; what stood there is kept"
         case .failed(let failure):
             "\(ErrorNumber.sentence(failure.number)) on "

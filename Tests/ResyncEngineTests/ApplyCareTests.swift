@@ -1,0 +1,115 @@
+import Glibc
+import ResyncCore
+import ResyncStorage
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import ResyncEngine
+
+/// What is held up, held back or found changed while a plan is carried out.
+@Suite struct ApplyCareTests {
+    /// `f`, of 20 MiB on A, is missing on B; `g` is another one there.
+    private static func stage() throws -> ApplyStage {
+        try ApplyStage.planted(
+            a: { disk in
+                disk.addFile("/a/f", [UInt8](repeating: 7, count: 20 << 20))
+                disk.addFile("/a/g", "of A")
+            }, b: { $0.addFile("/b/g", "of B") })
+    }
+
+    @Test func aRunIsEndedInTheMidstOfALargeFile() throws {
+        let stage = try Self.stage()
+        let reads = Atomic<Int>(0)
+        stage.disk.onCall { call in
+            guard call.kind == .pread, call.path == Array("/a/f".utf8) else { return }
+            // Whoever watches looks several times a second.
+            if reads.add(1, ordering: .relaxed).newValue == 2 { usleep(500_000) }
+        }
+        let controls = RunControls(
+            interruption: { reads.load(ordering: .relaxed) > 0 ? SIGINT : nil },
+            report: { _, _ in })
+        let job = ApplyJob(try stage.folder(), try stage.sites(), controls, settle: 0)
+        let ended = try job.apply(
+            ApplyOptions(blockSize: ApplyStage.blockSize), ComparisonRules(),
+            try stage.state().baselines, freed: nil)
+        #expect(ended.ending == .interrupted(SIGINT))
+        #expect(reads.load(ordering: .relaxed) < 20)
+        #expect(ended.counts.left > 0 && ended.counts.failed == 0, "\(ended.counts)")
+        #expect(!stage.disk.exists("/b/f"))
+        #expect(stage.disk.paths.allSatisfy { !$0.contains(Array("staged".utf8)) })
+        stage.disk.onCall(nil)
+        #expect(try stage.apply().counts.notDone == 0)
+        #expect(stage.disk.content("/b/f") == stage.disk.content("/a/f"))
+    }
+
+    /// As after the target was mounted anew: the plan knows it under another device number.
+    @Test func whoHasAFileOpenIsFoundUnderItsNumberOfToday() throws {
+        let stage = try Self.stage()
+        let then = stage.disk.peek("/b/g").device
+        stage.disk.changeMount(of: "/b") {
+            $0.device = DeviceNumber(major: then.major + 1, minor: then.minor)
+        }
+        let now = stage.disk.peek("/b/g")
+        try #require(now.device != then)
+        let holder = OpenFiles.Holder(number: 9, name: Array("writer".utf8))
+        var options = ApplyOptions(blockSize: ApplyStage.blockSize)
+        options.openForWriting = { [now.identity: holder] }
+        let job = ApplyJob(try stage.folder(), try stage.sites(), .none, settle: 0)
+        let result = try job.apply(
+            options, ComparisonRules(), try stage.state().baselines, freed: nil)
+        #expect(result.counts.withheld == 1, "\(result.counts)")
+        #expect(stage.disk.content("/b/g") == Array("of B".utf8))
+    }
+
+    /// What cannot be read after a crash is not called somebody else's.
+    @Test func whatCannotBeReadIsSettledLater() throws {
+        let planted = try Self.stage()
+        // Cut off between the exchange and the quarantine.
+        planted.disk.inject(Fault(.fail(EIO), on: .renameat2, under: "/b", nth: 3, persistent: true))
+        _ = try? planted.apply()
+        let stage = ApplyStage(planted.disk.crash(keeping: .keepAll))
+        stage.disk.inject(
+            Fault(
+                .fail(EIO), on: .pread, under: "/b", persistent: true,
+                when: { !$0.path.ends(with: ".resync-store") }))
+        let failed = try stage.apply()
+        #expect(failed.failure?.side == .b)
+        #expect(failed.counts.conflicts == 0, "\(failed.counts)")
+        stage.disk.clearFaults()
+        #expect(try stage.apply().counts.notDone == 0)
+        #expect(try stage.undo().counts.notDone == 0)
+        #expect(stage.disk.content("/b/g") == Array("of B".utf8))
+    }
+
+    @Test func anotherPlanThanTheGuardedOneIsNotBegun() throws {
+        let stage = try Self.stage()
+        let file = try stage.state().folder.read(Array("plan".utf8))
+        let header = RunHeader(
+            id: "other", kind: "apply", started: ApplyStage.calm, a: [], b: [], arguments: [],
+            workingDirectory: [], version: "test")
+        #expect(throws: FormatError.self) {
+            _ = try ApplyFolder(
+                begin: try RunFolder.create(in: try stage.state().runs, header), plan: file,
+                id: .zero)
+        }
+    }
+
+    /// From the first word of an undo on, the plan is not carried out any more.
+    @Test func anUndoThatWasCutOffGoesOnAsOne() throws {
+        let stage = try Self.stage()
+        try stage.apply()
+        stage.disk.inject(Fault(.fail(EIO), on: .renameat2, under: "/b", persistent: true))
+        stage.disk.inject(Fault(.fail(EIO), on: .syncfs, under: "/b", persistent: true))
+        _ = try? stage.undo()
+        let state = try stage.folder().state
+        #expect(state.undone.isEmpty && state.isBeingUndone && !state.isComplete)
+        stage.disk.clearFaults()
+        #expect(try stage.undo().counts.notDone == 0)
+        #expect(!stage.disk.exists("/b/f"))
+    }
+}
+
+extension [UInt8] {
+    fileprivate func ends(with text: String) -> Bool { suffix(text.utf8.count) == Array(text.utf8)[...] }
+}
