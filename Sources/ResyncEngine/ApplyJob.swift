@@ -126,11 +126,12 @@ package struct ApplyJob {
             return result
         }
         let run = ConfirmRun(folder, anySites, rules, controls)
-        var updates: [BaselineUpdate] = []
+        var updates = UpdateSpool(baselines.scratch)
         let result = try run(
-            isSlice: isSlice, agreed: { updates += update($0) }, different: different)
+            isSlice: isSlice, agreed: { try update($0).map { try updates.append($0) } },
+            different: different)
         guard result.isGood else { return result }
-        let id = try write(updates, to: baselines)
+        let id = try write(&updates, to: baselines)
         guard folder.state.isComplete else { return result }
         let order = targets == [.a] ? [Side.a, .b] : [Side.b, .a]
         let before = try sites.map { try MarkerFile.read($0) }
@@ -144,38 +145,34 @@ package struct ApplyJob {
         return result
     }
 
-    private func update(_ agreed: AgreedEntry) -> [BaselineUpdate] {
-        guard let found = agreed.sides else { return [.remove(agreed.path)] }
+    private func update(_ agreed: AgreedEntry) -> BaselineUpdate? {
+        guard let found = agreed.sides else { return .remove(agreed.path) }
         // What was changed counts when it was read from the medium.
-        guard agreed.source == .media else { return [] }
+        guard agreed.source == .media else { return nil }
         var record = BaselineRecord(
             path: agreed.path, agreed: found.a,
             witnesses: found.map { BaselineRecord.Witness($0.stat) },
             aspects: folder.plan.header.aspects, level: .media, time: .now)
         record.isRacy = found.a.stat.isRacy(at: .now) || found.b.stat.isRacy(at: .now)
-        return [.set(record)]
+        return .set(record)
     }
 
     private func write(
-        _ updates: [BaselineUpdate], to baselines: Baselines
+        _ updates: inout UpdateSpool, to baselines: Baselines
     ) throws -> Digest {
         let plan = folder.plan.header
         var header = BaselineHeader(
             identities: plan.stores.map { $0.identity }, blockSize: plan.blockSize,
             exclusions: plan.exclusions, written: .now)
         header.tool = plan.tool
-        // A path can have two actions; what was found last is how it is.
-        var latest: [RelativePath: BaselineUpdate] = [:]
-        for update in updates { latest[update.path] = update }
-        var sorted = latest.values.sorted { $0.path < $1.path }[...]
-        return try baselines.update(header) { sorted.popFirst() }
+        return try baselines.update(header) { try updates.next() }
     }
 
     /// What is taken back agrees no longer, and nobody can say in which direction it moved.
     private func forget(_ baselines: Baselines) throws {
-        var removals: [BaselineUpdate] = []
+        var removals = UpdateSpool(baselines.scratch)
         var plan = folder.plan
-        try plan.forEach { _, action in removals.append(.remove(action.path)) }
-        _ = try write(removals, to: baselines)
+        try plan.forEach { _, action in try removals.append(.remove(action.path)) }
+        _ = try write(&removals, to: baselines)
     }
 }

@@ -7,6 +7,8 @@ package struct Baselines: Sendable {
 
     package init(_ folder: Folder) { self.folder = folder }
 
+    var scratch: Scratch { folder.scratch }
+
     /// What was proven of a pair; nil where nothing was.
     package func find(_ identities: Sides<StoreIdentity>) throws -> KeptBaseline? {
         let isSwapped = Self.isSwapped(identities)
@@ -49,7 +51,7 @@ package struct Baselines: Sendable {
     ///   - header: its `previous` is set here.
     ///   - updates: in walk order.
     package func update(
-        _ header: BaselineHeader, _ updates: @escaping () throws -> BaselineUpdate?
+        _ header: BaselineHeader, _ updates: () throws -> BaselineUpdate?
     ) throws -> Digest {
         try folder.exclusively {
             try write(header, try find(header.identities)) { old, emit in

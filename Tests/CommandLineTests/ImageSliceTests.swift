@@ -51,6 +51,23 @@ import Testing
         #expect(try isAsBefore(stage))
     }
 
+    /// An image has no marker: the runs that are kept tell in which state it is.
+    @Test func aHalfPatchedImageIsNoSource() throws {
+        let (stage, plan) = try stage()
+        #expect(try stage.resync(["apply", plan, "--max-undo", "9MiB"]).run().status == 6)
+        #expect(try stage.verify().status == 1)
+        let back = stage.folder + "/back"
+        let planned = try stage.resync(["plan", "last", "--authority", "b", "-o", back]).run()
+        #expect(planned.text.contains("would be refused: run"), "\(planned.report)")
+        let before = try traces(stage.a)
+        let refused = try stage.resync(["apply", back]).run()
+        #expect(refused.status == 5, "\(refused.report)")
+        #expect(refused.errorText.contains("left B changed in part"), "\(refused.report)")
+        #expect(try traces(stage.a) == before)
+        #expect(try stage.resync(["undo"]).run().status == 0)
+        #expect(try stage.resync(["apply", back]).run().status == 0)
+    }
+
     @Test func releasedSlicesLeadToTheEnd() throws {
         let (stage, plan) = try stage()
         let elsewhere = stage.folder + "/elsewhere"

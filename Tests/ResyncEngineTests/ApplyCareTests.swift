@@ -66,7 +66,8 @@ import Testing
     @Test func whatCannotBeReadIsSettledLater() throws {
         let planted = try Self.stage()
         // Cut off between the exchange and the quarantine.
-        planted.disk.inject(Fault(.fail(EIO), on: .renameat2, under: "/b", nth: 3, persistent: true))
+        planted.disk.inject(
+            Fault(.fail(EIO), on: .renameat2, under: "/b", nth: 3, persistent: true))
         _ = try? planted.apply()
         let stage = ApplyStage(planted.disk.crash(keeping: .keepAll))
         stage.disk.inject(
@@ -111,5 +112,7 @@ import Testing
 }
 
 extension [UInt8] {
-    fileprivate func ends(with text: String) -> Bool { suffix(text.utf8.count) == Array(text.utf8)[...] }
+    fileprivate func ends(with text: String) -> Bool {
+        suffix(text.utf8.count) == Array(text.utf8)[...]
+    }
 }

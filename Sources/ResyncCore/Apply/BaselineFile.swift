@@ -163,7 +163,32 @@ extension ByteWriter {
     }
 }
 
+extension ByteWriter {
+    /// For the time between the proof of an entry and the baseline's writing.
+    package mutating func update(_ update: BaselineUpdate) {
+        switch update {
+        case .remove(let path):
+            byte(0)
+            string(path.bytes)
+        case .set(let record):
+            byte(1)
+            baselineRecord(record, after: [])
+        }
+    }
+}
+
 extension ByteReader {
+    /// More bytes than any update has.
+    package static let updateLimit = ManifestLimit.path + ManifestLimit.target + 4096
+
+    package mutating func update() throws(FormatError) -> BaselineUpdate {
+        switch try byte() {
+        case 0: return .remove(RelativePath(try string(limit: ManifestLimit.path)))
+        case 1: return .set(try baselineRecord(after: []))
+        default: throw FormatError("unknown update", at: at)
+        }
+    }
+
     fileprivate mutating func baselineHeader() throws(FormatError) -> BaselineHeader {
         let format = try byte()
         guard format == BaselineFrame.format else {
