@@ -5,39 +5,45 @@ import Synchronization
 package final class ManifestPortions: Sendable {
     package typealias Numbered = (number: Int, portion: ManifestPortion)
 
-    package let header: ManifestHeader
-    private let state: Mutex<State>
-
-    private struct State {
-        var lookup: ManifestLookup<EVPHash>
-        /// Used last comes last. Workers go through a store together, so few are in use.
-        var kept: [Numbered] = []
-    }
+    package var header: ManifestHeader { lookup.header }
+    private let lookup: ManifestLookup<EVPHash>
+    /// Used last comes last. Workers go through a store together, so few are in use.
+    private let kept = Mutex<[(number: Int, slot: Slot)]>([])
 
     private static let limit = 16
 
+    /// Whoever comes first reads; who wants another portion does not wait for that.
+    private final class Slot: Sendable {
+        private let portion = Mutex<ManifestPortion?>(nil)
+
+        func portion(_ read: () throws -> ManifestPortion) throws -> ManifestPortion {
+            try portion.withLock { portion in
+                if let portion { return portion }
+                let made = try read()
+                portion = made
+                return made
+            }
+        }
+    }
+
     /// - Throws: `FormatError` where it is damaged, cut, or not a manifest.
     package init(_ file: InputFile) throws {
-        let lookup = try ManifestLookup(.openSSL, size: file.size) {
+        lookup = try ManifestLookup(.openSSL, size: file.size) {
             try file.read(at: $0, count: $1)
         }
-        header = lookup.header
-        state = Mutex(State(lookup: lookup))
     }
 
     /// The portion that would hold an entry; nil where the entry lies before the first.
     package func portion(holding path: RelativePath) throws -> Numbered? {
-        try state.withLock { state in
-            guard let number = state.lookup.portion(holding: path) else { return nil }
-            if let known = state.kept.firstIndex(where: { $0.number == number }) {
-                state.kept.append(state.kept.remove(at: known))
-            } else {
-                let read = try state.lookup.read(portion: number)
-                if state.kept.count >= Self.limit { state.kept.removeFirst() }
-                state.kept.append((number, read))
-            }
-            return state.kept.last
+        guard let number = lookup.portion(holding: path) else { return nil }
+        let slot = kept.withLock { kept in
+            let known = kept.firstIndex { $0.number == number }
+            let slot = known.map { kept.remove(at: $0).slot } ?? Slot()
+            if kept.count >= Self.limit { kept.removeFirst() }
+            kept.append((number, slot))
+            return slot
         }
+        return (number, try slot.portion { try lookup.read(portion: number) })
     }
 
     /// The entry at a path, its digests' tree not computed; nil where the manifest has none.

@@ -1,21 +1,22 @@
 /// Finds entries of a manifest by name without reading all of it. Each frame that is read is
 /// checked; what a frame alone cannot show (counts, root digest) is for `ManifestReader`.
-///
-/// Reads one portion at a time; for one thread at a time.
-package struct ManifestLookup<Hash: HashFunction> {
+package struct ManifestLookup<Hash: HashFunction>: Sendable {
     package let header: ManifestHeader
     package let trailer: ManifestTrailer
-    private let read: ReadBytes
-    private var frames: FrameReader<Hash>
+    private let read: @Sendable (_ offset: Int, _ count: Int) throws -> [UInt8]
+    private let hashes: ManifestHashes<Hash>
     /// First entries of frames, in walk order.
     private let index: [(offset: Int, path: RelativePath)]
     private let endOfEntries: Int
 
     /// - Parameter size: bytes of the file.
-    package init(_ hashes: ManifestHashes<Hash>, size: Int, read: @escaping ReadBytes) throws {
+    package init(
+        _ hashes: ManifestHashes<Hash>, size: Int,
+        read: @escaping @Sendable (_ offset: Int, _ count: Int) throws -> [UInt8]
+    ) throws {
         self.read = read
-        frames = FrameReader(
-            magic: ManifestFrame.magic, hash: hashes.make(.sha256), chain: hashes.make(.sha256))
+        self.hashes = hashes
+        var frames = Self.frames(hashes)
         try frames.start(read)
         header = try ManifestHeader(try frames.expect(ManifestFrame.header, read))
         let footerOffset = size - ManifestFooter.frameLength
@@ -41,6 +42,11 @@ package struct ManifestLookup<Hash: HashFunction> {
         trailer = try ManifestTrailer(try frames.expect(ManifestFrame.trailer, read))
     }
 
+    private static func frames(_ hashes: ManifestHashes<Hash>) -> FrameReader<Hash> {
+        FrameReader(
+            magic: ManifestFrame.magic, hash: hashes.make(.sha256), chain: hashes.make(.sha256))
+    }
+
     /// Which portion would hold an entry; nil where it lies before the first.
     package func portion(holding path: RelativePath) -> Int? {
         let following = index.partitioningIndex { path < $0.path }
@@ -49,8 +55,9 @@ package struct ManifestLookup<Hash: HashFunction> {
 
     /// The entries of one frame, with their digests' runs; without the digests over the runs, and
     /// without asking whether each holds all that the header's aspects name.
-    package mutating func read(portion number: Int) throws -> ManifestPortion {
+    package func read(portion number: Int) throws -> ManifestPortion {
         var portion = ManifestPortion.Builder()
+        var frames = Self.frames(hashes)
         frames.seek(to: index[number].offset)
         var payload = ByteReader(try frames.expect(ManifestFrame.entries, read))
         var path = DirectoryPath(try payload.string(limit: ManifestLimit.path))
@@ -62,7 +69,7 @@ package struct ManifestLookup<Hash: HashFunction> {
                 path.leave()
                 portion.enter(path.bytes)
             case .entry(var entry, let runsLeft):
-                try readRuns(of: &entry, runsLeft, &payload)
+                try readRuns(of: &entry, runsLeft, &payload, &frames)
                 try entry.checkBlocks(header)
                 portion.add(entry)
                 if entry.isDirectory {
@@ -74,8 +81,9 @@ package struct ManifestLookup<Hash: HashFunction> {
         return portion.built
     }
 
-    private mutating func readRuns(
-        of entry: inout ManifestEntry, _ count: Int, _ payload: inout ByteReader
+    private func readRuns(
+        of entry: inout ManifestEntry, _ count: Int, _ payload: inout ByteReader,
+        _ frames: inout FrameReader<Hash>
     ) throws {
         var left = count
         while left > 0 {
