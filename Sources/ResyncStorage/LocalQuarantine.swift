@@ -1,3 +1,4 @@
+import Glibc
 import ResyncCore
 
 // What a run displaced lies in `.resync-quarantine/RUN`, under its action's number; what it found
@@ -10,10 +11,7 @@ extension LocalChanger {
             try makeFolder(quarantineName, in: root)
         }
         defer { disk.close(all) }
-        // Nothing could be moved there: better said before anything is in its new place.
-        guard try disk.stat(all).mount == site.facts.stat.mount else {
-            throw DiskError(.renameat2, ErrorNumber.crossDevice)
-        }
+        try checkOurs(all)
         let own = try makeFolder(Array(order.run.utf8), in: all)
         quarantine = own
         return own
@@ -24,9 +22,20 @@ extension LocalChanger {
         if let quarantine { return quarantine }
         guard let all = try folder(quarantineName, in: root) else { return nil }
         defer { disk.close(all) }
-        guard try disk.stat(all).mount == site.facts.stat.mount else { return nil }
+        try checkOurs(all)
         quarantine = try folder(Array(order.run.utf8), in: all)
         return quarantine
+    }
+
+    /// Said before anything is in its new place: nothing could be moved there, or others could take
+    /// it away again.
+    private func checkOurs(_ folder: Descriptor) throws(DiskError) {
+        let stat = try disk.stat(folder)
+        guard stat.mount == site.facts.stat.mount else {
+            throw DiskError(.renameat2, ErrorNumber.crossDevice)
+        }
+        guard stat.mode & 0o022 == 0, stat.uid == site.facts.stat.uid || stat.uid == geteuid()
+        else { throw DiskError(.openat, ErrorNumber.notPermitted) }
     }
 
     private func folder(

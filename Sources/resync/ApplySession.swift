@@ -151,9 +151,10 @@ struct ApplySession {
     func recoverOthers(_ controls: RunControls) throws {
         for id in try RunFolder.list(in: state.runs) where id != folder.run.id {
             let run = try RunFolder.open(id, in: state.runs)
-            guard let header = try? run.header(), header.kind == "apply", isOurs(header) else {
-                continue
-            }
+            guard let header = try? run.header(), header.kind == "apply", isOurs(header),
+                // An image is settled by whatever is done next about its run.
+                sites.a.facts.kind == .directory
+            else { continue }
             try run.lock()
             let other = try ApplyFolder(resume: run)
             guard other.state.open != nil else { continue }

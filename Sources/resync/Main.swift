@@ -7,9 +7,13 @@ import ResyncStorage
 /// A command of ours: does its work and says how it went.
 protocol ResyncCommand: ParsableCommand {
     mutating func execute() throws -> ExitStatus
+    /// Whether a failure is to be told as a summary in JSON, too.
+    var printsJSON: Bool { get }
 }
 
 extension ResyncCommand {
+    var printsJSON: Bool { false }
+
     // Never called: `Main` runs `execute` and turns its status into the process's.
     mutating func run() throws { throw ExitCode(try execute().code) }
 }
@@ -41,7 +45,7 @@ enum Main {
                 try command.run()
                 leave(.ok)
             }
-            let status = try ours.execute()
+            let status = try execute(&ours)
             try StandardOutput.shared.flush()
             leave(status)
         } catch is OutputClosed {
@@ -51,6 +55,17 @@ enum Main {
             // What was printed before still counts, the last line of JSON above all.
             try? StandardOutput.shared.flush()
             leave(report(error))
+        }
+    }
+
+    private static func execute(_ command: inout some ResyncCommand) throws -> ExitStatus {
+        do {
+            return try command.execute()
+        } catch  where command.printsJSON {
+            if let known = explain(error) {
+                try JSONReport.failure(known.message, known.status)
+            }
+            throw error
         }
     }
 

@@ -165,4 +165,52 @@ import Testing
         #expect(mode.lines == wanted.lines)
         #expect(stage.text("b/new/f") == "of A" && !stage.exists("b/new/later"))
     }
+
+    // MARK: What is not ours
+
+    @Test func aQuarantineThatOthersCanWriteIsNotUsed() throws {
+        for (owner, mode) in [("root", "0777"), ("nobody", "0700")] {
+            if getuid() != 0, owner != "root" { return skip("not root") }
+            let scene = try ApplyScene()
+            try scene.stage.makeFolder("b/.resync-quarantine")
+            let folder = scene.stage.b + "/.resync-quarantine"
+            try system("chmod", mode, folder)
+            if getuid() == 0 { try system("chown", owner, folder) }
+            let before = try scene.store
+            let refused = try scene.apply()
+            #expect(refused.status == 6, "\(refused.report)")
+            #expect(refused.text.contains("Operation not permitted"), "\(refused.report)")
+            #expect(try scene.store == before)
+            try system("rmdir", folder)
+            try scene.applied()
+        }
+    }
+
+    @Test func aDamagedRunHidesNoOther() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        let whole = try scene.run("quarantine", "list")
+        let run = try scene.runFolder()
+        try system("cp", "-a", run, run + "0")
+        try Data("rubbish".utf8).write(to: URL(filePath: run + "0/journal"))
+        let kept = try scene.run("quarantine", "list")
+        #expect(kept.lines == whole.lines, "\(kept.report)")
+        #expect(kept.errorText.contains("what it keeps is not known"), "\(kept.report)")
+    }
+
+    @Test func aFailureIsASummaryInJSON() throws {
+        let scene = try ApplyScene()
+        let commands = [
+            ["confirm", "none"], ["undo", "none"], ["apply", scene.stage.folder + "/none"],
+            ["plan", "none", "--authority", "a", "-o", "other"], ["runs", "show", "none"],
+        ]
+        for command in commands {
+            let failed = try scene.stage.resync(command + ["--json"]).run()
+            #expect(failed.status == 2, "\(failed.report)")
+            let summary = try #require(try objects(failed.lines).last, "\(failed.report)")
+            #expect(summary["type"] as? String == "summary")
+            #expect(summary["exit_status"] as? Int == 2)
+            #expect((summary["error"] as? String)?.isEmpty == false)
+        }
+    }
 }

@@ -268,7 +268,7 @@ import Testing
             let step = max(1, records.count / 250)
             var number = Int.random(in: 0..<step, using: &generator)
             let file = try ManifestSample.write(records).file
-            var lookup = try ManifestLookup(ManifestHashes.openSSL, size: file.bytes.count) {
+            let lookup = try ManifestLookup(ManifestHashes.openSSL, size: file.bytes.count) {
                 file.read($0, $1)
             }
             var reader = try ManifestReader(ManifestHashes.openSSL) { file.read($0, $1) }

@@ -9,7 +9,7 @@ extension Seed {
 }
 
 /// Bytes in memory that are written and read as a file is.
-package final class MemoryFile {
+package final class MemoryFile: @unchecked Sendable {
     package var bytes: [UInt8]
 
     package init(_ bytes: [UInt8] = []) { self.bytes = bytes }

@@ -63,6 +63,8 @@ struct ApplyCommand: ResyncCommand {
     @Flag(name: .long, help: "Print JSON Lines instead of text.")
     var json = false
 
+    var printsJSON: Bool { json }
+
     @Option(
         name: .long,
         help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
@@ -225,6 +227,8 @@ struct ConfirmCommand: ResyncCommand {
     @Flag(name: .long, help: "Print JSON Lines instead of text.")
     var json = false
 
+    var printsJSON: Bool { json }
+
     @Option(
         name: .long,
         help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
@@ -338,6 +342,8 @@ struct UndoCommand: ResyncCommand {
 
     @Flag(name: .long, help: "Print JSON Lines instead of text.")
     var json = false
+
+    var printsJSON: Bool { json }
 
     @Option(
         name: .long,

@@ -28,6 +28,8 @@ struct DiffCommand: ResyncCommand {
     @Flag(name: .long, help: "Print JSON Lines instead of text.")
     var json = false
 
+    var printsJSON: Bool { json }
+
     @Flag(name: [.customShort("q"), .long], help: "Print nothing at all when in sync.")
     var quiet = false
 

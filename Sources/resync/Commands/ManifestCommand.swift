@@ -19,6 +19,8 @@ struct ManifestCommand: ParsableCommand {
         @Flag(name: .long, help: "Print every entry as JSON Lines.")
         var json = false
 
+        var printsJSON: Bool { json }
+
         mutating func execute() throws -> ExitStatus {
             var reader = try ManifestInput(manifest).reader()
             if json {

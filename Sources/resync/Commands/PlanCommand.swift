@@ -62,6 +62,8 @@ struct PlanCommand: ParsableCommand {
         @Flag(name: .long, help: "Print JSON Lines instead of text.")
         var json = false
 
+        var printsJSON: Bool { json }
+
         @Option(
             name: .long,
             help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
@@ -92,6 +94,8 @@ struct PlanCommand: ParsableCommand {
 
         @Flag(name: .long, help: "Print JSON Lines instead of text.")
         var json = false
+
+        var printsJSON: Bool { json }
 
         mutating func execute() throws -> ExitStatus {
             let path = RawArguments.bytes(plan)

@@ -141,12 +141,17 @@ struct QuarantineCommand: ParsableCommand {
     }
 }
 
-/// Every run that changed stores, oldest first.
-func applyRuns(_ state: StateFolder) throws -> [ApplyFolder] {
+/// Every run that changed stores, oldest first; one that is damaged is said, and left out.
+private func applyRuns(_ state: StateFolder) throws -> [ApplyFolder] {
     try RunFolder.list(in: state.runs).compactMap { id in
         let run = try RunFolder.open(id, in: state.runs)
         guard (try? run.header())?.kind == "apply" else { return nil }
-        return try ApplyFolder(reading: run)
+        do {
+            return try ApplyFolder(reading: run)
+        } catch let error as FormatError {
+            Main.complain("run \(id) \(error.reason): what it keeps is not known")
+            return nil
+        }
     }
 }
 

@@ -52,6 +52,8 @@ struct RunsCommand: ParsableCommand {
         @Flag(name: .long, help: "Print JSON Lines instead of text.")
         var json = false
 
+        var printsJSON: Bool { json }
+
         @OptionGroup var state: StateOptions
 
         mutating func execute() throws -> ExitStatus {
