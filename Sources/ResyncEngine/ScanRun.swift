@@ -173,7 +173,9 @@ private final class ScanSink {
             return
         }
         keeper = try ManifestKeeper(resuming: part, in: run.folder, name)
-        guard header.continues(keeper.header) else { throw RunError.begunOtherwise(run.id) }
+        guard header.continues(keeper.header) else {
+            throw RunError.begunOtherwise(run.id, ManifestHeader.discontinued)
+        }
     }
 
     var isComplete: Bool { keeper.isComplete }

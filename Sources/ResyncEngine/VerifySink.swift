@@ -120,7 +120,8 @@ final class VerifySink: @unchecked Sendable {
             do {
                 let keeper = try ManifestKeeper(resuming: part, in: run.folder, name)
                 guard headers[side].continues(keeper.header) else {
-                    throw RunError.begunOtherwise(run.id)
+                    throw RunError.begunOtherwise(
+                        run.id, ManifestHeader.discontinued)
                 }
                 keepers.append((side, keeper))
             } catch let error as DiskError where error.number == ErrorNumber.noEntry {

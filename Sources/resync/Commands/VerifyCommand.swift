@@ -147,7 +147,7 @@ struct Verification {
         let plan = try plan(sites, level, reports)
         let run = try KeptRun(
             state, kind: "verify", sites.map { $0.facts.path }, resuming: resumed,
-            arguments: arguments)
+            terms: terms(sites, plan, level), arguments: arguments)
         let checkpoint = try resumed.map { id in
             guard let checkpoint = try run.folder.checkpoint() else {
                 throw RunError.nothingToResume(id)
@@ -231,7 +231,9 @@ struct Verification {
         let unseen = trouble.a.unseen + trouble.b.unseen.filter { !trouble.a.unseen.contains($0) }
         guard let asked = command.assurance ?? (command.since.isEmpty ? nil : "cached") else {
             let hasTrouble = !reasons.a.isEmpty || !reasons.b.isEmpty
-            return Level(level: hasTrouble ? .media : .hash, reasons: reasons, unseen: unseen)
+            return Level(
+                level: hasTrouble || wasBegunAtMedia() ? .media : .hash, reasons: reasons,
+                unseen: unseen)
         }
         guard let level = Assurance(rawValue: asked), level != .none else {
             throw CommandError(
@@ -239,6 +241,26 @@ struct Verification {
                 .usage)
         }
         return Level(level: level, reasons: reasons, unseen: unseen)
+    }
+
+    /// What was begun at media goes on at it, though the trouble may no longer show.
+    private func wasBegunAtMedia() -> Bool {
+        guard let resumed, let run = try? RunFolder.open(resumed, in: state.runs) else {
+            return false
+        }
+        return (try? run.terms())?.assurance == .media
+    }
+
+    private func terms(
+        _ sites: Sides<LocalSite>, _ plan: VerifyPlan, _ level: Level
+    ) -> RunTerms {
+        RunTerms(
+            stores: sites.map { site in
+                RunTerms.Store(
+                    kind: site.facts.kind, identity: site.identity, size: site.facts.size)
+            },
+            assurance: level.level, aspects: plan.rules.comparison.aspects,
+            exclusions: plan.scope.filter.digest, selection: plan.scope.selection?.digest)
     }
 
     private func plan(
