@@ -40,6 +40,18 @@ import Testing
         #expect(extent?["length"] as? Int == 4096)
     }
 
+    /// Twice the size is more than a number holds.
+    @Test func imagesOfExbibytesAreCompared() throws {
+        let stage = try Stage(below: "/dev/shm")
+        let (a, b) = (stage.folder + "/image-a", stage.folder + "/image-b")
+        guard try system("truncate", "-s", "5E", a, b) != nil else {
+            return skip("no file of 5 EiB can be made here")
+        }
+        let same = try verify(stage, a, b)
+        #expect(same.status == 0, "\(same.report)")
+        #expect(same.text.contains("5.00 EiB at hash"), "\(same.report)")
+    }
+
     @Test func imagesOfDifferentSizeDiffer() throws {
         guard let stage = try stage() else { return }
         try system("truncate", "-s", "20M", stage.folder + "/image-b")

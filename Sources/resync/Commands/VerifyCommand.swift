@@ -326,7 +326,9 @@ struct Verification {
     /// Known only for images: counting a tree would be a walk of its own.
     private func totalBytes(_ sites: Sides<LocalSite>) -> Int? {
         guard sites.a.facts.kind != .directory else { return nil }
-        return 2 * min(sites.a.facts.size, sites.b.facts.size)
+        let (total, overflows) = min(sites.a.facts.size, sites.b.facts.size)
+            .multipliedReportingOverflow(by: 2)
+        return overflows ? nil : total
     }
 
     private func printHeader(_ run: KeptRun, _ plan: VerifyPlan, _ level: Level) throws {
