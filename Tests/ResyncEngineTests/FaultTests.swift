@@ -150,6 +150,34 @@ import Testing
         #expect(try stores.verify().lines == told)
     }
 
+    /// Each answer comes in time, so that nothing stands still; asked to end, it asks for no more.
+    @Test func askingForKindsIsNoStall() throws {
+        let stores = TwoStores()
+        for index in 0..<60 { stores.both { stores.disk.addFile("\($0)/d/f\(index)", "1") } }
+        stores.calm()
+        stores.disk.changeMount(of: "/") { $0.namesKinds = false }
+        stores.disk.onCall { call in
+            if call.kind == .statx, call.path.starts(with: "/a/d/f".utf8) { usleep(10_000) }
+        }
+        let found = try stores.verify {
+            $0.workers = 1
+            $0.plan = { $0.limits.ioTimeout = 0.3 }
+        }
+        #expect(found.summary.ending == .complete && found.status == .ok, "\(found.result)")
+        let asked = Counter()
+        stores.disk.onCall { call in
+            guard call.kind == .statx, call.path.starts(with: "/a/d/f".utf8) else { return }
+            asked.next()
+            usleep(10_000)
+        }
+        let stopped = try stores.verify {
+            $0.workers = 1
+            $0.interruption = { asked.count > 0 ? SIGINT : nil }
+        }
+        #expect(stopped.summary.ending == .interrupted(SIGINT))
+        #expect(asked.count < 50)
+    }
+
     @Test func aReadThatNeverReturnsEndsTheRun() throws {
         let stores = TwoStores()
         for name in ["a", "b", "c", "d"] {
