@@ -60,6 +60,9 @@ package final class ManifestVerifyRun {
             settle: plan.settle, keepsSames: plan.keepsSames)
         try looks(result.summary.tally.openCount, &result) { try look(at: $0, into: $1, &$2) }
         result.summary.elapsed = monotonicSeconds() - started
+        if plan.site.facts.kind == .directory {
+            result.summary.leftOut = plan.judge.rules.aspects.leftOut
+        }
         try run.save(result.summary)
         return result
     }

@@ -44,9 +44,9 @@ package struct Checkpoint: Sendable {
     package var saved: Timestamp
 }
 
-/// Everything a run keeps: `header`, `terms` (of a comparison of two stores), `first` (results of the
-/// first pass, which later passes leave as they are), `checkpoint`, `differences` (results of the
-/// last pass, if there was a later one), and at the end `summary`; while it is worked on also
+/// Everything a run keeps: `header`, `terms` (of a comparison of two stores), `first` (results of
+/// the first pass, which later passes leave as they are), `checkpoint`, `differences` (results of
+/// the last pass, if there was a later one), and at the end `summary`; while it is worked on also
 /// `order`, what its operator wants of it.
 package final class RunFolder: Sendable {
     package let id: String

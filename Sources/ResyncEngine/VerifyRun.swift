@@ -129,6 +129,9 @@ package final class VerifyRun {
             settle: plan.settle, keepsSames: plan.rules.keepsSames)
         try looks(sink.openCount, &result) { try look(at: $0, verify, into: $1, &$2) }
         result.summary.elapsed = earlierElapsed + monotonicSeconds() - started
+        if plan.sites.a.facts.kind == .directory {
+            result.summary.leftOut = plan.rules.comparison.aspects.leftOut
+        }
         try run.save(result.summary)
         return result
     }

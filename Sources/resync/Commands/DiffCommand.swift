@@ -53,6 +53,7 @@ struct DiffCommand: ResyncCommand {
 /// A comparison of two manifests, and its printing.
 struct ManifestComparison {
     private let judge: EntryJudge
+    private let isImage: Bool
     private let json: Bool
     private let quiet: Bool
     private let lines = Lines()
@@ -73,6 +74,7 @@ struct ManifestComparison {
             blockSize: max(a.blockSize, b.blockSize),
             isListed: a.content == .whole || b.content == .whole,
             assurance: a.source == .media && b.source == .media ? .media : .hash)
+        isImage = a.isImage
         self.json = json
         self.quiet = quiet
     }
@@ -85,6 +87,8 @@ struct ManifestComparison {
     }
 
     func finish(_ summary: Summary) throws -> ExitStatus {
+        var summary = summary
+        if !isImage { summary.leftOut = judge.rules.aspects.leftOut }
         if json {
             try JSONReport.summary(summary)
         } else if !quiet || summary.status != .ok {

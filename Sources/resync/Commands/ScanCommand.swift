@@ -154,6 +154,9 @@ struct LiveScan {
         case "media": rules.source = .media
         default: throw CommandError("a scan's --assurance is hash or media", .usage)
         }
+        guard comparison.aspects.contains(.type) else {
+            throw CommandError("a manifest holds the type of every entry", .usage)
+        }
         self.rules = rules
         scope = try opening.walkScope()
         run = ScanRun(site, rules, scope)

@@ -134,6 +134,11 @@ struct TextReport {
         let compared = levels.isEmpty ? "no content compared" : levels.joined(separator: ", ")
         return "content compared: \(compared); \(sizeText(summary.tally.bytesRead)) read in "
             + "\(durationText(summary.elapsed))\n"
+            + (summary.leftOut.isEmpty ? "" : "not compared: \(words(summary.leftOut))\n")
+    }
+
+    private static func words(_ aspects: AspectSet) -> String {
+        aspects.aspects.map { $0.word }.joined(separator: ", ")
     }
 
     private static func ending(_ summary: Summary) -> String {
