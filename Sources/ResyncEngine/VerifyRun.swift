@@ -126,7 +126,8 @@ package final class VerifyRun {
         var result = try comparePass(verify)
         let looks = SecondLooks(
             run: run, controls: controls, progress: progress, passes: plan.confirmPasses,
-            settle: plan.settle, keepsSames: plan.rules.keepsSames)
+            settle: plan.settle, keepsSames: plan.rules.keepsSames,
+            deadline: plan.limits.maxDuration.map { started + $0 })
         try looks(sink.openCount, &result) { try look(at: $0, verify, into: $1, &$2) }
         result.summary.elapsed = earlierElapsed + monotonicSeconds() - started
         if plan.sites.a.facts.kind == .directory {
