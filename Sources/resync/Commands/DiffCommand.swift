@@ -59,7 +59,7 @@ struct ManifestComparison {
     private let lines = Lines()
 
     private final class Lines {
-        var text = TextReport(runID: "last")
+        var text = TextReport(runID: nil)
     }
 
     /// Refuses what was made under other rules.
