@@ -123,6 +123,10 @@ final class LocalExamination: Examination, @unchecked Sendable {
         return now.isUnchanged(since: file.stat)
     }
 
+    func isInUse(_ index: Int) -> Bool {
+        files[index]?.isDevice == true && site.isDeviceInUse()
+    }
+
     func bypassCache(_ index: Int) -> Bool {
         guard let file = files[index] else { return false }
         let access = MediaAccess.prepare(

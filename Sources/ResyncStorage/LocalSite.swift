@@ -17,6 +17,8 @@ package struct LocalSiteOptions: Sendable {
     package var namesInDirectory = 1 << 24
     /// Where the names of huge directories are sorted.
     package var scratch: Scratch?
+    /// Where it is asked who uses a device.
+    package var kernel: any KernelFiles = LinuxKernelFiles()
     /// Bytes of a block in the digests of a plan's files.
     package var planBlockSize = 1 << 20
 
@@ -49,7 +51,7 @@ package final class LocalSite: Site {
 
     /// Opens a store read-only. A symlink in the operator's own path is followed.
     package init(
-        path: [UInt8], disk: any Disk, options: LocalSiteOptions, isMounted: Bool = false
+        path: [UInt8], disk: any Disk, options: LocalSiteOptions
     ) throws {
         self.disk = disk
         self.options = options
@@ -85,7 +87,9 @@ package final class LocalSite: Site {
                 }
             facts = StoreFacts(
                 kind: kind, path: path, stat: opened,
-                fileSystem: try disk.fileSystem(descriptor), size: size, isMounted: isMounted)
+                fileSystem: try disk.fileSystem(descriptor), size: size,
+                isInUse: kind == .device
+                    && Self.isInUse(opened.special, disk, options.kernel))
             loose = nil
         } catch let error as DiskError {
             throw StoreError(path: path, reason: "cannot be opened: \(error.sentence)")
@@ -114,6 +118,21 @@ package final class LocalSite: Site {
     }
 
     package func source() -> any StoreSource { LocalSource(self, root: descriptor) }
+
+    /// As `StoreFacts.isInUse`, and now.
+    func isDeviceInUse() -> Bool {
+        facts.isInUse || Self.isInUse(facts.stat.special, disk, options.kernel)
+    }
+
+    private static func isInUse(
+        _ device: DeviceNumber, _ disk: any Disk, _ kernel: any KernelFiles
+    ) -> Bool {
+        func ask(_ kernel: some KernelFiles) -> Bool {
+            var use = TargetUse(disk, kernel)
+            return use.ofDevice(device) != nil || use.isWritten(device)
+        }
+        return ask(kernel)
+    }
 
     /// What the machine knows against the store: see `storeTrouble`.
     package func trouble() -> StoreTrouble {
