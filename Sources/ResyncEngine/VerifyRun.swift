@@ -151,7 +151,7 @@ package final class VerifyRun {
         let sink = sink
         let first = try firstUnits(verify)
         let drain = Drain<WalkUnit<Verify>, VerifyOutput, Worker>(
-            first: first,
+            first: first, weight: { $0.weight },
             context: { index in
                 try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop, index: index)
             },
