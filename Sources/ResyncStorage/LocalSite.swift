@@ -45,6 +45,9 @@ package final class LocalSite: Site {
     let descriptor: Descriptor
     private let openDirectories = Mutex<[WeakDirectory]>([])
 
+    /// Those of mounts inside, by device.
+    private let otherFileSystems = Mutex<[DeviceNumber: FileSystem]>([:])
+
     private struct WeakDirectory: Sendable {
         weak var directory: LocalDirectory?
     }
@@ -137,6 +140,17 @@ package final class LocalSite: Site {
     /// What the machine knows against the store: see `storeTrouble`.
     package func trouble() -> StoreTrouble {
         storeTrouble(path: facts.path, root: facts.stat, descriptor: descriptor)
+    }
+
+    /// That of an open file, which on another mount is not the root's; where it does not say, it
+    /// is of no known type.
+    func fileSystem(of descriptor: Descriptor, _ stat: Stat) -> FileSystem {
+        // As a store, a device is its bytes; what holds its name does not matter.
+        guard stat.device != facts.stat.device else { return facts.fileSystem }
+        if let known = otherFileSystems.withLock({ $0[stat.device] }) { return known }
+        guard let found = try? disk.fileSystem(descriptor) else { return .unknown }
+        otherFileSystems.withLock { $0[stat.device] = found }
+        return found
     }
 
     /// Counts a directory that was opened, and closes one that nobody uses when there are too many.
