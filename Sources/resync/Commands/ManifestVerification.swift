@@ -7,10 +7,13 @@ import ResyncStorage
 /// that the manifest was made under.
 struct ManifestVerification {
     private let command: VerifyCommand
+    private let isManifest: Sides<Bool>
     private let resumed: String?
 
-    init(_ command: VerifyCommand, resuming id: String?) throws {
+    /// - Parameter isManifest: which of the two are; one at least.
+    init(_ command: VerifyCommand, _ isManifest: Sides<Bool>, resuming id: String?) throws {
         self.command = command
+        self.isManifest = isManifest
         resumed = id
         guard !command.keep, command.since.isEmpty, command.suspect == nil,
             command.scope.filesFrom == nil
@@ -22,7 +25,7 @@ struct ManifestVerification {
     }
 
     func perform() throws -> ExitStatus {
-        if ManifestInput.isManifest(command.a), ManifestInput.isManifest(command.b) {
+        if isManifest.a, isManifest.b {
             try refuseMeaningless()
             for path in [command.a, command.b] {
                 try requireStrength(of: try ManifestInput(path).reader().header, path)
@@ -33,7 +36,7 @@ struct ManifestVerification {
             (diff.json, diff.quiet) = (command.report.json, command.report.quiet)
             return try diff.execute()
         }
-        let side: Side = ManifestInput.isManifest(command.a) ? .a : .b
+        let side: Side = isManifest.a ? .a : .b
         let input = try ManifestInput(side == .a ? command.a : command.b)
         return try compare(side == .a ? command.b : command.a, input, on: side)
     }

@@ -85,8 +85,12 @@ struct VerifyCommand: ResyncCommand {
     /// - Parameter id: a run to go on with; its arguments are this command's.
     func execute(resuming id: String?) throws -> ExitStatus {
         do {
-            if ManifestInput.isManifest(a) || ManifestInput.isManifest(b) {
-                return try ManifestVerification(self, resuming: id).perform()
+            let patience = try duration(read.ioTimeout)
+            let isManifest = try Sides(a: a, b: b).map {
+                try ManifestInput.isManifest($0, within: patience)
+            }
+            if isManifest.a || isManifest.b {
+                return try ManifestVerification(self, isManifest, resuming: id).perform()
             }
             return try Verification(self, resuming: id).perform()
         } catch  where report.json {
@@ -175,7 +179,11 @@ struct Verification {
             throw CommandError(
                 "A is a \(a.rawValue) and B is a \(b.rawValue): they cannot be compared", .usage)
         }
-        switch try storeOverlap(sites.a, sites.b) {
+        let overlap = try answered(within: try duration(command.read.ioTimeout), sites.b.facts.path)
+        {
+            try storeOverlap(sites.a, sites.b)
+        }
+        switch overlap {
         case .same?: throw CommandError("A and B are the same store", .usage)
         case .inside(let side)?:
             let other = side.other.word.uppercased()
@@ -226,7 +234,10 @@ struct Verification {
     }
 
     private func assurance(_ sites: Sides<LocalSite>) throws -> Level {
-        let trouble = sites.map { $0.trouble() }
+        let patience = try duration(command.read.ioTimeout)
+        let trouble = try sites.map { site in
+            try answered(within: patience, site.facts.path) { site.trouble() }
+        }
         let reasons = trouble.map { $0.reasons }
         let unseen = trouble.a.unseen + trouble.b.unseen.filter { !trouble.a.unseen.contains($0) }
         guard let asked = command.assurance ?? (command.since.isEmpty ? nil : "cached") else {
