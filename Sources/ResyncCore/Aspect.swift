@@ -64,6 +64,13 @@ package struct AspectSet: OptionSet, Sendable, Hashable {
     /// In the order of the declaration.
     package var aspects: [Aspect] { Aspect.allCases.filter { contains($0) } }
 
+    /// What of the usual aspects it leaves out. Content has a size, whether that is in it or not.
+    package var leftOut: AspectSet {
+        var left = Self.standard.subtracting(self)
+        if contains(.content) { left.remove(AspectSet(.size)) }
+        return left
+    }
+
     package var touchesContent: Bool { aspects.contains { $0.isContent } }
 }
 

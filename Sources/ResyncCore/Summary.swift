@@ -15,6 +15,8 @@ package struct Summary: Sendable, Hashable {
     /// At least so many entries were not reached because the run ended early.
     package var leftUnread: Int
     package var elapsed: Double
+    /// What of the usual aspects was not compared at all.
+    package var leftOut: AspectSet = []
 
     package init(tally: Tally, ending: Ending, leftUnread: Int = 0, elapsed: Double = 0) {
         self.tally = tally
@@ -60,9 +62,14 @@ package struct Summary: Sendable, Hashable {
             guard !hasTrouble, ending == .complete, tally.unstable + tally.conflicts == 0 else {
                 return "NOT VERIFIED, \(metadataText)"
             }
+            // Of content that nobody looked at nothing is said.
+            guard !leftOut.contains(.content) else {
+                return "NOT IN SYNC, \(metadataText), content not compared"
+            }
             return "CONTENT IN SYNC, \(metadataText)"
         }
-        return status == .ok ? "IN SYNC" : "NOT VERIFIED"
+        guard status == .ok else { return "NOT VERIFIED" }
+        return leftOut.contains(.content) ? "IN SYNC, content not compared" : "IN SYNC"
     }
 
     private var metadataText: String {

@@ -71,6 +71,9 @@ extension ScanOutput {
 }
 
 extension ManifestHeader {
+    /// What is said where `continues` is false.
+    static let discontinued = "its manifest is of another store, or by other rules"
+
     /// Whether another attempt may go on under this header: the same but for its time, which is
     /// that of the oldest digests, and so must be no earlier.
     func continues(_ earlier: ManifestHeader) -> Bool {

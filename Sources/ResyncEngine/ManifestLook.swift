@@ -78,7 +78,9 @@ struct ManifestLook: Pass {
         guard work.examination.isUnchanged(0) else {
             return [.output(Output(path: .root, difference: known.earlier.changing))]
         }
-        return [.output(try look(.root, known, work.entry, work.examination, 0, worker))]
+        var output = try look(.root, known, work.entry, work.examination, 0, worker)
+        output.excuse(work.examination)
+        return [.output(output)]
     }
 
     /// Nil for what is not there.

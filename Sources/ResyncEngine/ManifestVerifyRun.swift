@@ -57,9 +57,13 @@ package final class ManifestVerifyRun {
         var result = try comparePass()
         let looks = SecondLooks(
             run: run, controls: controls, progress: progress, passes: plan.confirmPasses,
-            settle: plan.settle, keepsSames: plan.keepsSames)
+            settle: plan.settle, keepsSames: plan.keepsSames,
+            deadline: plan.limits.maxDuration.map { started + $0 })
         try looks(result.summary.tally.openCount, &result) { try look(at: $0, into: $1, &$2) }
         result.summary.elapsed = monotonicSeconds() - started
+        if plan.site.facts.kind == .directory {
+            result.summary.leftOut = plan.judge.rules.aspects.leftOut
+        }
         try run.save(result.summary)
         return result
     }

@@ -47,6 +47,7 @@ extension ByteWriter {
         }
         number(summary.leftUnread)
         milliseconds(summary.elapsed)
+        number(UInt64(summary.leftOut.rawValue))
     }
 
     mutating func order(_ order: PaceOrder) {
@@ -110,8 +111,10 @@ extension ByteReader {
         case 2: ending = .stalled
         case let other: ending = .interrupted(Int32(other - 16))
         }
-        return Summary(
+        var summary = Summary(
             tally: tally, ending: ending, leftUnread: try int(), elapsed: try milliseconds())
+        summary.leftOut = AspectSet(rawValue: UInt16(try int(limit: Int(UInt16.max))))
+        return summary
     }
 
     mutating func order() throws(FormatError) -> PaceOrder {

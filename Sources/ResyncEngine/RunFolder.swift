@@ -44,15 +44,17 @@ package struct Checkpoint: Sendable {
     package var saved: Timestamp
 }
 
-/// Everything a run keeps: `header`, `first` (results of the first pass, which later passes leave
-/// as they are), `checkpoint`, `differences` (results of the last pass, if there was a later one),
-/// and at the end `summary`; while it is worked on also `order`, what its operator wants of it.
+/// Everything a run keeps: `header`, `terms` (of a comparison of two stores), `first` (results of
+/// the first pass, which later passes leave as they are), `checkpoint`, `differences` (results of
+/// the last pass, if there was a later one), and at the end `summary`; while it is worked on also
+/// `order`, what its operator wants of it.
 package final class RunFolder: Sendable {
     package let id: String
     package let folder: Folder
 
     private enum File {
         static let header = Array("header".utf8)
+        static let terms = Array("terms".utf8)
         static let first = Array("first".utf8)
         static let differences = Array("differences".utf8)
         static let next = Array("next".utf8)
@@ -74,8 +76,11 @@ package final class RunFolder: Sendable {
     }
 
     /// Makes the folder of a new run and holds its lock.
-    package static func create(in runs: Folder, _ header: RunHeader) throws -> RunFolder {
+    package static func create(
+        in runs: Folder, _ header: RunHeader, terms: RunTerms? = nil
+    ) throws -> RunFolder {
         let run = try prepare(in: runs, header)
+        if let terms { try run.save(terms) }
         try run.publish()
         return RunFolder(id: run.id, folder: run.folder)
     }
@@ -156,6 +161,27 @@ package final class RunFolder: Sendable {
     package func header() throws -> RunHeader {
         var reader = ByteReader(try read(File.header))
         return try reader.header()
+    }
+
+    /// Nil for a run that is no comparison of two stores.
+    package func terms() throws -> RunTerms? {
+        guard let bytes = try readIfThere(File.terms) else { return nil }
+        var reader = ByteReader(bytes)
+        return try reader.terms()
+    }
+
+    private func save(_ terms: RunTerms) throws {
+        var writer = ByteWriter()
+        writer.terms(terms)
+        try write(File.terms, writer.bytes)
+    }
+
+    /// - Throws: `begunOtherwise` unless the run was begun under the same terms.
+    package func requireTerms(_ now: RunTerms) throws {
+        guard let then = try terms() else {
+            throw RunError.begunOtherwise(id, "it does not say of which stores it is")
+        }
+        if let reason = then.refusal(of: now) { throw RunError.begunOtherwise(id, reason) }
     }
 
     package func checkpoint() throws -> Checkpoint? {
@@ -279,6 +305,6 @@ package enum RunError: Error, Sendable {
     case unknown(String)
     case busy(String)
     case nothingToResume(String)
-    /// Begun on another store, or under other rules.
-    case begunOtherwise(String)
+    /// Begun on another store, or under other rules; with the reason, as the end of a sentence.
+    case begunOtherwise(String, String)
 }

@@ -29,6 +29,9 @@ package struct ScanOutput: Sendable {
 
     var items: [Item] = []
     package var bytesRead = 0
+
+    /// How many records it holds; one at least, for itself.
+    var weight: Int { max(1, items.count) }
 }
 
 /// The pass that lists and hashes one store, which is side A of the walk.

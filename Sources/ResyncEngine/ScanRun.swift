@@ -84,7 +84,7 @@ package struct ScanRun: Sendable {
         let scheme = rules.scheme
         let collector = Collector(take)
         let drain = Drain<WalkUnit<Scan>, ScanOutput, Worker>(
-            first: try scan.units(site),
+            first: try scan.units(site), weight: { $0.weight },
             context: { index in try Worker(scheme: scheme, pulse: pulse(index), stop: stop) },
             run: { unit, worker in try walk.run(unit, worker) },
             // What came after a gap cannot be a manifest any more.
@@ -173,7 +173,9 @@ private final class ScanSink {
             return
         }
         keeper = try ManifestKeeper(resuming: part, in: run.folder, name)
-        guard header.continues(keeper.header) else { throw RunError.begunOtherwise(run.id) }
+        guard header.continues(keeper.header) else {
+            throw RunError.begunOtherwise(run.id, ManifestHeader.discontinued)
+        }
     }
 
     var isComplete: Bool { keeper.isComplete }

@@ -16,6 +16,8 @@ struct SecondLooks {
     /// Seconds that a difference must have been left alone.
     let settle: Double
     let keepsSames: Bool
+    /// When the run ends, on the clock that no one can set; nil for never.
+    let deadline: Double?
 
     /// - Parameter openCount: differences of the first pass that nobody has seen twice.
     func callAsFunction(
@@ -23,8 +25,8 @@ struct SecondLooks {
     ) throws {
         var open = openCount
         for _ in 0..<passes where open > 0 && result.summary.ending == .complete {
-            guard waitToSettle() else {
-                result.summary.ending = .interrupted(controls.interruption() ?? 2)
+            if let ending = waitToSettle() {
+                result.summary.ending = ending
                 break
             }
             open = try pass(&result, look)
@@ -32,15 +34,16 @@ struct SecondLooks {
         if open > 0 { try settleOpen(&result) }
     }
 
-    /// False when a signal came first.
-    private func waitToSettle() -> Bool {
+    /// What ended the run first; nil where nothing did.
+    private func waitToSettle() -> Ending? {
         let end = monotonicSeconds() + settle
         while monotonicSeconds() < end {
-            if controls.interruption() != nil { return false }
+            if let signal = controls.interruption() { return .interrupted(signal) }
+            if let deadline, monotonicSeconds() >= deadline { return .outOfTime }
             controls.report(.settling, progress)
             pause(milliseconds: 20)
         }
-        return true
+        return nil
     }
 
     private static let chunkSize = 4096

@@ -36,6 +36,12 @@ package struct VerifyOutput: Sendable {
     package var through: EntryPlace?
     /// What each side's manifest says of the stretch, where that is wanted.
     var records: Sides<ScanOutput> = Sides(a: ScanOutput(), b: ScanOutput())
+
+    /// How many entries it holds something of; one at least, for itself.
+    var weight: Int {
+        let entries = differences.count + sames.count + links.count
+        return max(1, entries + records.a.items.count + records.b.items.count)
+    }
 }
 
 /// An entry by its directory and name; the path is put together only when it is needed.

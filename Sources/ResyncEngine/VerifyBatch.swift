@@ -108,8 +108,10 @@ final class VerifyBatch {
         if found.a.entry?.stat.type == .directory, found.b.entry?.stat.type == .directory,
             found.a.failure == nil, found.b.failure == nil
         {
-            // It became a directory since it was listed; what is below it was not seen.
-            return .changing(path(index))
+            // A path that was given stands for itself; else it became a directory since it was
+            // listed, and what is below it was not seen.
+            return verify.rules.namesAreGiven
+                ? verify.judgeDirectory(found, path(index)) : .changing(path(index))
         }
         return verify.judge(found) { path(index) }
     }

@@ -86,8 +86,10 @@ extension Verify {
                 rules.comparison.comparesContent(a, b)
             {
                 isComplete = false
-            } else if rules.keepsRecords, names.names.kinds[index] == .file {
-                // One-sided files are read for the records; all others need no reading.
+            } else if rules.keepsRecords,
+                Side.allCases.contains(where: { described[$0]?[index].entry?.stat.type == .file })
+            {
+                // Read for one side's records, since there is no file on the other, or another one.
                 isComplete = false
             }
         }

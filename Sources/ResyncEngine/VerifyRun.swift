@@ -126,9 +126,13 @@ package final class VerifyRun {
         var result = try comparePass(verify)
         let looks = SecondLooks(
             run: run, controls: controls, progress: progress, passes: plan.confirmPasses,
-            settle: plan.settle, keepsSames: plan.rules.keepsSames)
+            settle: plan.settle, keepsSames: plan.rules.keepsSames,
+            deadline: plan.limits.maxDuration.map { started + $0 })
         try looks(sink.openCount, &result) { try look(at: $0, verify, into: $1, &$2) }
         result.summary.elapsed = earlierElapsed + monotonicSeconds() - started
+        if plan.sites.a.facts.kind == .directory {
+            result.summary.leftOut = plan.rules.comparison.aspects.leftOut
+        }
         try run.save(result.summary)
         return result
     }
@@ -147,7 +151,7 @@ package final class VerifyRun {
         let sink = sink
         let first = try firstUnits(verify)
         let drain = Drain<WalkUnit<Verify>, VerifyOutput, Worker>(
-            first: first,
+            first: first, weight: { $0.weight },
             context: { index in
                 try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop, index: index)
             },

@@ -120,7 +120,8 @@ final class VerifySink: @unchecked Sendable {
             do {
                 let keeper = try ManifestKeeper(resuming: part, in: run.folder, name)
                 guard headers[side].continues(keeper.header) else {
-                    throw RunError.begunOtherwise(run.id)
+                    throw RunError.begunOtherwise(
+                        run.id, ManifestHeader.discontinued)
                 }
                 keepers.append((side, keeper))
             } catch let error as DiskError where error.number == ErrorNumber.noEntry {
@@ -134,7 +135,8 @@ final class VerifySink: @unchecked Sendable {
     /// - Parameter prove: called while both lie whole in the run's folder.
     func finishKeeping(in store: KeptManifests, prove: () throws -> Void) throws {
         for (_, keeper) in keepers { guard try keeper.finish() != nil else { return } }
-        if !keepers.isEmpty { try prove() }
+        // Where one was moved to its place already, both were whole, and proved what they prove.
+        if keepers.count == Side.allCases.count { try prove() }
         for (side, keeper) in keepers {
             try store.keep(
                 RunFolder.manifest(side), from: run.folder, of: keeper.header.identity)

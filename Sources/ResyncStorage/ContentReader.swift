@@ -1,10 +1,13 @@
 import ResyncCore
+import Synchronization
 
 /// Digests blocks of one open file.
 struct ContentReader {
     private let site: LocalSite
     private let descriptor: Descriptor
     private let stat: Stat
+    private let fileSystem: FileSystem
+    private let medium: MediumAccess
     private let worker: Worker
     private let blockSize: Int
     private var answer = ContentAnswer()
@@ -14,16 +17,21 @@ struct ContentReader {
     /// Over every byte in order, holes as the zeros they are.
     private var whole: EVPHash?
 
-    init(site: LocalSite, descriptor: Descriptor, stat: Stat, worker: Worker) {
+    /// - Parameter medium: of everybody who reads this open file.
+    init(
+        site: LocalSite, descriptor: Descriptor, stat: Stat, medium: MediumAccess, worker: Worker
+    ) {
         self.site = site
+        self.medium = medium
         self.descriptor = descriptor
         self.stat = stat
         self.worker = worker
         blockSize = worker.digester.blockSize
+        fileSystem = site.fileSystem(of: descriptor, stat)
         // Fully allocated files have no holes; elsewhere than here SEEK_HOLE has been seen to lie.
         looksForHoles =
             stat.allocated < UInt64(stat.size) / 512
-            && FileSystemKind.tellsHoles.contains(site.facts.fileSystem.type)
+            && FileSystemKind.tellsHoles.contains(fileSystem.type)
     }
 
     mutating func digest(_ request: ContentRequest) throws -> ContentAnswer {
@@ -31,7 +39,7 @@ struct ContentReader {
         if request.wantsWhole { whole = try EVPHash(.sha256) }
         var isDirect = false
         if request.source == .media, stat.size > 0 {
-            switch MediaAccess.prepare(site.disk, descriptor, stat, site.facts.fileSystem) {
+            switch medium.prepare(site.disk, descriptor, stat, fileSystem) {
             case .direct: isDirect = true
             case .dropped: break
             case .none:
@@ -220,6 +228,23 @@ enum MediaAccess {
             return try disk.cachedPages(descriptor, size: stat.size) == 0 ? .dropped : .none
         } catch {
             return .none
+        }
+    }
+}
+
+/// How one open file is read past the page cache: found out once, for all who read it. What comes
+/// into the cache after its pages were dropped comes from the medium; dropped and counted for each
+/// range, pages that one worker has just read would tell another that the cache cannot be emptied.
+final class MediumAccess: Sendable {
+    private let found = Mutex<MediaAccess?>(nil)
+
+    func prepare(
+        _ disk: any Disk, _ descriptor: Descriptor, _ stat: Stat, _ fileSystem: FileSystem
+    ) -> MediaAccess {
+        found.withLock { known in
+            let access = known ?? MediaAccess.prepare(disk, descriptor, stat, fileSystem)
+            known = access
+            return access
         }
     }
 }

@@ -240,6 +240,10 @@ package struct FileSystem: Sendable, Hashable {
         self.isReadOnly = isReadOnly
     }
 
+    /// Of which nothing is taken on trust.
+    static let unknown = FileSystem(
+        type: 0, identity: 0, blockSize: 0, blocks: 0, blocksAvailable: 0, isReadOnly: false)
+
     /// Bytes that can still be written; nil where the file system does not say.
     package var available: Int? {
         guard blocks > 0 else { return nil }

@@ -42,7 +42,8 @@ package final class Drain<Unit: Sendable, Output: Sendable, Context>: Sendable {
     /// left.
     package typealias Emit = @Sendable (Output, _ inOrder: Bool) throws -> Void
 
-    /// Outputs that may wait for an earlier one before only the earliest unit is taken.
+    /// What the outputs may weigh that wait for an earlier one before only the earliest unit is
+    /// taken.
     private let lookahead: Int
     private let makeContext: @Sendable (Int) throws -> Context
     private let run: Run
@@ -62,8 +63,10 @@ package final class Drain<Unit: Sendable, Output: Sendable, Context>: Sendable {
         var failure: (any Error)?
     }
 
+    /// - Parameter weight: of an output, as a count of what memory is needed for.
     package init(
         first: [Unit], lookahead: Int = 1 << 16,
+        weight: @escaping @Sendable (Output) -> Int = { _ in 1 },
         context: @escaping @Sendable (Int) throws -> Context, run: @escaping Run,
         emit: @escaping Emit
     ) {
@@ -71,7 +74,7 @@ package final class Drain<Unit: Sendable, Output: Sendable, Context>: Sendable {
         self.makeContext = context
         self.run = run
         self.emit = emit
-        self.state = Mutex(State(list: OrderedWork(first)))
+        self.state = Mutex(State(list: OrderedWork(first, weight: weight)))
     }
 
     /// Works until nothing is left, or until told to stop; then throws the first error a unit, a

@@ -20,6 +20,7 @@ final class LocalExamination: Examination, @unchecked Sendable {
         /// Blocks end here, at the latest.
         var limit = Int.max
         var isDirect = false
+        let medium = MediumAccess()
     }
 
     init(
@@ -82,7 +83,8 @@ final class LocalExamination: Examination, @unchecked Sendable {
             var stat = file.stat
             stat.size = min(stat.size, file.limit)
             var reader = ContentReader(
-                site: site, descriptor: file.descriptor, stat: stat, worker: worker)
+                site: site, descriptor: file.descriptor, stat: stat, medium: file.medium,
+                worker: worker)
             var answer = try reader.digest(request)
             if answer.state == .stable, !isUnchanged(request.index) { answer.state = .moved }
             answers.append(answer)
@@ -123,10 +125,15 @@ final class LocalExamination: Examination, @unchecked Sendable {
         return now.isUnchanged(since: file.stat)
     }
 
+    func isInUse(_ index: Int) -> Bool {
+        files[index]?.isDevice == true && site.isDeviceInUse()
+    }
+
     func bypassCache(_ index: Int) -> Bool {
         guard let file = files[index] else { return false }
-        let access = MediaAccess.prepare(
-            site.disk, file.descriptor, file.stat, site.facts.fileSystem)
+        let access = file.medium.prepare(
+            site.disk, file.descriptor, file.stat,
+            site.fileSystem(of: file.descriptor, file.stat))
         files[index]?.isDirect = access == .direct
         return access != .none
     }

@@ -81,11 +81,11 @@ final class LocalListing: Listing {
             let before = try site.disk.stat(descriptor)
             while try site.disk.list(descriptor, into: &names, buffer: worker.piece) {
                 worker.pulse.step()
+                try resolveKinds(descriptor)
                 if worker.stop.isRequested {
                     completeness = .changing
                     return
                 }
-                try resolveKinds(descriptor)
                 try spillIfLarge()
                 let limit = site.options.namesInDirectory
                 if count + names.count > limit {
@@ -99,9 +99,12 @@ final class LocalListing: Listing {
             }
         }
 
-        /// Some file systems do not say what a name is: ask, so that nobody above has to.
+        /// Some file systems do not say what a name is: ask, so that nobody above has to. Each may
+        /// be a question of its own to a server far away.
         private mutating func resolveKinds(_ descriptor: Descriptor) throws(DiskError) {
             for index in names.unknownKinds {
+                if worker.stop.isRequested { return }
+                worker.pulse.step()
                 let stat = try? names.withCName(index) { (name) throws(DiskError) -> Stat in
                     try site.disk.stat(name, in: descriptor)
                 }

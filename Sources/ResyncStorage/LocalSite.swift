@@ -17,6 +17,8 @@ package struct LocalSiteOptions: Sendable {
     package var namesInDirectory = 1 << 24
     /// Where the names of huge directories are sorted.
     package var scratch: Scratch?
+    /// Where it is asked who uses a device.
+    package var kernel: any KernelFiles = LinuxKernelFiles()
 
     package init() {}
 }
@@ -41,13 +43,16 @@ package final class LocalSite: Site {
     let descriptor: Descriptor
     private let openDirectories = Mutex<[WeakDirectory]>([])
 
+    /// Those of mounts inside, by device.
+    private let otherFileSystems = Mutex<[DeviceNumber: FileSystem]>([:])
+
     private struct WeakDirectory: Sendable {
         weak var directory: LocalDirectory?
     }
 
     /// Opens a store read-only. A symlink in the operator's own path is followed.
     package init(
-        path: [UInt8], disk: any Disk, options: LocalSiteOptions, isMounted: Bool = false
+        path: [UInt8], disk: any Disk, options: LocalSiteOptions
     ) throws {
         self.disk = disk
         self.options = options
@@ -83,7 +88,9 @@ package final class LocalSite: Site {
                 }
             facts = StoreFacts(
                 kind: kind, path: path, stat: opened,
-                fileSystem: try disk.fileSystem(descriptor), size: size, isMounted: isMounted)
+                fileSystem: try disk.fileSystem(descriptor), size: size,
+                isInUse: kind == .device
+                    && Self.isInUse(opened.special, disk, options.kernel))
             loose = nil
         } catch let error as DiskError {
             throw StoreError(path: path, reason: "cannot be opened: \(error.sentence)")
@@ -113,9 +120,35 @@ package final class LocalSite: Site {
 
     package func source() -> any StoreSource { LocalSource(self, root: descriptor) }
 
+    /// As `StoreFacts.isInUse`, and now.
+    func isDeviceInUse() -> Bool {
+        facts.isInUse || Self.isInUse(facts.stat.special, disk, options.kernel)
+    }
+
+    private static func isInUse(
+        _ device: DeviceNumber, _ disk: any Disk, _ kernel: any KernelFiles
+    ) -> Bool {
+        func ask(_ kernel: some KernelFiles) -> Bool {
+            var use = TargetUse(disk, kernel)
+            return use.ofDevice(device) != nil || use.isWritten(device)
+        }
+        return ask(kernel)
+    }
+
     /// What the machine knows against the store: see `storeTrouble`.
     package func trouble() -> StoreTrouble {
         storeTrouble(path: facts.path, root: facts.stat, descriptor: descriptor)
+    }
+
+    /// That of an open file, which on another mount is not the root's; where it does not say, it
+    /// is of no known type.
+    func fileSystem(of descriptor: Descriptor, _ stat: Stat) -> FileSystem {
+        // As a store, a device is its bytes; what holds its name does not matter.
+        guard stat.device != facts.stat.device else { return facts.fileSystem }
+        if let known = otherFileSystems.withLock({ $0[stat.device] }) { return known }
+        guard let found = try? disk.fileSystem(descriptor) else { return .unknown }
+        otherFileSystems.withLock { $0[stat.device] = found }
+        return found
     }
 
     /// Counts a directory that was opened, and closes one that nobody uses when there are too many.

@@ -100,7 +100,7 @@ private final class LocalSourceEntry: SourceEntry {
     func nextData(from offset: Int) -> Range<Int> {
         let size = stat.size
         guard stat.allocated < UInt64(size) / 512,
-            FileSystemKind.tellsHoles.contains(site.facts.fileSystem.type)
+            FileSystemKind.tellsHoles.contains(site.fileSystem(of: descriptor, stat).type)
         else { return offset..<max(offset, size) }
         do throws(DiskError) {
             guard let start = try site.disk.nextData(descriptor, from: offset), start < size else {

@@ -442,9 +442,10 @@ func fileDigest(
     _ worker: Worker
 ) throws -> (digest: Digest, source: ReadSource)? {
     let blockSize = worker.digester.blockSize
+    let medium = MediumAccess()
     func answer(_ source: ReadSource) throws -> ContentAnswer {
         var reader = ContentReader(
-            site: site, descriptor: descriptor, stat: stat, worker: worker)
+            site: site, descriptor: descriptor, stat: stat, medium: medium, worker: worker)
         return try reader.digest(
             ContentRequest(
                 index: 0, blocks: 0..<blockCount(stat.size, blockSize), source: source))

@@ -15,32 +15,50 @@ package struct OpenFiles: Sendable {
     }
 
     package private(set) var writers: [ObjectIdentity: Holder] = [:]
+    /// Block devices, by whatever names they were opened.
+    private(set) var writtenDevices: Set<DeviceNumber> = []
 
     private static let limit = 4096
 
     package init(_ kernel: any KernelFiles = LinuxKernelFiles(), disk: any Disk = LinuxDisk()) {
+        self.init(kernel, disk: disk, below: nil)
+    }
+
+    /// - Parameter folder: only what was opened below it is looked at; the file systems that other
+    ///   files lie on might not answer.
+    init(_ kernel: any KernelFiles, disk: any Disk, below folder: String?) {
         let own = (try? kernel.target(of: Array("/proc/self".utf8))) ?? []
         for name in (try? kernel.names(in: Array("/proc".utf8))) ?? [] {
             guard name != own, let number = Int(String(decoding: name, as: UTF8.self)) else {
                 continue
             }
-            look(number, kernel, disk)
+            look(number, kernel, disk, below: folder)
         }
     }
 
-    private mutating func look(_ number: Int, _ kernel: any KernelFiles, _ disk: any Disk) {
+    private mutating func look(
+        _ number: Int, _ kernel: any KernelFiles, _ disk: any Disk, below place: String?
+    ) {
         let folder = "/proc/\(number)"
         guard let descriptors = try? kernel.names(in: Array("\(folder)/fd".utf8)) else { return }
+        func isThere(_ path: String) -> Bool {
+            guard let place else { return true }
+            return (try? kernel.target(of: Array(path.utf8)))?.starts(with: place.utf8) == true
+        }
         for descriptor in descriptors {
             let name = String(decoding: descriptor, as: UTF8.self)
             guard
                 let text = try? kernel.read(
                     Array("\(folder)/fdinfo/\(name)".utf8), limit: Self.limit),
-                Self.isWriting(text),
-                let stat = try? disk.stat(path: Array("\(folder)/fd/\(name)".utf8)),
-                stat.type == .file
+                Self.isWriting(text), isThere("\(folder)/fd/\(name)"),
+                let stat = try? disk.stat(path: Array("\(folder)/fd/\(name)".utf8))
             else { continue }
-            writers[stat.identity] = Holder(number: number, name: comm(folder, kernel))
+            switch stat.type {
+            case .file:
+                writers[stat.identity] = Holder(number: number, name: comm(folder, kernel))
+            case .blockDevice: writtenDevices.insert(stat.special)
+            default: break
+            }
         }
     }
 

@@ -20,12 +20,14 @@ struct OrderedWork<Unit: Sendable, Output: Sendable> {
     private var free: [Int] = []
     private var head = none
     private(set) var waitingCount = 0
-    /// Outputs that wait for an earlier unit.
-    private var heldCount = 0
+    /// What the outputs weigh that wait for an earlier unit.
+    private var heldWeight = 0
+    private let weight: @Sendable (Output) -> Int
 
     private static var none: Int { -1 }
 
-    init(_ units: [Unit]) {
+    init(_ units: [Unit], weight: @escaping @Sendable (Output) -> Int) {
+        self.weight = weight
         var last = Self.none
         for unit in units { last = insert(.waiting(unit), after: last) }
     }
@@ -41,7 +43,7 @@ struct OrderedWork<Unit: Sendable, Output: Sendable> {
         while at != Self.none {
             switch nodes[at].content {
             case .waiting(let unit):
-                guard isHead || heldCount < lookahead else { return nil }
+                guard isHead || heldWeight < lookahead else { return nil }
                 nodes[at].content = .running
                 waitingCount -= 1
                 return (at, unit)
@@ -86,9 +88,13 @@ struct OrderedWork<Unit: Sendable, Output: Sendable> {
     private mutating func count(_ content: Content) {
         switch content {
         case .waiting: waitingCount += 1
-        case .done(let outputs): heldCount += outputs.count
+        case .done(let outputs): heldWeight += weigh(outputs)
         case .running: break
         }
+    }
+
+    private func weigh(_ outputs: [Output]) -> Int {
+        outputs.reduce(0) { $0 + weight($1) }
     }
 
     private mutating func insert(_ content: Content, after previous: Int) -> Int {
@@ -158,7 +164,7 @@ struct OrderedWork<Unit: Sendable, Output: Sendable> {
     mutating func takeReady() -> [Output] {
         var ready: [Output] = []
         while head != Self.none, case .done(let outputs) = nodes[head].content {
-            heldCount -= outputs.count
+            heldWeight -= weigh(outputs)
             remove(head)
             ready.append(contentsOf: outputs)
         }
@@ -177,7 +183,7 @@ struct OrderedWork<Unit: Sendable, Output: Sendable> {
             }
             at = next
         }
-        heldCount = 0
+        heldWeight = 0
         return outputs
     }
 }

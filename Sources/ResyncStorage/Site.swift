@@ -35,18 +35,19 @@ package struct StoreFacts: Sendable {
     package let fileSystem: FileSystem
     /// Bytes of a file or device; 0 for a directory.
     package let size: Int
-    /// Whether anything else may write to the device underneath: it is mounted.
-    package let isMounted: Bool
+    /// Of a device: whether somebody else was using it when it was opened. Then its bytes may
+    /// change at any time, and no stat tells.
+    package let isInUse: Bool
 
     package init(
-        kind: Kind, path: [UInt8], stat: Stat, fileSystem: FileSystem, size: Int, isMounted: Bool
+        kind: Kind, path: [UInt8], stat: Stat, fileSystem: FileSystem, size: Int, isInUse: Bool
     ) {
         self.kind = kind
         self.path = path
         self.stat = stat
         self.fileSystem = fileSystem
         self.size = size
-        self.isMounted = isMounted
+        self.isInUse = isInUse
     }
 }
 
@@ -128,6 +129,9 @@ package protocol Examination: AnyObject, Sendable {
     func digest(_ requests: [ContentRequest], _ worker: Worker) throws -> [ContentAnswer]
     /// Whether an open file is still as it was when it was looked at.
     func isUnchanged(_ index: Int) -> Bool
+    /// Whether others may be changing an open file without its stat telling: a device that is
+    /// mounted, part of another one, or open for writing elsewhere.
+    func isInUse(_ index: Int) -> Bool
     /// Has an open file read past the page cache from now on; false where that cannot be had.
     func bypassCache(_ index: Int) -> Bool
     /// Fills a buffer that is aligned to 4096 bytes from an open file, from an offset that is;

@@ -49,6 +49,12 @@ struct TargetUse<Files: KernelFiles> {
         return nil
     }
 
+    /// Whether a process has it, or a part of it, open for writing.
+    mutating func isWritten(_ device: DeviceNumber) -> Bool {
+        let open = OpenFiles(files, disk: disk, below: "/dev/")
+        return ([device] + partitions(of: device)).contains { open.writtenDevices.contains($0) }
+    }
+
     /// A partition's folder lies in its disk's.
     private mutating func partitions(of device: DeviceNumber) -> [DeviceNumber] {
         let folder = Array("/sys/dev/block/\(device.major):\(device.minor)/".utf8)

@@ -10,14 +10,16 @@ struct KeptRun {
     /// - Parameters:
     ///   - paths: of A and B, as the operator gave them.
     ///   - id: the run to go on with; nil for a new one.
+    ///   - terms: under which two stores are compared; one gone on with was begun under the same.
     ///   - arguments: from which it can be gone on with.
     init(
         _ state: StateFolder, kind: String, _ paths: Sides<[UInt8]>, resuming id: String?,
-        arguments: [String] = RawArguments.all()
+        terms: RunTerms? = nil, arguments: [String] = RawArguments.all()
     ) throws {
         if let id {
             folder = try RunFolder.open(id, in: state.runs)
             try folder.lock()
+            if let terms { try folder.requireTerms(terms) }
             return
         }
         let started = Timestamp.now
@@ -26,7 +28,7 @@ struct KeptRun {
             a: absolutePath(paths.a), b: absolutePath(paths.b),
             arguments: arguments.map { RawArguments.bytes($0) },
             workingDirectory: workingDirectory(), version: programVersion)
-        folder = try RunFolder.create(in: state.runs, header)
+        folder = try RunFolder.create(in: state.runs, header, terms: terms)
     }
 
     func printResult(

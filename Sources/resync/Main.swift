@@ -126,8 +126,8 @@ enum Main {
             CommandError("no run '\(escaped(id.utf8))': see 'resync runs list'")
         case .busy(let id):
             CommandError("run \(id) is being worked on by another process", .locked)
-        case .begunOtherwise(let id):
-            CommandError("run \(id) was begun on another store or by other rules: begin a new one")
+        case .begunOtherwise(let id, let reason):
+            CommandError("run \(id) cannot go on: \(reason); begin a new one")
         case .nothingToResume(let id):
             CommandError("run \(id) came to its end: there is nothing to resume")
         }

@@ -162,6 +162,9 @@ struct AspectOptions: ParsableArguments {
             aspects: aspects, modifyWindow: UInt64(window * 1e9), owners: owners)
     }
 
+    /// What `--with` asks for.
+    func asked() throws -> [Aspect] { try parse(with) }
+
     private func parse(_ lists: [String]) throws -> [Aspect] {
         try lists.flatMap { $0.split(separator: ",") }.map { word in
             guard let aspect = Aspect.allCases.first(where: { $0.word == word }) else {

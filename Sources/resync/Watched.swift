@@ -27,6 +27,19 @@ func watched<Result>(
             pace: pace))
 }
 
+/// What `body` finds out about a store before a run watches over it.
+///
+/// - Throws: also where storage does not answer in so many seconds; the thread that asked is then
+///   left behind.
+func answered<Value: Sendable>(
+    within seconds: Double, _ path: [UInt8], _ body: @escaping @Sendable () throws -> Value
+) throws -> Value {
+    guard let result = answer(within: seconds, { Result { try body() } }) else {
+        throw CommandError("'\(escaped(path))' does not answer: nothing was verified")
+    }
+    return try result.get()
+}
+
 extension PaceOrder {
     /// What a run does when it is told so.
     fileprivate func sentence(for run: String) -> String {

@@ -41,6 +41,22 @@ import Testing
 
     // MARK: The stores
 
+    /// As when a file system is not mounted any more, and what lies below it comes to light.
+    @Test func nothingIsPlannedForOtherStoresThanWereCompared() throws {
+        let scene = try ApplyScene()
+        let stage = scene.stage
+        try system("mv", stage.b, stage.folder + "/real")
+        try system("cp", "-a", stage.folder + "/real", stage.b)
+        try scene.refuses(5, "b' is not the store that run") {
+            try scene.run("plan", "last", "--authority", "a", "-o", "other")
+        }
+        #expect(!stage.exists("other"))
+        try stage.remove("b")
+        try system("mv", stage.folder + "/real", stage.b)
+        let planned = try scene.run("plan", "last", "--authority", "a", "-o", "other")
+        #expect(planned.status == 0, "\(planned.report)")
+    }
+
     @Test func otherStoresUnderTheNamesAreRefused() throws {
         let scene = try ApplyScene()
         let stage = scene.stage

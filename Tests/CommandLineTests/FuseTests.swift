@@ -47,6 +47,9 @@ import Testing
             server.signal(SIGKILL)
         }
 
+        /// Whoever still waits for it gets an error.
+        func end() { server.signal(SIGKILL) }
+
         /// Files with honest content, as old as all others.
         func furnish(_ files: [String: String]) throws {
             for (name, content) in files { try stage.write("b/" + name, content) }
@@ -148,6 +151,28 @@ import Testing
         #expect(error["errno"] as? String == "ETIMEDOUT")
         #expect(lines.last?["type"] as? String == "summary")
         #expect((lines.last?["not_verified"] as? Int ?? 0) > 0, "\(found.report)")
+    }
+
+    /// Opened, and asked whether it is a manifest, before any worker is there to be watched.
+    @Test(arguments: ["verify", "verify --json", "scan"])
+    func aStoreThatNeverAnswersIsNamed(_ words: String) throws {
+        guard let hostile = try Hostile() else { return }
+        let (deaf, stage) = (hostile.mount + "/deaf", hostile.stage)
+        var arguments = words.split(separator: " ").map { String($0) }
+        arguments += words == "scan" ? [deaf, "-o", "m"] : [stage.b, deaf]
+        let running = try stage.resync(arguments + ["--io-timeout", "1s"]).start()
+        let started = ContinuousClock.now
+        let reason = "'\(deaf)' does not answer"
+        for _ in 0..<1000 where !running.errorsSoFar.contains(reason) { usleep(10_000) }
+        #expect(running.errorsSoFar.contains(reason))
+        #expect(started.duration(to: .now) < .seconds(5))
+        // A thread that waits in the kernel holds the process until then.
+        hostile.end()
+        let found = try running.wait()
+        #expect(found.status == 2, "\(found.report)")
+        guard words.hasSuffix("--json") else { return }
+        let last = try objects(found.lines).last
+        #expect(last?["type"] as? String == "summary" && last?["exit_status"] as? Int == 2)
     }
 
     @Test func aDirectoryWithoutAnEndIsLeft() throws {

@@ -40,6 +40,18 @@ import Testing
         #expect(extent?["length"] as? Int == 4096)
     }
 
+    /// Twice the size is more than a number holds.
+    @Test func imagesOfExbibytesAreCompared() throws {
+        let stage = try Stage(below: "/dev/shm")
+        let (a, b) = (stage.folder + "/image-a", stage.folder + "/image-b")
+        guard try system("truncate", "-s", "5E", a, b) != nil else {
+            return skip("no file of 5 EiB can be made here")
+        }
+        let same = try verify(stage, a, b)
+        #expect(same.status == 0, "\(same.report)")
+        #expect(same.text.contains("5.00 EiB at hash"), "\(same.report)")
+    }
+
     @Test func imagesOfDifferentSizeDiffer() throws {
         guard let stage = try stage() else { return }
         try system("truncate", "-s", "20M", stage.folder + "/image-b")
@@ -69,6 +81,40 @@ import Testing
         #expect(found.text.contains("bytes 4096 at 4997120"), "\(found.report)")
         let mixed = try verify(stage, a.device, paths.b)
         #expect(mixed.status == 1, "a device and an image: \(mixed.report)")
+    }
+
+    /// Written between the passes, which no stat tells: only where nobody uses the device the
+    /// hardware is to blame.
+    @Test(arguments: ["alone", "mounted", "open"])
+    func aDeviceInUseIsChangingAndNotFlapping(_ use: String) throws {
+        guard let stage = try stage() else { return }
+        let offset = 20 << 20
+        try stage.patch("image-b", at: offset, [1, 2, 3, 4])
+        guard let a = try LoopDevice(stage.folder + "/image-a"),
+            let b = try Loop(stage.folder + "/image-b", mounting: use == "mounted" ? stage : nil)
+        else { return }
+        var holder: Running?
+        if use == "open" {
+            holder = try Command("/bin/sh", ["-c", "exec 3<>\(b.device); exec sleep 100"]).start()
+            usleep(300_000)
+        }
+        defer { holder?.signal(SIGKILL) }
+        let running = try stage.resync(
+            ["verify", a.path, b.device, "--settle", "2s", "--progress", "json"]
+        ).start()
+        for _ in 0..<1000 where !running.errorsSoFar.contains("settling") { usleep(5000) }
+        try #require(
+            try system(
+                "dd", "if=/dev/urandom", "of=\(b.device)", "bs=4096", "count=1",
+                "seek=\(offset / 4096)", "conv=notrunc,fsync") != nil)
+        let found = try running.wait()
+        let isFlapping = found.text.contains("FLAPPING")
+        #expect(isFlapping == (use == "alone"), "\(found.report)")
+        #expect(found.status == (use == "alone" ? 2 : 3), "\(found.report)")
+        #expect(found.text.hasPrefix("~ .  content"), "\(found.report)")
+        if use != "alone" {
+            #expect(found.text.contains("changed while it was read"), "\(found.report)")
+        }
     }
 
     @Test func mountedStoresAndTroubleOnOne() throws {

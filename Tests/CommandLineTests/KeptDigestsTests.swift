@@ -69,6 +69,25 @@ import Testing
         #expect(text.lines.last == "IN SYNC")
     }
 
+    /// What is a file on one side only is listed as of no kind.
+    @Test func aFileBesideASymlinkIsReadForWhatIsKept() throws {
+        for side in ["a/f", "b/f"] {
+            let stage = try Stage()
+            try stage.write("a/f", noise(70_000))
+            try stage.write("a/g", noise(70_000))
+            try stage.copy()
+            try stage.remove(side)
+            try system("ln", "-s", "g", "\(stage.folder)/\(side)")
+            usleep(2_200_000)
+            #expect(try stage.verify("--keep").status == 1)
+            let again = try stage.verify("--keep", "--assurance", "cached")
+            #expect(again.status == 1, "\(again.report)")
+            #expect(again.text.contains("* f  type"), "\(again.report)")
+            let last = try stage.verify("--assurance", "cached")
+            #expect(last.text.contains("68.4 KiB at cached"), "\(last.report)")
+        }
+    }
+
     /// Each change keeps the size, so that content is compared on both sides.
     @Test(arguments: ["mtime", "ctime", "inode", "size"])
     func whatHasMovedIsRead(_ what: String) throws {

@@ -59,6 +59,36 @@ import Testing
         #expect(listed.text.contains("2 entries"), "\(listed.report)")
     }
 
+    /// A name is bytes, of our own files as well.
+    @Test func reportsHaveTheNamesThatWereGiven() throws {
+        let stage = try stage()
+        let name: [UInt8] = [0x66, 0xff, 0xfe]
+        var command = stage.verifying([])
+        command.arguments += [Array("--combined".utf8), name]
+        #expect(try command.run().status == 1)
+        let files = try Command("/usr/bin/env", ["ls", "-b", stage.folder]).run()
+        #expect(files.lines.contains(#"f\377\376"#), "\(files.report)")
+        let again = try command.run()
+        #expect(again.status == 2, "\(again.report)")
+        #expect(again.errorText.contains(#"'f\xff\xfe'"#), "\(again.report)")
+    }
+
+    /// It keeps no run that could be shown.
+    @Test func manyDifferencesOfManifestsAreReferredToJSON() throws {
+        let stage = try Stage()
+        for index in 0..<1001 { try stage.write("a/f\(index)", "1") }
+        try stage.makeFolder("b")
+        for side in ["a", "b"] {
+            let made = try stage.resync(["scan", side, "-o", "m-\(side)", "-q"]).run()
+            try #require([0, 2].contains(made.status), "\(made.report)")
+        }
+        let found = try Command(
+            Command.resync, ["diff", stage.folder + "/m-a", stage.folder + "/m-b"]
+        ).run()
+        #expect(found.status == 1, "\(found.report)")
+        #expect(found.lines.contains("… 1 more: --json prints them"), "\(found.report.suffix(300))")
+    }
+
     @Test func jsonLinesAreObjects() throws {
         let stage = try stage()
         let found = try stage.verify("--json")

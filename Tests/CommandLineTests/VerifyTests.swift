@@ -124,6 +124,21 @@ import Testing
         #expect(try stage.verify("--exclude-from", "rules").status == 0)
     }
 
+    /// With nothing listed below it, it stands for its own entry.
+    @Test func aListedDirectoryIsComparedItself() throws {
+        let stage = try stage()
+        try stage.write("b/sub/inner", "other")
+        try stage.write("list", "sub\n")
+        try system("touch", "-r", stage.a + "/sub", stage.b + "/sub")
+        let same = try stage.verify("--files-from", "list")
+        #expect(same.status == 0, "\(same.report)")
+        #expect(same.lines.first == "1 entry: 1 same", "\(same.report)")
+        try system("chmod", "700", stage.b + "/sub")
+        let found = try stage.verify("--files-from", "list")
+        #expect(found.status == 1, "\(found.report)")
+        #expect(found.text.contains("* sub  mode"), "\(found.report)")
+    }
+
     @Test func listedNamesThatExistNowhereAreTold() throws {
         let stage = try stage()
         try stage.write("list", "absent\n")

@@ -4,6 +4,7 @@
  *   eio      fails in mid-listing        unknown  does not say what a name is
  *   long     names of 255 and 300 bytes  longer   the same once more
  *   holes    says that data is a hole    stuck    a read is never answered
+ *   deaf     is never even described
  *
  * Everything else about it is plain: root owns all, files are 0644, all times are 10^9.
  */
@@ -41,6 +42,8 @@ static size_t size_of(const char *path) {
 static int get_attributes(const char *path, struct stat *out, struct fuse_file_info *file) {
     (void)file;
     memset(out, 0, sizeof *out);
+    if (strcmp(path, "/deaf") == 0)
+        for (;;) pause();
     if (strstr(path, "missing")) return -ENOENT;
     out->st_mode = S_IFREG | 0644;
     out->st_nlink = 1;

@@ -220,6 +220,17 @@ import Testing
         #expect(throws: FormatError.self) { _ = try ManifestHeader(Array(forged.utf8)) }
     }
 
+    /// By its rules a file would agree with a directory.
+    @Test func aHeaderWithoutTypesIsRefused() throws {
+        for aspects: AspectSet in [[], AspectSet(.existence), AspectSet(.type)] {
+            var header = ManifestSample.header()
+            header.aspects = aspects
+            #expect(throws: FormatError.self) { _ = try ManifestHeader(header.bytes) }
+            header.aspects = AspectSet([.existence, .type])
+            #expect(try ManifestHeader(header.bytes) == header)
+        }
+    }
+
     @Test func doubtHasNoDigestAboveIt() throws {
         var bad = ManifestSample.file(Name("x"), blocks: 1)
         bad.doubt = Doubt(.unreadable)

@@ -150,6 +150,74 @@ import Testing
         #expect(try stores.verify().lines == told)
     }
 
+    /// The root's file system tells where its holes are, a mounted one may lie.
+    @Test func holesOfAMountInsideAreNotTakenOnTheRootsTrust() throws {
+        let stores = TwoStores()
+        stores.both { root in
+            stores.disk.addSparse("\(root)/m/lies", size: 300_000)
+            stores.disk.addSparse("\(root)/own", size: 300_000)
+        }
+        stores.disk.write("/a/m/lies", at: 100_000, "data")
+        stores.calm()
+        var mount = SimulatedMount(number: 5)
+        mount.fileSystem = FileSystemKind.nfs
+        stores.disk.setMount("/a/m", mount)
+        stores.disk.inject(Fault(.seek(nil), on: .lseek, under: "/a/m", persistent: true))
+        let found = try stores.verify { $0.options = { $0.crossMounts = true } }
+        #expect(found.lines.contains("* m/lies content 98304+4096 zeroed:b"), "\(found.lines)")
+        #expect(stores.disk.count(.fstatfs, "/a/m/lies") == 1)
+        #expect(stores.disk.count(.pread, "/a/own") == 0)
+    }
+
+    /// What the root's file system reads again when it is dropped, a mounted one may not.
+    @Test func aMountInsideHasAMediumOfItsOwn() throws {
+        let stores = TwoStores()
+        stores.both { stores.disk.addGenerated("\($0)/m/x", size: 100_000, seed: 1) }
+        stores.both { stores.disk.addGenerated("\($0)/y", size: 100_000, seed: 1) }
+        stores.calm()
+        stores.disk.changeMount(of: "/") {
+            $0.fileSystem = FileSystemKind.nfs
+            $0.directReads = .refused
+        }
+        var mount = SimulatedMount(number: 5)
+        mount.fileSystem = FileSystemKind.overlay
+        mount.directReads = .refused
+        stores.disk.setMount("/a/m", mount)
+        let found = try stores.verify {
+            $0.options = { $0.crossMounts = true }
+            $0.plan = { $0.rules.source = .media }
+        }
+        #expect(found.lines == ["= m", "? m/x (noMedium)", "= y"])
+    }
+
+    /// Each answer comes in time, so that nothing stands still; asked to end, it asks for no more.
+    @Test func askingForKindsIsNoStall() throws {
+        let stores = TwoStores()
+        for index in 0..<60 { stores.both { stores.disk.addFile("\($0)/d/f\(index)", "1") } }
+        stores.calm()
+        stores.disk.changeMount(of: "/") { $0.namesKinds = false }
+        stores.disk.onCall { call in
+            if call.kind == .statx, call.path.starts(with: "/a/d/f".utf8) { usleep(10_000) }
+        }
+        let found = try stores.verify {
+            $0.workers = 1
+            $0.plan = { $0.limits.ioTimeout = 0.3 }
+        }
+        #expect(found.summary.ending == .complete && found.status == .ok, "\(found.result)")
+        let asked = Counter()
+        stores.disk.onCall { call in
+            guard call.kind == .statx, call.path.starts(with: "/a/d/f".utf8) else { return }
+            asked.next()
+            usleep(10_000)
+        }
+        let stopped = try stores.verify {
+            $0.workers = 1
+            $0.interruption = { asked.count > 0 ? SIGINT : nil }
+        }
+        #expect(stopped.summary.ending == .interrupted(SIGINT))
+        #expect(asked.count < 50)
+    }
+
     @Test func aReadThatNeverReturnsEndsTheRun() throws {
         let stores = TwoStores()
         for name in ["a", "b", "c", "d"] {

@@ -323,7 +323,7 @@ private func manifest(_ bytes: [UInt8]) throws -> [UInt8] {
     // MARK: Manifests that a comparison keeps
 
     private func verify(
-        _ stores: TwoStores, workers: Int, resuming id: String? = nil,
+        _ stores: TwoStores, workers: Int, resuming id: String? = nil, interval: Double = 30,
         interruption: @escaping @Sendable () -> Int32? = { nil }
     ) throws -> TwoStores.Verified {
         let headers = try Sides(a: "/a", b: "/b").map { path in
@@ -335,7 +335,7 @@ private func manifest(_ bytes: [UInt8]) throws -> [UInt8] {
                 seconds: 1_700_000_000 + (id == nil ? 0 : 1), nanoseconds: 1)
             return header
         }
-        let manifests = try stores.state().manifests
+        let state = try stores.state()
         return try stores.verify {
             $0.workers = workers
             $0.algorithm = .sha256
@@ -344,7 +344,8 @@ private func manifest(_ bytes: [UInt8]) throws -> [UInt8] {
             $0.id = id ?? "run"
             $0.plan = {
                 $0.rules.keepsRecords = true
-                $0.keeping = Keeping(headers, manifests)
+                $0.keeping = Keeping(headers, state.manifests, state.baselines)
+                $0.checkpointInterval = interval
                 $0.scope.batchSize = 3
             }
         }
@@ -353,6 +354,23 @@ private func manifest(_ bytes: [UInt8]) throws -> [UInt8] {
     private func kept(_ stores: TwoStores) throws -> [[UInt8]] {
         try stores.kept.paths.filter { $0.starts(with: Array("/state/manifests/".utf8)) }
             .map { try manifest(stores.kept.content($0)) }
+    }
+
+    /// A's manifest is in its place already, B's is not.
+    @Test func aComparisonThatBrokeOffBetweenItsManifestsIsResumed() throws {
+        let first = Self.stores()
+        let told = try verify(first, workers: 2)
+        let whole = try kept(first)
+        let stores = Self.stores()
+        let name = Array("manifest-b".utf8)
+        stores.kept.inject(
+            Fault(.fail(EIO), on: .renameat2, when: { Array($0.path.suffix(10)) == name }))
+        #expect(throws: DiskError.self) { try verify(stores, workers: 2, interval: 0) }
+        #expect(try kept(stores).count == 1)
+        let id = try #require(try RunFolder.list(in: try stores.state().runs).last)
+        let found = try verify(stores, workers: 2, resuming: id)
+        #expect(found.lines == told.lines)
+        #expect(try kept(stores) == whole)
     }
 
     @Test(arguments: [1, 4]) func aResumedComparisonKeepsItsManifests(_ workers: Int) throws {

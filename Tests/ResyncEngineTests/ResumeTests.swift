@@ -115,6 +115,30 @@ import Testing
         compare(resumed, whole, 0)
     }
 
+    /// Waiting is time, too.
+    @Test func aRunThatWaitsForThingsToSettleEndsInTime() throws {
+        let stores = Self.stores()
+        let whole = try stores.verify { settings(&$0, 1) }
+        let begun = monotonicSeconds()
+        let found = try stores.verify {
+            settings(&$0, 1)
+            let old = $0.plan
+            $0.plan = {
+                old(&$0)
+                $0.settle = 30
+                $0.limits.maxDuration = 1
+            }
+        }
+        #expect(monotonicSeconds() - begun < 15)
+        #expect(found.summary.ending == .outOfTime && found.status == .unconfirmed)
+        let resumed = try stores.verify {
+            settings(&$0, 1)
+            $0.resumes = true
+            $0.id = found.id
+        }
+        compare(resumed, whole, 0)
+    }
+
     @Test func checkpointsOnTheWayChangeNothing() throws {
         let whole = try Self.stores().verify { settings(&$0, 2) }
         let often = try Self.stores().verify {

@@ -56,6 +56,44 @@ import Testing
         #expect(try Self.contents(stores.kept, found.id) == whole)
     }
 
+    /// Whatever moved is named, and nothing else is in the way.
+    @Test func termsTellEachChange() throws {
+        let store = RunTerms.Store(
+            kind: .directory,
+            identity: StoreIdentity(
+                fileSystem: 7, inode: 2, device: DeviceNumber(major: 8, minor: 1)), size: 0)
+        let terms = RunTerms(
+            stores: Sides(a: store, b: store), assurance: .hash, aspects: .standard,
+            exclusions: Filter().digest, selection: nil)
+        var writer = ByteWriter()
+        writer.terms(terms)
+        var reader = ByteReader(writer.bytes)
+        #expect(try reader.terms() == terms && reader.isAtEnd)
+        #expect(terms.refusal(of: terms) == nil)
+        func refusal(_ change: (inout RunTerms) -> Void) -> String? {
+            var now = terms
+            change(&now)
+            return terms.refusal(of: now)
+        }
+        #expect(
+            refusal { $0.assurance = .media } == "it was begun at hash, and would go on at media")
+        #expect(refusal { $0.aspects.insert(.xattrs) }?.contains("aspects") == true)
+        #expect(refusal { $0.exclusions = .zero }?.contains("exclusions") == true)
+        #expect(refusal { $0.selection = Selection([]).digest }?.contains("list") == true)
+        #expect(refusal { $0.stores.b.size = 1 }?.hasPrefix("B has 1 bytes") == true)
+        #expect(refusal { $0.stores.a.kind = .file }?.hasPrefix("A is not") == true)
+        // A plan looks at both stores anew; only a store of its own makes it another.
+        var mounted = store
+        mounted.identity.device = DeviceNumber(major: 8, minor: 17)
+        #expect(refusal { $0.stores.b = mounted }?.hasPrefix("B is not") == true)
+        let now = Sides(a: store.identity, b: mounted.identity)
+        #expect(terms.otherStore(than: now) == nil)
+        mounted.identity.inode = 3
+        #expect(terms.otherStore(than: Sides(a: store.identity, b: mounted.identity)) == .b)
+        let paths = [RelativePath(Array("x/y".utf8)), RelativePath(Array("x".utf8))]
+        #expect(Selection(paths).digest != Selection([paths[0]]).digest)
+    }
+
     /// The power fails at each call to the disk that holds the run.
     @Test func aPowerLossNeverLeavesAResultThatIsNotTrue() throws {
         let (stores, found) = try Self.kept()

@@ -267,13 +267,14 @@ private func wait(until condition: () -> Bool) -> Bool {
         #expect(collected.clashes == 0)
     }
 
-    @Test func lookaheadBoundsWhatIsHeldBack() throws {
+    /// Each output weighs as much as what it holds, not one.
+    @Test(arguments: [1, 5]) func lookaheadBoundsWhatIsHeldBack(_ weight: Int) throws {
         let gate = Gate()
         let begun = Atomic(0)
         let collected = Collected()
         let drain = BranchDrain(
             first: (0..<500).map { Branch(id: $0, parts: [.result($0)]) }, lookahead: 10,
-            context: { $0 },
+            weight: { _ in weight }, context: { $0 },
             run: { branch, _ in
                 begun.add(1, ordering: .sequentiallyConsistent)
                 if branch.id == 0 { gate.pass() }
@@ -291,8 +292,9 @@ private func wait(until condition: () -> Bool) -> Bool {
             return .goOn
         }
         #expect(isDone)
-        // The blocked one, ten held back, and what three others had begun by then.
-        #expect((11...13).contains(most), "\(most) begun")
+        // The blocked one, those held back, and what three others had begun by then.
+        let held = 10 / weight
+        #expect((held + 1...held + 3).contains(most), "\(most) begun")
         #expect(collected.outputs == Array(0..<500))
     }
 

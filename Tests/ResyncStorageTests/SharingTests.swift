@@ -225,6 +225,29 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
         #expect(time > 0.05 && time < 5)
     }
 
+    /// Pages that one worker has brought in are no sign for another that none can be dropped.
+    @Test func theMediumIsAskedForOncePerFile() throws {
+        disk.changeMount(of: "/") {
+            $0.directReads = .refused
+            $0.fileSystem = FileSystemKind.nfs
+        }
+        let shared = SharedReading(
+            try image(), 0, size: size, blockSize: blockSize, source: .media,
+            place: Pulse.Place(side: .a, directory: nil, names: nil))
+        let own = worker()
+        #expect(shared.helpOnce(own))
+        let disk = disk
+        let other = try disk.open("/image")
+        disk.onCall { call in
+            // As if another worker had read its range just then.
+            if call.kind == .cachestat { _ = try? disk.read(other, 0, 4096) }
+        }
+        let answer = try shared.answer(own)
+        disk.onCall(nil)
+        #expect(answer.state == .stable && answer.blocks.blockCount == 321, "\(answer.state)")
+        #expect(disk.count(.cachestat) == 1 && disk.count(.fadvise) == 1)
+    }
+
     @Test func whoStandsStillIsNamed() {
         let board = PulseBoard()
         let (idle, moving, stuck) = (board.addPulse(), board.addPulse(), board.addPulse())

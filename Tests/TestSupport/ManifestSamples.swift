@@ -10,6 +10,7 @@ extension Seed {
 
 /// Bytes in memory that are written and read as a file is.
 package final class MemoryFile: @unchecked Sendable {
+    // Unchecked because a test reads it from other threads only once it is written.
     package var bytes: [UInt8]
 
     package init(_ bytes: [UInt8] = []) { self.bytes = bytes }

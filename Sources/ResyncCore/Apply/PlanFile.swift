@@ -216,7 +216,7 @@ extension ByteWriter {
         identity(marker.identity)
     }
 
-    mutating func identity(_ identity: StoreIdentity) {
+    package mutating func identity(_ identity: StoreIdentity) {
         number(identity.fileSystem)
         number(identity.inode)
         number(UInt64(identity.device.major))
@@ -285,7 +285,7 @@ extension ByteReader {
         return marker
     }
 
-    mutating func identity() throws(FormatError) -> StoreIdentity {
+    package mutating func identity() throws(FormatError) -> StoreIdentity {
         StoreIdentity(
             fileSystem: try number(), inode: try number(),
             device: DeviceNumber(major: try number32(), minor: try number32()))

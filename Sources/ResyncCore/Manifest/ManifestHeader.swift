@@ -186,6 +186,9 @@ extension ManifestHeader {
     }
 
     private func validate() throws(FormatError) {
+        guard AspectSet([.existence, .type]).isSubset(of: aspects) else {
+            throw FormatError("entries without a type")
+        }
         guard digest.canBeKept else { throw FormatError("digest \(digest.rawValue)") }
         guard content == .whole ? blockSize == 0 : Self.blockSizes.contains(blockSize) else {
             throw FormatError("block size \(blockSize) out of bounds")

@@ -55,12 +55,13 @@ struct DiffCommand: ResyncCommand {
 /// A comparison of two manifests, and its printing.
 struct ManifestComparison {
     private let judge: EntryJudge
+    private let isImage: Bool
     private let json: Bool
     private let quiet: Bool
     private let lines = Lines()
 
     private final class Lines {
-        var text = TextReport(runID: "last")
+        var text = TextReport(runID: nil)
     }
 
     /// Refuses what was made under other rules.
@@ -75,6 +76,7 @@ struct ManifestComparison {
             blockSize: max(a.blockSize, b.blockSize),
             isListed: a.content == .whole || b.content == .whole,
             assurance: a.source == .media && b.source == .media ? .media : .hash)
+        isImage = a.isImage
         self.json = json
         self.quiet = quiet
     }
@@ -87,6 +89,8 @@ struct ManifestComparison {
     }
 
     func finish(_ summary: Summary) throws -> ExitStatus {
+        var summary = summary
+        if !isImage { summary.leftOut = judge.rules.aspects.leftOut }
         if json {
             try JSONReport.summary(summary)
         } else if !quiet || summary.status != .ok {

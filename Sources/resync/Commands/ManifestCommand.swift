@@ -170,11 +170,16 @@ struct ManifestInput {
     }
 
     /// Whether a path names a manifest rather than a store.
-    static func isManifest(_ path: String) -> Bool {
-        guard let file = try? InputFile.open(path: RawArguments.bytes(path), disk: LinuxDisk()),
-            file.stat.type == .file
-        else { return false }
-        return (try? file.read(at: 0, count: ManifestText.magic.count)) == ManifestText.magic
+    ///
+    /// - Throws: where storage does not say so in so many seconds.
+    static func isManifest(_ path: String, within seconds: Double) throws -> Bool {
+        let path = RawArguments.bytes(path)
+        return try answered(within: seconds, path) {
+            guard let file = try? InputFile.open(path: path, disk: LinuxDisk()),
+                file.stat.type == .file
+            else { return false }
+            return (try? file.read(at: 0, count: ManifestText.magic.count)) == ManifestText.magic
+        }
     }
 
     func reader() throws -> ManifestReader<EVPHash> {

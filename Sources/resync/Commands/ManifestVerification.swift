@@ -1,3 +1,4 @@
+import ArgumentParser
 import ResyncCore
 import ResyncEngine
 import ResyncStorage
@@ -6,28 +7,84 @@ import ResyncStorage
 /// that the manifest was made under.
 struct ManifestVerification {
     private let command: VerifyCommand
+    private let isManifest: Sides<Bool>
     private let resumed: String?
 
-    init(_ command: VerifyCommand, resuming id: String?) throws {
+    /// - Parameter isManifest: which of the two are; one at least.
+    init(_ command: VerifyCommand, _ isManifest: Sides<Bool>, resuming id: String?) throws {
         self.command = command
+        self.isManifest = isManifest
         resumed = id
-        guard !command.keep, command.since.isEmpty, command.scope.filesFrom == nil else {
+        guard !command.keep, command.since.isEmpty, command.suspect == nil,
+            command.scope.filesFrom == nil
+        else {
             throw CommandError(
-                "with a manifest, --keep, --since and --files-from have no meaning", .usage)
+                "with a manifest, --keep, --since, --suspect and --files-from have no meaning",
+                .usage)
         }
     }
 
     func perform() throws -> ExitStatus {
-        if ManifestInput.isManifest(command.a), ManifestInput.isManifest(command.b) {
+        if isManifest.a, isManifest.b {
+            try refuseMeaningless()
+            for path in [command.a, command.b] {
+                try requireStrength(of: try ManifestInput(path).reader().header, path)
+            }
             var diff = DiffCommand()
             (diff.first, diff.second) = (command.a, command.b)
             diff.modifyWindow = command.aspects.modifyWindow
             (diff.json, diff.quiet) = (command.report.json, command.report.quiet)
             return try diff.execute()
         }
-        let side: Side = ManifestInput.isManifest(command.a) ? .a : .b
+        let side: Side = isManifest.a ? .a : .b
         let input = try ManifestInput(side == .a ? command.a : command.b)
         return try compare(side == .a ? command.b : command.a, input, on: side)
+    }
+
+    /// With two manifests nothing is read, and nothing is looked at a second time.
+    private func refuseMeaningless() throws {
+        let standard = try VerifyCommand.parse(["a", "b"])
+        let (scope, read, report) = (command.scope, command.read, command.report)
+        let given: [(String, Bool)] = [
+            ("--exclude", !scope.exclude.isEmpty),
+            ("--exclude-from", !scope.excludeFrom.isEmpty),
+            ("--from0", scope.fromNull), ("--cross-mounts", scope.crossMounts),
+            ("--without", !command.aspects.without.isEmpty),
+            ("--owner-by", command.aspects.ownerBy != nil),
+            ("--digest", read.digest != nil),
+            ("--block-size", read.blockSize != standard.read.blockSize),
+            ("--workers", read.workers != nil), ("--read-limit", read.readLimit != nil),
+            ("--io-timeout", read.ioTimeout != standard.read.ioTimeout),
+            ("--confirm", command.confirm != standard.confirm),
+            ("--settle", command.settle != standard.settle),
+            ("--max-duration", command.maxDuration != nil),
+            ("--combined", report.combined != nil), ("--differ", report.differ != nil),
+            ("--missing-on-a", report.missingOnA != nil),
+            ("--missing-on-b", report.missingOnB != nil), ("--error", report.error != nil),
+        ]
+        guard let (name, _) = given.first(where: { $0.1 }) else { return }
+        throw CommandError("with two manifests, \(name) has no meaning", .usage)
+    }
+
+    /// What was asked for in so many words is not done at less.
+    private func requireStrength(of header: ManifestHeader, _ path: String) throws {
+        let name = "'\(escaped(RawArguments.bytes(path)))'"
+        switch command.assurance {
+        case nil: break
+        case "media"?, "hash"?:
+            guard header.aspects.contains(.content) else {
+                throw CommandError("\(name) holds no content to compare", .usage)
+            }
+            guard command.assurance == "hash" || header.source == .media else {
+                throw CommandError(
+                    "\(name) was not made at media: it cannot be compared at it", .usage)
+            }
+        case _?:
+            throw CommandError("with a manifest, --assurance is hash or media", .usage)
+        }
+        for aspect in try command.aspects.asked() where !header.aspects.contains(aspect) {
+            throw CommandError("\(name) does not hold \(aspect.word)", .usage)
+        }
     }
 
     private func compare(
@@ -40,6 +97,7 @@ struct ManifestVerification {
         var reports = try ReportFiles(options)
         let state = try command.state.open()
         let header = try input.reader().header
+        try requireStrength(of: header, side == .a ? command.a : command.b)
         let opening = try opening(header, state)
         let site = try opening.open(store)
         let lock = try lockStore(site, state)

@@ -170,6 +170,11 @@ private struct Planning {
             throw CommandError("run \(run.id) has no result of a comparison to plan from")
         }
         let sites = try openSites(header, verify)
+        if let side = try run.terms()?.otherStore(than: sites.map { $0.identity }) {
+            throw CommandError(
+                "'\(escaped(sites[side].facts.path))' is not the store that run \(run.id) compared",
+                .refused)
+        }
         let locks = try sites.map { try sharedLock($0, state) }
         defer { withExtendedLifetime(locks) {} }
         var task = try task(sites, run, verify, summary)

@@ -120,7 +120,10 @@ struct SiteOpening {
         options.openDirectories = max(16, min(512, descriptorLimit() / 8))
         options.scratch = state.folder.scratch
         options.readLimit = try read.throttle(pace)
-        return try LocalSite(path: RawArguments.bytes(path), disk: disk, options: options)
+        let (bytes, disk, ready) = (RawArguments.bytes(path), disk, options)
+        return try answered(within: try duration(read.ioTimeout), bytes) {
+            try LocalSite(path: bytes, disk: disk, options: ready)
+        }
     }
 
     func walkScope() throws -> WalkScope {
@@ -153,6 +156,9 @@ struct LiveScan {
         case "hash": break
         case "media": rules.source = .media
         default: throw CommandError("a scan's --assurance is hash or media", .usage)
+        }
+        guard comparison.aspects.contains(.type) else {
+            throw CommandError("a manifest holds the type of every entry", .usage)
         }
         self.rules = rules
         scope = try opening.walkScope()

@@ -85,8 +85,12 @@ struct VerifyCommand: ResyncCommand {
     /// - Parameter id: a run to go on with; its arguments are this command's.
     func execute(resuming id: String?) throws -> ExitStatus {
         do {
-            if ManifestInput.isManifest(a) || ManifestInput.isManifest(b) {
-                return try ManifestVerification(self, resuming: id).perform()
+            let patience = try duration(read.ioTimeout)
+            let isManifest = try Sides(a: a, b: b).map {
+                try ManifestInput.isManifest($0, within: patience)
+            }
+            if isManifest.a || isManifest.b {
+                return try ManifestVerification(self, isManifest, resuming: id).perform()
             }
             return try Verification(self, resuming: id).perform()
         } catch  where report.json {
@@ -147,7 +151,7 @@ struct Verification {
         let plan = try plan(sites, level, reports)
         let run = try KeptRun(
             state, kind: "verify", sites.map { $0.facts.path }, resuming: resumed,
-            arguments: arguments)
+            terms: terms(sites, plan, level), arguments: arguments)
         let checkpoint = try resumed.map { id in
             guard let checkpoint = try run.folder.checkpoint() else {
                 throw RunError.nothingToResume(id)
@@ -175,7 +179,11 @@ struct Verification {
             throw CommandError(
                 "A is a \(a.rawValue) and B is a \(b.rawValue): they cannot be compared", .usage)
         }
-        switch try storeOverlap(sites.a, sites.b) {
+        let overlap = try answered(within: try duration(command.read.ioTimeout), sites.b.facts.path)
+        {
+            try storeOverlap(sites.a, sites.b)
+        }
+        switch overlap {
         case .same?: throw CommandError("A and B are the same store", .usage)
         case .inside(let side)?:
             let other = side.other.word.uppercased()
@@ -226,12 +234,17 @@ struct Verification {
     }
 
     private func assurance(_ sites: Sides<LocalSite>) throws -> Level {
-        let trouble = sites.map { $0.trouble() }
+        let patience = try duration(command.read.ioTimeout)
+        let trouble = try sites.map { site in
+            try answered(within: patience, site.facts.path) { site.trouble() }
+        }
         let reasons = trouble.map { $0.reasons }
         let unseen = trouble.a.unseen + trouble.b.unseen.filter { !trouble.a.unseen.contains($0) }
         guard let asked = command.assurance ?? (command.since.isEmpty ? nil : "cached") else {
             let hasTrouble = !reasons.a.isEmpty || !reasons.b.isEmpty
-            return Level(level: hasTrouble ? .media : .hash, reasons: reasons, unseen: unseen)
+            return Level(
+                level: hasTrouble || wasBegunAtMedia() ? .media : .hash, reasons: reasons,
+                unseen: unseen)
         }
         guard let level = Assurance(rawValue: asked), level != .none else {
             throw CommandError(
@@ -239,6 +252,26 @@ struct Verification {
                 .usage)
         }
         return Level(level: level, reasons: reasons, unseen: unseen)
+    }
+
+    /// What was begun at media goes on at it, though the trouble may no longer show.
+    private func wasBegunAtMedia() -> Bool {
+        guard let resumed, let run = try? RunFolder.open(resumed, in: state.runs) else {
+            return false
+        }
+        return (try? run.terms())?.assurance == .media
+    }
+
+    private func terms(
+        _ sites: Sides<LocalSite>, _ plan: VerifyPlan, _ level: Level
+    ) -> RunTerms {
+        RunTerms(
+            stores: sites.map { site in
+                RunTerms.Store(
+                    kind: site.facts.kind, identity: site.identity, size: site.facts.size)
+            },
+            assurance: level.level, aspects: plan.rules.comparison.aspects,
+            exclusions: plan.scope.filter.digest, selection: plan.scope.selection?.digest)
     }
 
     private func plan(
@@ -304,7 +337,9 @@ struct Verification {
     /// Known only for images: counting a tree would be a walk of its own.
     private func totalBytes(_ sites: Sides<LocalSite>) -> Int? {
         guard sites.a.facts.kind != .directory else { return nil }
-        return 2 * min(sites.a.facts.size, sites.b.facts.size)
+        let (total, overflows) = min(sites.a.facts.size, sites.b.facts.size)
+            .multipliedReportingOverflow(by: 2)
+        return overflows ? nil : total
     }
 
     private func printHeader(_ run: KeptRun, _ plan: VerifyPlan, _ level: Level) throws {

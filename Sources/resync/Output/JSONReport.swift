@@ -112,6 +112,9 @@ enum JSONReport {
             }
         }
         line.field("bytes_by_assurance", levels)
+        if !summary.leftOut.isEmpty {
+            line.field("not_compared", summary.leftOut.aspects.map { $0.word })
+        }
         line.field("elapsed_s", summary.elapsed)
         line.field("verdict", summary.verdict)
         line.field("exit_status", Int(summary.status.code))

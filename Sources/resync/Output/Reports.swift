@@ -60,22 +60,22 @@ func shown(_ path: RelativePath) -> String {
 
 /// One list; `-` is standard output.
 final class ReportFile {
-    private let path: String
+    private let path: [UInt8]
     private let file: OutputFile?
 
     init(_ path: String, replacing: Bool) throws {
-        self.path = path
+        self.path = RawArguments.bytes(path)
         guard path != "-" else {
             file = nil
             return
         }
         do throws(DiskError) {
             file = try OutputFile.create(
-                path: Array(path.utf8), replacing: replacing, disk: LinuxDisk())
+                path: self.path, replacing: replacing, disk: LinuxDisk())
         } catch {
             let hint = error.number == ErrorNumber.exists ? "; --force replaces it" : ""
             throw CommandError(
-                "cannot create '\(escaped(path.utf8))': \(error.sentence)\(hint)", .trouble)
+                "cannot create '\(escaped(self.path))': \(error.sentence)\(hint)", .trouble)
         }
     }
 
@@ -89,6 +89,6 @@ final class ReportFile {
     }
 
     private func failed(_ error: DiskError) -> CommandError {
-        CommandError("cannot write '\(escaped(path.utf8))': \(error.sentence)")
+        CommandError("cannot write '\(escaped(path))': \(error.sentence)")
     }
 }

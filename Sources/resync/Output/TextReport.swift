@@ -9,9 +9,10 @@ struct TextReport {
 
     private var printed = 0
     private var omitted = 0
-    private let runID: String
+    /// Where all of them are kept; nil where nothing is.
+    private let runID: String?
 
-    init(runID: String) { self.runID = runID }
+    init(runID: String?) { self.runID = runID }
 
     mutating func add(_ record: ResultRecord) throws {
         guard case .difference(let difference) = record else { return }
@@ -86,7 +87,8 @@ struct TextReport {
     func finish(_ summary: Summary, _ stalled: [StalledRead]) throws {
         let output = StandardOutput.shared
         if omitted > 0 {
-            try output.write("… \(countText(omitted)) more: resync runs show \(runID)\n")
+            let place = runID.map { "resync runs show \($0)" } ?? "--json prints them"
+            try output.write("… \(countText(omitted)) more: \(place)\n")
         }
         for read in stalled {
             try output.write(
@@ -134,6 +136,11 @@ struct TextReport {
         let compared = levels.isEmpty ? "no content compared" : levels.joined(separator: ", ")
         return "content compared: \(compared); \(sizeText(summary.tally.bytesRead)) read in "
             + "\(durationText(summary.elapsed))\n"
+            + (summary.leftOut.isEmpty ? "" : "not compared: \(words(summary.leftOut))\n")
+    }
+
+    private static func words(_ aspects: AspectSet) -> String {
+        aspects.aspects.map { $0.word }.joined(separator: ", ")
     }
 
     private static func ending(_ summary: Summary) -> String {
