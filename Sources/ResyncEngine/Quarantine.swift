@@ -47,7 +47,7 @@ package struct Quarantine {
         var touched: Set<Side> = []
         try forEach { number, action in
             freed.entries += 1
-            freed.bytes += action.bytesDisplaced
+            freed.bytes = cappedSum(freed.bytes, action.bytesDisplaced)
             // What patches displaced lies in one file, which goes as a whole.
             guard action.kind != .patch else { return }
             try hand.changer(action.side).erase(number)

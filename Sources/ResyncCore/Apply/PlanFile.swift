@@ -302,7 +302,7 @@ extension ByteReader {
             trailer.totals[side].counts = counts
         }
         var counts: [Int] = []
-        for _ in 0..<trailer.leftOut.counts.count { counts.append(try int()) }
+        for _ in 0..<trailer.leftOut.counts.count { counts.append(try int(limit: 1 << 56)) }
         trailer.leftOut.counts = counts
         trailer.isRootIncomplete = try byte() == 1
         guard isAtEnd else { throw FormatError("a trailer with more", at: at) }

@@ -22,7 +22,7 @@ struct QuarantineCommand: ParsableCommand {
             for folder in try applyRuns(state) {
                 try Quarantine(folder).forEach { _, action in
                     entries += 1
-                    bytes += action.bytesDisplaced
+                    bytes = cappedSum(bytes, action.bytesDisplaced)
                     try StandardOutput.shared.write(
                         "\(folder.run.id)  \(action.side.letter)  \(shown(action.path))  "
                             + "\(sizeText(action.bytesDisplaced))\n")
