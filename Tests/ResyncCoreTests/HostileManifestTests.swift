@@ -62,6 +62,53 @@ import Testing
         #expect(counts.entries == .max)
     }
 
+    private func doubtful(_ error: EntryError) -> MemoryFile {
+        var entry = ManifestSample.file(Name("x"), blocks: 1)
+        entry.doubt = Doubt(.unreadable, nil, errors: [error])
+        return coding.forged([
+            coding.encoded(ManifestSample.directory(Name([]))), coding.encoded(entry),
+        ])
+    }
+
+    /// Whatever is taken for a call's name reaches a terminal.
+    @Test(arguments: ["", "\nIN SYNC\n", "\u{1b}[2J", "p read", "Read"])
+    func whatIsNoCallIsRefused(call: String) {
+        let file = doubtful(EntryError(side: .a, call: Array(call.utf8), number: 5))
+        #expect(coding.reason { _ = try ManifestSample.read(file) }.contains("no call"))
+        var end = ByteWriter()
+        end.directoryEnd(DirectoryEnd(listing: .failed(call: Array(call.utf8), number: 5)))
+        let listing = coding.forged([coding.encoded(ManifestSample.directory(Name([]))), end])
+        #expect(coding.reason { _ = try ManifestSample.read(listing) }.contains("no call"))
+        var result = Difference(path: RelativePath([0x78]), outcome: .unreadable)
+        result.errors = [EntryError(side: .a, call: Array(call.utf8), number: 5)]
+        var writer = ByteWriter()
+        writer.record(.difference(result))
+        #expect(throws: FormatError.self) {
+            var reader = ByteReader(writer.bytes)
+            _ = try reader.record()
+        }
+    }
+
+    @Test func aDoubtBeyondAnyOffsetIsRefused() {
+        let beyond = Extent(offset: .max, length: 1)
+        let file = doubtful(
+            EntryError(side: .a, call: Array("pread64".utf8), number: 5, extent: beyond))
+        #expect(coding.reason { _ = try ManifestSample.read(file) }.contains("extent out of"))
+    }
+
+    @Test(arguments: ["format=1", "content=blocks", "mounts=one", "tool="])
+    func whatAHeaderSaysIsQuotedShortAndEscaped(line: String) {
+        let text = String(decoding: ManifestSample.header().bytes, as: UTF8.self)
+        let key = line.prefix { $0 != "=" }
+        let long = "\(key)=\\q\u{1b}[2J\u{202e}" + String(repeating: "x", count: 1 << 20)
+        let forged = text.split(separator: line, maxSplits: 1, omittingEmptySubsequences: false)
+            .joined(separator: long)
+        let reason = coding.reason { _ = try ManifestHeader(Array(forged.utf8)) }
+        #expect(!reason.isEmpty && reason.utf8.count < 300)
+        #expect(reason.unicodeScalars.allSatisfy { isShowable($0) })
+        #expect(reason.contains("[2J"))
+    }
+
     @Test func filesLargerTogetherThanAnyNumberCanBePlanned() {
         var action = Action(.write, on: .a, RelativePath([0x78]), why: .unknown)
         action.after = ObservedEntry(entry: Entry(stat: Stat(type: .file, size: .max)))
