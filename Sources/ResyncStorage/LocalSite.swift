@@ -15,6 +15,8 @@ package struct LocalSiteOptions: Sendable {
     package var namesInMemory = 1 << 18
     /// Names read of one directory: beyond this an honest one is not to be expected.
     package var namesInDirectory = 1 << 24
+    /// Bytes of a directory's path: beyond what the formats hold it is not entered.
+    package var directoryPath = ManifestLimit.path
     /// Where the names of huge directories are sorted.
     package var scratch: Scratch?
     /// Bytes of a block in the digests of a plan's files.
