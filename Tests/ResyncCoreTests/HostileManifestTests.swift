@@ -109,6 +109,23 @@ import Testing
         #expect(reason.contains("[2J"))
     }
 
+    /// As the manifest of an image of 16 GiB that has no two blocks alike.
+    @Test func manyRunsCostNoMoreThanEachOfThem() throws {
+        let blocks = 1 << 18
+        let records: [ManifestRecord] = [
+            .entry(ManifestSample.directory(Name([]))),
+            .entry(ManifestSample.file(Name("x"), blocks: blocks)), ManifestSample.end(),
+        ]
+        let file = try ManifestSample.write(records).file
+        let clock = ContinuousClock()
+        let time = try clock.measure {
+            guard case .entry(let entry) = try ManifestSample.read(file)[1] else { return }
+            #expect(entry.content?.blocks.blockCount == blocks)
+        }
+        // Copied for each run it is a terabyte and a half.
+        #expect(time < .seconds(30), "\(time)")
+    }
+
     @Test func filesLargerTogetherThanAnyNumberCanBePlanned() {
         var action = Action(.write, on: .a, RelativePath([0x78]), why: .unknown)
         action.after = ObservedEntry(entry: Entry(stat: Stat(type: .file, size: .max)))

@@ -94,7 +94,7 @@ extension ByteWriter {
         if let digest = end.digest { self.digest(digest) }
     }
 
-    private mutating func runs(_ runs: ArraySlice<BlockList.Run>) {
+    private mutating func runs(_ runs: Slice<BlockList.Runs>) {
         for run in runs {
             number(run.count)
             digest(run.digest)
@@ -305,7 +305,7 @@ extension BlockList {
     mutating func append(runs: [Run]) throws(FormatError) {
         for run in runs {
             guard run.count > 0, run.count <= .max - blockCount,
-                self.runs.last?.digest != run.digest
+                lastDigest != run.digest
             else { throw FormatError("runs of blocks that are not ours") }
             append(run.digest, count: run.count)
         }
