@@ -126,6 +126,32 @@ import Testing
         #expect(time < .seconds(30), "\(time)")
     }
 
+    /// A file that is doubtful as a whole, and larger than any list of its blocks could be.
+    @Test func aHugeFileInDoubtIsComparedByItsRuns() throws {
+        let blockSize = ManifestSample.blockSize
+        let count = 1 << 46
+        func entry(_ runs: [(Digest, Int)]) -> ManifestEntry {
+            var entry = ManifestSample.file(Name("x"), blocks: 0)
+            entry.entry?.stat.size = count * blockSize
+            var blocks = BlockList()
+            for (digest, count) in runs { blocks.append(digest, count: count) }
+            entry.content = ManifestSample.content(blocks, size: count * blockSize)
+            return entry
+        }
+        let read = entry([(digest(1), count)])
+        let bad = entry([(digest(1), 5), (.zero, count - 10), (digest(2), 5)])
+        let judge = EntryJudge(ComparisonRules(aspects: .all), blockSize: blockSize)
+        var links = LinkPartition()
+        var tally = Tally()
+        let path = RelativePath([0x78])
+        let found = try #require(
+            judge.pair(Sides(a: bad, b: read), path, &links, &tally))
+        #expect(
+            found.extents
+                == [Extent(offset: (count - 5) * blockSize, length: 5 * blockSize)])
+        #expect(tally.bytesByAssurance == [.hash: 10 * blockSize])
+    }
+
     @Test func filesLargerTogetherThanAnyNumberCanBePlanned() {
         var action = Action(.write, on: .a, RelativePath([0x78]), why: .unknown)
         action.after = ObservedEntry(entry: Entry(stat: Stat(type: .file, size: .max)))
