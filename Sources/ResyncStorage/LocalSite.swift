@@ -15,8 +15,9 @@ package struct LocalSiteOptions: Sendable {
     package var namesInMemory = 1 << 18
     /// Names read of one directory: beyond this an honest one is not to be expected.
     package var namesInDirectory = 1 << 24
-    /// Bytes of a directory's path: beyond what the formats hold it is not entered.
-    package var directoryPath = ManifestLimit.path
+    /// Bytes of the path of a directory that is entered. Those in it that are not, for that reason,
+    /// must still have a path that the formats hold.
+    package var directoryPath = ManifestLimit.path - 1 - Name.limit
     /// Where the names of huge directories are sorted.
     package var scratch: Scratch?
     /// Bytes of a block in the digests of a plan's files.
