@@ -147,7 +147,7 @@ package final class LinkTable: Sendable {
     private let readings = Mutex<[ObjectIdentity: Known]>([:])
 
     private struct Known: Sendable {
-        let stat: Stat
+        let witness: StatWitness
         let reading: SharedReading
         /// Names that were not met yet.
         var left: UInt32
@@ -158,14 +158,16 @@ package final class LinkTable: Sendable {
     /// The reading of an inode, begun by whoever comes first, and anew when it was changed since.
     package func reading(of stat: Stat, begin: () -> SharedReading) -> SharedReading {
         readings.withLock { known in
-            if var found = known[stat.identity], stat.isUnchanged(since: found.stat) {
+            let witness = StatWitness(stat)
+            if var found = known[stat.identity], found.witness == witness {
                 found.left -= 1
                 // With its last name an inode leaves the table.
                 known[stat.identity] = found.left > 0 ? found : nil
                 return found.reading
             }
             let reading = begin()
-            known[stat.identity] = Known(stat: stat, reading: reading, left: stat.links - 1)
+            known[stat.identity] = Known(
+                witness: witness, reading: reading, left: stat.links - 1)
             return reading
         }
     }
