@@ -19,32 +19,68 @@ package struct BlockList: Sendable, Hashable {
         package var digest: Digest
     }
 
-    /// Most files are one block: the first run needs no allocation.
-    private var first: Run?
-    private var rest: [Run] = []
-    package private(set) var blockCount = 0
+    /// Equal blocks up to where they end.
+    private struct Stretch: Sendable, Hashable {
+        var end: Int
+        let digest: Digest
+    }
+
+    /// Most files are one block: the first needs no allocation.
+    private var first: Stretch?
+    private var rest: [Stretch] = []
 
     package init() {}
 
-    package var runs: [Run] { first.map { [$0] + rest } ?? [] }
+    package var blockCount: Int { rest.last?.end ?? first?.end ?? 0 }
 
+    /// The runs one by one, without a copy of them.
+    package var runs: Runs { Runs(list: self) }
+
+    package struct Runs: RandomAccessCollection, Sendable {
+        fileprivate let list: BlockList
+
+        package var startIndex: Int { 0 }
+        package var endIndex: Int { list.first == nil ? 0 : list.rest.count + 1 }
+
+        package subscript(index: Int) -> Run {
+            let run = list.stretch(index)
+            return Run(count: run.end - list.start(of: index), digest: run.digest)
+        }
+    }
+
+    /// - Precondition: there are that many runs.
+    private func stretch(_ index: Int) -> Stretch {
+        if index > 0 { return rest[index - 1] }
+        guard let first else { preconditionFailure("a run of an empty list") }
+        return first
+    }
+
+    /// Of the run that a block is in; that of the end where there is no such block.
+    private func index(holding block: Int) -> Int {
+        var (low, high) = (0, runs.count)
+        while low < high {
+            let middle = low + (high - low) / 2
+            if stretch(middle).end <= block { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    private func start(of index: Int) -> Int { index > 0 ? stretch(index - 1).end : 0 }
+
+    /// Of the last block; nil where there is none.
+    package var lastDigest: Digest? { rest.last?.digest ?? first?.digest }
+
+    /// - Precondition: no more blocks than a number holds.
     package mutating func append(_ digest: Digest, count: Int = 1) {
         guard count > 0 else { return }
-        blockCount += count
-        if let last = rest.last {
-            if last.digest == digest {
-                rest[rest.count - 1].count += count
-            } else {
-                rest.append(Run(count: count, digest: digest))
-            }
-        } else if let only = first {
-            if only.digest == digest {
-                first?.count += count
-            } else {
-                rest.append(Run(count: count, digest: digest))
-            }
+        let end = blockCount + count
+        if digest != lastDigest {
+            let new = Stretch(end: end, digest: digest)
+            if first == nil { first = new } else { rest.append(new) }
+        } else if rest.isEmpty {
+            first?.end = end
         } else {
-            first = Run(count: count, digest: digest)
+            rest[rest.count - 1].end = end
         }
     }
 
@@ -58,15 +94,23 @@ package struct BlockList: Sendable, Hashable {
 
     /// Calls `body` with each run that lies in a range of blocks, cut to it.
     package func forEachRun(in range: Range<Int>, _ body: (Digest, Int) -> Void) {
-        var at = 0
-        for run in runs {
-            let overlap =
-                max(
-                    at, range.lowerBound)..<max(
-                    max(at, range.lowerBound), min(at + run.count, range.upperBound))
-            if !overlap.isEmpty { body(run.digest, overlap.count) }
-            at += run.count
-            if at >= range.upperBound { break }
+        var at = range.lowerBound
+        var index = index(holding: at)
+        while at < range.upperBound, index < runs.count {
+            let run = stretch(index)
+            let end = min(run.end, range.upperBound)
+            body(run.digest, end - at)
+            at = end
+            index += 1
+        }
+    }
+
+    /// The blocks that no digest is known of, in order.
+    package var unread: [Range<Int>] {
+        guard contains(.zero) else { return [] }
+        return runs.indices.compactMap { index in
+            let run = stretch(index)
+            return run.digest == .zero ? start(of: index)..<run.end : nil
         }
     }
 
@@ -92,7 +136,7 @@ package struct BlockList: Sendable, Hashable {
     }
 
     private struct Cursor {
-        let runs: [Run]
+        let runs: Runs
         var index = 0
         var remaining: Int
 

@@ -17,7 +17,6 @@ private enum Limit {
     static let path = 64 << 20
     static let extents = 1 << 16
     static let errors = 1 << 16
-    static let call = 64
 }
 
 extension ByteWriter {
@@ -125,7 +124,7 @@ extension ByteReader {
         return extents
     }
 
-    private mutating func extent(after end: Int) throws(FormatError) -> Extent {
+    mutating func extent(after end: Int) throws(FormatError) -> Extent {
         let (offset, first) = end.addingReportingOverflow(try int())
         let length = try int()
         guard !first, !offset.addingReportingOverflow(length).overflow else {
@@ -134,12 +133,27 @@ extension ByteReader {
         return Extent(offset: offset, length: length)
     }
 
+    /// The name of a system call: nothing else, since it is shown as it is.
+    mutating func call() throws(FormatError) -> [UInt8] {
+        let name = try string(limit: 64)
+        let isName = name.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                UInt8(ascii: "_"):
+                true
+            default: false
+            }
+        }
+        guard isName, !name.isEmpty else { throw FormatError("a name of no call", at: at) }
+        return name
+    }
+
     private mutating func error() throws(FormatError) -> EntryError {
         guard let side = Side(rawValue: try byte()) else {
             throw FormatError("unknown side", at: at)
         }
         var error = EntryError(
-            side: side, call: try string(limit: Limit.call),
+            side: side, call: try call(),
             number: Int32(bitPattern: try number32()))
         error.extent = try optional { $0 == 1 ? true : nil } == nil ? nil : try extent(after: 0)
         return error

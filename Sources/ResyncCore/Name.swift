@@ -13,7 +13,7 @@ package struct Name: Sendable, Hashable {
 
     /// What a path can hold (PATH_MAX without its NUL). Most file systems stop at 255 bytes; FUSE
     /// and some others do not.
-    static let limit = 4095
+    package static let limit = 4095
 
     /// Whether a file system could hold it: one component, neither `.` nor `..`.
     package var isValid: Bool {

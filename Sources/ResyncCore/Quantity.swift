@@ -3,6 +3,19 @@ package struct QuantityError: Error, Sendable {
     package let reason: String
 }
 
+/// The sum, or the largest number there is: two sparse files can be larger together than any.
+package func cappedSum(_ left: Int, _ right: Int) -> Int {
+    let (sum, isTooLarge) = left.addingReportingOverflow(right)
+    return isTooLarge ? .max : sum
+}
+
+/// The sum of numbers that a file gave.
+func checkedSum(_ left: Int, _ right: Int) throws(FormatError) -> Int {
+    let (sum, isTooLarge) = left.addingReportingOverflow(right)
+    guard !isTooLarge else { throw FormatError("counts more than there can be") }
+    return sum
+}
+
 /// Sizes as `64KiB`, `200M`, `1GiB`, `4096`; `K`, `M`, `G`, `T` are powers of 1024 as well.
 package func parseSize(_ text: String) throws(QuantityError) -> Int {
     let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }

@@ -60,10 +60,7 @@ package struct Tally: Sendable, Hashable {
 
     package mutating func count(bytes: Int, _ assurance: Assurance) {
         guard bytes > 0 else { return }
-        // Two sparse files can be larger together than any number.
-        let (sum, isTooLarge) = bytesByAssurance[assurance, default: 0]
-            .addingReportingOverflow(bytes)
-        bytesByAssurance[assurance] = isTooLarge ? .max : sum
+        bytesByAssurance[assurance] = cappedSum(bytesByAssurance[assurance] ?? 0, bytes)
     }
 
     /// The counts that say what was covered, without the outcomes: what stays when differences are
@@ -96,8 +93,8 @@ package struct Tally: Sendable, Hashable {
         left.conflicts += right.conflicts
         left.flapping += right.flapping
         left.confirmed += right.confirmed
-        left.excluded += right.excluded
-        left.bytesRead += right.bytesRead
+        left.excluded = cappedSum(left.excluded, right.excluded)
+        left.bytesRead = cappedSum(left.bytesRead, right.bytesRead)
         for (assurance, bytes) in right.bytesByAssurance {
             left.count(bytes: bytes, assurance)
         }

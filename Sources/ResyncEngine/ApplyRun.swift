@@ -161,7 +161,7 @@ package final class ApplyRun {
         var count = 0
         for action in actions {
             guard count < Self.batchActions, action.group == actions[0].group else { break }
-            bytes += action.bytesWritten
+            bytes = cappedSum(bytes, action.bytesWritten)
             if count > 0, bytes > Self.batchBytes { break }
             count += 1
         }
@@ -253,7 +253,9 @@ package final class ApplyRun {
         room.take(actions, all)
         progress.add(
             entries: all.count,
-            bytes: zip(actions, all).reduce(0) { $0 + ($1.1.isDone ? $1.0.bytesWritten : 0) },
+            bytes: zip(actions, all).reduce(0) {
+                cappedSum($0, $1.1.isDone ? $1.0.bytesWritten : 0)
+            },
             differences: 0)
         for (action, result) in zip(actions, all) {
             guard case .failed(let found) = result, !found.isSource else { continue }

@@ -158,7 +158,7 @@ struct ImageApply {
                 var bytes = 0
                 var batch = Array(
                     rest.prefix {
-                        bytes += $0.bytesWritten
+                        bytes = cappedSum(bytes, $0.bytesWritten)
                         return bytes <= Self.batchBytes
                     })
                 if batch.isEmpty { batch = [rest[0]] }
@@ -168,7 +168,7 @@ struct ImageApply {
                     count = try body(first, batch)
                     progress.add(
                         entries: count,
-                        bytes: batch.prefix(count).reduce(0) { $0 + $1.bytesWritten },
+                        bytes: batch.prefix(count).reduce(0) { cappedSum($0, $1.bytesWritten) },
                         differences: 0)
                 }
                 first += count

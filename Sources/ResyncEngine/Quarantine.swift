@@ -57,13 +57,13 @@ package struct Quarantine {
                 touched.insert(action.side)
             }
             freed.entries += 1
-            freed.bytes += action.bytesDisplaced
+            freed.bytes = cappedSum(freed.bytes, action.bytesDisplaced)
         }
         for (stray, action) in try strays(sites) where isCopy(stray) {
             try hand.changer(action.side).erase(stray.number, suffix: stray.suffix)
             touched.insert(action.side)
             freed.entries += 1
-            freed.bytes += stray.stat.size
+            freed.bytes = cappedSum(freed.bytes, stray.stat.size)
         }
         for side in touched { try hand.changer(side).sync() }
         let place = UndoPlace(folder)

@@ -17,13 +17,13 @@ struct Room {
         var plan = folder.plan
         try plan.forEach { number, action in
             guard folder.state.isKept(number) else { return }
-            kept[action.side] += action.bytesDisplaced
+            kept[action.side] = cappedSum(kept[action.side], action.bytesDisplaced)
         }
     }
 
     mutating func take(_ actions: [Action], _ results: [ActionResult]) {
         for (action, result) in zip(actions, results) where result.isDone {
-            kept[action.side] += action.bytesDisplaced
+            kept[action.side] = cappedSum(kept[action.side], action.bytesDisplaced)
         }
     }
 
@@ -52,8 +52,8 @@ struct Room {
                 }
                 available[side] = free - needed
             }
-            let (sum, isTooMuch) = kept[side].addingReportingOverflow(action.bytesDisplaced)
-            if let limit, action.bytesDisplaced > 0, isTooMuch || sum > limit {
+            let sum = cappedSum(kept[side], action.bytesDisplaced)
+            if let limit, action.bytesDisplaced > 0, sum > limit {
                 if at > 0 { return at }
                 throw Shortage.undo(needed: action.bytesDisplaced, available: limit - kept[side])
             }
@@ -71,8 +71,7 @@ extension Action {
     fileprivate var spaceNeeded: Int {
         switch kind {
         case .write, .makeDirectory, .symlink, .link, .special:
-            let (sum, isTooLarge) = bytesWritten.addingReportingOverflow(Self.entrySpace)
-            return isTooLarge ? .max : sum
+            return cappedSum(bytesWritten, Self.entrySpace)
         case .metadata, .remove, .removeDirectory, .settleDirectory, .patch: return 0
         }
     }
@@ -93,8 +92,9 @@ extension Action {
             let data = entry.nextData(from: at)
             guard !data.isEmpty, data.lowerBound < after.stat.size else { return bytes }
             let start = max(at, data.lowerBound / piece * piece)
-            at = min(after.stat.size, (data.upperBound + piece - 1) / piece * piece)
-            bytes += at - start
+            let pieces = cappedSum(data.upperBound, piece - 1) / piece
+            at = min(after.stat.size, pieces * piece)
+            bytes = cappedSum(bytes, at - start)
         }
         return nil
     }

@@ -159,8 +159,8 @@ package struct Scan: Pass {
             let errors = answer.unreadable.prefix(ManifestLimit.errors).map { bad in
                 EntryError(
                     .a, bad.error,
-                    extent: ContentFinding.extent(
-                        bad.block..<bad.block + 1, stat.size, blockSize))
+                    extent: Extent(
+                        blocks: bad.block..<bad.block + 1, size: stat.size, blockSize: blockSize))
             }
             entry.doubt = Doubt(.unreadable, nil, errors: Array(errors))
         }

@@ -127,32 +127,18 @@ struct ContentFinding {
             case .stopped: reason = reason ?? .stopped
             }
             for bad in answer.unreadable {
-                let extent = Self.extent(bad.block..<bad.block + 1, size, scheme.blockSize)
+                let extent = Extent(
+                    blocks: bad.block..<bad.block + 1, size: size, blockSize: scheme.blockSize)
                 add(EntryError(side, bad.error, extent: extent))
             }
         }
         guard reason == nil else { return }
-        precondition(a.blocks.blockCount == b.blocks.blockCount)
-        let bad = Set(a.unreadable.map { $0.block } + b.unreadable.map { $0.block })
-        comparedBytes = size
-        for block in bad {
-            comparedBytes -= Self.extent(block..<block + 1, size, scheme.blockSize).length
-        }
-        var parts: [Range<Int>] = []
-        for range in a.blocks.differences(from: b.blocks) {
-            for part in Self.split(range, without: bad) {
-                if let last = parts.last, parts.count >= Difference.extentLimit {
-                    parts[parts.count - 1] = last.lowerBound..<part.upperBound
-                } else {
-                    parts.append(part)
-                }
-            }
-        }
-        for part in parts {
-            extents.append(Self.extent(part, size, scheme.blockSize))
-            witnesses.a.append(scheme.witness(a.blocks, part))
-            witnesses.b.append(scheme.witness(b.blocks, part))
-        }
+        let unread = (a.unreadable + b.unreadable).map { $0.block..<$0.block + 1 }
+        let comparison = BlockComparison(
+            a.blocks, b.blocks, unread: unread, size: size, blockSize: scheme.blockSize)
+        comparedBytes = comparison.comparedBytes
+        extents = comparison.extents
+        witnesses = comparison.witnesses(a.blocks, b.blocks, scheme.witness)
     }
 
     /// Errors of one kind in neighbouring blocks are one, and so are all of a side beyond a limit.
@@ -166,26 +152,6 @@ struct ContentFinding {
         }
         errors[errors.count - 1].extent = Extent(
             offset: place.offset, length: new.end - place.offset)
-    }
-
-    static func extent(_ blocks: Range<Int>, _ size: Int, _ blockSize: Int) -> Extent {
-        let start = blocks.lowerBound * blockSize
-        // The end of the last block may lie beyond what a number holds.
-        let end = blocks.upperBound > size / blockSize ? size : blocks.upperBound * blockSize
-        return Extent(offset: start, length: end - start)
-    }
-
-    private static func split(_ range: Range<Int>, without bad: Set<Int>) -> [Range<Int>] {
-        guard !bad.isEmpty else { return [range] }
-        var parts: [Range<Int>] = []
-        for block in range where !bad.contains(block) {
-            if let last = parts.last, last.upperBound == block {
-                parts[parts.count - 1] = last.lowerBound..<block + 1
-            } else {
-                parts.append(block..<block + 1)
-            }
-        }
-        return parts
     }
 
     /// The verdict with this added; nil when everything agrees.

@@ -28,10 +28,7 @@ struct ContentReader {
         self.worker = worker
         blockSize = worker.digester.blockSize
         fileSystem = site.fileSystem(of: descriptor, stat)
-        // Fully allocated files have no holes; elsewhere than here SEEK_HOLE has been seen to lie.
-        looksForHoles =
-            stat.allocated < UInt64(stat.size) / 512
-            && FileSystemKind.tellsHoles.contains(fileSystem.type)
+        looksForHoles = site.tellsHoles(descriptor, stat)
     }
 
     mutating func digest(_ request: ContentRequest) throws -> ContentAnswer {

@@ -57,6 +57,8 @@ package struct ExtentComparer {
     private var hashes: Sides<EVPHash>
     private var openEnd: Int?
     private var bitsInBlock = 0
+    /// The data that begins at or after the current place.
+    private var data: Sides<Range<Int>?> = Sides(a: nil, b: nil)
 
     private static let page = 4096
 
@@ -84,7 +86,13 @@ package struct ExtentComparer {
     private mutating func compare(_ extent: Extent) throws {
         var blocks = Sides(a: BlockList(), b: BlockList())
         var at = extent.offset
+        data = Sides(a: nil, b: nil)
         while at < extent.end {
+            if let end = endOfHole(from: at, in: extent) {
+                try countZeros(at..<end, &blocks)
+                at = end
+                continue
+            }
             let end = at + min(scheme.blockSize - at % scheme.blockSize, extent.end - at)
             guard let digests = try compareBlock(at..<end) else { return }
             blocks.a.append(digests.a)
@@ -95,6 +103,39 @@ package struct ExtentComparer {
             let list = blocks[side]
             result.witnesses[side].append(scheme.witness(list, 0..<list.blockCount))
         }
+    }
+
+    /// Where the blocks end that lie in a hole on both sides; nil where the first does not.
+    private mutating func endOfHole(from at: Int, in extent: Extent) -> Int? {
+        guard at % scheme.blockSize == 0 else { return nil }
+        var start = extent.end
+        for side in Side.allCases {
+            if let known = data[side], at < known.upperBound {
+                start = min(start, max(at, known.lowerBound))
+            } else {
+                let found = sides[side].examination.nextData(sides[side].index, from: at)
+                data[side] = found
+                start = min(start, found.lowerBound)
+            }
+        }
+        let end = start == extent.end ? start : start / scheme.blockSize * scheme.blockSize
+        return end > at ? end : nil
+    }
+
+    /// What lies in a hole is the zeros that it is read as.
+    private mutating func countZeros(
+        _ range: Range<Int>, _ blocks: inout Sides<BlockList>
+    ) throws {
+        let whole = range.count / scheme.blockSize
+        let rest = range.count % scheme.blockSize
+        for side in Side.allCases {
+            if whole > 0 {
+                let zeros = try worker.digester.zeros(scheme.blockSize)
+                blocks[side].append(zeros, count: whole)
+            }
+            if rest > 0 { blocks[side].append(try worker.digester.zeros(rest)) }
+        }
+        worker.pulse.step()
     }
 
     /// Nil when the block could not be read whole.

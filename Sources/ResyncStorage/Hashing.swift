@@ -62,7 +62,8 @@ package struct DigestScheme: Sendable {
         }
         if let key { hash.update(key.key + key.nonce) }
         blocks.forEachRun(in: range) { digest, count in
-            for _ in 0..<count { digest.withBytes { hash.update($0) } }
+            digest.withBytes { hash.update($0) }
+            withUnsafeBytes(of: UInt64(count).littleEndian) { hash.update($0) }
         }
         return hash.finalize()
     }

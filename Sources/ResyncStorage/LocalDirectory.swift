@@ -10,6 +10,8 @@ final class LocalDirectory: SiteDirectory {
     /// Because only deinit ever changes it, when nobody else can see it.
     nonisolated(unsafe) private var parent: LocalDirectory?
     let isRoot: Bool
+    /// Bytes of its path below the root.
+    private let pathLength: Int
     private let held: Mutex<Held>
 
     private struct Held {
@@ -22,6 +24,7 @@ final class LocalDirectory: SiteDirectory {
         self.entry = entry
         name = Name([])
         isRoot = true
+        pathLength = 0
         held = Mutex(Held(descriptor: descriptor))
     }
 
@@ -31,6 +34,7 @@ final class LocalDirectory: SiteDirectory {
         self.name = name
         self.parent = parent
         isRoot = false
+        pathLength = parent.pathLength(below: name)
         held = Mutex(Held(descriptor: descriptor))
     }
 
@@ -70,6 +74,10 @@ final class LocalDirectory: SiteDirectory {
             count = length - 1
         }
         return RelativePath(bytes)
+    }
+
+    private func pathLength(below name: Name) -> Int {
+        (isRoot ? 0 : pathLength + 1) + name.bytes.count
     }
 
     // MARK: Descriptor
@@ -191,6 +199,9 @@ final class LocalDirectory: SiteDirectory {
         if site.isForeign(stat) {
             opened.failure = .mount
             return
+        }
+        guard pathLength(below: name) <= site.options.directoryPath else {
+            throw DiskError(.openat, ErrorNumber.nameTooLong)
         }
         let descriptor = try site.disk.openDirectory(cName, in: parent)
         worker.pulse.step()

@@ -153,6 +153,11 @@ final class LocalExamination: Examination, @unchecked Sendable {
         return try site.disk.readFully(file.descriptor, into: buffer, at: offset, .passing)
     }
 
+    func nextData(_ index: Int, from offset: Int) -> Range<Int> {
+        guard let file = files[index], !file.isDevice else { return offset..<Int.max }
+        return site.nextData(file.descriptor, file.stat, from: offset)
+    }
+
     func detach(_ index: Int) -> any Examination {
         defer { files[index] = nil }
         return LocalExamination(site: site, result: results[index], file: files[index])

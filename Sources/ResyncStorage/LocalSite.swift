@@ -15,6 +15,9 @@ package struct LocalSiteOptions: Sendable {
     package var namesInMemory = 1 << 18
     /// Names read of one directory: beyond this an honest one is not to be expected.
     package var namesInDirectory = 1 << 24
+    /// Bytes of the path of a directory that is entered. Those in it that are not, for that reason,
+    /// must still have a path that the formats hold.
+    package var directoryPath = ManifestLimit.path - 1 - Name.limit
     /// Where the names of huge directories are sorted.
     package var scratch: Scratch?
     /// Where it is asked who uses a device.
@@ -149,6 +152,13 @@ package final class LocalSite: Site {
         guard let found = try? disk.fileSystem(descriptor) else { return .unknown }
         otherFileSystems.withLock { $0[stat.device] = found }
         return found
+    }
+
+    /// Whether a file may have holes, and can be asked where. One that is fully allocated has none;
+    /// elsewhere than on some file systems SEEK_HOLE has been seen to lie.
+    func tellsHoles(_ descriptor: Descriptor, _ stat: Stat) -> Bool {
+        stat.allocated < UInt64(stat.size) / 512
+            && FileSystemKind.tellsHoles.contains(fileSystem(of: descriptor, stat).type)
     }
 
     /// Counts a directory that was opened, and closes one that nobody uses when there are too many.

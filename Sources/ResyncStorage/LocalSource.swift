@@ -98,24 +98,30 @@ private final class LocalSourceEntry: SourceEntry {
     }
 
     func nextData(from offset: Int) -> Range<Int> {
-        let size = stat.size
-        guard stat.allocated < UInt64(size) / 512,
-            FileSystemKind.tellsHoles.contains(site.fileSystem(of: descriptor, stat).type)
-        else { return offset..<max(offset, size) }
-        do throws(DiskError) {
-            guard let start = try site.disk.nextData(descriptor, from: offset), start < size else {
-                return size..<size
-            }
-            return start..<max(start, min(size, try site.disk.nextHole(descriptor, from: start)))
-        } catch {
-            return offset..<max(offset, size)
-        }
+        site.nextData(descriptor, stat, from: offset)
     }
 
     var isUnchanged: Bool {
         guard name == nil else { return true }
         guard let now = try? site.disk.stat(descriptor) else { return false }
         return stat.type == .directory || now.isUnchanged(since: stat)
+    }
+}
+
+extension LocalSite {
+    /// The next data of a file at or after an offset: all the rest where its file system does not
+    /// tell holes, empty where only a hole is left.
+    func nextData(_ descriptor: Descriptor, _ stat: Stat, from offset: Int) -> Range<Int> {
+        let size = stat.size
+        guard tellsHoles(descriptor, stat) else { return offset..<max(offset, size) }
+        do throws(DiskError) {
+            guard let start = try disk.nextData(descriptor, from: offset), start < size else {
+                return size..<size
+            }
+            return start..<max(start, min(size, try disk.nextHole(descriptor, from: start)))
+        } catch {
+            return offset..<max(offset, size)
+        }
     }
 }
 

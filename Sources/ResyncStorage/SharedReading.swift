@@ -5,23 +5,46 @@ import Synchronization
 /// The digesting of one open file by as many workers as come to help: they claim ranges of blocks
 /// until none is left. Whoever needs the result helps first, so waiting can never deadlock.
 package final class SharedReading: Sendable {
-    private let examination: any Examination
-    private let index: Int
-    private let source: ReadSource
     private let blockCount: Int
     /// Blocks per claim: long enough to stream, short enough to share.
     private let stride: Int
-    private let place: Pulse.Place
-    private let wantsWhole: Bool
-    private let state = Mutex(State())
-    private let inFlight = DispatchGroup()
+    private let state: Mutex<State>
 
-    private struct State {
+    /// Where a reading is; once all is read nothing stays but the answer, since a file with names
+    /// in many places is long remembered.
+    private enum State {
+        case reading(Begun)
+        case done(ContentAnswer)
+
+        var begun: Begun? {
+            guard case .reading(let begun) = self else { return nil }
+            return begun
+        }
+    }
+
+    /// A file that is being read.
+    private final class Begun: @unchecked Sendable {
+        // Unchecked because all that changes is only touched under the lock around the state.
+        let examination: any Examination
+        let index: Int
+        let source: ReadSource
+        let place: Pulse.Place
+        let wantsWhole: Bool
+        let inFlight = DispatchGroup()
         var next = 0
         var parts: [Int: ContentAnswer] = [:]
         var failure: (any Error)?
-        /// Once all is read.
-        var whole: ContentAnswer?
+
+        init(
+            _ examination: any Examination, _ index: Int, _ source: ReadSource,
+            _ place: Pulse.Place, wantsWhole: Bool
+        ) {
+            self.examination = examination
+            self.index = index
+            self.source = source
+            self.place = place
+            self.wantsWhole = wantsWhole
+        }
     }
 
     private static let claimBytes = 8 << 20
@@ -32,11 +55,8 @@ package final class SharedReading: Sendable {
         _ examination: any Examination, _ index: Int, size: Int, blockSize: Int,
         source: ReadSource, place: Pulse.Place, wantsWhole: Bool = false
     ) {
-        self.examination = examination
-        self.index = index
-        self.source = source
-        self.place = place
-        self.wantsWhole = wantsWhole
+        state = Mutex(
+            .reading(Begun(examination, index, source, place, wantsWhole: wantsWhole)))
         blockCount = ResyncCore.blockCount(size, blockSize)
         // The digest of the whole needs all bytes in order: one claim for everything.
         stride =
@@ -50,28 +70,32 @@ package final class SharedReading: Sendable {
 
     /// Digests ranges until all are claimed, or a stop is requested.
     package func help(_ worker: Worker) {
+        guard let place = state.withLock({ $0.begun?.place }) else { return }
         worker.pulse.enter(place)
         while !worker.stop.isRequested, helpOnce(worker) {}
     }
 
     /// Digests one range; false when all are claimed.
     package func helpOnce(_ worker: Worker) -> Bool {
-        let claim: Range<Int>? = state.withLock { state in
-            guard state.next < blockCount, state.failure == nil else { return nil }
-            let start = state.next
-            state.next = start + min(stride, blockCount - start)
-            inFlight.enter()
-            return start..<state.next
+        let claim: (Begun, Range<Int>)? = state.withLock { state in
+            guard let begun = state.begun, begun.next < blockCount, begun.failure == nil else {
+                return nil
+            }
+            let start = begun.next
+            begun.next = start + min(stride, blockCount - start)
+            begun.inFlight.enter()
+            return (begun, start..<begun.next)
         }
-        guard let claim else { return false }
-        defer { inFlight.leave() }
+        guard let (begun, range) = claim else { return false }
+        defer { begun.inFlight.leave() }
         do {
             let request = ContentRequest(
-                index: index, blocks: claim, source: source, wantsWhole: wantsWhole)
-            let answers = try examination.digest([request], worker)
-            state.withLock { $0.parts[claim.lowerBound] = answers.first }
+                index: begun.index, blocks: range, source: begun.source,
+                wantsWhole: begun.wantsWhole)
+            let answers = try begun.examination.digest([request], worker)
+            state.withLock { _ in begun.parts[range.lowerBound] = answers.first }
         } catch {
-            state.withLock { $0.failure = error }
+            state.withLock { _ in begun.failure = error }
         }
         return true
     }
@@ -81,30 +105,33 @@ package final class SharedReading: Sendable {
     package func answer(_ worker: Worker) throws -> ContentAnswer {
         help(worker)
         worker.pulse.leave()
-        inFlight.wait()
-        let (answer, isFirst) = try state.withLock { state in
-            if let failure = state.failure { throw failure }
-            if let whole = state.whole { return (whole, false) }
-            let whole = try join(state)
-            guard whole.state != .stopped else { return (whole, false) }
-            state.whole = whole
-            state.whole?.bytesRead = 0
-            state.parts = [:]
-            return (whole, true)
+        state.withLock { $0.begun?.inFlight }?.wait()
+        let (answer, read) = try state.withLock { state -> (ContentAnswer, Begun?) in
+            switch state {
+            case .done(let whole): return (whole, nil)
+            case .reading(let begun):
+                if let failure = begun.failure { throw failure }
+                let whole = try join(begun)
+                guard whole.state != .stopped else { return (whole, nil) }
+                var kept = whole
+                kept.bytesRead = 0
+                state = .done(kept)
+                return (whole, begun)
+            }
         }
-        if isFirst { examination.close() }
+        read?.examination.close()
         return answer
     }
 
-    private func join(_ state: State) throws -> ContentAnswer {
+    private func join(_ begun: Begun) throws -> ContentAnswer {
         var whole = ContentAnswer()
-        if state.next < blockCount { whole.state = .stopped }
-        if wantsWhole, blockCount == 0 {
+        if begun.next < blockCount { whole.state = .stopped }
+        if begun.wantsWhole, blockCount == 0 {
             var nothing = try EVPHash(.sha256)
             whole.whole = nothing.finalize()
         }
-        for start in state.parts.keys.sorted() {
-            guard let part = state.parts[start] else { continue }
+        for start in begun.parts.keys.sorted() {
+            guard let part = begun.parts[start] else { continue }
             if part.state != .stable, whole.state != .stopped { whole.state = part.state }
             whole.blocks.append(contentsOf: part.blocks)
             whole.unreadable += part.unreadable
@@ -120,7 +147,7 @@ package final class LinkTable: Sendable {
     private let readings = Mutex<[ObjectIdentity: Known]>([:])
 
     private struct Known: Sendable {
-        let stat: Stat
+        let witness: StatWitness
         let reading: SharedReading
         /// Names that were not met yet.
         var left: UInt32
@@ -131,14 +158,16 @@ package final class LinkTable: Sendable {
     /// The reading of an inode, begun by whoever comes first, and anew when it was changed since.
     package func reading(of stat: Stat, begin: () -> SharedReading) -> SharedReading {
         readings.withLock { known in
-            if var found = known[stat.identity], stat.isUnchanged(since: found.stat) {
+            let witness = StatWitness(stat)
+            if var found = known[stat.identity], found.witness == witness {
                 found.left -= 1
                 // With its last name an inode leaves the table.
                 known[stat.identity] = found.left > 0 ? found : nil
                 return found.reading
             }
             let reading = begin()
-            known[stat.identity] = Known(stat: stat, reading: reading, left: stat.links - 1)
+            known[stat.identity] = Known(
+                witness: witness, reading: reading, left: stat.links - 1)
             return reading
         }
     }

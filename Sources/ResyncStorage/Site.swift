@@ -140,6 +140,9 @@ package protocol Examination: AnyObject, Sendable {
         _ index: Int, at offset: Int, into buffer: UnsafeMutableRawBufferPointer,
         _ worker: Worker
     ) throws(DiskError) -> Int
+    /// The next data of an open file at or after an offset: all the rest where nothing tells where
+    /// there is none, empty where only a hole is left.
+    func nextData(_ index: Int, from offset: Int) -> Range<Int>
     /// Moves one open file into an examination of its own, as index 0.
     func detach(_ index: Int) -> any Examination
     /// Closes what is still open.

@@ -140,7 +140,7 @@ import Testing
                 writer.number(0)
                 writer.number(1)
                 writer.byte(0)
-                writer.string([])
+                writer.string([0x61])
                 writer.number(5)
                 writer.byte(flag)
                 for number in numbers { writer.number(number) }

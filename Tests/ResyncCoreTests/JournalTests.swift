@@ -45,6 +45,7 @@ import Testing
             .intent(0..<5), .results(first: 4, [.done]), .undoIntent(2..<5),
             .undone(first: .max, [.done]), .erased(number: 4, Self.time),
             .freed(0..<5, Self.time), .attributes(number: 4, []),
+            .erased(number: .max, Self.time), .attributes(number: .max, []),
         ] {
             #expect(throws: FormatError.self) { try state([record]) }
         }

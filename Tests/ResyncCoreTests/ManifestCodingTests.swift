@@ -81,7 +81,7 @@ import Testing
         var chain: Digest?
     }
 
-    private func forged(_ records: [ByteWriter]) -> MemoryFile {
+    func forged(_ records: [ByteWriter]) -> MemoryFile {
         forged(Forgery(records: records))
     }
 
@@ -138,13 +138,13 @@ import Testing
         }
     }
 
-    private func encoded(_ entry: ManifestEntry) -> ByteWriter {
+    func encoded(_ entry: ManifestEntry) -> ByteWriter {
         var writer = ByteWriter()
         writer.manifestEntry(entry)
         return writer
     }
 
-    private func reason(_ body: () throws -> Void) -> String {
+    func reason(_ body: () throws -> Void) -> String {
         do {
             try body()
             return ""

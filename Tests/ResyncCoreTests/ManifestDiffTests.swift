@@ -151,7 +151,8 @@ import Testing
     @Test func contentDiffersInExtents() throws {
         var changed = ManifestSample.file(Name("f"), blocks: 9)
         var blocks = BlockList()
-        for (at, run) in changed.content?.blocks.runs.enumerated() ?? [].enumerated() {
+        let runs = try #require(changed.content).blocks.runs
+        for (at, run) in runs.enumerated() {
             blocks.append([2, 3, 7].contains(at) ? ManifestSample.digest([9]) : run.digest)
         }
         changed.content?.blocks = blocks

@@ -53,6 +53,34 @@ import Testing
         #expect(found.tally.confirmed == 1 && found.status == .differences)
     }
 
+    /// A file that moved is read from its beginning, and may be nearly all hole.
+    @Test func holesOfBothSidesAreNotRead() throws {
+        let size = 256 << 20
+        let stores = TwoStores()
+        stores.both { root in
+            stores.disk.addSparse("\(root)/f", size: size)
+            stores.disk.write("\(root)/f", at: 200 << 20, "the same")
+        }
+        stores.disk.write("/a/f", at: 100 << 20, "one")
+        stores.disk.write("/b/f", at: 150 << 20, "other")
+        stores.calm()
+        let found = try stores.verify {
+            $0.plan = { $0.confirmPasses = 2 }
+            Self.between(&$0) { [disk = stores.disk] in
+                disk.write("/b/f", at: 201 << 20, "moved")
+                disk.change("/b/f", Ownership(mtime: TwoStores.calmTime))
+            }
+        }
+        let difference = try #require(found.differences.first)
+        #expect(difference.confirmedFrom == .media)
+        #expect(
+            difference.extents == [
+                Extent(offset: 100 << 20, length: 4096), Extent(offset: 150 << 20, length: 4096),
+                Extent(offset: 201 << 20, length: 4096),
+            ])
+        #expect(found.tally.bytesRead < 8 << 20, "\(found.tally.bytesRead)")
+    }
+
     @Test func whatWasRepairedMeanwhileIsSame() throws {
         let stores = Self.different()
         let found = try stores.verify {

@@ -118,6 +118,28 @@ import Testing
         #expect(found.result.summary.status == .differences)
     }
 
+    /// Longer than any path that is kept: one entry that was not verified, and not the end of all.
+    @Test func aDirectoryWithAPathTooLongIsLeft() throws {
+        // It is a record of its own, as a directory, in every format.
+        #expect(LocalSiteOptions().directoryPath + 1 + Name.limit <= ManifestLimit.path)
+        let stores = TwoStores()
+        stores.both { root in
+            for depth in 1...4 {
+                stores.disk.addFile(
+                    root + String(repeating: "/dd", count: depth) + "/file", "\(depth)")
+            }
+            stores.disk.addFile("\(root)/e/after", "1")
+        }
+        stores.calm()
+        let found = try stores.verify { $0.options = { $0.directoryPath = 8 } }
+        #expect(
+            found.lines.filter { !$0.hasPrefix("=") } == [
+                "! dd/dd/dd/dd !a:openat:ENAMETOOLONG !b:openat:ENAMETOOLONG"
+            ])
+        #expect(found.lines.contains("= dd/dd/dd/file") && found.lines.contains("= e/after"))
+        #expect(found.status == .trouble)
+    }
+
     /// On the way back every directory has one more name, so that it must be opened again.
     @Test func deepDirectoriesAreOpenedAgainOnTheWayBack() throws {
         let depth = isLong ? 4000 : 300

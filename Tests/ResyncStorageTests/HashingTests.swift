@@ -169,7 +169,9 @@ import Testing
         blocks.append(Digest(words: (1, 0, 0, 0)), count: 2)
         blocks.append(Digest(words: (2, 0, 0, 0)))
         var plain = try EVPHash(.sha256)
-        for word in [1, 1, 2] as [UInt64] { plain.update(Digest(words: (word, 0, 0, 0)).bytes) }
+        for (word, count) in [(1, 2), (2, 1)] as [(UInt64, UInt8)] {
+            plain.update(Digest(words: (word, 0, 0, 0)).bytes + [count, 0, 0, 0, 0, 0, 0, 0])
+        }
         let expected = plain.finalize()
 
         let kept = try DigestScheme(.sha256, blockSize: 1 << 20)

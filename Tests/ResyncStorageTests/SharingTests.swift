@@ -146,6 +146,27 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
         #expect(read(2, 3) == (other.0, false))
     }
 
+    /// Of millions of files with names elsewhere, nothing stays but what was found.
+    @Test func aFileThatWasReadIsLetGo() throws {
+        let table = LinkTable()
+        weak var held: (any Examination)?
+        func first() throws -> ContentAnswer {
+            let examination = try image()
+            held = examination
+            return try table.reading(of: stat(1, links: 3)) { reading(examination) }
+                .answer(worker())
+        }
+        let answer = try first()
+        #expect(held == nil)
+        let again = table.reading(of: stat(1, links: 3)) {
+            Issue.record("read again")
+            guard let other = try? image() else { preconditionFailure("no image") }
+            return reading(other)
+        }
+        #expect(try again.answer(worker()).blocks == answer.blocks)
+        #expect(again.claims == 3)
+    }
+
     /// What was read before a writer came says nothing of what is there now.
     @Test func aChangedFileIsReadAnew() throws {
         let table = LinkTable()

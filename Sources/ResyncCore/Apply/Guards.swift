@@ -188,16 +188,12 @@ private func needed(
         && found.a.identity.device == found.b.identity.device
     let own = need(trailer.totals[side])
     guard isShared else { return own }
-    let (sum, isTooLarge) = own.addingReportingOverflow(need(trailer.totals[side.other]))
-    return isTooLarge ? .max : sum
+    return cappedSum(own, need(trailer.totals[side.other]))
 }
 
 extension PlanTotals {
     /// Bytes to be found free: what is written and a twentieth, since what is displaced stays.
-    package var spaceNeeded: Int {
-        let (sum, isTooLarge) = bytesWritten.addingReportingOverflow(bytesWritten / 20)
-        return isTooLarge ? .max : sum
-    }
+    package var spaceNeeded: Int { cappedSum(bytesWritten, bytesWritten / 20) }
 
     /// As `spaceNeeded`, once all is released that is displaced.
     fileprivate var spaceNeededInSlices: Int { max(0, spaceNeeded - bytesDisplaced) }

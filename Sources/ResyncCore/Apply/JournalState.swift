@@ -63,13 +63,13 @@ package struct JournalState: Sendable {
             for (number, result) in zip(range, found) where result.isDone { undone.insert(number) }
             openUndo = nil
         case .attributes(let number, let old):
-            try check(number..<number + 1)
+            try check(number)
             attributes[number] = old
         case .confirmed(let time):
             confirmed = time
             wasConfirmed = true
         case .erased(let number, _):
-            try check(number..<number + 1)
+            try check(number)
             erased.insert(number)
         case .freed(let range, _):
             try check(range)
@@ -91,6 +91,12 @@ package struct JournalState: Sendable {
 
     private func check(_ range: Range<Int>) throws(FormatError) {
         guard range.upperBound <= results.count else {
+            throw FormatError("actions that the plan does not have")
+        }
+    }
+
+    private func check(_ number: Int) throws(FormatError) {
+        guard results.indices.contains(number) else {
             throw FormatError("actions that the plan does not have")
         }
     }

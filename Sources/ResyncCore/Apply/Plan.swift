@@ -127,8 +127,8 @@ package struct PlanTotals: Sendable, Hashable {
         case .settleDirectory: if action.changesMetadata { metadata += 1 }
         case .remove, .removeDirectory: deletes += 1
         }
-        bytesWritten += action.bytesWritten
-        bytesDisplaced += action.bytesDisplaced
+        bytesWritten = cappedSum(bytesWritten, action.bytesWritten)
+        bytesDisplaced = cappedSum(bytesDisplaced, action.bytesDisplaced)
         if action.kind == .write, let old = action.before, old.type == .file, old.stat.size > 0,
             action.after?.stat.size == 0
         {

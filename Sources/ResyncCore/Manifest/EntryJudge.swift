@@ -121,29 +121,14 @@ package struct EntryJudge: Sendable {
             difference.outcome = .notVerified
             return
         }
-        var compared = a.size
-        let bad = left.blocks.unread.union(right.blocks.unread)
-        for block in bad { compared -= extent(block..<block + 1, a.size).length }
-        tally.count(bytes: compared, assurance)
-        for range in left.blocks.differences(from: right.blocks) {
-            for part in range.split(without: bad) {
-                difference.extents.append(extent(part, a.size))
-            }
-        }
+        let comparison = BlockComparison(
+            left.blocks, right.blocks, unread: left.blocks.unread + right.blocks.unread,
+            size: a.size, blockSize: blockSize)
+        tally.count(bytes: comparison.comparedBytes, assurance)
+        difference.extents = comparison.extents
         if !difference.extents.isEmpty { difference.aspects.insert(.content) }
-        difference.extents.join(upTo: Difference.extentLimit)
         guard let witness else { return }
-        for extent in difference.extents {
-            let range = extent.offset / blockSize..<blockCount(extent.end, blockSize)
-            difference.witnesses.a.append(witness(left.blocks, range))
-            difference.witnesses.b.append(witness(right.blocks, range))
-        }
-    }
-
-    private func extent(_ blocks: Range<Int>, _ size: Int) -> Extent {
-        let start = blocks.lowerBound * blockSize
-        let (end, isBeyond) = blocks.upperBound.multipliedReportingOverflow(by: blockSize)
-        return Extent(offset: start, length: (isBeyond ? size : min(end, size)) - start)
+        difference.witnesses = comparison.witnesses(left.blocks, right.blocks, witness)
     }
 
     /// What is in doubt on either side is in doubt as a pair, the gravest first.
@@ -187,46 +172,6 @@ extension ManifestEntry {
             var own = error
             own.side = side
             return own
-        }
-    }
-}
-
-extension BlockList {
-    /// The blocks that no digest is known of.
-    fileprivate var unread: Set<Int> {
-        var found: Set<Int> = []
-        var at = 0
-        for run in runs {
-            if run.digest == .zero { found.formUnion(at..<at + run.count) }
-            at += run.count
-        }
-        return found
-    }
-}
-
-extension Range<Int> {
-    fileprivate func split(without bad: Set<Int>) -> [Range<Int>] {
-        guard !bad.isEmpty else { return [self] }
-        var parts: [Range<Int>] = []
-        for block in self where !bad.contains(block) {
-            if let last = parts.last, last.upperBound == block {
-                parts[parts.count - 1] = last.lowerBound..<block + 1
-            } else {
-                parts.append(block..<block + 1)
-            }
-        }
-        return parts
-    }
-}
-
-extension [Extent] {
-    /// Joins neighbours until no more than `limit` are left.
-    fileprivate mutating func join(upTo limit: Int) {
-        guard count > limit else { return }
-        let group = (count + limit - 1) / limit
-        self = stride(from: 0, to: count, by: group).map { start in
-            let last = self[Swift.min(start + group, count) - 1]
-            return Extent(offset: self[start].offset, length: last.end - self[start].offset)
         }
     }
 }

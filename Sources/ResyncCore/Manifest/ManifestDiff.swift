@@ -113,7 +113,7 @@ package struct ManifestDiff {
         }
         try advance()
         let ends = sides(end, otherEnd)
-        tally.excluded += max(end.excluded, otherEnd.excluded)
+        try exclude(max(end.excluded, otherEnd.excluded))
         for each in Side.allCases {
             let state =
                 directory.listings[each] == .complete
@@ -155,7 +155,7 @@ package struct ManifestDiff {
             }
         case .end(let end):
             let isDoubted = alone.doubted.popLast() ?? false
-            tally.excluded += end.excluded
+            try exclude(end.excluded)
             try reportListing(
                 end.listing, side, RelativePath(path.bytes), isDoubted: isDoubted)
             path.leave()
@@ -186,7 +186,7 @@ package struct ManifestDiff {
                     doubted.append(entry.doubt != nil)
                 }
             case .end(let end)?:
-                tally.excluded += end.excluded
+                try exclude(end.excluded)
                 try reportListing(
                     end.listing, side.other, RelativePath(path.bytes), isDoubted: isDoubted)
                 doubted.removeLast()
@@ -198,6 +198,10 @@ package struct ManifestDiff {
     }
 
     // MARK: Reporting
+
+    private mutating func exclude(_ count: Int) throws {
+        tally.excluded = try checkedSum(tally.excluded, count)
+    }
 
     private mutating func reportAlone(
         _ entry: ManifestEntry, _ at: RelativePath, _ side: Side, _ why: Absence

@@ -160,7 +160,7 @@ extension ManifestHeader {
         var lines = HeaderLines(text)
         let format = try lines.value("format")
         guard format == String(Self.format) else {
-            throw FormatError("format \(format) is not known here")
+            throw FormatError("format \(quoted(format)) is not known here")
         }
         content = try lines.word("content")
         digest = try lines.word("digest")
@@ -203,6 +203,13 @@ extension ManifestHeader {
     }
 }
 
+/// What a header says, fit to be shown: it may say anything, at any length.
+private func quoted(_ text: Substring) -> String {
+    let limit = 64
+    let rest = text.utf8.count > limit ? "…" : ""
+    return escaped(text.utf8.prefix(limit)) + rest
+}
+
 /// The lines of a header, taken in order.
 private struct HeaderLines {
     private var lines: [Substring]
@@ -224,7 +231,7 @@ private struct HeaderLines {
         _ key: String, _ make: (Substring) -> Value?
     ) throws(FormatError) -> Value {
         let text = try value(key)
-        guard let made = make(text) else { throw FormatError("header with \(key)=\(text)") }
+        guard let made = make(text) else { throw FormatError("header with \(key)=\(quoted(text))") }
         return made
     }
 

@@ -63,12 +63,12 @@ package struct ManifestImport {
     ) throws(ManifestRefusal) -> RelativePath {
         var name = name[...]
         if !prefix.isEmpty {
-            guard name.starts(with: prefix) else {
+            let rest = name.dropFirst(prefix.count)
+            guard name.starts(with: prefix), prefix.last == slash || rest.first == slash else {
                 throw ManifestRefusal(
                     "line \(number): '\(escaped(name))' does not lie below '\(escaped(prefix))'")
             }
-            name = name.dropFirst(prefix.count)
-            name = name.drop { $0 == slash }
+            name = rest.drop { $0 == slash }
         }
         while name.starts(with: Array("./".utf8)) { name = name.dropFirst(2) }
         let path = RelativePath(Array(name))

@@ -113,7 +113,7 @@ package struct ManifestReader<Hash: HashFunction> {
             guard computed.digest == end.digest, computed.entries == end.entries else {
                 throw FormatError("a directory's digest that does not match its entries")
             }
-            counts.count(end)
+            try counts.count(end)
             ended = directory
             path.leave()
             return .end(end)

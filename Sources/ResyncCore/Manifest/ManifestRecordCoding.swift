@@ -12,7 +12,6 @@ package enum ManifestLimit {
     static let entryPath = path + 256
     static let target = 1 << 16
     static let owner = 1 << 16
-    static let call = 64
 }
 
 /// The first byte of a record: an entry's type, or one of these.
@@ -95,7 +94,7 @@ extension ByteWriter {
         if let digest = end.digest { self.digest(digest) }
     }
 
-    private mutating func runs(_ runs: ArraySlice<BlockList.Run>) {
+    private mutating func runs(_ runs: Slice<BlockList.Runs>) {
         for run in runs {
             number(run.count)
             digest(run.digest)
@@ -256,9 +255,9 @@ extension ByteReader {
         }
         for _ in 0..<(try int(limit: ManifestLimit.errors)) {
             var error = EntryError(
-                side: .a, call: try string(limit: ManifestLimit.call),
+                side: .a, call: try call(),
                 number: Int32(bitPattern: try number32()))
-            if try flag() { error.extent = Extent(offset: try int(), length: try int()) }
+            if try flag() { error.extent = try extent(after: 0) }
             doubt.errors.append(error)
         }
         return doubt
@@ -278,8 +277,7 @@ extension ByteReader {
         case 3: return .mount
         case 4:
             return .failed(
-                call: try string(limit: ManifestLimit.call),
-                number: Int32(bitPattern: try number32()))
+                call: try call(), number: Int32(bitPattern: try number32()))
         default: throw FormatError("unknown listing", at: at)
         }
     }
@@ -307,7 +305,7 @@ extension BlockList {
     mutating func append(runs: [Run]) throws(FormatError) {
         for run in runs {
             guard run.count > 0, run.count <= .max - blockCount,
-                self.runs.last?.digest != run.digest
+                lastDigest != run.digest
             else { throw FormatError("runs of blocks that are not ours") }
             append(run.digest, count: run.count)
         }

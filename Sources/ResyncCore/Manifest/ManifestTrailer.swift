@@ -24,11 +24,11 @@ package struct ManifestCounts: Sendable, Hashable {
 
     package init() {}
 
-    package var entries: Int { types.values.reduce(undescribed, +) }
+    package var entries: Int { types.values.reduce(undescribed, cappedSum) }
 
     /// Whether every entry is known.
     package var isWhole: Bool {
-        incompleteDirectories + unreadable + unstable + notVerified == 0
+        [incompleteDirectories, unreadable, unstable, notVerified].allSatisfy { $0 == 0 }
     }
 
     package mutating func count(_ entry: ManifestEntry) {
@@ -46,9 +46,9 @@ package struct ManifestCounts: Sendable, Hashable {
         }
     }
 
-    package mutating func count(_ end: DirectoryEnd) {
+    package mutating func count(_ end: DirectoryEnd) throws(FormatError) {
         if end.listing != .complete { incompleteDirectories += 1 }
-        excluded += end.excluded
+        excluded = try checkedSum(excluded, end.excluded)
     }
 }
 

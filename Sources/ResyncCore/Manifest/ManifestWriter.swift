@@ -102,7 +102,7 @@ package struct ManifestWriter<Hash: HashFunction> {
         end.digest = computed.digest
         end.entries = computed.entries
         payload.directoryEnd(end)
-        trailer.counts.count(end)
+        try trailer.counts.count(end)
         path.leave()
         try closeIfFull()
     }

@@ -91,7 +91,7 @@ struct ApplyCommand: ResyncCommand {
         try refuseEnded(session.folder)
         options.writeLimit = .writing(limits.write, session.pace)
         let command = self
-        let total = Side.allCases.reduce(0) { $0 + plan.trailer.totals[$1].bytesWritten }
+        let total = Side.allCases.reduce(0) { cappedSum($0, plan.trailer.totals[$1].bytesWritten) }
         let result = try session.watched(style, totalBytes: total) { job, controls in
             try session.recoverOthers(controls)
             return try job.apply(

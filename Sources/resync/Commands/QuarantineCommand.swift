@@ -21,7 +21,7 @@ struct QuarantineCommand: ParsableCommand {
             var bytes = 0
             func list(_ folder: ApplyFolder, _ action: Action, _ size: Int, _ note: String) throws {
                 entries += 1
-                bytes += size
+                bytes = cappedSum(bytes, size)
                 try StandardOutput.shared.write(
                     "\(folder.run.id)  \(action.side.letter)  \(shown(action.path))  "
                         + "\(sizeText(size))\(note)\n")

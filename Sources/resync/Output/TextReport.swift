@@ -76,7 +76,7 @@ struct TextReport {
 
     private static func errors(_ difference: Difference) -> String {
         difference.errors.prefix(extentsShown).map { error in
-            let call = String(decoding: error.call, as: UTF8.self)
+            let call = escaped(error.call)
             let place = error.extent.map { " at \($0.offset)" } ?? ""
             return "\(ErrorNumber.sentence(error.number)) on \(error.side.word.uppercased())"
                 + "\(place) (\(call))"
