@@ -11,7 +11,7 @@ package struct ConfirmResult: Sendable {
     package var fromCache = 0
     /// Entries to which somebody wrote after they were displaced, or may yet: what was written is
     /// in the quarantine only.
-    package var late: [RelativePath] = []
+    package var late: [(number: Int, path: RelativePath)] = []
     package var ending = Ending.complete
 
     package init() {}
@@ -83,7 +83,7 @@ package final class ConfirmRun {
         guard action.keepsOld, action.kind != .patch, folder.state.isKept(number),
             try hand.changer(action.side).isWrittenLate(number, action)
         else { return }
-        result.late.append(action.path)
+        result.late.append((number, action.path))
     }
 
     private func look(

@@ -59,6 +59,10 @@ struct KeptDigests {
         if let voidBefore, manifest.header.started < voidBefore {
             return "it was begun before the end of the suspect window"
         }
+        // After failed write-back the cache looks right while the disk is stale.
+        if voidBefore != nil, manifest.header.source != .media {
+            return "it was not read from the medium since the suspect window"
+        }
         return manifest.refusal(scheme)
     }
 }

@@ -295,17 +295,17 @@ struct ConfirmCommand: ResyncCommand {
             line.field("unreadable", result.unreadable)
             line.field("from_cache", result.fromCache)
             line.field("not_done", left)
-            line.field("written_late", result.late.map { escaped($0.bytes) })
+            line.field("written_late", result.late.map { escaped($0.path.bytes) })
             line.field("left_out", leftOut.object)
             line.field("exit_status", Int(status.code))
             try StandardOutput.shared.write(line.bytes)
             return status
         }
         let output = StandardOutput.shared
-        for path in result.late {
+        for (number, path) in result.late {
             try output.write(
                 "! \(shown(path))  was written to after it was displaced, or is open for writing "
-                    + "still: what was written is in the quarantine\n")
+                    + "still: see .resync-quarantine/\(folder.run.id)/\(number)\n")
         }
         try output.write("confirmed \(countText(result.confirmed)) changes")
         if result.fromCache > 0 {

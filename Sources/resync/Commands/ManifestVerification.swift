@@ -103,8 +103,8 @@ struct ManifestVerification {
         let lock = try lockStore(site, state)
         defer { withExtendedLifetime(lock) {} }
         let scan = try LiveScan(
-            site, opening, scheme: try scheme(header),
-            assurance: command.assurance ?? "hash", wholeFile: header.hasWholeFile)
+            site, opening, scheme: try scheme(header), assurance: try assurance(site, side.other),
+            wholeFile: header.hasWholeFile)
         var plan = try plan(scan, site, input, header, on: side)
         plan.keepsSames = reports.needsSames
         let paths = Sides(a: command.a, b: command.b).map { RawArguments.bytes($0) }
@@ -128,6 +128,15 @@ struct ManifestVerification {
         }
         try run.printResult(result, options, &reports)
         return result.summary.status
+    }
+
+    /// What was asked for, or what the state of the store calls for.
+    private func assurance(_ site: LocalSite, _ side: Side) throws -> String {
+        if let asked = command.assurance { return asked }
+        let patience = try duration(command.read.ioTimeout)
+        let reasons = try answered(within: patience, site.facts.path) { site.trouble().reasons }
+        for reason in reasons { Main.complain("trouble on \(side.letter): \(reason)") }
+        return reasons.isEmpty ? "hash" : "media"
     }
 
     private func opening(_ header: ManifestHeader, _ state: StateFolder) throws -> SiteOpening {

@@ -290,6 +290,8 @@ struct Verification {
         case .size: rules.comparison.aspects = AspectSet([.existence, .type, .size])
         case .cached:
             rules.kept = try KeptDigests(command, state, level.reasons).find(sites, rules.scheme)
+            // What has to be read in doubtful times is read where it can be kept.
+            if command.suspect != nil { rules.source = .media }
         }
         rules.keepsRecords = command.keep
         var limits = try command.read.limits()
