@@ -10,6 +10,8 @@ struct ContentReader {
     private let medium: MediumAccess
     private let worker: Worker
     private let blockSize: Int
+    /// What is read at a time.
+    private var piece: UnsafeMutableRawBufferPointer
     private var answer = ContentAnswer()
     /// The data that begins at or after the current block, where holes are looked for.
     private var data: Range<Int>?
@@ -27,6 +29,7 @@ struct ContentReader {
         self.stat = stat
         self.worker = worker
         blockSize = worker.digester.blockSize
+        piece = worker.piece
         fileSystem = site.fileSystem(of: descriptor, stat)
         looksForHoles = site.tellsHoles(descriptor, stat)
     }
@@ -45,6 +48,9 @@ struct ContentReader {
             }
         }
         let mode: ReadMode = !isDirect && stat.size >= passingSize ? .passing : .cached
+        if isDirect || mode == .passing, isCold(blocks, request.source) {
+            piece = worker.widePiece
+        }
         var block = blocks.lowerBound
         while block < blocks.upperBound, answer.state == .stable {
             if looksForHoles, let next = try skipHole(from: block, upTo: blocks.upperBound) {
@@ -56,6 +62,16 @@ struct ContentReader {
         }
         if answer.state == .stable, answer.unreadable.isEmpty { answer.whole = whole?.finalize() }
         return answer
+    }
+
+    /// Whether so much comes from the device that it is asked for in longer stretches.
+    private func isCold(_ blocks: Range<Int>, _ source: ReadSource) -> Bool {
+        let start = blocks.lowerBound * blockSize
+        let length = min(stat.size - start, Worker.widePieceSize)
+        guard length == Worker.widePieceSize else { return false }
+        if source == .media { return true }
+        let cached = try? site.disk.cachedPages(descriptor, in: start..<start + length)
+        return cached == 0
     }
 
     /// From here on, reading may cost the services their cached pages.
@@ -73,7 +89,7 @@ struct ContentReader {
                 answer.state = .stopped
                 return
             }
-            let wanted = min(end - at, Worker.pieceSize)
+            let wanted = min(end - at, piece.count)
             site.options.readLimit?.wait(for: wanted, worker: worker)
             let count: Int
             do throws(DiskError) {
@@ -91,9 +107,9 @@ struct ContentReader {
                 answer.state = .moved
                 return
             }
-            let piece = UnsafeRawBufferPointer(rebasing: worker.piece[..<count])
-            try worker.digester.update(piece)
-            whole?.update(piece)
+            let bytes = UnsafeRawBufferPointer(rebasing: piece[..<count])
+            try worker.digester.update(bytes)
+            whole?.update(bytes)
             at += count
         }
         answer.blocks.append(try worker.digester.finish())
@@ -104,13 +120,13 @@ struct ContentReader {
     ) throws(DiskError) -> Int {
         guard isDirect else {
             return try site.disk.readFully(
-                descriptor, into: UnsafeMutableRawBufferPointer(rebasing: worker.piece[..<wanted]),
+                descriptor, into: UnsafeMutableRawBufferPointer(rebasing: piece[..<wanted]),
                 at: offset, mode)
         }
         // Direct reads ask for whole sectors; at the end of the file fewer bytes come.
         let whole = (wanted + 4095) / 4096 * 4096
         let count = try site.disk.readDirectly(
-            descriptor, into: UnsafeMutableRawBufferPointer(rebasing: worker.piece[..<whole]),
+            descriptor, into: UnsafeMutableRawBufferPointer(rebasing: piece[..<whole]),
             at: offset)
         return min(count, wanted)
     }
@@ -222,7 +238,7 @@ enum MediaAccess {
             }
             guard FileSystemKind.rereads.contains(fileSystem.type) else { return .none }
             try disk.dropCache(descriptor)
-            return try disk.cachedPages(descriptor, size: stat.size) == 0 ? .dropped : .none
+            return try disk.cachedPages(descriptor, in: 0..<stat.size) == 0 ? .dropped : .none
         } catch {
             return .none
         }

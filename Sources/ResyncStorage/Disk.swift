@@ -93,8 +93,8 @@ package protocol Disk: AnyObject, Sendable {
     /// Asks for the first bytes of a file to be brought into the page cache, and does not wait for
     /// them. Whatever comes of it, reading tells.
     func prefetch(_ descriptor: Descriptor, size: Int)
-    /// How many pages of the file are in the page cache.
-    func cachedPages(_ descriptor: Descriptor, size: Int) throws(DiskError) -> Int
+    /// How many pages of these bytes of a file are in the page cache.
+    func cachedPages(_ descriptor: Descriptor, in range: Range<Int>) throws(DiskError) -> Int
     /// The alignment that direct reads of this file need; nil where they are not offered.
     func directAlignment(_ descriptor: Descriptor) throws(DiskError) -> DirectAlignment?
 

@@ -127,8 +127,12 @@ package final class LinuxDisk: Disk {
         _ = clinux_prefetch(descriptor.number, 0, Int64(size))
     }
 
-    package func cachedPages(_ descriptor: Descriptor, size: Int) throws(DiskError) -> Int {
-        try check(clinux_cached_pages(descriptor.number, 0, Int64(size)), .cachestat)
+    package func cachedPages(
+        _ descriptor: Descriptor, in range: Range<Int>
+    ) throws(DiskError) -> Int {
+        try check(
+            clinux_cached_pages(
+                descriptor.number, Int64(range.lowerBound), Int64(range.count)), .cachestat)
     }
 
     package func directAlignment(

@@ -104,7 +104,7 @@ final class LocalExamination: Examination, @unchecked Sendable {
             // Neighbours were mostly read together, or not at all.
             if at % 16 == 0 {
                 isCold =
-                    (try? site.disk.cachedPages(file.descriptor, size: file.stat.size)) ?? 0 == 0
+                    (try? site.disk.cachedPages(file.descriptor, in: 0..<file.stat.size)) ?? 0 == 0
             }
             guard isCold else { continue }
             left -= file.stat.size

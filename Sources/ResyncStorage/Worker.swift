@@ -6,6 +6,7 @@ import Synchronization
 package final class Worker {
     /// Fits the second-level cache, so that digesting finds in it what reading put there.
     package static let pieceSize = 256 << 10
+    package static let widePieceSize = 1 << 20
     /// What direct reads may ask for at most.
     fileprivate static let alignment = 4096
 
@@ -19,6 +20,15 @@ package final class Worker {
     /// stores are busy at any time, also when reading is held to a rate.
     package let sides: [Side]
     let piece: UnsafeMutableRawBufferPointer
+    /// For what comes from the device: there a longer read is worth more than the cache's nearness.
+    var widePiece: UnsafeMutableRawBufferPointer {
+        if let wide { return wide }
+        let made = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: Self.widePieceSize, alignment: Self.alignment)
+        wide = made
+        return made
+    }
+    private var wide: UnsafeMutableRawBufferPointer?
 
     package init(scheme: DigestScheme, pulse: Pulse, stop: Stop, index: Int = 0) throws {
         sides = index % 2 == 0 ? [.a, .b] : [.b, .a]
@@ -29,7 +39,10 @@ package final class Worker {
         piece = .allocate(byteCount: Self.pieceSize, alignment: Self.alignment)
     }
 
-    deinit { piece.deallocate() }
+    deinit {
+        piece.deallocate()
+        wide?.deallocate()
+    }
 
     /// What the second of two sides needs.
     final class OtherSide {

@@ -257,7 +257,7 @@ import Testing
         try disk.setDirect(file)
         #expect(throws: DiskError(.pwrite, EINVAL)) { try disk.put(file, 0, [2] as [UInt8]) }
         try disk.put(file, 512, [UInt8](repeating: 2, count: 512))
-        #expect(try disk.cachedPages(file, size: 4096) == 0)
+        #expect(try disk.cachedPages(file, in: 0..<4096) == 0)
         #expect(disk.mediumContent("/x")[512] == 2)
         #expect(disk.content("/x")[512] == 2)
         #expect(disk.crash(keeping: .dropAll).content("/x")[512] == 1)

@@ -168,7 +168,7 @@ final class DiskTape {
 
     func cachedPages(_ key: String, size: Int) {
         note("cached \(key) \(size)") { () throws(DiskError) in
-            "\(try disk.cachedPages(descriptor(key), size: size))"
+            "\(try disk.cachedPages(descriptor(key), in: 0..<size))"
         }
     }
 

@@ -194,7 +194,7 @@ import Testing
             #expect(throws: DiskError(.pwrite, EINVAL)) { try disk.put(file, 1, bytes) }
             #expect(throws: DiskError(.pwrite, EINVAL)) { try disk.put(file, 0, [1] as [UInt8]) }
             try disk.sync(file)
-            #expect(try disk.cachedPages(file, size: 8192) == 0)
+            #expect(try disk.cachedPages(file, in: 0..<8192) == 0)
             let other = try disk.open("\(root)/x")
             defer { disk.close(other) }
             #expect(try disk.read(other, 4095, 2) == [0x78, 0x79])

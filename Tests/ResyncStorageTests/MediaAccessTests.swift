@@ -102,7 +102,7 @@ private struct LoopImage {
         guard isDirect || kind == .btrfs else {
             return skip("\(kind) offers no direct I/O here")
         }
-        #expect(try disk.cachedPages(descriptor, size: content.count) == 64)
+        #expect(try disk.cachedPages(descriptor, in: 0..<content.count) == 64)
 
         let medium = try Data(
             contentsOf: URL(fileURLWithPath: store.image), options: .alwaysMapped)

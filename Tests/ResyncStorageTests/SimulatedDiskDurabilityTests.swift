@@ -16,7 +16,7 @@ import Testing
         let direct = try disk.open("/x", [.readOnly, .direct])
         _ = try disk.read(file, 0, page)
         _ = try disk.read(file, page, page, .passing)
-        #expect(try disk.cachedPages(file, size: 3 * page) == 1)
+        #expect(try disk.cachedPages(file, in: 0..<3 * page) == 1)
         disk.corruptMedium("/x", .flipBit(at: 10))
         disk.corruptMedium("/x", .zero(page..<2 * page))
         // The first page is cached, the second one was not kept.
@@ -24,7 +24,7 @@ import Testing
         #expect(try disk.read(file, page, page).allSatisfy { $0 == 0 })
         #expect(try disk.read(direct, 0, page)[10] == right[10] ^ 1)
         try disk.dropCache(file)
-        #expect(try disk.cachedPages(file, size: 3 * page) == 0)
+        #expect(try disk.cachedPages(file, in: 0..<3 * page) == 0)
         #expect(try disk.read(file, 0, page)[10] == right[10] ^ 1)
     }
 
@@ -37,10 +37,10 @@ import Testing
         disk.changeMount(of: "/x") { $0.directReads = .pretended }
         #expect(try disk.directAlignment(file) == nil)
         _ = try disk.read(file, 1, 511)
-        #expect(try disk.cachedPages(file, size: page) == 1)
+        #expect(try disk.cachedPages(file, in: 0..<page) == 1)
         disk.changeMount(of: "/x") { $0.dropsCache = false }
         try disk.dropCache(file)
-        #expect(try disk.cachedPages(file, size: page) == 1)
+        #expect(try disk.cachedPages(file, in: 0..<page) == 1)
         disk.changeMount(of: "/x") { $0.directReads = .refused }
         #expect(throws: DiskError(.openat, EINVAL)) {
             try disk.open("/x", [.readOnly, .direct])

@@ -100,9 +100,11 @@ extension SimulatedDisk {
         }
     }
 
-    package func cachedPages(_ descriptor: Descriptor, size: Int) throws(DiskError) -> Int {
+    package func cachedPages(
+        _ descriptor: Descriptor, in range: Range<Int>
+    ) throws(DiskError) -> Int {
         try perform(.cachestat, .descriptor(descriptor)) { (state, _) throws(Refusal) in
-            try state.cachedPages(descriptor, size: size)
+            try state.cachedPages(descriptor, in: range)
         }
     }
 

@@ -279,10 +279,10 @@ extension State {
         objects[object.id]?.file?.pageIn(0..<min(size, data.size))
     }
 
-    func cachedPages(_ descriptor: Descriptor, size: Int) throws(Refusal) -> Int {
+    func cachedPages(_ descriptor: Descriptor, in range: Range<Int>) throws(Refusal) -> Int {
         let (_, object) = try usable(descriptor)
-        guard let data = object.file, size > 0 else { return 0 }
-        let pages = RangeSet(SparseContent.blocks(0..<size))
+        guard let data = object.file, !range.isEmpty else { return 0 }
+        let pages = RangeSet(SparseContent.blocks(range))
         return data.resident.intersection(pages).ranges.reduce(0) { $0 + $1.count }
     }
 }
