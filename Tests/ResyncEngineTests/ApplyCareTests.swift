@@ -83,6 +83,17 @@ import Testing
         #expect(stage.disk.content("/b/g") == Array("of B".utf8))
     }
 
+    @Test func withoutItsJournalNothingIsBegun() throws {
+        let stage = try Self.stage()
+        _ = try stage.folder()
+        let before = stage.store("/b")
+        stage.disk.inject(Fault(.fail(ENOSPC), on: .pwrite, under: "/state", persistent: true))
+        #expect(throws: JournalFailure(error: DiskError(.pwrite, ENOSPC))) { try stage.apply() }
+        #expect(stage.store("/b").differences(from: before) == [])
+        stage.disk.clearFaults()
+        #expect(try stage.apply().counts.notDone == 0)
+    }
+
     @Test func anotherPlanThanTheGuardedOneIsNotBegun() throws {
         let stage = try Self.stage()
         let file = try stage.state().folder.read(Array("plan".utf8))
