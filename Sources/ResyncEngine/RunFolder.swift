@@ -165,9 +165,7 @@ package final class RunFolder: Sendable {
 
     /// Nil for a run that is no comparison of two stores.
     package func terms() throws -> RunTerms? {
-        guard let bytes = try readIfThere(File.terms) else { return nil }
-        var reader = ByteReader(bytes)
-        return try reader.terms()
+        try readIfThere(File.terms) { try $0.terms() }
     }
 
     private func save(_ terms: RunTerms) throws {
@@ -185,15 +183,11 @@ package final class RunFolder: Sendable {
     }
 
     package func checkpoint() throws -> Checkpoint? {
-        guard let bytes = try readIfThere(File.checkpoint) else { return nil }
-        var reader = ByteReader(bytes)
-        return try reader.checkpoint()
+        try readIfThere(File.checkpoint) { try $0.checkpoint() }
     }
 
     package func summary() throws -> Summary? {
-        guard let bytes = try readIfThere(File.summary) else { return nil }
-        var reader = ByteReader(bytes)
-        return try reader.summary()
+        try readIfThere(File.summary) { try $0.summary() }
     }
 
     package func save(_ checkpoint: Checkpoint) throws {
@@ -212,9 +206,7 @@ package final class RunFolder: Sendable {
 
     /// What stands for whoever works on the run; an order that cannot be read is none.
     package func order() -> PaceOrder {
-        guard let bytes = try? readIfThere(File.order) else { return PaceOrder() }
-        var reader = ByteReader(bytes)
-        return (try? reader.order()) ?? PaceOrder()
+        (try? readIfThere(File.order) { try $0.order() }) ?? PaceOrder()
     }
 
     package func give(_ order: PaceOrder) throws {
@@ -291,12 +283,17 @@ package final class RunFolder: Sendable {
         return payload
     }
 
-    private func readIfThere(_ name: [UInt8]) throws -> [UInt8]? {
+    private func readIfThere<Value>(
+        _ name: [UInt8], _ decode: (inout ByteReader) throws -> Value
+    ) throws -> Value? {
+        let bytes: [UInt8]
         do {
-            return try read(name)
+            bytes = try read(name)
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
             return nil
         }
+        var reader = ByteReader(bytes)
+        return try decode(&reader)
     }
 }
 
