@@ -25,18 +25,27 @@ let package = Package(
     name: "resync",
     products: [.executable(name: "resync", targets: ["resync"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // Imports point down this list, never up.
         .executableTarget(
             name: "resync",
-            dependencies: ["ResyncCore", "ResyncStorage", "ResyncEngine", argumentParser],
+            dependencies: [
+                "ResyncCore", "ResyncStorage", "ResyncEngine", "ResyncLedger", argumentParser,
+                .product(name: "Yams", package: "Yams"),
+            ],
             exclude: ["Documentation"],
             swiftSettings: settings),
         .target(
             name: "ResyncEngine", dependencies: ["ResyncCore", "ResyncStorage"],
             swiftSettings: settings + optimized),
+        .target(
+            name: "ResyncLedger",
+            dependencies: ["ResyncCore", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: settings),
         .target(
             name: "ResyncStorage", dependencies: ["ResyncCore", "CLinux", "COpenSSL"],
             swiftSettings: settings + optimized),
@@ -66,6 +75,9 @@ let package = Package(
             swiftSettings: testSettings),
         .testTarget(
             name: "CommandLineTests", dependencies: ["ResyncCore", "TestSupport"],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "ResyncLedgerTests", dependencies: ["ResyncLedger", "ResyncCore", "TestSupport"],
             swiftSettings: testSettings),
         .testTarget(name: "TidyTests", swiftSettings: testSettings),
     ],

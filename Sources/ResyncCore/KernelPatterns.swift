@@ -10,6 +10,66 @@ func recognisedTrouble(_ text: [UInt8]) -> (what: String, subject: KernelSubject
     return nil
 }
 
+/// Messages that are no trouble, but tell a person what went on meanwhile. Those without a subject
+/// concern the whole machine.
+func recognisedNotice(_ text: [UInt8]) -> (what: String, subject: KernelSubject?)? {
+    for recognise in [mounting, pathBack, link] {
+        var cursor = Cursor(text)
+        if let notice = recognise(&cursor) { return notice }
+    }
+    return nil
+}
+
+private typealias Notice = (what: String, subject: KernelSubject?)
+
+private func mounting(_ text: inout Cursor) -> Notice? {
+    if text.take("XFS (") {
+        guard let device = text.device(), text.take("): ") else { return nil }
+        guard text.take("Mounting V") || text.take("Ending ") else { return nil }
+        return ("note.mounted", .device(device))
+    }
+    guard text.take("EXT4-fs ("), let device = text.device(), text.take("): ") else { return nil }
+    if text.take("mounted filesystem") { return ("note.mounted", .device(device)) }
+    if text.take("recovery complete") { return ("note.replayed", .device(device)) }
+    if text.take("unmounting filesystem") { return ("note.unmounted", .device(device)) }
+    guard text.take("re-mounted") else { return nil }
+    // A remount that changed nothing names no mode.
+    let what =
+        if text.contains(" ro.") || text.contains(" ro ") {
+            "note.remounted-ro"
+        } else if text.contains(" r/w.") || text.contains(" r/w ") {
+            "note.remounted-rw"
+        } else {
+            "note.remounted"
+        }
+    return (what, .device(device))
+}
+
+private func pathBack(_ text: inout Cursor) -> Notice? {
+    if text.take("device-mapper: multipath: ") {
+        guard let major = text.digits(), text.take(":"), let minor = text.digits(),
+            text.take(": Reinstating path "), let map = DeviceNumber(major + [colon] + minor)
+        else { return nil }
+        return ("note.path-back", .number(map))
+    }
+    guard text.take("nfs: server ") || text.take("NFS: server ") || text.take("lockd: server "),
+        let server = text.run(of: { $0 > 0x20 && $0 != 0x7f }), text.take(" OK")
+    else { return nil }
+    return ("note.server-back", .server(server))
+}
+
+/// Bridges and links: the usual cause, seen from this machine.
+private func link(_ text: inout Cursor) -> Notice? {
+    if text.contains(": topology change detected") { return ("note.topology", nil) }
+    if text.contains(" entered "), text.contains(") entered "), text.contains(" state"),
+        text.contains(": port ")
+    {
+        return ("note.port", nil)
+    }
+    return text.contains(": Link is Down") || text.contains("NIC Link is Down")
+        ? ("note.link-down", nil) : nil
+}
+
 private struct Finding {
     let what: String
     let subject: KernelSubject

@@ -1,0 +1,95 @@
+/// What is watched and compared here, as the configuration file says.
+package struct Configuration: Sendable, Hashable {
+    /// Pairs that one file may name.
+    package static let pairLimit = 1000
+
+    package struct Store: Sendable, Hashable {
+        /// Absolute.
+        package var path: [UInt8]
+        /// Whether a small file in it is written and read back to see that this works.
+        package var probes = true
+
+        package init(path: [UInt8]) { self.path = path }
+    }
+
+    /// A time of day in which something may run: minutes since midnight, local time. One that ends
+    /// before it begins goes over midnight.
+    package struct Window: Sendable, Hashable {
+        package let start: Int
+        package let end: Int
+
+        /// As `22:00-06:00`.
+        package init?(_ text: String) {
+            let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+            guard parts.count == 2, let start = Self.minutes(parts[0]),
+                let end = Self.minutes(parts[1]), start != end
+            else { return nil }
+            self.start = start
+            self.end = end
+        }
+
+        private static func minutes(_ text: Substring) -> Int? {
+            let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+            guard parts.count == 2, parts[1].count == 2, let hours = Int(parts[0]),
+                let minutes = Int(parts[1]), (0..<24).contains(hours), (0..<60).contains(minutes)
+            else { return nil }
+            return hours * 60 + minutes
+        }
+
+        package var text: String { "\(Self.clock(start))-\(Self.clock(end))" }
+
+        /// Minutes that it lasts.
+        package var length: Int { end > start ? end - start : end + 24 * 60 - start }
+
+        private static func clock(_ minutes: Int) -> String {
+            let rest = minutes % 60
+            return "\(minutes / 60):\(rest < 10 ? "0" : "")\(rest)"
+        }
+    }
+
+    package struct Pair: Sendable, Hashable {
+        package var name: String
+        package var stores: Sides<Store>
+        /// Seconds that a difference must be old before it counts; above the lag of replication.
+        package var settle = 2.0
+        /// Bytes a second and side; nil: no limit.
+        package var readLimit: Int?
+        package var writeLimit: Int?
+        /// Seconds within which the whole store is to be read again; nil: nobody asked.
+        package var maximumAge: Double?
+        /// When verifications may run; empty: always.
+        package var windows: [Window] = []
+
+        package init(name: String, a: Store, b: Store) {
+            self.name = name
+            stores = Sides(a: a, b: b)
+        }
+
+        /// As `mail/a`.
+        package func storeName(_ side: Side) -> String { "\(name)/\(side.word)" }
+    }
+
+    package struct Notification: Sendable, Hashable {
+        /// A program and its arguments; what happened comes on its standard input, as JSON.
+        package var command: [[UInt8]]
+        /// Seconds after which it is killed.
+        package var timeout = 30.0
+        /// Seconds after which an open episode is told again; nil: never.
+        package var repeats: Double?
+
+        package init(command: [[UInt8]]) { self.command = command }
+    }
+
+    package var pairs: [Pair] = []
+    package var notification: Notification?
+    package var detector = DetectorSettings()
+
+    package init() {}
+
+    /// Stores by name, pair by pair.
+    package var stores: [(name: String, store: Store)] {
+        pairs.flatMap { pair in
+            [Side.a, .b].map { (pair.storeName($0), pair.stores[$0]) }
+        }
+    }
+}

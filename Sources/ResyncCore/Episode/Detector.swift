@@ -1,0 +1,360 @@
+/// When a store counts as bad, and when as good again. Seconds.
+package struct DetectorSettings: Sendable, Hashable {
+    /// From one probe to the next while all is well.
+    package var interval = 10.0
+    /// The same while something is wrong, and what it is let grow to.
+    package var alertInterval = 1.0
+    package var alertIntervalLimit = 5.0
+    /// A probe that took longer is a reason for suspicion. Above the two iSCSI pings of 5 s this
+    /// would notice too late, much below it a busy disk would do.
+    package var slow = 2.0
+    /// A probe that takes longer opens an episode: above the pings of iSCSI (5 + 5 s), below what
+    /// databases wait before they give up (20 s).
+    package var hung = 15.0
+    /// How long all must be well before an episode is closed: more than twice the forward delay of
+    /// a spanning tree (15 s) and its maximum age (20 s). Doubles whenever the store falls back.
+    package var holdDown = 60.0
+    package var holdDownLimit = 900.0
+    /// Verified probes that must have been among it: one may pass right after a fault.
+    package var goodProbes = 3
+    /// A suspicion that lasts longer, with so many slow probes in it, is an episode.
+    package var suspicionLimit = 60.0
+    package var slowProbes = 2
+    /// For so long a message that somebody remounted the file system explains that it is read-only.
+    package var remountLimit = 10.0
+    /// Whether the store is probed at all: without it nothing but a person closes an episode.
+    package var hasProbe = true
+
+    package init() {}
+}
+
+/// What became of a store. Each carries the episode as it is then.
+package enum DetectorEvent: Sendable, Hashable {
+    case suspected(Evidence)
+    /// The suspicion came to nothing.
+    case cleared(since: Moment)
+    case opened(Episode)
+    /// Its class rose.
+    case rose(Episode)
+    case recovering(Episode)
+    /// It fell back while it recovered.
+    case relapsed(Episode)
+    case closed(Episode)
+}
+
+/// Decides from what the signals say of one store whether it is safely writable.
+///
+/// ```
+/// ok ── soft ──► suspect ── hard, or slow for long ──► down ◄── hard ── recovering ──► closed: ok
+///  ▲                │                                    └─ verified probe ──▲  held: no evidence
+///  └─ good probes ──┘
+/// ```
+/// Only verified probes lead out of `down`; a mount that looks writable never does.
+package struct Detector: Sendable {
+    package enum Phase: Sendable, Hashable {
+        case ok
+        case suspect(since: Moment, good: Int, slow: Int)
+        case down
+        /// `since` is the start of the first of `good` probes in a row.
+        case recovering(since: Moment, good: Int)
+    }
+
+    /// Pieces of evidence that are kept before there is an episode.
+    private static let preludeLimit = 16
+    /// What happened longer before an episode does not belong to it, in seconds.
+    private static let preludeAge = 120.0
+
+    package let store: String
+    package let bootID: String
+    package let settings: DetectorSettings
+    package private(set) var phase = Phase.ok
+    package private(set) var episode: Episode?
+    /// The start of the last verified probe.
+    package private(set) var lastGood: Moment?
+    package var condition: MountCondition? { weighing.condition }
+    /// Whether the last probe found no room.
+    package private(set) var isFull = false
+    /// Seconds for which all must be well in the present episode.
+    package private(set) var holdDown: Double
+    package private(set) var maintenanceEnd: Moment?
+    private var prelude: [Evidence] = []
+    private var goodBeforeSuspicion: Moment?
+    private var weighing: Weighing
+    private var lastEvidence: Moment?
+    private var badProbes = 0
+    private let newID: @Sendable (Moment) -> String
+
+    /// - Parameters:
+    ///   - episode: one that was open when the watcher ended.
+    ///   - lastGood: as it was then.
+    package init(
+        store: String, bootID: String, settings: DetectorSettings = DetectorSettings(),
+        episode: Episode? = nil, lastGood: Moment? = nil,
+        newID: @escaping @Sendable (Moment) -> String
+    ) {
+        self.store = store
+        self.bootID = bootID
+        self.settings = settings
+        self.episode = episode
+        self.lastGood = lastGood
+        self.newID = newID
+        weighing = Weighing(settings)
+        var hold = settings.holdDown
+        for _ in 0..<min(episode?.flaps ?? 0, 16) { hold = min(hold * 2, settings.holdDownLimit) }
+        holdDown = hold
+        if var episode {
+            phase = .down
+            episode.firstGood = nil
+            self.episode = episode
+        }
+    }
+
+    /// Seconds from the end of one probe to the start of the next.
+    package var probeInterval: Double {
+        switch phase {
+        case .ok: settings.interval
+        case .suspect: settings.alertInterval
+        case .down, .recovering:
+            min(settings.alertIntervalLimit, settings.alertInterval * Double(1 + badProbes / 5))
+        }
+    }
+
+    /// Takes in what a signal says.
+    package mutating func observe(_ observation: Observation, at now: Moment) -> [DetectorEvent] {
+        switch observation {
+        case .probe(.verified, let started): return verified(started, now)
+        case .probe(.full, _):
+            isFull = true
+            let full = Evidence(.probe, .context, what: "probe.full", at: now)
+            return take(full, now)
+        default: break
+        }
+        if case .probe = observation { badProbes = min(badProbes + 1, 1000) }
+        let count = weighing.errorCount
+        let isCalm = phase == .ok
+        guard let evidence = weighing.evidence(of: observation, isCalm: isCalm, at: now) else {
+            return []
+        }
+        if let now = weighing.errorCount, now != count {
+            annotate {
+                $0.errorCount = now
+                if let count, now < count { $0.sawCheck = true }
+            }
+        }
+        return take(evidence, now)
+    }
+
+    /// To be called at least each second.
+    package mutating func tick(at now: Moment) -> [DetectorEvent] {
+        if let end = maintenanceEnd, end.boot <= now.boot { endMaintenance() }
+        guard case .suspect(let since, _, let slow) = phase,
+            now.seconds(since: since) > settings.suspicionLimit
+        else { return [] }
+        if !settings.hasProbe, let last = lastEvidence,
+            now.seconds(since: last) > settings.suspicionLimit
+        {
+            phase = .ok
+            return [.cleared(since: since)]
+        }
+        guard slow >= settings.slowProbes else { return [] }
+        return take(Evidence(.probe, .hard, .slow, what: "probe.slow", at: now), now)
+    }
+
+    // MARK: What a person says
+
+    /// What an administrator does to the store until then opens no episode.
+    package mutating func beginMaintenance(until end: Moment) { maintenanceEnd = end }
+
+    package mutating func endMaintenance() {
+        maintenanceEnd = nil
+        weighing.forget()
+    }
+
+    /// A person says that the store is not to be trusted.
+    package mutating func open(
+        _ kind: EpisodeClass, note: String, at now: Moment
+    ) -> [DetectorEvent] {
+        let said = Evidence(
+            .person, .hard, kind, what: "person.opened", text: Array(note.utf8), at: now)
+        return take(said, now)
+    }
+
+    /// A person says that it is over.
+    package mutating func close(note: String, at now: Moment) -> [DetectorEvent] {
+        guard var ended = episode else { return [] }
+        ended.note = note
+        episode = ended
+        return finish(.person, now)
+    }
+
+    /// What the ledger adds to an episode once it knows it.
+    package mutating func annotate(_ change: (inout Episode) -> Void) {
+        guard var changed = episode else { return }
+        change(&changed)
+        episode = changed
+    }
+
+    // MARK: From evidence to states
+
+    private mutating func take(_ evidence: Evidence, _ now: Moment) -> [DetectorEvent] {
+        lastEvidence = now
+        switch evidence.strength {
+        case .context:
+            keep(evidence, now)
+            return []
+        case .soft:
+            return suspect(evidence, now)
+        case .hard:
+            guard let kind = evidence.kind else { return [] }
+            if isExpected(evidence) {
+                keep(evidence, now)
+                return []
+            }
+            return condemn(evidence, kind, now)
+        }
+    }
+
+    /// What an administrator who announced maintenance does is no episode. Errors are.
+    private func isExpected(_ evidence: Evidence) -> Bool {
+        guard maintenanceEnd != nil, episode == nil, let kind = evidence.kind else { return false }
+        switch evidence.source {
+        case .probe, .mount: return kind <= .stall || kind == .gone || kind == .readOnly
+        case .kernel, .fanotify, .counters, .device, .person: return false
+        }
+    }
+
+    private mutating func keep(_ evidence: Evidence, _ now: Moment) {
+        if episode != nil {
+            annotate { $0.add(evidence) }
+            return
+        }
+        prelude.removeAll { now.seconds(since: $0.at) > Self.preludeAge }
+        if prelude.count >= Self.preludeLimit { prelude.remove(at: Self.preludeLimit / 2) }
+        prelude.append(evidence)
+    }
+
+    private mutating func suspect(_ evidence: Evidence, _ now: Moment) -> [DetectorEvent] {
+        if maintenanceEnd != nil, episode == nil {
+            keep(evidence, now)
+            return []
+        }
+        keep(evidence, now)
+        let isSlow = evidence.what == "probe.slow"
+        switch phase {
+        case .ok:
+            goodBeforeSuspicion = lastGood
+            phase = .suspect(since: now, good: 0, slow: isSlow ? 1 : 0)
+            return [.suspected(evidence)]
+        case .suspect(let since, _, let slow):
+            phase = .suspect(since: since, good: 0, slow: slow + (isSlow ? 1 : 0))
+            return []
+        case .down:
+            return []
+        case .recovering:
+            // Nothing may be amiss while it is held: the time begins anew with the next probe.
+            phase = .recovering(since: now, good: 0)
+            return []
+        }
+    }
+
+    private mutating func condemn(
+        _ evidence: Evidence, _ kind: EpisodeClass, _ now: Moment
+    ) -> [DetectorEvent] {
+        switch phase {
+        case .ok: return [openEpisode(evidence, kind, since: now, lastGood)]
+        case .suspect(let since, _, _):
+            return [openEpisode(evidence, kind, since: since, goodBeforeSuspicion)]
+        case .down, .recovering: break
+        }
+        guard var worse = episode else { return [] }
+        worse.add(evidence)
+        let rose = worse.rise(to: kind, at: now)
+        var events: [DetectorEvent] = []
+        if case .recovering = phase {
+            phase = .down
+            badProbes = 0
+            worse.flaps += 1
+            worse.firstGood = nil
+            holdDown = min(holdDown * 2, settings.holdDownLimit)
+            events.append(.relapsed(worse))
+        }
+        episode = worse
+        if rose { events.append(.rose(worse)) }
+        return events
+    }
+
+    private mutating func openEpisode(
+        _ evidence: Evidence, _ kind: EpisodeClass, since: Moment, _ good: Moment?
+    ) -> DetectorEvent {
+        keep(evidence, evidence.at)
+        var opened = Episode(
+            id: newID(evidence.at), store: store, bootID: bootID, lastGood: good,
+            firstEvidence: since, detected: evidence.at,
+            steps: [Episode.Step(kind, evidence.at)])
+        for piece in prelude { opened.add(piece) }
+        opened.errorCount = weighing.errorCount
+        prelude = []
+        episode = opened
+        phase = .down
+        badProbes = 0
+        holdDown = settings.holdDown
+        return .opened(opened)
+    }
+
+    // MARK: Probes that went well
+
+    private mutating func verified(_ started: Moment, _ now: Moment) -> [DetectorEvent] {
+        isFull = false
+        weighing.probeEnded()
+        lastGood = started
+        let seconds = now.seconds(since: started)
+        guard seconds <= settings.slow else {
+            let text = Array("took \(decimals(seconds, 1)) s".utf8)
+            return take(Evidence(.probe, .soft, what: "probe.slow", text: text, at: now), now)
+        }
+        switch phase {
+        case .ok:
+            return []
+        case .suspect(let since, let good, let slow):
+            guard good + 1 >= settings.goodProbes else {
+                phase = .suspect(since: since, good: good + 1, slow: slow)
+                return []
+            }
+            phase = .ok
+            return [.cleared(since: since)]
+        case .down:
+            guard mayRecover else { return [] }
+            phase = .recovering(since: started, good: 1)
+            badProbes = 0
+            annotate { $0.firstGood = started }
+            return episode.map { [.recovering($0)] } ?? []
+        case .recovering(let since, let good):
+            let first = good == 0 ? started : since
+            if good == 0 { annotate { $0.firstGood = started } }
+            guard mayRecover, good + 1 >= settings.goodProbes,
+                now.seconds(since: first) >= holdDown
+            else {
+                phase = .recovering(since: first, good: good + 1)
+                return []
+            }
+            return finish(episode?.bootID == bootID ? .probe : .reboot, now)
+        }
+    }
+
+    /// A verified probe shows that another device is still this store; read-only it cannot be.
+    private var mayRecover: Bool {
+        condition == nil || condition == .writable || condition == .otherDevice
+    }
+
+    private mutating func finish(_ ending: Episode.Ending, _ now: Moment) -> [DetectorEvent] {
+        guard var ended = episode else { return [] }
+        ended.closed = now
+        ended.ending = ending
+        episode = nil
+        phase = .ok
+        holdDown = settings.holdDown
+        // What a person closes may still be wrong, and is then told anew.
+        if ending == .person { endMaintenance() }
+        return [.closed(ended)]
+    }
+}

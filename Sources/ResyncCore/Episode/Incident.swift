@@ -1,0 +1,104 @@
+/// What is known of an episode when another one is placed beside it.
+package struct EpisodeHeader: Sendable, Hashable {
+    package let id: String
+    package let store: String
+    package let incident: String
+    package let firstEvidence: Timestamp
+    package let closed: Timestamp?
+    package let ordinal: Int
+
+    package init(
+        id: String, store: String, incident: String, firstEvidence: Timestamp,
+        closed: Timestamp?, ordinal: Int
+    ) {
+        self.id = id
+        self.store = store
+        self.incident = incident
+        self.firstEvidence = firstEvidence
+        self.closed = closed
+        self.ordinal = ordinal
+    }
+
+    package init(_ episode: Episode) {
+        self.init(
+            id: episode.id, store: episode.store, incident: episode.incident,
+            firstEvidence: episode.firstEvidence.wall, closed: episode.closed?.wall,
+            ordinal: episode.ordinal)
+    }
+}
+
+/// Which episodes belong together.
+package enum Incident {
+    /// Stores behind one path fail within the time after which iSCSI gives a session up
+    /// (`replacement_timeout`, 120 s).
+    package static let grouping: Int64 = 120
+    /// An episode that begins within a day of the end of another one of its store comes back.
+    package static let recurrence: Int64 = 24 * 3600
+
+    /// Gives an episode its incident, and links it to the one that it repeats.
+    ///
+    /// - Parameter known: the others, in any order.
+    package static func place(
+        _ episode: inout Episode, among known: [EpisodeHeader], newID: (Moment) -> String
+    ) {
+        let start = episode.firstEvidence.wall
+        let others = known.filter { $0.id != episode.id }
+        let before = others.filter { other in
+            guard other.store == episode.store, let closed = other.closed else { return false }
+            return closed <= start && start.seconds - closed.seconds <= recurrence
+        }
+        if let last = before.max(by: { ($0.closed ?? start) < ($1.closed ?? start) }) {
+            episode.recurrenceOf = last.id
+            episode.incident = last.incident
+            episode.ordinal = last.ordinal + 1
+            return
+        }
+        let near = others.filter {
+            abs($0.firstEvidence.seconds - start.seconds) <= grouping
+        }
+        let nearest = near.min {
+            $0.firstEvidence.distance(to: start) < $1.firstEvidence.distance(to: start)
+        }
+        episode.incident = nearest?.incident ?? newID(episode.firstEvidence)
+    }
+}
+
+/// How restless a store was of late, after the route damping of RFC 2439: each episode and each
+/// relapse adds to it, and it halves within an hour.
+package struct FlapPenalty: Sendable, Hashable {
+    package static let step = 1000.0
+    /// From here on nothing is verified on the store until it is calm again.
+    package static let suppress = 2500.0
+    package static let reuse = 750.0
+    package static let halfLife = 3600.0
+
+    package private(set) var value: Double
+    package private(set) var at: Timestamp
+    package private(set) var isSuppressed: Bool
+
+    package init(value: Double = 0, at: Timestamp, isSuppressed: Bool = false) {
+        self.value = value.isFinite ? max(0, min(value, 1e6)) : 0
+        self.at = at
+        self.isSuppressed = isSuppressed
+    }
+
+    package mutating func add(at now: Timestamp) {
+        decay(to: now)
+        value = min(value + Self.step, 1e6)
+        if value >= Self.suppress { isSuppressed = true }
+    }
+
+    /// Lets time pass; a clock that was set back adds nothing.
+    package mutating func decay(to now: Timestamp) {
+        let passed = now > at ? Double(at.distance(to: now)) / 1e9 / Self.halfLife : 0
+        at = now
+        if passed >= 64 {
+            value = 0
+        } else {
+            for _ in 0..<Int(passed) { value /= 2 }
+            // Between two halvings a straight line: a bend the two thresholds do not feel.
+            value *= 1 - (passed - passed.rounded(.down)) / 2
+        }
+        if value < Self.reuse { isSuppressed = false }
+    }
+}

@@ -1,0 +1,27 @@
+/// A message of the kernel that the watcher passes on: trouble, or a note for the reader.
+package struct KernelMessage: Sendable, Hashable {
+    /// As `KernelTrouble.what`, or beginning with `note.`.
+    package let what: String
+    /// Nil: it concerns the whole machine.
+    package let subject: KernelSubject?
+    package let text: [UInt8]
+    /// Monotonic time since boot.
+    package let microseconds: UInt64
+
+    /// Nil for what says nothing about storage, and for every record that the kernel did not write
+    /// itself.
+    ///
+    /// - Parameter trusted: the facilities whose word is taken; only a test adds one.
+    package init?(_ record: KernelRecord, trusted: Set<UInt64> = [0]) {
+        guard trusted.contains(record.facility) else { return nil }
+        if let trouble = recognisedTrouble(record.text) {
+            (what, subject) = (trouble.what, trouble.subject)
+        } else if let notice = recognisedNotice(record.text) {
+            (what, subject) = notice
+        } else {
+            return nil
+        }
+        text = record.text
+        microseconds = record.microseconds
+    }
+}

@@ -1,0 +1,48 @@
+/// How a store's mount was when it was first seen in good order.
+package struct MountBaseline: Sendable, Hashable {
+    /// Where the store is, absolute and without symlinks.
+    package let path: [UInt8]
+    package let mountPoint: [UInt8]
+    package let device: DeviceNumber
+    package let isWritable: Bool
+
+    package init(
+        path: [UInt8], mountPoint: [UInt8], device: DeviceNumber, isWritable: Bool
+    ) {
+        self.path = path
+        self.mountPoint = mountPoint
+        self.device = device
+        self.isWritable = isWritable
+    }
+
+    /// Nil where the path lies on no mount of the table.
+    package init?(of path: [UInt8], in table: MountTable) {
+        guard let mount = table.mount(holding: path) else { return nil }
+        self.init(
+            path: path, mountPoint: mount.mountPoint, device: mount.device,
+            isWritable: mount.condition == .writable)
+    }
+
+    /// What became of it.
+    package func condition(in table: MountTable) -> MountCondition {
+        // A line that could not be parsed may be the one that counts.
+        guard let mount = table.mount(holding: path) else {
+            return table.skipped > 0 || table.mounts.isEmpty ? .unknown : .gone
+        }
+        guard mount.mountPoint == mountPoint else {
+            return table.skipped > 0 ? .unknown : .gone
+        }
+        guard mount.device == device else { return .otherDevice }
+        return mount.condition
+    }
+}
+
+extension Mount {
+    /// By its options alone.
+    package var condition: MountCondition {
+        if hasSuperOption("shutdown") { return .shutdown }
+        if hasSuperOption("emergency_ro") { return .emergencyReadOnly }
+        if hasOption("ro") { return .readOnlyMount }
+        return hasSuperOption("ro") ? .readOnly : .writable
+    }
+}

@@ -1,0 +1,165 @@
+/// Turns what the signals of one store say into evidence, with a memory for what explains what.
+struct Weighing: Sendable {
+    private let settings: DetectorSettings
+    private(set) var condition: MountCondition?
+    private(set) var errorCount: UInt64?
+    private var hangTold: ProbeWait?
+    private var isStallTold = false
+    private var remounted: Moment?
+    private var kernelErred: Moment?
+
+    init(_ settings: DetectorSettings) { self.settings = settings }
+
+    mutating func probeEnded() { hangTold = nil }
+
+    /// Has what is still wrong told anew.
+    mutating func forget() {
+        condition = nil
+        hangTold = nil
+    }
+
+    /// - Parameter isCalm: whether there is no suspicion yet.
+    mutating func evidence(
+        of observation: Observation, isCalm: Bool, at now: Moment
+    ) -> Evidence? {
+        switch observation {
+        case .probe(let outcome, _):
+            probeEnded()
+            return weigh(outcome, now)
+        case .probeHangs(let seconds, let wait):
+            return hang(seconds, wait, isCalm, now)
+        case .mount(let new):
+            return mountChanged(to: new, now)
+        case .kernel(let what, let text):
+            let (strength, kind) = Evidence.weight(ofKernel: what)
+            if what == "note.remounted-ro" { remounted = now }
+            if strength == .hard { kernelErred = now }
+            return Evidence(.kernel, strength, kind, what: what, text: text, at: now)
+        case .fileSystemError(let number, let count):
+            kernelErred = now
+            return Evidence(
+                .fanotify, .hard, .ioError, what: "fanotify.error",
+                text: Array("error \(number.magnitude), \(count) in all".utf8), at: now)
+        case .errorCount(let count):
+            return counted(count, now)
+        case .deviceStalls(let seconds):
+            guard seconds >= settings.slow else {
+                isStallTold = false
+                return nil
+            }
+            guard !isStallTold else { return nil }
+            isStallTold = true
+            return Evidence(
+                .device, .soft, what: "device.stall",
+                text: Array("no request ended for \(decimals(seconds, 1)) s".utf8), at: now)
+        }
+    }
+
+    private func weigh(_ outcome: ProbeOutcome, _ now: Moment) -> Evidence? {
+        switch outcome {
+        case .verified, .full: nil
+        case .lost:
+            Evidence(
+                .probe, .hard, .lostWrite, what: "probe.lost",
+                text: Array("what it acknowledged was not there".utf8), at: now)
+        case .foreign(let reason):
+            Evidence(
+                .probe, .hard, .wrongDevice, what: "probe.foreign", text: Array(reason.utf8),
+                at: now)
+        case .workerDied:
+            Evidence(.probe, .soft, what: "probe.worker-died", at: now)
+        case .failed(let number, let call):
+            failure(number, call, now)
+        }
+    }
+
+    private func failure(_ number: Int32, _ call: String, _ now: Moment) -> Evidence {
+        let (strength, kind): (Evidence.Strength, EpisodeClass?) =
+            switch number {
+            case ProbeErrors.readOnly: (.hard, isAdministered ? .adminReadOnly : .readOnly)
+            case let number where ProbeErrors.gone.contains(number): (.hard, .gone)
+            case let number where ProbeErrors.replaced.contains(number): (.hard, .wrongDevice)
+            // Who may not write, or cannot be served, has learned nothing about the storage.
+            case let number where ProbeErrors.refused.contains(number): (.context, nil)
+            case let number where ProbeErrors.wanting.contains(number): (.soft, nil)
+            default: (.hard, .ioError)
+            }
+        return Evidence(
+            .probe, strength, kind, what: "probe.\(call)", text: Array("errno \(number)".utf8),
+            at: now)
+    }
+
+    private var isAdministered: Bool { condition == .readOnlyMount || isRemounted }
+
+    /// Whether a remount by hand explains that the file system is read-only, since the kernel told
+    /// of no error before it.
+    private var isRemounted: Bool {
+        guard condition == .readOnly, let remounted else { return false }
+        guard let kernelErred else { return true }
+        return remounted.seconds(since: kernelErred) > settings.remountLimit
+    }
+
+    private mutating func hang(
+        _ seconds: Double, _ wait: ProbeWait, _ isCalm: Bool, _ now: Moment
+    ) -> Evidence? {
+        let text = Array("no answer for \(decimals(seconds, 1)) s".utf8)
+        guard seconds >= settings.hung else {
+            guard seconds >= settings.slow, isCalm else { return nil }
+            return Evidence(.probe, .soft, what: "probe.waits", text: text, at: now)
+        }
+        // Told once, and again if it is seen to wait for something else.
+        guard hangTold == nil || (hangTold == .frozen && wait == .device) else { return nil }
+        hangTold = wait
+        return Evidence(
+            .probe, .hard, wait == .frozen ? .frozen : .stall, what: "probe.hung", text: text,
+            at: now)
+    }
+
+    private mutating func mountChanged(to new: MountCondition, _ now: Moment) -> Evidence? {
+        // Not to know is no change.
+        guard new != .unknown, new != condition else { return nil }
+        let was = condition
+        condition = new
+        let kind: EpisodeClass? =
+            switch new {
+            case .writable, .unknown: nil
+            case .readOnlyMount: .adminReadOnly
+            case .readOnly: isRemounted ? .adminReadOnly : .readOnly
+            case .emergencyReadOnly: .readOnly
+            case .shutdown: .shutdown
+            case .gone: .gone
+            case .otherDevice: .wrongDevice
+            }
+        if kind == nil, was == nil { return nil }
+        return Evidence(
+            .mount, kind == nil ? .context : .hard, kind, what: "mount.\(new.rawValue)", at: now)
+    }
+
+    private mutating func counted(_ count: UInt64?, _ now: Moment) -> Evidence? {
+        let before = errorCount
+        errorCount = count
+        guard let count, let before, count != before else { return nil }
+        if count < before {
+            return Evidence(
+                .counters, .context, what: "counters.fell",
+                text: Array("from \(before) to \(count): checked".utf8), at: now)
+        }
+        kernelErred = now
+        return Evidence(
+            .counters, .hard, .ioError, what: "counters.rose",
+            text: Array("from \(before) to \(count)".utf8), at: now)
+    }
+}
+
+/// Error numbers of Linux, by what they say about a store's health.
+private enum ProbeErrors {
+    static let readOnly: Int32 = 30
+    /// ENOENT, ENXIO, ENODEV, ENOTCONN, ESTALE, ESHUTDOWN, EHOSTDOWN, EHOSTUNREACH.
+    static let gone: Set<Int32> = [2, 6, 19, 107, 116, 108, 112, 113]
+    /// ENOTDIR, ELOOP.
+    static let replaced: Set<Int32> = [20, 40]
+    /// EPERM, EACCES.
+    static let refused: Set<Int32> = [1, 13]
+    /// EINTR, EAGAIN, ENOMEM, ENFILE, EMFILE.
+    static let wanting: Set<Int32> = [4, 11, 12, 23, 24]
+}
