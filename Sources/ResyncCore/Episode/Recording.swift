@@ -22,7 +22,7 @@ package enum Recording {
         package init?(_ text: String) {
             var words = Words(text)
             guard let at = words.moment(), let store = words.next(), StoreName.isValid(store),
-                let observation = observation(&words), words.isAtEnd
+                let observation = parsed(&words), words.isAtEnd
             else { return nil }
             self.init(at: at, store: store, observation)
         }
@@ -68,7 +68,7 @@ private func words(_ outcome: ProbeOutcome) -> String {
     }
 }
 
-private func observation(_ words: inout Words) -> Observation? {
+private func parsed(_ words: inout Words) -> Observation? {
     switch words.next() {
     case "probe":
         guard let started = words.moment(), let outcome = outcome(&words) else { return nil }
