@@ -39,6 +39,10 @@ enum Main {
             complain("cannot read its own arguments: /proc is not mounted")
             leave(.trouble)
         }
+        if arguments.count == 3, arguments[0] == ProbeWorker.role {
+            ProbeWorker.run(path: RawArguments.bytes(arguments[1]), id: arguments[2])
+            leave(.ok)
+        }
         do {
             var command = try Resync.parseAsRoot(arguments)
             guard var ours = command as? any ResyncCommand else {

@@ -80,7 +80,8 @@ package struct Detector: Sendable {
     private var prelude: [Evidence] = []
     private var goodBeforeSuspicion: Moment?
     private var weighing: Weighing
-    private var lastEvidence: Moment?
+    /// The newest that could change a state.
+    package private(set) var lastEvidence: Evidence?
     private var badProbes = 0
     private let newID: @Sendable (Moment) -> String
 
@@ -151,7 +152,7 @@ package struct Detector: Sendable {
             now.seconds(since: since) > settings.suspicionLimit
         else { return [] }
         if !settings.hasProbe, let last = lastEvidence,
-            now.seconds(since: last) > settings.suspicionLimit
+            now.seconds(since: last.at) > settings.suspicionLimit
         {
             phase = .ok
             return [.cleared(since: since)]
@@ -170,12 +171,17 @@ package struct Detector: Sendable {
         weighing.forget()
     }
 
-    /// A person says that the store is not to be trusted.
+    /// A person says that the store is not to be trusted, since then.
     package mutating func open(
-        _ kind: EpisodeClass, note: String, at now: Moment
+        _ kind: EpisodeClass, note: String, since: Moment, at now: Moment
     ) -> [DetectorEvent] {
         let said = Evidence(
             .person, .hard, kind, what: "person.opened", text: Array(note.utf8), at: now)
+        guard episode == nil else { return take(said, now) }
+        // What was verified in between was not asked whether it lost anything.
+        let good = lastGood.flatMap { $0.boot <= since.boot ? $0 : nil }
+        phase = .suspect(since: since, good: 0, slow: 0)
+        goodBeforeSuspicion = good ?? since
         return take(said, now)
     }
 
@@ -197,7 +203,7 @@ package struct Detector: Sendable {
     // MARK: From evidence to states
 
     private mutating func take(_ evidence: Evidence, _ now: Moment) -> [DetectorEvent] {
-        lastEvidence = now
+        if evidence.strength != .context { lastEvidence = evidence }
         switch evidence.strength {
         case .context:
             keep(evidence, now)
