@@ -63,7 +63,9 @@ int32_t clinux_spawn(
     const int32_t streams[3] = {input, output, error};
     pid_t process = -1;
     failure = prepare_spawn(&actions, &attributes, streams);
-    if (failure == 0) failure = posix_spawn(&process, path, &actions, &attributes, arguments, environ);
+    if (failure == 0) {
+        failure = posix_spawn(&process, path, &actions, &attributes, arguments, environ);
+    }
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return failure == 0 ? process : -failure;

@@ -25,9 +25,10 @@ package final class Ledger: Sendable {
     package static let version: UInt32 = 1
 
     private let database: DatabasePool
+    private let owner: (any Sendable)?
 
-    /// Why a file must not be opened as a ledger, before SQLite sees it: a foreign database would be
-    /// changed by opening it. The layout is that of the SQLite file format, 1.3.
+    /// Why a file must not be opened as a ledger, before SQLite sees it: a foreign database would
+    /// be changed by opening it. The layout is that of the SQLite file format, 1.3.
     ///
     /// - Parameter header: the first 100 bytes.
     package static func refusal(header: [UInt8]) -> String? {
@@ -52,8 +53,10 @@ package final class Ledger: Sendable {
 
     /// Opens the database, or makes it; what lies there must not be refused.
     ///
+    /// - Parameter owner: kept as long as this is: the path may lead nowhere without it.
     /// - Throws: `LedgerError`
-    package init(path: String) throws {
+    package init(path: String, owner: (any Sendable)? = nil) throws {
+        self.owner = owner
         var configuration = GRDB.Configuration()
         configuration.busyMode = .timeout(5)
         configuration.prepareDatabase { database in
@@ -179,6 +182,8 @@ private let firstVersion = """
         began_wall INTEGER NOT NULL,
         ended_wall INTEGER NOT NULL,
         status INTEGER NOT NULL,
-        verdict TEXT NOT NULL
+        verdict TEXT NOT NULL,
+        assurance TEXT NOT NULL,
+        whole INTEGER NOT NULL
     ) STRICT;
     """

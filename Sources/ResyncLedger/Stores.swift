@@ -32,10 +32,14 @@ package struct RunRecord: Sendable, Hashable {
     package let ended: Timestamp
     package let status: Int
     package let verdict: String
+    /// How strongly content was compared.
+    package let assurance: String
+    /// Whether all of both stores was looked at.
+    package let isWhole: Bool
 
     package init(
         id: String, kind: String, a: [UInt8], b: [UInt8], began: Timestamp, ended: Timestamp,
-        status: Int, verdict: String
+        status: Int, verdict: String, assurance: String, isWhole: Bool
     ) {
         self.id = id
         self.kind = kind
@@ -45,6 +49,8 @@ package struct RunRecord: Sendable, Hashable {
         self.ended = ended
         self.status = status
         self.verdict = verdict
+        self.assurance = assurance
+        self.isWhole = isWhole
     }
 }
 
@@ -89,10 +95,10 @@ extension Ledger {
     package func save(_ run: RunRecord) throws {
         try write { database in
             try database.execute(
-                sql: "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                sql: "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 arguments: [
                     run.id, run.kind, run.a.blob, run.b.blob, run.began.number,
-                    run.ended.number, run.status, run.verdict,
+                    run.ended.number, run.status, run.verdict, run.assurance, run.isWhole,
                 ])
         }
     }
@@ -107,7 +113,8 @@ extension Ledger {
                     id: row["id"], kind: row["kind"], a: row.bytes("a"), b: row.bytes("b"),
                     began: Timestamp(number: row["began_wall"]),
                     ended: Timestamp(number: row["ended_wall"]), status: row["status"],
-                    verdict: row["verdict"])
+                    verdict: row["verdict"], assurance: row["assurance"],
+                    isWhole: row["whole"])
             }
         }
     }

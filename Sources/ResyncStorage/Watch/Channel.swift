@@ -115,9 +115,10 @@ package struct ChildProcess: Sendable {
             guard !argument.contains(0) else {
                 throw DiskError(.spawn, ErrorNumber.invalidArgument)
             }
-            pointers.append((argument + [0]).withUnsafeBytes { bytes in
-                bytes.baseAddress.flatMap { strdup($0.assumingMemoryBound(to: CChar.self)) }
-            })
+            pointers.append(
+                (argument + [0]).withUnsafeBytes { bytes in
+                    bytes.baseAddress.flatMap { strdup($0.assumingMemoryBound(to: CChar.self)) }
+                })
         }
         pointers.append(nil)
         let started = try withCString(path, .spawn) { (path) throws(DiskError) in
@@ -138,7 +139,7 @@ package struct ChildProcess: Sendable {
 }
 
 /// A pipe to a child. Both ends are closed when it is released.
-package final class Pipe {
+package final class ChildInput {
     package private(set) var reading: Int32
     private var writing: Int32
 

@@ -49,7 +49,7 @@ struct ConfigCommand: ParsableCommand {
                     let probe = pair.stores[side].probes ? "" : ", not probed"
                     lines.append(
                         "  \(side.letter)  \(escaped(path)): \(facts.kind.rawValue) on "
-                            + "\(facts.mount), \(sizeText(facts.bytes))\(probe)")
+                            + "\(facts.mount), which holds \(sizeText(facts.bytes))\(probe)")
                     bytes = max(bytes, facts.bytes)
                     stateBytes += StateEstimate.bytes(
                         entries: facts.entries, content: facts.bytes)

@@ -146,7 +146,8 @@ struct ConfigurationFile {
             }
         }
         let had = mistakes.count
-        for required in ["name", "a", "b"] where !keys.contains(where: { $0.key.string == required }) {
+        for required in ["name", "a", "b"]
+        where !keys.contains(where: { $0.key.string == required }) {
             note(node, "a pair needs '\(required)'")
         }
         guard let name, let a, let b, mistakes.count == had else { return }

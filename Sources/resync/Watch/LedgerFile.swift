@@ -21,7 +21,7 @@ enum LedgerFile {
         }
         if let reason = Ledger.refusal(header: header) { throw refused(state, reason) }
         do {
-            let ledger = try Ledger(path: path(Ledger.fileName, in: folder))
+            let ledger = try Ledger(path: path(Ledger.fileName, in: folder), owner: folder)
             // Its write-ahead log is a new name beside it.
             try folder.sync()
             return ledger
@@ -33,7 +33,7 @@ enum LedgerFile {
     /// Opens it, or makes an empty one.
     static func openOrMake(in state: StateFolder) throws -> Ledger {
         if let ledger = try open(in: state) { return ledger }
-        // Under another name until it is whole, so that one cut off is never taken for an empty one.
+        // Under another name until it is whole: one that was cut off is then no empty one.
         let fresh = Ledger.fileName + Array(".new".utf8)
         for suffix in ["", "-wal", "-shm"] { try? state.folder.remove(fresh + suffix.utf8) }
         do {
@@ -52,7 +52,7 @@ enum LedgerFile {
         return ledger
     }
 
-    /// By the folder that is open, whatever bytes its path has. The folder must stay open.
+    /// By the folder that is open, whatever bytes its path has.
     private static func path(_ name: [UInt8], in folder: Folder) -> String {
         "\(folder.processPath)/\(String(decoding: name, as: UTF8.self))"
     }

@@ -44,7 +44,7 @@ final class Notifier: Sendable {
     private func run(_ bytes: [UInt8]) {
         let name = escaped(settings.command.first ?? [])
         do throws(DiskError) {
-            let pipe = try Pipe()
+            let pipe = try ChildInput()
             let process = try ChildProcess(
                 settings.command.first ?? [], settings.command, input: pipe.reading)
             // What does not fit into a pipe is not waited for: a message is far smaller.

@@ -84,10 +84,12 @@ final class WatchRecorder: WatchSink {
                 episode.recurrenceOf.map {
                     "; number \(episode.ordinal), after \($0)"
                 } ?? ""
-            text = "DOWN     \(episode.kind.rawValue): \(episode.kind.sentence) "
+            text =
+                "DOWN     \(episode.kind.rawValue): \(episode.kind.sentence) "
                 + "(\(store.evidence)); episode \(episode.id)\(again)"
         case .rose(let episode):
-            text = "DOWN     now \(episode.kind.rawValue): \(episode.kind.sentence) "
+            text =
+                "DOWN     now \(episode.kind.rawValue): \(episode.kind.sentence) "
                 + "(\(store.evidence))"
         case .recovering:
             text = "RECOVERING, closed if all is well for \(durationText(store.holdLeft ?? 0))"
