@@ -69,7 +69,7 @@ package struct Detector: Sendable {
     package let settings: DetectorSettings
     package private(set) var phase = Phase.ok
     package private(set) var episode: Episode?
-    /// The start of the last verified probe.
+    /// The start of the last verified probe that was not slow.
     package private(set) var lastGood: Moment?
     package var condition: MountCondition? { weighing.condition }
     /// Whether the last probe found no room.
@@ -81,6 +81,8 @@ package struct Detector: Sendable {
     private var goodBeforeSuspicion: Moment?
     private var weighing: Weighing
     private var lastEvidence: Moment?
+    /// When something was amiss last.
+    private var lastTrouble: Moment?
     private var badProbes = 0
     private let newID: @Sendable (Moment) -> String
 
@@ -98,9 +100,11 @@ package struct Detector: Sendable {
         self.episode = episode
         self.lastGood = lastGood
         self.newID = newID
-        weighing = Weighing(settings)
+        weighing = Weighing(settings, errorCount: episode?.errorCount)
         var hold = settings.holdDown
-        for _ in 0..<min(episode?.flaps ?? 0, 16) { hold = min(hold * 2, settings.holdDownLimit) }
+        for _ in 0..<max(0, min(episode?.flaps ?? 0, 16)) {
+            hold = min(hold * 2, settings.holdDownLimit)
+        }
         holdDown = hold
         if var episode {
             phase = .down
@@ -123,10 +127,13 @@ package struct Detector: Sendable {
     package mutating func observe(_ observation: Observation, at now: Moment) -> [DetectorEvent] {
         switch observation {
         case .probe(.verified, let started): return verified(started, now)
-        case .probe(.full, _):
+        case .probe(let outcome, _) where outcome.isFull:
             isFull = true
+            weighing.probeEnded()
             let full = Evidence(.probe, .context, what: "probe.full", at: now)
             return take(full, now)
+        // It is told once, but lasts.
+        case .deviceStalls(let seconds) where seconds >= settings.slow: lastEvidence = now
         default: break
         }
         if case .probe = observation { badProbes = min(badProbes + 1, 1000) }
@@ -198,6 +205,7 @@ package struct Detector: Sendable {
 
     private mutating func take(_ evidence: Evidence, _ now: Moment) -> [DetectorEvent] {
         lastEvidence = now
+        if evidence.strength != .context { lastTrouble = now }
         switch evidence.strength {
         case .context:
             keep(evidence, now)
@@ -218,7 +226,10 @@ package struct Detector: Sendable {
     private func isExpected(_ evidence: Evidence) -> Bool {
         guard maintenanceEnd != nil, episode == nil, let kind = evidence.kind else { return false }
         switch evidence.source {
-        case .probe, .mount: return kind <= .stall || kind == .gone || kind == .readOnly
+        case .probe, .mount:
+            // The kernel says itself that this was an error.
+            guard condition != .emergencyReadOnly else { return false }
+            return kind <= .stall || kind == .gone || kind == .readOnly
         case .kernel, .fanotify, .counters, .device, .person: return false
         }
     }
@@ -306,12 +317,14 @@ package struct Detector: Sendable {
     private mutating func verified(_ started: Moment, _ now: Moment) -> [DetectorEvent] {
         isFull = false
         weighing.probeEnded()
-        lastGood = started
         let seconds = now.seconds(since: started)
         guard seconds <= settings.slow else {
             let text = Array("took \(decimals(seconds, 1)) s".utf8)
             return take(Evidence(.probe, .soft, what: "probe.slow", text: text, at: now), now)
         }
+        lastGood = started
+        // What was under way when something happened says nothing about the time after it.
+        if let lastTrouble, started.boot < lastTrouble.boot { return [] }
         switch phase {
         case .ok:
             return []
@@ -326,11 +339,11 @@ package struct Detector: Sendable {
             guard mayRecover else { return [] }
             phase = .recovering(since: started, good: 1)
             badProbes = 0
-            annotate { $0.firstGood = started }
+            annotate { $0.firstGood = now }
             return episode.map { [.recovering($0)] } ?? []
         case .recovering(let since, let good):
             let first = good == 0 ? started : since
-            if good == 0 { annotate { $0.firstGood = started } }
+            if good == 0 { annotate { $0.firstGood = now } }
             guard mayRecover, good + 1 >= settings.goodProbes,
                 now.seconds(since: first) >= holdDown
             else {
