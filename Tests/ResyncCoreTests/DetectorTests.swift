@@ -200,6 +200,18 @@ private let readOnly: Observation = .mount(.emergencyReadOnly)
         #expect(scene.episode?.firstGood.map { $0.boot > before.boot } == true)
     }
 
+    /// A probe that had to wait tells so, even if it then finds no room.
+    @Test func aProbeThatWaitsInRecoveryBeginsTheTimeAnew() {
+        var scene = DetectorScene()
+        scene.kernel("jbd2.abort")
+        scene.staysGood(for: 50)
+        scene.hangs(for: 8)
+        scene.probe(.full, after: 0, took: 0)
+        #expect(scene.episode?.evidence.map(\.what).filter { $0 == "probe.waits" }.count == 1)
+        #expect(scene.staysGood(for: 50).isEmpty)
+        #expect(scene.staysGood(for: 15).map(\.word) == ["closed"])
+    }
+
     @Test func aRelapseDoublesTheHoldDownUpToTheLimit() {
         var scene = DetectorScene()
         scene.kernel("jbd2.abort")

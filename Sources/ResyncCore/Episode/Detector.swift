@@ -55,7 +55,8 @@ package struct Detector: Sendable {
         case ok
         case suspect(since: Moment, good: Int, slow: Int)
         case down
-        /// `since` is the start of the first of `good` probes in a row.
+        /// `since` is the end of the first of `good` probes in a row, which may have waited for the
+        /// end of the fault.
         case recovering(since: Moment, good: Int)
     }
 
@@ -138,7 +139,6 @@ package struct Detector: Sendable {
         }
         if case .probe = observation { badProbes = min(badProbes + 1, 1000) }
         let count = weighing.errorCount
-        let isCalm = phase == .ok
         guard let evidence = weighing.evidence(of: observation, isCalm: isCalm, at: now) else {
             return []
         }
@@ -202,6 +202,15 @@ package struct Detector: Sendable {
     }
 
     // MARK: From evidence to states
+
+    /// Whether a probe that waits is news.
+    private var isCalm: Bool {
+        switch phase {
+        case .ok: true
+        case .recovering(_, let good): good > 0
+        case .suspect, .down: false
+        }
+    }
 
     private mutating func take(_ evidence: Evidence, _ now: Moment) -> [DetectorEvent] {
         lastEvidence = now
@@ -337,12 +346,12 @@ package struct Detector: Sendable {
             return [.cleared(since: since)]
         case .down:
             guard mayRecover else { return [] }
-            phase = .recovering(since: started, good: 1)
+            phase = .recovering(since: now, good: 1)
             badProbes = 0
             annotate { $0.firstGood = now }
             return episode.map { [.recovering($0)] } ?? []
         case .recovering(let since, let good):
-            let first = good == 0 ? started : since
+            let first = good == 0 ? now : since
             if good == 0 { annotate { $0.firstGood = now } }
             guard mayRecover, good + 1 >= settings.goodProbes,
                 now.seconds(since: first) >= holdDown

@@ -25,7 +25,7 @@ struct Weighing: Sendable {
         isStallTold = false
     }
 
-    /// - Parameter isCalm: whether there is no suspicion yet.
+    /// - Parameter isCalm: whether a probe that waits is news.
     mutating func evidence(
         of observation: Observation, isCalm: Bool, at now: Moment
     ) -> Evidence? {
