@@ -1,4 +1,5 @@
 #include "CLinux.h"
+#include "Retry.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -42,15 +43,6 @@
 #define SYS_listxattrat 465
 #define SYS_removexattrat 466
 #endif
-
-#define RETRY(expression)                                                                          \
-    ({                                                                                             \
-        __typeof__(expression) result_;                                                            \
-        do {                                                                                       \
-            result_ = (expression);                                                                \
-        } while (result_ == -1 && errno == EINTR);                                                 \
-        result_ == -1 ? -(__typeof__(result_))errno : result_;                                     \
-    })
 
 /*
  * struct statx as the kernel lays it out (include/uapi/linux/stat.h): the libc's own copy may be
@@ -336,6 +328,7 @@ int32_t clinux_file_system(int32_t descriptor, struct clinux_file_system *out) {
     out->blocks_free = raw.f_bfree;
     out->blocks_available = raw.f_bavail;
     memcpy(&out->identity, &raw.f_fsid, sizeof out->identity);
+    out->inodes_used = raw.f_files > raw.f_ffree ? raw.f_files - raw.f_ffree : 0;
     out->read_only = (raw.f_flags & ST_RDONLY) != 0;
     return 0;
 }

@@ -1,1 +1,189 @@
 import GRDB
+import ResyncCore
+
+/// Why the ledger cannot be used.
+package struct LedgerError: Error, Sendable {
+    package let reason: String
+    /// Whether trying again later may help: it was locked, or its disk was full.
+    package let isPassing: Bool
+
+    package init(_ reason: String, isPassing: Bool = false) {
+        self.reason = reason
+        self.isPassing = isPassing
+    }
+}
+
+/// What must be remembered of episodes, of the stores that are watched, and of runs: one SQLite
+/// database, small, written by the watcher and read by everybody, at the same time.
+///
+/// Its directory is synced by whoever made the file: SQLite does not tell when that fails.
+package final class Ledger: Sendable {
+    package static let fileName = Array("ledger.sqlite".utf8)
+    /// `rsyn`, by which the file is known for ours.
+    static let applicationID: UInt32 = 0x7273_796e
+    /// Of the newest migration.
+    package static let version: UInt32 = 1
+
+    private let database: DatabasePool
+    private let owner: (any Sendable)?
+
+    /// Why a file must not be opened as a ledger, before SQLite sees it: a foreign database would
+    /// be changed by opening it. The layout is that of the SQLite file format, 1.3.
+    ///
+    /// - Parameter header: the first 100 bytes.
+    package static func refusal(header: [UInt8]) -> String? {
+        let wayBack =
+            "it is not touched; move it aside to begin a new one: runs are kept elsewhere, "
+            + "episodes before that are only in the old one"
+        guard header.count >= 100, header.starts(with: Array("SQLite format 3\0".utf8)) else {
+            return "is damaged or no ledger: \(wayBack)"
+        }
+        func number(_ at: Int) -> UInt32 {
+            header[at..<(at + 4)].reduce(0) { $0 << 8 | UInt32($1) }
+        }
+        guard number(68) == applicationID else {
+            return "is a database of another program: \(wayBack)"
+        }
+        guard number(60) <= version else {
+            return "was written by a newer resync (version \(number(60)), this one knows "
+                + "\(version)): use that one"
+        }
+        return nil
+    }
+
+    /// Opens the database, or makes it; what lies there must not be refused.
+    ///
+    /// - Parameter owner: kept as long as this is: the path may lead nowhere without it.
+    /// - Throws: `LedgerError`
+    package init(path: String, owner: (any Sendable)? = nil) throws {
+        self.owner = owner
+        var configuration = GRDB.Configuration()
+        configuration.busyMode = .timeout(5)
+        configuration.prepareDatabase { database in
+            // An episode that was told is still there after a power loss.
+            try database.execute(sql: "PRAGMA synchronous = FULL")
+        }
+        database = try explained {
+            let pool = try DatabasePool(path: path, configuration: configuration)
+            try migrations.migrate(pool)
+            return pool
+        }
+    }
+
+    /// Closes it: afterwards the file holds everything by itself.
+    package func close() throws { try explained { try database.close() } }
+
+    func read<Result: Sendable>(
+        _ body: @Sendable (Database) throws -> Result
+    ) throws -> Result {
+        try explained { try database.read(body) }
+    }
+
+    func write(_ body: @Sendable (Database) throws -> Void) throws {
+        try explained { try database.write(body) }
+    }
+}
+
+/// Gives what SQLite says a reason that a person can act on.
+private func explained<Result>(_ body: () throws -> Result) throws -> Result {
+    do {
+        return try body()
+    } catch let error as DatabaseError {
+        switch error.resultCode {
+        case .SQLITE_FULL: throw LedgerError("cannot be written: its disk is full", isPassing: true)
+        case .SQLITE_BUSY, .SQLITE_LOCKED:
+            throw LedgerError("is locked by another process", isPassing: true)
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB:
+            throw LedgerError(
+                "is damaged; it is not touched: move it aside to begin a new one, or have "
+                    + "sqlite3 recover it")
+        case .SQLITE_READONLY, .SQLITE_IOERR, .SQLITE_CANTOPEN:
+            throw LedgerError("cannot be used: \(error.message ?? "I/O error")", isPassing: true)
+        default: throw LedgerError("failed: \(error.message ?? "\(error.resultCode)")")
+        }
+    }
+}
+
+private var migrations: DatabaseMigrator {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("1") { database in
+        try database.execute(sql: firstVersion)
+    }
+    return migrator
+}
+
+/// Times are two numbers: nanoseconds since boot, and nanoseconds since 1970 by the wall clock.
+private let firstVersion = """
+    PRAGMA application_id = 1920170350;
+    PRAGMA user_version = 1;
+    CREATE TABLE store (
+        name TEXT PRIMARY KEY NOT NULL,
+        path BLOB NOT NULL,
+        probe_id TEXT NOT NULL,
+        sequence INTEGER NOT NULL DEFAULT 0,
+        file_system INTEGER,
+        boot_id TEXT NOT NULL DEFAULT '',
+        good_boot INTEGER, good_wall INTEGER,
+        penalty REAL NOT NULL DEFAULT 0, penalty_wall INTEGER NOT NULL DEFAULT 0,
+        suppressed INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE episode (
+        id TEXT PRIMARY KEY NOT NULL,
+        store TEXT NOT NULL,
+        path BLOB NOT NULL,
+        incident TEXT NOT NULL,
+        recurrence_of TEXT,
+        ordinal INTEGER NOT NULL,
+        boot_id TEXT NOT NULL,
+        good_boot INTEGER, good_wall INTEGER,
+        evidence_boot INTEGER NOT NULL, evidence_wall INTEGER NOT NULL,
+        detected_boot INTEGER NOT NULL, detected_wall INTEGER NOT NULL,
+        first_good_boot INTEGER, first_good_wall INTEGER,
+        closed_boot INTEGER, closed_wall INTEGER,
+        ended_by TEXT,
+        flaps INTEGER NOT NULL,
+        saw_check INTEGER NOT NULL,
+        error_count INTEGER,
+        left_out INTEGER NOT NULL,
+        margin REAL NOT NULL,
+        note TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX episode_by_store ON episode (store, evidence_wall);
+    CREATE INDEX episode_by_incident ON episode (incident);
+    CREATE TABLE step (
+        episode TEXT NOT NULL REFERENCES episode (id) ON DELETE CASCADE,
+        place INTEGER NOT NULL,
+        class TEXT NOT NULL,
+        boot INTEGER NOT NULL, wall INTEGER NOT NULL,
+        PRIMARY KEY (episode, place)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE evidence (
+        episode TEXT NOT NULL REFERENCES episode (id) ON DELETE CASCADE,
+        place INTEGER NOT NULL,
+        source TEXT NOT NULL,
+        strength TEXT NOT NULL,
+        class TEXT,
+        what TEXT NOT NULL,
+        text BLOB NOT NULL,
+        boot INTEGER NOT NULL, wall INTEGER NOT NULL,
+        PRIMARY KEY (episode, place)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE suspicion (
+        store TEXT NOT NULL,
+        began_wall INTEGER NOT NULL,
+        ended_wall INTEGER,
+        what TEXT NOT NULL,
+        text BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE run (
+        id TEXT PRIMARY KEY NOT NULL,
+        kind TEXT NOT NULL,
+        a BLOB NOT NULL, b BLOB NOT NULL,
+        began_wall INTEGER NOT NULL,
+        ended_wall INTEGER NOT NULL,
+        status INTEGER NOT NULL,
+        verdict TEXT NOT NULL,
+        assurance TEXT NOT NULL,
+        whole INTEGER NOT NULL
+    ) STRICT;
+    """

@@ -215,7 +215,8 @@ package enum SystemCall: String, Sendable {
     case openat, statx, getdents64, readlinkat, pread, pwrite, ftruncate, fsync, mkdirat, unlinkat
     case renameat2, flock, lseek, fcntl, fadvise, cachestat, listxattr, getxattr, fstatfs, ioctl
     case linkat, symlinkat, mknodat, fchmodat, fchownat, utimensat, setxattr, removexattr
-    case fallocate, fdatasync, syncfs
+    case fallocate, fdatasync, syncfs, socket, pipe, spawn = "posix_spawn", realpath
+    case fanotify = "fanotify_mark"
 }
 
 /// What kind of file system a descriptor lies on.
@@ -227,10 +228,12 @@ package struct FileSystem: Sendable, Hashable {
     package let blocks: Int
     package let blocksAvailable: Int
     package let isReadOnly: Bool
+    /// Inodes in use; 0 where it does not count them.
+    package let inodesUsed: Int
 
     package init(
         type: Int, identity: UInt64, blockSize: Int, blocks: Int, blocksAvailable: Int,
-        isReadOnly: Bool
+        isReadOnly: Bool, inodesUsed: Int = 0
     ) {
         self.type = type
         self.identity = identity
@@ -238,6 +241,7 @@ package struct FileSystem: Sendable, Hashable {
         self.blocks = blocks
         self.blocksAvailable = blocksAvailable
         self.isReadOnly = isReadOnly
+        self.inodesUsed = inodesUsed
     }
 
     /// Of which nothing is taken on trust.

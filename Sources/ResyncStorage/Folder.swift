@@ -27,6 +27,12 @@ package final class Folder: Sendable {
         return current
     }
 
+    /// For calls that take a directory and are no matter of a disk.
+    var number: Int32 { descriptor.number }
+
+    /// A path by which this process reaches the folder as long as it is kept, in ASCII.
+    package var processPath: String { "/proc/self/fd/\(descriptor.number)" }
+
     private static let reading: OpenFlags = [.readOnly, .directory]
 
     /// A folder in this one. `follows` only for the operator's own paths.

@@ -186,7 +186,8 @@ package final class LinuxDisk: Disk {
         return FileSystem(
             type: Int(raw.type), identity: raw.identity,
             blockSize: Int(clamping: raw.block_size), blocks: Int(clamping: raw.blocks),
-            blocksAvailable: Int(clamping: raw.blocks_available), isReadOnly: raw.read_only != 0)
+            blocksAvailable: Int(clamping: raw.blocks_available), isReadOnly: raw.read_only != 0,
+            inodesUsed: Int(clamping: raw.inodes_used))
     }
 
     package func deviceSize(_ descriptor: Descriptor) throws(DiskError) -> Int {

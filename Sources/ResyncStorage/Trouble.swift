@@ -33,6 +33,24 @@ package func storeTrouble(
     return StoreTrouble(reasons: search.reasons, unseen: search.unseen)
 }
 
+/// Where the machine speaks of one store.
+struct StorePlaces {
+    let subjects: Set<KernelSubject>
+    /// Where its file system counts its errors.
+    let errorCount: [UInt8]?
+    /// The folders in /sys of the devices it rests on.
+    let devices: [[UInt8]]
+    let unseen: [String]
+}
+
+/// As `storeTrouble`, without a look at the store itself, which may hang.
+func storePlaces(
+    of path: [UInt8], _ table: MountTable, _ files: some KernelFiles
+) -> StorePlaces {
+    var search = TroubleSearch(files, table)
+    return search.places(of: path)
+}
+
 /// One look at one store.
 private struct TroubleSearch<Files: KernelFiles> {
     private(set) var reasons: [String] = []
@@ -41,6 +59,11 @@ private struct TroubleSearch<Files: KernelFiles> {
     private let table: MountTable
     private var mountsSeen: Set<UInt64> = []
     private var markedFileSystems: Set<DeviceNumber> = []
+
+    init(_ files: Files, _ table: MountTable) {
+        devices = DeviceTree(files)
+        self.table = table
+    }
 
     init(_ files: Files) {
         devices = DeviceTree(files)
@@ -67,6 +90,19 @@ private struct TroubleSearch<Files: KernelFiles> {
         countErrors()
         readLog()
         unseen = devices.files.unseen
+    }
+
+    mutating func places(of path: [UInt8]) -> StorePlaces {
+        let mount = table.mount(holding: path)
+        if let mount { visit(mount) }
+        follow()
+        let device = mount.flatMap { devices.names[$0.device] }
+        let counts = device.map { Array("/sys/fs/ext4/".utf8) + $0 + Array("/errors_count".utf8) }
+        return StorePlaces(
+            subjects: devices.subjects,
+            errorCount: mount?.isType("ext4") == true ? counts : nil,
+            devices: devices.names.keys.map { Array("/sys/dev/block/\($0.text)".utf8) },
+            unseen: devices.files.unseen)
     }
 
     private mutating func mount(

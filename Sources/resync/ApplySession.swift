@@ -26,6 +26,7 @@ struct ApplySession {
         try Self.refuse(state: try options.path(), inside: sites)
         state = try options.open()
         locks = try Self.lock(sites, plan, state)
+        try Self.refuseUnsafe(sites, state)
         let begun = try Self.run(of: plan, state)
         try permit(sites, state, begun)
         if let begun {
@@ -77,6 +78,19 @@ struct ApplySession {
             throw CommandError(
                 "'\(escaped(sites[side].facts.path))' is not the store that run \(run.id) changed",
                 .refused)
+        }
+    }
+
+    /// Nothing is copied from or to a store that is not known to be safely writable.
+    private static func refuseUnsafe(
+        _ sites: Sides<LocalSite>, _ state: StateFolder
+    ) throws {
+        let knowledge = EpisodeKnowledge(state)
+        for side in Side.allCases {
+            let path = sites[side].facts.path
+            guard let reason = knowledge.refusal(for: path) else { continue }
+            throw CommandError(
+                "'\(escaped(path))' \(reason): nothing is changed before that is over", .refused)
         }
     }
 

@@ -7,8 +7,9 @@ struct KeptDigests {
     private let command: VerifyCommand
     private let state: StateFolder
     private let trouble: Sides<[String]>
-    /// Nothing kept before this counts.
+    /// Nothing kept before the end of the window that the operator named counts.
     private let voidBefore: Timestamp?
+    private let episodes: EpisodeKnowledge
 
     init(
         _ command: VerifyCommand, _ state: StateFolder, _ trouble: Sides<[String]>
@@ -16,6 +17,7 @@ struct KeptDigests {
         self.command = command
         self.state = state
         self.trouble = trouble
+        episodes = EpisodeKnowledge(state)
         voidBefore = try command.suspect.map { try SuspectWindow($0).end }
     }
 
@@ -40,7 +42,7 @@ struct KeptDigests {
             } else if command.since.isEmpty {
                 found[side] = try state.manifests.find(identity)
             }
-            if let manifest = found[side], let reason = void(manifest, side, scheme) {
+            if let manifest = found[side], let reason = void(manifest, side, facts.path, scheme) {
                 Main.complain(
                     "what was kept of \(side.word.uppercased()) does not count: \(reason)")
                 found[side] = nil
@@ -53,9 +55,10 @@ struct KeptDigests {
     }
 
     private func void(
-        _ manifest: KeptManifest, _ side: Side, _ scheme: DigestScheme
+        _ manifest: KeptManifest, _ side: Side, _ path: [UInt8], _ scheme: DigestScheme
     ) -> String? {
         if !trouble[side].isEmpty { return "there is trouble on it" }
+        let voidBefore = [voidBefore, episodes.suspectEnd(of: path)].compactMap { $0 }.max()
         if let voidBefore, manifest.header.started < voidBefore {
             return "it was begun before the end of the suspect window"
         }

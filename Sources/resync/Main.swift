@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import ResyncCore
 import ResyncEngine
+import ResyncLedger
 import ResyncStorage
 
 /// A command of ours: does its work and says how it went.
@@ -38,6 +39,10 @@ enum Main {
         guard CommandLine.argc > 0 else {
             complain("cannot read its own arguments: /proc is not mounted")
             leave(.trouble)
+        }
+        if arguments.count == 3, arguments[0] == ProbeWorker.role {
+            ProbeWorker.run(path: RawArguments.bytes(arguments[1]), id: arguments[2])
+            leave(.ok)
         }
         do {
             var command = try Resync.parseAsRoot(arguments)
@@ -101,6 +106,7 @@ enum Main {
         case let error as CommandError: error
         case let error as StoreError: CommandError("'\(escaped(error.path))' \(error.reason)")
         case let error as DiskError: CommandError(error.sentence)
+        case let error as LedgerError: CommandError("the ledger \(error.reason)")
         case let error as FormatError:
             CommandError("a file of a kept run \(error.reason) (at byte \(error.offset))")
         case let error as JournalFailure:

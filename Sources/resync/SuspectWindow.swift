@@ -11,66 +11,69 @@ struct SuspectWindow {
 
     init(_ text: String) throws {
         let parts = text.split(separator: "..", omittingEmptySubsequences: false)
-        guard parts.count == 2 else { throw Self.refused(text) }
-        end = try Self.time(String(parts[1]), text, before: .now)
-        start = try Self.time(String(parts[0]), text, before: end)
+        guard parts.count == 2 else { throw refusedTime(text) }
+        end = try latestTime(String(parts[1]), text, before: .now)
+        start = try latestTime(String(parts[0]), text, before: end)
         guard start <= end else {
             throw CommandError("'\(escaped(text.utf8))' ends before it begins", .usage)
         }
         Main.complain("suspect from \(start.utcText) to \(end.utcText)")
     }
+}
 
-    private static func refused(_ text: String) -> CommandError {
-        CommandError(
-            "'\(escaped(text.utf8))' is no window: use 17:50..19:15 or "
-                + "2026-11-21 17:50..2026-11-22 11:30", .usage)
-    }
+private func refusedTime(_ text: String) -> CommandError {
+    CommandError(
+        "'\(escaped(text.utf8))' is no time or window: use 17:50, 2026-11-21 17:50, "
+            + "17:50..19:15; Z behind it means UTC", .usage)
+}
 
-    private static func time(
-        _ text: String, _ whole: String, before limit: Timestamp
-    ) throws -> Timestamp {
-        let isUTC = text.hasSuffix("Z")
-        let parts = text.dropLast(isUTC ? 1 : 0).split { $0 == "T" || $0 == " " }
-        guard let last = parts.last, parts.count <= 2,
-            let clock = numbers(last, ":", [24, 60, 61]), clock.count >= 2
-        else { throw refused(whole) }
-        var fields = tm()
-        if parts.count == 2 {
-            guard let date = numbers(parts[0], "-", [10_000, 13, 32]), date.count == 3 else {
-                throw refused(whole)
-            }
-            (fields.tm_year, fields.tm_mon, fields.tm_mday) = (date[0] - 1900, date[1] - 1, date[2])
-        } else {
-            var now = time_t(limit.seconds)
-            if isUTC { gmtime_r(&now, &fields) } else { localtime_r(&now, &fields) }
+/// The time that a person means: a time of day alone is the latest such time past.
+///
+/// - Parameter whole: what the person typed, for the message.
+func latestTime(
+    _ text: String, _ whole: String, before limit: Timestamp
+) throws -> Timestamp {
+    let isUTC = text.hasSuffix("Z")
+    let parts = text.dropLast(isUTC ? 1 : 0).split { $0 == "T" || $0 == " " }
+    guard let last = parts.last, parts.count <= 2,
+        let clock = numbers(last, ":", [24, 60, 61]), clock.count >= 2
+    else { throw refusedTime(whole) }
+    var fields = tm()
+    if parts.count == 2 {
+        guard let date = numbers(parts[0], "-", [10_000, 13, 32]), date.count == 3 else {
+            throw refusedTime(whole)
         }
-        (fields.tm_hour, fields.tm_min) = (clock[0], clock[1])
-        fields.tm_sec = clock.count > 2 ? clock[2] : 0
-        let found = seconds(fields, isUTC)
-        if parts.count == 2 || found <= limit { return found }
-        // That was still to come: the day before is meant.
-        fields.tm_mday -= 1
-        return seconds(fields, isUTC)
+        (fields.tm_year, fields.tm_mon, fields.tm_mday) = (date[0] - 1900, date[1] - 1, date[2])
+    } else {
+        var now = time_t(limit.seconds)
+        if isUTC { gmtime_r(&now, &fields) } else { localtime_r(&now, &fields) }
     }
+    (fields.tm_hour, fields.tm_min) = (clock[0], clock[1])
+    fields.tm_sec = clock.count > 2 ? clock[2] : 0
+    let found = seconds(fields, isUTC)
+    if parts.count == 2 || found <= limit { return found }
+    // That was still to come: the day before is meant.
+    fields.tm_mday -= 1
+    return seconds(fields, isUTC)
+}
 
-    /// Numbers with a separator, each below its bound.
-    private static func numbers(
-        _ text: Substring, _ separator: Character, _ bounds: [Int32]
-    ) -> [Int32]? {
-        let parts = text.split(separator: separator, omittingEmptySubsequences: false)
-        guard parts.count <= bounds.count else { return nil }
-        var numbers: [Int32] = []
-        for (part, bound) in zip(parts, bounds) {
-            guard let number = Int32(part), number >= 0, number < bound else { return nil }
-            numbers.append(number)
-        }
-        return numbers
+/// Numbers with a separator, each below its bound.
+private func numbers(
+    _ text: Substring, _ separator: Character, _ bounds: [Int32]
+) -> [Int32]? {
+    let parts = text.split(separator: separator, omittingEmptySubsequences: false)
+    guard parts.count <= bounds.count else { return nil }
+    var numbers: [Int32] = []
+    for (part, bound) in zip(parts, bounds) {
+        guard let number = Int32(part), number >= 0, number < bound else { return nil }
+        numbers.append(number)
     }
+    return numbers
+}
 
-    private static func seconds(_ fields: tm, _ isUTC: Bool) -> Timestamp {
-        var fields = fields
-        // Whether summer time was in force then, the zone knows best.
-        fields.tm_isdst = -1
-        return Timestamp(seconds: Int64(isUTC ? timegm(&fields) : mktime(&fields)), nanoseconds: 0)
-    }
+private func seconds(_ fields: tm, _ isUTC: Bool) -> Timestamp {
+    var fields = fields
+    // Whether summer time was in force then, the zone knows best.
+    fields.tm_isdst = -1
+    return Timestamp(seconds: Int64(isUTC ? timegm(&fields) : mktime(&fields)), nanoseconds: 0)
 }

@@ -174,6 +174,35 @@ private func refused() -> ProbeOutcome { .failed(errorNumber: 30, call: "write")
         #expect(scene.episode == nil && scene.detector.phase == .ok)
     }
 
+    /// A person knows since when: what was verified later was not asked whether it lost anything.
+    @Test func aPersonSaysSinceWhen() {
+        func opened(_ since: Double, _ prepare: (inout DetectorScene) -> Void) -> Episode? {
+            var scene = DetectorScene()
+            prepare(&scene)
+            let words = scene.open(.lostWrite, since: scene.moment(since))
+            #expect(words == ["opened"])
+            return scene.episode
+        }
+        let scene = DetectorScene()
+        let well = opened(1025) { $0.staysGood(for: 100) }
+        #expect(well?.firstEvidence == scene.moment(1025))
+        #expect(well?.lastGood == scene.moment(1025))
+        let later = opened(1055) {
+            $0.probe(after: 10)
+            $0.wait(50)
+        }
+        #expect(later?.lastGood == scene.moment(1010))
+        // There was a suspicion already.
+        let suspected = opened(1055) {
+            $0.probe(after: 10)
+            $0.kernel("blk.ioerr")
+            $0.probe()
+            $0.wait(50)
+        }
+        #expect(suspected?.lastGood == scene.moment(1010))
+        #expect(suspected.map { $0.firstEvidence.boot < scene.moment(1012).boot } == true)
+    }
+
     @Test func whatAPersonClosedAndIsStillWrongIsToldAnew() {
         for observation: Observation in [
             emergency, .mount(.gone), .probeHangs(seconds: 40, .device),

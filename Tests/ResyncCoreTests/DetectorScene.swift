@@ -69,8 +69,8 @@ struct DetectorScene {
     }
 
     @discardableResult
-    mutating func open(_ kind: EpisodeClass) -> [String] {
-        keep(detector.open(kind, note: "seen by hand", at: now))
+    mutating func open(_ kind: EpisodeClass, since: Moment? = nil) -> [String] {
+        keep(detector.open(kind, note: "seen by hand", since: since ?? now, at: now))
     }
 
     @discardableResult

@@ -81,7 +81,8 @@ private let importTable: [String: Set<String>] = [
         "ResyncCore", "CLinux", "COpenSSL", "Glibc", "Dispatch", "Synchronization",
     ],
     "ResyncEngine": ["ResyncCore", "ResyncStorage"],
-    "ResyncLedger": ["ResyncCore", "GRDB"],
+    // GRDB hands byte strings over as Foundation's Data.
+    "ResyncLedger": ["ResyncCore", "GRDB", "Foundation"],
     "resync": [
         "ResyncCore", "ResyncStorage", "ResyncEngine", "ResyncLedger", "ArgumentParser", "Yams",
         "Glibc", "Dispatch", "Synchronization",

@@ -33,6 +33,7 @@ struct clinux_file_system {
     uint64_t block_size;
     uint64_t blocks, blocks_free, blocks_available;
     uint64_t identity;
+    uint64_t inodes_used;
     int32_t read_only;
 };
 
@@ -145,5 +146,8 @@ int64_t clinux_voluntary_switches(void);
 /* "EIO" and "Input/output error"; null for a number the libc does not know. */
 const char *clinux_error_name(int32_t number);
 const char *clinux_error_sentence(int32_t number);
+
+
+#include "CLinuxWatch.h"
 
 #endif

@@ -81,9 +81,10 @@ package struct Detector: Sendable {
     private var prelude: [Evidence] = []
     private var goodBeforeSuspicion: Moment?
     private var weighing: Weighing
-    private var lastEvidence: Moment?
-    /// When something was amiss last.
-    private var lastTrouble: Moment?
+    /// The newest that could change a state.
+    package private(set) var lastEvidence: Evidence?
+    /// When requests were last seen to stand still.
+    private var lastStall: Moment?
     private var badProbes = 0
     private let newID: @Sendable (Moment) -> String
 
@@ -134,7 +135,7 @@ package struct Detector: Sendable {
             let full = Evidence(.probe, .context, what: "probe.full", at: now)
             return take(full, now)
         // It is told once, but lasts.
-        case .deviceStalls(let seconds) where seconds >= settings.slow: lastEvidence = now
+        case .deviceStalls(let seconds) where seconds >= settings.slow: lastStall = now
         default: break
         }
         if case .probe = observation { badProbes = min(badProbes + 1, 1000) }
@@ -157,9 +158,10 @@ package struct Detector: Sendable {
         guard case .suspect(let since, _, let slow) = phase,
             now.seconds(since: since) > settings.suspicionLimit
         else { return [] }
-        if !settings.hasProbe, let last = lastEvidence,
-            now.seconds(since: last) > settings.suspicionLimit
-        {
+        let isQuiet = [lastEvidence?.at, lastStall].compactMap { $0 }.allSatisfy {
+            now.seconds(since: $0) > settings.suspicionLimit
+        }
+        if !settings.hasProbe, isQuiet {
             phase = .ok
             return [.cleared(since: since)]
         }
@@ -177,12 +179,21 @@ package struct Detector: Sendable {
         weighing.forget()
     }
 
-    /// A person says that the store is not to be trusted.
+    /// A person says that the store is not to be trusted, since then.
     package mutating func open(
-        _ kind: EpisodeClass, note: String, at now: Moment
+        _ kind: EpisodeClass, note: String, since: Moment, at now: Moment
     ) -> [DetectorEvent] {
         let said = Evidence(
             .person, .hard, kind, what: "person.opened", text: Array(note.utf8), at: now)
+        guard episode == nil else { return take(said, now) }
+        // A suspicion that is older begins the episode.
+        if case .suspect(let earlier, _, _) = phase, earlier.boot <= since.boot {
+            return take(said, now)
+        }
+        // What was verified in between was not asked whether it lost anything.
+        let good = lastGood.flatMap { $0.boot <= since.boot ? $0 : nil }
+        phase = .suspect(since: since, good: 0, slow: 0)
+        goodBeforeSuspicion = good ?? since
         return take(said, now)
     }
 
@@ -213,8 +224,7 @@ package struct Detector: Sendable {
     }
 
     private mutating func take(_ evidence: Evidence, _ now: Moment) -> [DetectorEvent] {
-        lastEvidence = now
-        if evidence.strength != .context { lastTrouble = now }
+        if evidence.strength != .context { lastEvidence = evidence }
         switch evidence.strength {
         case .context:
             keep(evidence, now)
@@ -333,7 +343,7 @@ package struct Detector: Sendable {
         }
         lastGood = started
         // What was under way when something happened says nothing about the time after it.
-        if let lastTrouble, started.boot < lastTrouble.boot { return [] }
+        if let last = lastEvidence, started.boot < last.at.boot { return [] }
         switch phase {
         case .ok:
             return []

@@ -130,6 +130,11 @@ package struct Evidence: Sendable, Hashable {
 }
 
 extension Evidence {
+    /// In one line, for a person.
+    package var sentence: String {
+        text.isEmpty ? "\(source.rawValue): \(what)" : "\(what): \(escaped(text))"
+    }
+
     /// What a message of the kernel is worth, by its stable name (`KernelTrouble.what`).
     package static func weight(
         ofKernel what: String

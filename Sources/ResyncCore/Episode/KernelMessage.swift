@@ -14,14 +14,19 @@ package struct KernelMessage: Sendable, Hashable {
     /// - Parameter trusted: the facilities whose word is taken; only a test adds one.
     package init?(_ record: KernelRecord, trusted: Set<UInt64> = [0]) {
         guard trusted.contains(record.facility) else { return nil }
-        if let trouble = recognisedTrouble(record.text) {
+        self.init(text: record.text, microseconds: record.microseconds)
+    }
+
+    /// What a message says that the kernel is known to have written.
+    package init?(text: [UInt8], microseconds: UInt64 = 0) {
+        if let trouble = recognisedTrouble(text) {
             (what, subject) = (trouble.what, trouble.subject)
-        } else if let notice = recognisedNotice(record.text) {
+        } else if let notice = recognisedNotice(text) {
             (what, subject) = notice
         } else {
             return nil
         }
-        text = record.text
-        microseconds = record.microseconds
+        self.text = text
+        self.microseconds = microseconds
     }
 }

@@ -52,7 +52,7 @@ private func fields(_ moment: Moment) -> String {
 
 private func words(_ observation: Observation) -> String {
     switch observation {
-    case .probe(let outcome, let started): "probe \(fields(started)) \(words(outcome))"
+    case .probe(let outcome, let started): "probe \(fields(started)) \(outcome.text)"
     case .probeHangs(let seconds, let wait): "hang \(seconds) \(wait.rawValue)"
     case .mount(let condition): "mount \(condition.rawValue)"
     case .kernel(let what, let text): "kernel \(what) \(escaped(text))"
@@ -62,14 +62,23 @@ private func words(_ observation: Observation) -> String {
     }
 }
 
-private func words(_ outcome: ProbeOutcome) -> String {
-    switch outcome {
-    case .verified: "verified"
-    case .full: "full"
-    case .failed(let number, let call): "failed \(number) \(call)"
-    case .lost: "lost"
-    case .foreign(let reason): "foreign \(escaped(reason.utf8))"
-    case .workerDied: "died"
+extension ProbeOutcome {
+    /// In one line.
+    package var text: String {
+        switch self {
+        case .verified: "verified"
+        case .full: "full"
+        case .failed(let number, let call): "failed \(number) \(call)"
+        case .lost: "lost"
+        case .foreign(let reason): "foreign \(escaped(reason.utf8))"
+        case .workerDied: "died"
+        }
+    }
+
+    package init?(_ text: String) {
+        var words = Words(text)
+        guard let outcome = outcome(&words), words.isAtEnd else { return nil }
+        self = outcome
     }
 }
 

@@ -201,4 +201,14 @@ private enum ProbeErrors {
     static let refused: Set<Int32> = [1, 13]
     /// EINTR, EAGAIN, ENOMEM, ENFILE, EMFILE.
     static let wanting: Set<Int32> = [4, 11, 12, 23, 24]
+
+    private static let names: [Int32: String] = [
+        1: "EPERM", 2: "ENOENT", 4: "EINTR", 5: "EIO", 6: "ENXIO", 11: "EAGAIN", 12: "ENOMEM",
+        13: "EACCES", 16: "EBUSY", 19: "ENODEV", 20: "ENOTDIR", 22: "EINVAL", 23: "ENFILE",
+        24: "EMFILE", 30: "EROFS", 40: "ELOOP", 61: "ENODATA", 107: "ENOTCONN", 108: "ESHUTDOWN",
+        110: "ETIMEDOUT", 112: "EHOSTDOWN", 113: "EHOSTUNREACH", 116: "ESTALE", 117: "EUCLEAN",
+        121: "EREMOTEIO", 123: "ENOMEDIUM",
+    ]
+
+    static func name(_ number: Int32) -> String { names[number] ?? "errno \(number)" }
 }

@@ -103,7 +103,8 @@ struct ManifestVerification {
         let lock = try lockStore(site, state)
         defer { withExtendedLifetime(lock) {} }
         let scan = try LiveScan(
-            site, opening, scheme: try scheme(header), assurance: try assurance(site, side.other),
+            site, opening, scheme: try scheme(header),
+            assurance: try assurance(site, side.other, state),
             wholeFile: header.hasWholeFile)
         var plan = try plan(scan, site, input, header, on: side)
         plan.keepsSames = reports.needsSames
@@ -131,10 +132,12 @@ struct ManifestVerification {
     }
 
     /// What was asked for, or what the state of the store calls for.
-    private func assurance(_ site: LocalSite, _ side: Side) throws -> String {
+    private func assurance(_ site: LocalSite, _ side: Side, _ state: StateFolder) throws -> String {
         if let asked = command.assurance { return asked }
         let patience = try duration(command.read.ioTimeout)
-        let reasons = try answered(within: patience, site.facts.path) { site.trouble().reasons }
+        let reasons =
+            EpisodeKnowledge(state).reasons(against: site.facts.path)
+            + (try answered(within: patience, site.facts.path) { site.trouble().reasons })
         for reason in reasons { Main.complain("trouble on \(side.letter): \(reason)") }
         return reasons.isEmpty ? "hash" : "media"
     }

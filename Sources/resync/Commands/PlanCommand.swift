@@ -281,6 +281,12 @@ private struct Planning {
             sites: sites.map { $0 as any Site }, policy: policy, header: header,
             comparison: rules, limits: limits, scratch: state.folder.scratch)
         task.baseline = baseline
+        if let baseline {
+            let knowledge = EpisodeKnowledge(state)
+            task.hadEpisode = sites.map {
+                knowledge.hadEpisode($0.facts.path, since: baseline.header.written)
+            }
+        }
         task.decisions = try run.decisions()
         task.filter = filter
         task.hasSelection = verify.scope.filesFrom != nil

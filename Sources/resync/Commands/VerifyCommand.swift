@@ -1,6 +1,7 @@
 import ArgumentParser
 import ResyncCore
 import ResyncEngine
+import ResyncLedger
 import ResyncStorage
 
 struct VerifyCommand: ResyncCommand {
@@ -129,7 +130,34 @@ struct Verification {
         var reports = try ReportFiles(options)
         let (result, run) = try compare(style, reports) { try printHeader($0, $1, $2) }
         try run.printResult(result, command.report, &reports)
-        return result.summary.status
+        return try judged(result, run)
+    }
+
+    /// The status, once it is known whether storage failed while it was read.
+    private func judged(_ result: VerifyResult, _ run: KeptRun) throws -> ExitStatus {
+        let header = try run.folder.header()
+        let knowledge = EpisodeKnowledge(state)
+        var (status, isSound) = (result.summary.status, true)
+        for (letter, path) in [("A", header.a), ("B", header.b)] {
+            for episode in knowledge.episodes(of: path, during: header.started) {
+                Main.complain(
+                    "\(letter) had episode \(episode.id) while this ran: what it found is not to "
+                        + "be trusted, verify again when it is closed")
+                status.merge(.trouble)
+                isSound = false
+            }
+        }
+        let (counts, terms) = (result.summary, try run.folder.terms())
+        let isWhole =
+            counts.ending == .complete && counts.notVerified == 0 && counts.tally.unreadable == 0
+            && terms?.exclusions == Filter.none.digest && terms?.selection == nil
+        knowledge.note(
+            RunRecord(
+                id: header.id, kind: header.kind, a: header.a, b: header.b,
+                began: header.started, ended: .now, status: Int(status.code),
+                verdict: counts.verdict, assurance: terms?.assurance.rawValue ?? "",
+                isWhole: isSound && isWhole))
+        return status
     }
 
     /// The comparison alone, and the run that keeps what it found.
@@ -238,7 +266,10 @@ struct Verification {
         let trouble = try sites.map { site in
             try answered(within: patience, site.facts.path) { site.trouble() }
         }
-        let reasons = trouble.map { $0.reasons }
+        let knowledge = EpisodeKnowledge(state)
+        let reasons = Side.both { side in
+            knowledge.reasons(against: sites[side].facts.path) + trouble[side].reasons
+        }
         let unseen = trouble.a.unseen + trouble.b.unseen.filter { !trouble.a.unseen.contains($0) }
         guard let asked = command.assurance ?? (command.since.isEmpty ? nil : "cached") else {
             let hasTrouble = !reasons.a.isEmpty || !reasons.b.isEmpty

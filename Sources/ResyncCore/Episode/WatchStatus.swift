@@ -1,0 +1,193 @@
+/// What a watcher has to say of one store.
+package struct StoreStatus: Sendable, Hashable {
+    package enum State: UInt8, Sendable, CaseIterable {
+        /// Not probed yet.
+        case unknown
+        case ok, suspect, down, recovering
+
+        package var word: String {
+            switch self {
+            case .unknown: "unknown"
+            case .ok: "ok"
+            case .suspect: "suspect"
+            case .down: "down"
+            case .recovering: "recovering"
+            }
+        }
+    }
+
+    package let name: String
+    package let path: [UInt8]
+    package var state = State.unknown
+    /// Since when it is so.
+    package var since: Timestamp?
+    package var kind: EpisodeClass?
+    package var episode: String?
+    /// The newest evidence of the episode or the suspicion, in words.
+    package var evidence = ""
+    /// The start of the last verified probe.
+    package var lastGood: Timestamp?
+    /// Seconds that it took.
+    package var probeTime: Double?
+    /// Seconds for which the probe that is under way has not ended.
+    package var waiting: Double?
+    /// Seconds for which all must still be well before the episode is closed.
+    package var holdLeft: Double?
+    package var isFull = false
+    /// Whether it is watched without writing to it.
+    package var isReadOnlyProbe = false
+    package var isSuppressed = false
+    package var maintenanceUntil: Timestamp?
+    /// Signals that cannot be seen, in sentences.
+    package var unseen: [String] = []
+    /// The stamp that was acknowledged last, and the file system it lies on.
+    package var sequence: UInt64 = 0
+    package var fileSystem: UInt64?
+    package var penalty = 0.0
+
+    package init(name: String, path: [UInt8]) {
+        self.name = name
+        self.path = path
+    }
+
+    private static let textLimit = 4096
+    private static let listLimit = 64
+
+    package var bytes: [UInt8] {
+        var writer = ByteWriter()
+        writer.string(Array(name.utf8))
+        writer.string(path)
+        writer.byte(state.rawValue)
+        writer.time(since)
+        writer.string(Array((kind?.rawValue ?? "").utf8))
+        writer.string(Array((episode ?? "").utf8))
+        writer.string(Array(evidence.utf8.prefix(Self.textLimit)))
+        writer.time(lastGood)
+        for value in [probeTime, waiting, holdLeft, penalty] {
+            writer.fixed64((value ?? .nan).bitPattern)
+        }
+        writer.byte((isFull ? 1 : 0) | (isReadOnlyProbe ? 2 : 0) | (isSuppressed ? 4 : 0))
+        writer.time(maintenanceUntil)
+        let shown = unseen.prefix(Self.listLimit)
+        writer.number(shown.count)
+        for sentence in shown { writer.string(Array(sentence.utf8.prefix(Self.textLimit))) }
+        return writer.bytes
+    }
+
+    package init(_ bytes: [UInt8]) throws(FormatError) {
+        var reader = ByteReader(bytes)
+        self.init(
+            name: try reader.text(limit: 256), path: try reader.string(limit: Self.textLimit))
+        guard let state = State(rawValue: try reader.byte()) else {
+            throw FormatError("has an unknown state", at: reader.at)
+        }
+        self.state = state
+        since = try reader.optionalTime()
+        kind = EpisodeClass(rawValue: try reader.text(limit: 64))
+        let id = try reader.text(limit: 256)
+        episode = id.isEmpty ? nil : id
+        evidence = try reader.text(limit: Self.textLimit)
+        lastGood = try reader.optionalTime()
+        var numbers: [Double?] = []
+        for _ in 0..<4 {
+            let number = Double(bitPattern: try reader.fixed64())
+            numbers.append(number.isFinite ? number : nil)
+        }
+        (probeTime, waiting, holdLeft) = (numbers[0], numbers[1], numbers[2])
+        penalty = numbers[3] ?? 0
+        let flags = try reader.byte()
+        (isFull, isReadOnlyProbe, isSuppressed) = (flags & 1 > 0, flags & 2 > 0, flags & 4 > 0)
+        maintenanceUntil = try reader.optionalTime()
+        for _ in 0..<(try reader.int(limit: Self.listLimit)) {
+            unseen.append(try reader.text(limit: Self.textLimit))
+        }
+    }
+
+    package var json: JSONObject {
+        var line = JSONObject()
+        line.field("type", "store")
+        line.field("store", name)
+        line.path(RelativePath(path))
+        line.field("state", state.word)
+        if let since { line.field("since", since.utcText) }
+        if let kind { line.field("class", kind.rawValue) }
+        if let episode { line.field("episode", episode) }
+        if !evidence.isEmpty { line.field("evidence", evidence) }
+        if let lastGood { line.field("last_good", lastGood.utcText) }
+        if let probeTime { line.field("probe_s", probeTime) }
+        if let waiting { line.field("probe_waits_s", waiting) }
+        if let holdLeft { line.field("hold_left_s", holdLeft) }
+        if isFull { line.field("full", true) }
+        if isReadOnlyProbe { line.field("write_probe", false) }
+        if isSuppressed { line.field("suppressed", true) }
+        if let maintenanceUntil { line.field("maintenance_until", maintenanceUntil.utcText) }
+        if !unseen.isEmpty { line.field("unseen", unseen) }
+        return line
+    }
+}
+
+extension ByteWriter {
+    mutating func time(_ value: Timestamp?) {
+        byte(value == nil ? 0 : 1)
+        if let value { time(value) }
+    }
+}
+
+extension ByteReader {
+    mutating func optionalTime() throws(FormatError) -> Timestamp? {
+        try byte() == 0 ? nil : try time()
+    }
+
+    mutating func text(limit: Int) throws(FormatError) -> String {
+        // What is not text is shown as if it were escaped: it comes from ourselves.
+        let bytes = try string(limit: limit)
+        return validText(bytes) ?? escaped(bytes)
+    }
+}
+
+/// What a watcher is asked through its socket.
+package enum WatchOrder: Sendable, Hashable {
+    case status
+    /// Seconds for which it has been so.
+    case open(store: String, EpisodeClass, seconds: Double, note: String)
+    case close(episode: String, note: String)
+    /// Seconds; 0 ends it.
+    case maintenance(store: String, seconds: Double)
+
+    package var text: String {
+        switch self {
+        case .status: "status"
+        case .open(let store, let kind, let seconds, let note):
+            "open \(store) \(kind.rawValue) \(seconds) \(note)"
+        case .close(let episode, let note): "close \(episode) \(note)"
+        case .maintenance(let store, let seconds): "maintenance \(store) \(seconds)"
+        }
+    }
+
+    package init?(_ text: String) {
+        let words = text.split(separator: " ", maxSplits: 4, omittingEmptySubsequences: false)
+            .map { String($0) }
+        switch words[0] {
+        case "status" where words.count == 1: self = .status
+        case "open" where words.count == 5:
+            guard let kind = EpisodeClass(rawValue: words[2]), let seconds = Double(words[3]),
+                (0...1e8).contains(seconds)
+            else { return nil }
+            self = .open(store: words[1], kind, seconds: seconds, note: words[4])
+        case "close" where words.count >= 3:
+            self = .close(episode: words[1], note: words[2...].joined(separator: " "))
+        case "maintenance" where words.count == 3:
+            guard let seconds = Double(words[2]), (0...1e7).contains(seconds) else { return nil }
+            self = .maintenance(store: words[1], seconds: seconds)
+        default: return nil
+        }
+    }
+}
+
+/// Where a watcher tells what happens. Nothing in it may wait for storage.
+package protocol WatchSink: AnyObject {
+    func happened(_ event: DetectorEvent, _ store: StoreStatus, at now: Moment)
+    /// At least each ten seconds, and after whatever happened.
+    func beat(_ stores: [StoreStatus], at now: Moment)
+    func observed(_ line: Recording.Line)
+}

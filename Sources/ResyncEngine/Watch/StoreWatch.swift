@@ -1,0 +1,317 @@
+package import ResyncCore
+import ResyncStorage
+
+/// What a watcher is told of a store when it starts.
+package struct WatchedStore: Sendable {
+    package let name: String
+    /// Absolute, as it was configured.
+    package let path: [UInt8]
+    /// Whether the probe writes.
+    package let probes: Bool
+    /// By which the probe's file is known: 32 hexadecimal digits, of this state folder alone.
+    package let probeID: String
+    /// What an earlier watcher last knew.
+    package var sequence: UInt64 = 0
+    package var fileSystem: UInt64?
+    package var lastGood: Moment?
+    package var episode: Episode?
+    package var penalty: FlapPenalty
+
+    package init(
+        name: String, path: [UInt8], probes: Bool, probeID: String, penalty: FlapPenalty
+    ) {
+        self.name = name
+        self.path = path
+        self.probes = probes
+        self.probeID = probeID
+        self.penalty = penalty
+    }
+}
+
+/// One store under watch: its probe, its devices, its state.
+final class StoreWatch {
+    let setup: WatchedStore
+    private(set) var detector: Detector
+    private(set) var penalty: FlapPenalty
+    private let program: [UInt8]
+    private let unseenHere: [String]
+    private var worker: ProbeWorker?
+    private var errors: ErrorReports?
+    private var signals: StoreSignals?
+    private var baseline: MountBaseline?
+    private var mountID: UInt64?
+    /// Without symlinks, once the worker has said so.
+    private var path: [UInt8]
+    private var isPathKnown = false
+    private var asked: Moment?
+    private var isKilled = false
+    private var due: UInt64 = 0
+    private var probes = 0
+    private var sequence: UInt64
+    private var highest: UInt64
+    private var fileSystem: UInt64?
+    private var mayCreate: Bool
+    private var probeTime: Double?
+    private var since: Moment?
+    private var isFirstDone = false
+    private var lastWorkerStart: UInt64 = 0
+    /// Workers that have answered and are of no more use, until the last of them has ended.
+    private var retired: [ProbeWorker] = []
+
+    /// Every so many probes names are changed, too.
+    private static let thoroughness = 10
+    /// Nanoseconds after which a worker that ended is started anew.
+    private static let restart: UInt64 = 1_000_000_000
+
+    init(
+        _ setup: WatchedStore, program: [UInt8], bootID: String, settings: DetectorSettings,
+        unseen: [String], newID: @escaping @Sendable (Moment) -> String
+    ) {
+        self.setup = setup
+        self.program = program
+        path = setup.path
+        penalty = setup.penalty
+        sequence = setup.sequence
+        highest = setup.sequence
+        fileSystem = setup.fileSystem
+        mayCreate = setup.sequence == 0
+        unseenHere = unseen
+        var settings = settings
+        settings.hasProbe = setup.probes
+        isFirstDone = !setup.probes
+        detector = Detector(
+            store: setup.name, bootID: bootID, settings: settings, episode: setup.episode,
+            lastGood: setup.lastGood, newID: newID)
+        since = setup.episode?.detected
+    }
+
+    func add(to waiter: inout Waiter) {
+        if asked != nil, let worker { waiter.add(worker.descriptor) }
+        if let errors { waiter.add(errors.descriptor) }
+    }
+
+    /// Seconds until the next probe is due; nil while one is under way.
+    func untilDue(_ now: Moment) -> Double? {
+        asked == nil && setup.probes ? (due > now.boot ? Double(due - now.boot) / 1e9 : 0) : nil
+    }
+
+    // MARK: Signals
+
+    /// What the machine says of this store; in this order, since a message may explain an option.
+    func observations(
+        _ messages: [KernelMessage], _ table: MountTable?, isTick: Bool, at now: Moment
+    ) -> [Observation] {
+        var found: [Observation] = []
+        let subjects = signals?.subjects ?? []
+        for message in messages {
+            guard let subject = message.subject else {
+                found.append(.kernel(message.what, text: message.text))
+                continue
+            }
+            if subjects.contains(subject) {
+                found.append(.kernel(message.what, text: message.text))
+            }
+        }
+        while let error = errors?.next() { found.append(error) }
+        if let table { found.append(.mount(condition(in: table))) }
+        if isTick { found += signals?.observations(at: now) ?? [] }
+        return found
+    }
+
+    private func condition(in table: MountTable) -> MountCondition {
+        if baseline == nil { learnMount(table) }
+        guard let baseline else { return .unknown }
+        let mount = table.mount(holding: path)
+        if let mount, mount.id != mountID {
+            mountID = mount.id
+            // The watch for errors goes with the mount.
+            errors = nil
+        }
+        return baseline.condition(in: table)
+    }
+
+    private func learnMount(_ table: MountTable) {
+        baseline = MountBaseline(of: path, in: table)
+        mountID = table.mount(holding: path)?.id
+        signals = StoreSignals(of: path, in: table)
+    }
+
+    // MARK: The probe
+
+    /// The answer of the probe under way, or how long it has been waited for.
+    func probeObservation(at now: Moment) -> Observation? {
+        guard let asked else { return nil }
+        let seconds = now.seconds(since: asked)
+        switch worker?.reply() {
+        case .answer(let answer, let watch):
+            if isKilled { retire() }
+            if let watch { errors = ErrorReports(watch) }
+            finished(now)
+            return .probe(judged(answer, seconds), started: asked)
+        case .gone, nil:
+            // A killed one is gone as soon as storage answers: only then another one is started.
+            guard worker?.hasEnded() ?? true else { break }
+            let wasKilled = isKilled
+            worker = nil
+            finished(now)
+            if wasKilled { due = now.boot }
+            return wasKilled ? nil : .probe(.workerDied, started: asked)
+        case .nothing: break
+        }
+        guard seconds >= detector.settings.slow else { return nil }
+        let wait = worker?.waitsFor() ?? .device
+        if seconds >= detector.settings.hung, !isKilled {
+            isKilled = true
+            worker?.kill()
+        }
+        return .probeHangs(seconds: seconds, wait)
+    }
+
+    private func retire() {
+        if let worker { retired.append(worker) }
+        worker = nil
+    }
+
+    private func finished(_ now: Moment) {
+        asked = nil
+        isKilled = false
+        isFirstDone = true
+        due = now.boot &+ UInt64(detector.probeInterval * 1e9)
+    }
+
+    /// What an answer means, with what this side knows.
+    private func judged(_ answer: ProbeAnswer, _ seconds: Double) -> ProbeOutcome {
+        if !answer.path.isEmpty, !isPathKnown {
+            isPathKnown = true
+            if answer.path != path {
+                path = answer.path
+                baseline = nil
+            }
+        }
+        guard case .verified = answer.outcome else {
+            let isHere = detector.condition == .writable || detector.condition == nil
+            // Whoever took the probe's file away took no store away.
+            if case .foreign = answer.outcome, isHere, answer.fileSystem == fileSystem {
+                mayCreate = true
+            }
+            return answer.outcome
+        }
+        if sequence == 0, let known = fileSystem, answer.fileSystem != known {
+            return .foreign("it is another file system than before")
+        }
+        sequence = answer.sequence
+        highest = max(highest, sequence)
+        fileSystem = answer.fileSystem
+        mayCreate = false
+        probeTime = seconds
+        return .verified
+    }
+
+    /// What is to be learned anew after a good probe of a store that has moved.
+    func settle(_ table: MountTable?) {
+        guard detector.condition == .otherDevice, let table else { return }
+        baseline = nil
+        learnMount(table)
+        errors = nil
+    }
+
+    /// Starts the next probe if it is time; false where the worker cannot be had.
+    func probeIfDue(_ now: Moment) -> Bool {
+        retired.removeAll { $0.hasEnded() }
+        guard setup.probes, asked == nil, now.boot >= due else { return true }
+        if worker == nil {
+            guard now.boot &- lastWorkerStart >= Self.restart else { return true }
+            lastWorkerStart = now.boot
+            worker = try? ProbeWorker(program, path: setup.path, id: setup.probeID)
+        }
+        highest += 1
+        probes += 1
+        let order = ProbeOrder(
+            acknowledged: sequence, next: highest, creates: mayCreate,
+            isThorough: probes % Self.thoroughness == 0, wantsErrors: errors == nil)
+        guard let worker, worker.ask(order) else {
+            retire()
+            due = now.boot &+ UInt64(detector.probeInterval * 1e9)
+            return false
+        }
+        asked = now
+        return true
+    }
+
+    func end() { worker?.kill() }
+
+    // MARK: State
+
+    func observe(_ observation: Observation, at now: Moment) -> [DetectorEvent] {
+        note(detector.observe(observation, at: now), now)
+    }
+
+    func tick(at now: Moment) -> [DetectorEvent] { note(detector.tick(at: now), now) }
+
+    /// Has a person's word taken.
+    func told(
+        at now: Moment, _ body: (inout Detector) -> [DetectorEvent]
+    ) -> [DetectorEvent] {
+        note(body(&detector), now)
+    }
+
+    /// A person vouches for what is there now.
+    func adopt() {
+        mayCreate = true
+        fileSystem = nil
+        sequence = 0
+    }
+
+    func annotate(_ change: (inout Episode) -> Void) { detector.annotate(change) }
+
+    private func note(_ events: [DetectorEvent], _ now: Moment) -> [DetectorEvent] {
+        for event in events {
+            since = now
+            switch event {
+            case .opened, .relapsed:
+                penalty.add(at: now.wall)
+                // What is wrong is looked at more often from now on.
+                due = min(due, now.boot &+ UInt64(detector.probeInterval * 1e9))
+            case .suspected:
+                due = min(due, now.boot &+ UInt64(detector.probeInterval * 1e9))
+            case .cleared, .rose, .recovering, .closed: break
+            }
+        }
+        return events
+    }
+
+    func status(at now: Moment) -> StoreStatus {
+        var status = StoreStatus(name: setup.name, path: setup.path)
+        status.since = since?.wall
+        switch detector.phase {
+        case .ok: status.state = isFirstDone ? .ok : .unknown
+        case .suspect: status.state = .suspect
+        case .down: status.state = .down
+        case .recovering(let since, _):
+            status.state = .recovering
+            status.holdLeft = max(0, detector.holdDown - now.seconds(since: since))
+        }
+        status.kind = detector.episode?.kind
+        status.episode = detector.episode?.id
+        if let last = detector.lastEvidence, status.state != .ok {
+            status.evidence = last.sentence
+        }
+        status.lastGood = detector.lastGood?.wall
+        status.probeTime = probeTime
+        if let asked {
+            let seconds = now.seconds(since: asked)
+            if seconds >= 1 { status.waiting = seconds }
+        }
+        status.isFull = detector.isFull
+        status.isReadOnlyProbe = !setup.probes
+        var penalty = penalty
+        penalty.decay(to: now.wall)
+        status.penalty = penalty.value
+        status.isSuppressed = penalty.isSuppressed
+        status.maintenanceUntil = detector.maintenanceEnd?.wall
+        status.unseen = unseenHere + (signals?.unseen ?? [])
+        status.sequence = sequence
+        status.fileSystem = fileSystem
+        return status
+    }
+}

@@ -1,0 +1,233 @@
+package import ResyncCore
+package import ResyncStorage
+
+/// What a watcher needs besides its stores.
+package struct WatchSetup: Sendable {
+    /// The path of resync itself: workers are started from it before anything is wrong.
+    package let program: [UInt8]
+    package let settings: DetectorSettings
+    /// Episodes of the last days, with which new ones may belong together.
+    package var known: [EpisodeHeader] = []
+    /// Facilities whose messages are taken for the kernel's; only tests add to 0.
+    package var trusted: Set<UInt64> = [0]
+
+    package init(program: [UInt8], settings: DetectorSettings) {
+        self.program = program
+        self.settings = settings
+    }
+}
+
+/// Watches stores until it is told to end. One thread, which touches no store and never waits for
+/// longer than a second: each store has a process that does, and may be lost to it.
+package final class Watcher {
+    /// Seconds between two looks at what does not speak by itself.
+    private static let tick = 1.0
+    /// Seconds between two beats.
+    private static let beat = 10.0
+    /// Who may be connected at once.
+    private static let clientLimit = 16
+    private static let knownLimit = 4096
+
+    private let stores: [StoreWatch]
+    private let machine: MachineSignals
+    private let sink: any WatchSink
+    private let socket: ControlSocket?
+    private var clients: [Channel] = []
+    private var known: [EpisodeHeader]
+    private var lastTick: UInt64 = 0
+    private var lastBeat: UInt64 = 0
+    private var shown: [String: [Int: Observation]] = [:]
+    private let newIncidentID: (Moment) -> String
+
+    package init(
+        _ stores: [WatchedStore], _ setup: WatchSetup, socket: ControlSocket?,
+        sink: any WatchSink
+    ) {
+        self.socket = socket
+        self.sink = sink
+        known = setup.known
+        let machine = MachineSignals(trusted: setup.trusted)
+        self.machine = machine
+        let bootID = bootIdentity()
+        newIncidentID = { "i" + Self.newID($0) }
+        self.stores = stores.map {
+            StoreWatch(
+                $0, program: setup.program, bootID: bootID, settings: setup.settings,
+                unseen: machine.unseen, newID: { "e" + Self.newID($0) })
+        }
+    }
+
+    /// Sorts by time: `20261122-175003-1f3a`.
+    private static func newID(_ moment: Moment) -> String {
+        let digits = moment.wall.utcText.filter { $0.isNumber || $0 == "T" }
+            .map { $0 == "T" ? "-" : String($0) }.joined()
+        let random = (try? randomBytes(2)) ?? [0, 0]
+        let hex = random.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        return "\(digits)-\(hex)"
+    }
+
+    /// Watches until `isEnding` says so.
+    package func run(until isEnding: () -> Bool) {
+        while !isEnding() {
+            turn()
+            wait()
+        }
+        for store in stores { store.end() }
+        sink.beat(stores.map { $0.status(at: .now) }, at: .now)
+    }
+
+    private func wait() {
+        var waiter = Waiter()
+        machine.add(to: &waiter)
+        for store in stores { store.add(to: &waiter) }
+        if let socket { waiter.add(socket.descriptor) }
+        for client in clients { waiter.add(client.descriptor) }
+        let now = Moment.now
+        let passed = Double(now.boot &- lastTick) / 1e9
+        let soonest = stores.compactMap { $0.untilDue(now) }.min() ?? Self.tick
+        waiter.wait(max(0.01, min(Self.tick - passed, soonest)))
+    }
+
+    /// Takes in everything that there is to know now.
+    private func turn() {
+        let now = Moment.now
+        let isTick = now.boot &- lastTick >= UInt64(Self.tick * 1e9)
+        if isTick { lastTick = now.boot }
+        let answers = stores.map { $0.probeObservation(at: now) }
+        // What a probe met is explained by what the kernel has said of it, so that comes first.
+        let messages = machine.messages()
+        let table = machine.mountTable()
+        for (store, answer) in zip(stores, answers) {
+            var observations = store.observations(messages, table, isTick: isTick, at: now)
+            if let answer { observations.append(answer) }
+            for observation in observations {
+                record(observation, of: store, now)
+                tell(store.observe(observation, at: now), store, now)
+            }
+            if case .probe(.verified, _) = answer { store.settle(table) }
+            tell(store.tick(at: now), store, now)
+            _ = store.probeIfDue(now)
+        }
+        serve(now)
+        if now.boot &- lastBeat >= UInt64(Self.beat * 1e9) {
+            lastBeat = now.boot
+            sink.beat(stores.map { $0.status(at: now) }, at: now)
+        }
+    }
+
+    /// What says the same as before is left out of a recording.
+    private func record(_ observation: Observation, of store: StoreWatch, _ now: Moment) {
+        let name = store.setup.name
+        let kind: Int? =
+            switch observation {
+            case .mount: 0
+            case .errorCount: 1
+            case .deviceStalls(let seconds): seconds == 0 ? 2 : nil
+            default: nil
+            }
+        if let kind {
+            guard shown[name, default: [:]][kind] != observation else { return }
+            shown[name, default: [:]][kind] = observation
+        } else if case .deviceStalls = observation {
+            shown[name, default: [:]][2] = nil
+        }
+        sink.observed(Recording.Line(at: now, store: name, observation))
+    }
+
+    private func tell(_ events: [DetectorEvent], _ store: StoreWatch, _ now: Moment) {
+        for event in events {
+            var told = event
+            switch event {
+            case .opened(var episode):
+                Incident.place(&episode, among: known, newID: newIncidentID)
+                let placed = episode
+                store.annotate {
+                    $0.incident = placed.incident
+                    $0.recurrenceOf = placed.recurrenceOf
+                    $0.ordinal = placed.ordinal
+                }
+                told = .opened(episode)
+                remember(episode)
+            case .closed(let episode): remember(episode)
+            case .suspected, .cleared, .rose, .recovering, .relapsed: break
+            }
+            sink.happened(told, store.status(at: now), at: now)
+        }
+    }
+
+    private func remember(_ episode: Episode) {
+        known.removeAll { $0.id == episode.id }
+        known.append(EpisodeHeader(episode))
+        if known.count > Self.knownLimit { known.removeFirst() }
+    }
+
+    // MARK: Who speaks to it
+
+    private func serve(_ now: Moment) {
+        while let client = socket?.next() {
+            if clients.count >= Self.clientLimit { clients.removeFirst() }
+            clients.append(client)
+        }
+        clients.removeAll { client in
+            switch client.receive() {
+            case .nothing: return false
+            case .end: return true
+            case .message(let bytes, _):
+                guard let order = validText(bytes).flatMap(WatchOrder.init) else {
+                    _ = client.send(Array("error it does not understand that".utf8))
+                    return true
+                }
+                answer(order, client, now)
+                return true
+            }
+        }
+    }
+
+    private func answer(_ order: WatchOrder, _ client: Channel, _ now: Moment) {
+        if case .status = order {
+            for store in stores where !client.send(store.status(at: now).bytes) { return }
+            _ = client.send(Array("end".utf8))
+            return
+        }
+        let reply = obey(order, now)
+        _ = client.send(Array((reply.map { "error \($0)" } ?? "ok").utf8))
+    }
+
+    /// Does what a person says; what is wrong with it otherwise.
+    private func obey(_ order: WatchOrder, _ now: Moment) -> String? {
+        switch order {
+        case .status: return nil
+        case .open(let name, let kind, let seconds, let note):
+            guard let store = stores.first(where: { $0.setup.name == name }) else {
+                return "it watches no store '\(name)'"
+            }
+            let since = now.earlier(bySeconds: seconds)
+            let events = store.told(at: now) {
+                $0.open(kind, note: note, since: since, at: now)
+            }
+            tell(events, store, now)
+        case .close(let id, let note):
+            let store = stores.first { $0.status(at: now).episode == id }
+            guard let store else { return "no episode '\(id)' is open" }
+            store.adopt()
+            tell(store.told(at: now) { $0.close(note: note, at: now) }, store, now)
+        case .maintenance(let name, let seconds):
+            guard let store = stores.first(where: { $0.setup.name == name }) else {
+                return "it watches no store '\(name)'"
+            }
+            let end = Moment(
+                boot: now.boot &+ UInt64(seconds * 1e9),
+                wall: now.wall.adding(seconds: Int64(seconds)))
+            let events = store.told(at: now) { detector in
+                if seconds > 0 {
+                    detector.beginMaintenance(until: end)
+                } else {
+                    detector.endMaintenance()
+                }
+                return []
+            }
+            tell(events, store, now)
+        }
+        return nil
+    }
+}

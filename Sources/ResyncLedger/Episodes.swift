@@ -1,0 +1,170 @@
+import GRDB
+package import ResyncCore
+
+/// An episode as the ledger keeps it, with what it needs to be understood without a configuration.
+package struct EpisodeRecord: Sendable, Hashable {
+    package var episode: Episode
+    /// The store's path when it was recorded.
+    package var path: [UInt8]
+    /// Seconds for which written data could have been kept back: the suspect window's margin.
+    package var margin: Double
+
+    package init(_ episode: Episode, path: [UInt8], margin: Double) {
+        self.episode = episode
+        self.path = path
+        self.margin = margin
+    }
+
+    package var window: (start: Timestamp?, end: Timestamp?) {
+        episode.suspectWindow(margin: margin)
+    }
+}
+
+extension Ledger {
+    /// Keeps an episode as it is now, in place of what was kept of it.
+    package func save(_ record: EpisodeRecord) throws {
+        try write { database in
+            let id = record.episode.id
+            try database.execute(sql: "DELETE FROM step WHERE episode = ?", arguments: [id])
+            try database.execute(sql: "DELETE FROM evidence WHERE episode = ?", arguments: [id])
+            try insert(record, database)
+            for (place, step) in record.episode.steps.enumerated() {
+                try database.execute(
+                    sql: "INSERT INTO step VALUES (?, ?, ?, ?, ?)",
+                    arguments: [
+                        id, place, step.kind.rawValue, step.at.bootNumber, step.at.wallNumber,
+                    ])
+            }
+            for (place, piece) in record.episode.evidence.enumerated() {
+                try database.execute(
+                    sql: "INSERT INTO evidence VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    arguments: [
+                        id, place, piece.source.rawValue, piece.strength.rawValue,
+                        piece.kind?.rawValue, piece.what, piece.text.blob, piece.at.bootNumber,
+                        piece.at.wallNumber,
+                    ])
+            }
+        }
+    }
+
+    /// Those that are open, in the order in which they began.
+    package func openEpisodes() throws -> [EpisodeRecord] {
+        try episodes("closed_wall IS NULL", [])
+    }
+
+    /// Those that began, or were still open, at or after a time, in the order in which they began.
+    package func episodes(since time: Timestamp) throws -> [EpisodeRecord] {
+        try episodes(
+            "closed_wall IS NULL OR closed_wall >= ?", [time.number])
+    }
+
+    /// The one whose id this is, or the beginning or end of.
+    package func episode(_ id: String) throws -> EpisodeRecord? {
+        if let exact = try episodes("id = ?", [id]).first { return exact }
+        guard !id.isEmpty else { return nil }
+        let found = try episodes(
+            "substr(id, 1, length(?1)) = ?1 OR substr(id, -length(?1)) = ?1", [id])
+        return found.count == 1 ? found[0] : nil
+    }
+
+    package func lastEpisode() throws -> EpisodeRecord? {
+        try episodes("id = (SELECT id FROM episode ORDER BY evidence_wall DESC LIMIT 1)", [])
+            .first
+    }
+
+    package func episodes(ofIncident id: String) throws -> [EpisodeRecord] {
+        try episodes("incident = ?", [id])
+    }
+
+    private func episodes(
+        _ condition: String, _ arguments: StatementArguments
+    ) throws -> [EpisodeRecord] {
+        try read { database in
+            let rows = try Row.fetchAll(
+                database,
+                sql: "SELECT * FROM episode WHERE \(condition) ORDER BY evidence_wall, id",
+                arguments: arguments)
+            return try rows.map { try record(from: $0, database) }
+        }
+    }
+
+    /// Notes a suspicion that came to nothing, or to an episode.
+    package func note(_ evidence: Evidence, of store: String) throws {
+        try write { database in
+            try database.execute(
+                sql: "INSERT INTO suspicion VALUES (?, ?, NULL, ?, ?)",
+                arguments: [store, evidence.at.wallNumber, evidence.what, evidence.text.blob])
+        }
+    }
+
+    /// Ends the suspicions of a store that have no end yet.
+    package func endSuspicion(of store: String, at time: Timestamp) throws {
+        try write { database in
+            try database.execute(
+                sql: "UPDATE suspicion SET ended_wall = ? WHERE store = ? AND ended_wall IS NULL",
+                arguments: [time.number, store])
+        }
+    }
+}
+
+private func insert(_ record: EpisodeRecord, _ database: Database) throws {
+    let episode = record.episode
+    try database.execute(
+        sql: """
+            INSERT OR REPLACE INTO episode VALUES
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+        arguments: [
+            episode.id, episode.store, record.path.blob, episode.incident,
+            episode.recurrenceOf, episode.ordinal, episode.bootID,
+            episode.lastGood?.bootNumber, episode.lastGood?.wallNumber,
+            episode.firstEvidence.bootNumber, episode.firstEvidence.wallNumber,
+            episode.detected.bootNumber, episode.detected.wallNumber,
+            episode.firstGood?.bootNumber, episode.firstGood?.wallNumber,
+            episode.closed?.bootNumber, episode.closed?.wallNumber,
+            episode.ending?.rawValue, episode.flaps, episode.sawCheck,
+            episode.errorCount.map { Int64(clamping: $0) }, episode.evidenceLeftOut,
+            record.margin, episode.note,
+        ])
+}
+
+private func record(from row: Row, _ database: Database) throws -> EpisodeRecord {
+    let id: String = row["id"]
+    let steps = try Row.fetchAll(
+        database, sql: "SELECT * FROM step WHERE episode = ? ORDER BY place", arguments: [id]
+    ).compactMap { row -> Episode.Step? in
+        guard let kind = EpisodeClass(rawValue: row["class"]) else { return nil }
+        return Episode.Step(kind, row.moment("boot", "wall"))
+    }
+    let evidence = try Row.fetchAll(
+        database, sql: "SELECT * FROM evidence WHERE episode = ? ORDER BY place",
+        arguments: [id]
+    ).compactMap { row -> Evidence? in
+        guard let source = SignalSource(rawValue: row["source"]),
+            let strength = Evidence.Strength(rawValue: row["strength"])
+        else { return nil }
+        let kind: String? = row["class"]
+        return Evidence(
+            source, strength, kind.flatMap(EpisodeClass.init), what: row["what"],
+            text: row.bytes("text"), at: row.moment("boot", "wall"))
+    }
+    var episode = Episode(
+        id: id, store: row["store"], bootID: row["boot_id"],
+        lastGood: row.optionalMoment("good_boot", "good_wall"),
+        firstEvidence: row.moment("evidence_boot", "evidence_wall"),
+        detected: row.moment("detected_boot", "detected_wall"), steps: steps)
+    episode.restore(evidence: evidence, leftOut: row["left_out"])
+    episode.firstGood = row.optionalMoment("first_good_boot", "first_good_wall")
+    episode.closed = row.optionalMoment("closed_boot", "closed_wall")
+    let ending: String? = row["ended_by"]
+    episode.ending = ending.flatMap(Episode.Ending.init)
+    episode.flaps = row["flaps"]
+    episode.sawCheck = row["saw_check"]
+    let count: Int64? = row["error_count"]
+    episode.errorCount = count.map { UInt64(clamping: $0) }
+    episode.incident = row["incident"]
+    episode.recurrenceOf = row["recurrence_of"]
+    episode.ordinal = row["ordinal"]
+    episode.note = row["note"]
+    return EpisodeRecord(episode, path: row.bytes("path"), margin: row["margin"])
+}

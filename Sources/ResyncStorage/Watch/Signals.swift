@@ -1,0 +1,171 @@
+import CLinux
+import Glibc
+package import ResyncCore
+
+/// What the whole machine says of its storage, as a watcher reads it again and again. None of these
+/// calls goes to a store.
+package final class MachineSignals {
+    /// Kernel messages that are passed on at once; a flood is cut here, and what is left out is
+    /// neither lost nor waited for: it is read in the next turn.
+    private static let messageLimit = 512
+
+    private let files: any KernelFiles
+    private let trusted: Set<UInt64>
+    private let mountTablePath: [UInt8]
+    private var log: Int32 = -1
+    private var mounts: Int32 = -1
+    private var nextSequence: UInt64?
+    /// What cannot be seen here, in sentences.
+    package private(set) var unseen: [String] = []
+    /// Kernel messages that were overwritten before they could be read.
+    package private(set) var lost: UInt64 = 0
+
+    /// - Parameter trusted: facilities whose messages are taken for the kernel's; only tests add to
+    ///   the kernel's own, 0.
+    package init(files: any KernelFiles = LinuxKernelFiles(), trusted: Set<UInt64> = [0]) {
+        self.files = files
+        self.trusted = trusted
+        // A service may run in a mount namespace of its own, in which everything is read-only.
+        let first = Array("/proc/1/mountinfo".utf8)
+        if (try? files.read(first, limit: 1)) != nil {
+            mountTablePath = first
+        } else {
+            mountTablePath = Array("/proc/self/mountinfo".utf8)
+            unseen.append("mounts outside of this process's own view (/proc/1/mountinfo)")
+        }
+        mounts = openQuietly(mountTablePath)
+        log = openQuietly(Array("/dev/kmsg".utf8))
+        if log < 0 {
+            unseen.append("kernel messages (/dev/kmsg)")
+        } else {
+            // What was said before is not news; the state it led to shows otherwise.
+            _ = lseek(log, 0, SEEK_END)
+        }
+    }
+
+    deinit {
+        for descriptor in [log, mounts] where descriptor >= 0 { _ = Glibc.close(descriptor) }
+    }
+
+    /// Adds what has something to say before the next turn.
+    package func add(to waiter: inout Waiter) {
+        if log >= 0 { waiter.add(log) }
+        if mounts >= 0 { waiter.add(mountTable: mounts) }
+    }
+
+    package func mountTable() -> MountTable? {
+        guard let text = try? files.read(mountTablePath, limit: 64 << 20) else { return nil }
+        // Taking notice of a change means reading from the start on the descriptor waited for.
+        if mounts >= 0 {
+            var byte: UInt8 = 0
+            _ = pread(mounts, &byte, 1, 0)
+        }
+        return MountTable(text)
+    }
+
+    /// What the kernel has said since the last call.
+    package func messages() -> [KernelMessage] {
+        guard log >= 0 else { return [] }
+        var found: [KernelMessage] = []
+        var buffer = [UInt8](repeating: 0, count: KernelRecord.limit)
+        for _ in 0..<Self.messageLimit {
+            let count = buffer.withUnsafeMutableBytes { read(log, $0.baseAddress, $0.count) }
+            guard count > 0 else {
+                // Overwritten before it was read: the next one shows how many were.
+                if count < 0, errno == EPIPE || errno == EINTR { continue }
+                break
+            }
+            guard let record = KernelRecord(buffer[..<count]) else { continue }
+            if let nextSequence, record.sequence > nextSequence {
+                lost &+= record.sequence - nextSequence
+            }
+            nextSequence = record.sequence &+ 1
+            if let message = KernelMessage(record, trusted: trusted) { found.append(message) }
+        }
+        return found
+    }
+}
+
+private func openQuietly(_ path: [UInt8]) -> Int32 {
+    (path + [0]).withUnsafeBufferPointer { bytes in
+        guard let start = bytes.baseAddress else { return -1 }
+        return UnsafeRawPointer(start).withMemoryRebound(to: CChar.self, capacity: bytes.count) {
+            Glibc.open($0, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        }
+    }
+}
+
+/// What the machine says of the devices that one store rests on.
+package struct StoreSignals {
+    /// By what names the kernel's messages speak of it.
+    package let subjects: Set<KernelSubject>
+    /// What cannot be seen of it.
+    package let unseen: [String]
+    private let countPath: [UInt8]?
+    private let devicePaths: [[UInt8]]
+    private let files: any KernelFiles
+    private var lastCounts: [[UInt8]: Activity] = [:]
+
+    private struct Activity {
+        let completed: UInt64
+        let since: Moment
+    }
+
+    /// - Parameter path: the store's, without symlinks.
+    package init(
+        of path: [UInt8], in table: MountTable, files: any KernelFiles = LinuxKernelFiles()
+    ) {
+        self.files = files
+        let places = storePlaces(of: path, table, files)
+        subjects = places.subjects
+        unseen = places.unseen
+        countPath = places.errorCount
+        devicePaths = places.devices
+    }
+
+    /// What the file system counts, and devices that do not answer.
+    package mutating func observations(at now: Moment) -> [Observation] {
+        var found: [Observation] = []
+        if let countPath {
+            let text = try? files.read(countPath, limit: 64)
+            found.append(.errorCount(text.flatMap { UInt64(digits: trimmed($0)) }))
+        }
+        let longest = devicePaths.compactMap { stalled($0, now) }.max()
+        if let longest { found.append(.deviceStalls(seconds: longest)) }
+        return found
+    }
+
+    /// Seconds for which requests were in flight and none ended; 0 where all is well.
+    private mutating func stalled(_ folder: [UInt8], _ now: Moment) -> Double? {
+        guard let text = try? files.read(folder + Array("/stat".utf8), limit: 1024) else {
+            return nil
+        }
+        let fields = text.split { $0 <= 0x20 }.map { UInt64(digits: $0) ?? 0 }
+        // Documentation/block/stat.rst: reads, writes and requests in flight are 1, 5 and 9.
+        guard fields.count >= 9 else { return nil }
+        let completed = fields[0] &+ fields[4]
+        guard fields[8] > 0 else {
+            lastCounts[folder] = nil
+            return 0
+        }
+        if let last = lastCounts[folder], last.completed == completed {
+            return now.seconds(since: last.since)
+        }
+        lastCounts[folder] = Activity(completed: completed, since: now)
+        return 0
+    }
+}
+
+/// The reports of one file system's errors, as a worker has handed them over.
+package final class ErrorReports {
+    private let channel: Channel
+    package var descriptor: Int32 { channel.descriptor }
+
+    package init(_ descriptor: Int32) { channel = Channel(descriptor) }
+
+    package func next() -> Observation? {
+        var (number, count): (Int32, UInt32) = (0, 0)
+        guard clinux_next_error(descriptor, &number, &count) == 1, count > 0 else { return nil }
+        return .fileSystemError(number, count: count)
+    }
+}

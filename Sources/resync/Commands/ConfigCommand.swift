@@ -1,0 +1,144 @@
+import ArgumentParser
+import ResyncCore
+import ResyncEngine
+import ResyncLedger
+import ResyncStorage
+
+struct ConfigCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config", abstract: "The configuration of what is watched.",
+        subcommands: [Check.self])
+
+    struct Check: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say what a configuration means, and everything that is wrong with it.",
+            discussion: """
+                The status is 64 when it cannot be used, 2 when a store is not there. What state \
+                will take is an upper bound, from what the file systems say they hold.
+                """)
+
+        @OptionGroup var file: ConfigurationOptions
+
+        /// Seconds in which a store that lives has answered.
+        private static let patience = 5.0
+
+        mutating func execute() throws -> ExitStatus {
+            let file = try ConfigurationFile(path: file.path)
+            for mistake in file.mistakes { Main.complain(file.sentence(mistake)) }
+            for line in file.reserved { Main.complain(line) }
+            guard file.mistakes.isEmpty else { return .usage }
+            var status = ExitStatus.ok
+            for pair in file.configuration.pairs { status.merge(try describe(pair)) }
+            try describe(file.configuration)
+            return status
+        }
+
+        struct Found: Sendable {
+            let kind: StoreFacts.Kind
+            let bytes: Int
+            let entries: Int
+            let mount: String
+        }
+
+        private func describe(_ pair: Configuration.Pair) throws -> ExitStatus {
+            var (status, lines, stateBytes, bytes) = (ExitStatus.ok, ["pair \(pair.name)"], 0, 0)
+            for side in Side.allCases {
+                let path = pair.stores[side].path
+                do {
+                    let facts = try answered(within: Self.patience, path) { try look(path) }
+                    let probe = pair.stores[side].probes ? "" : ", not probed"
+                    lines.append(
+                        "  \(side.letter)  \(escaped(path)): \(facts.kind.rawValue) on "
+                            + "\(facts.mount), which holds \(sizeText(facts.bytes))\(probe)")
+                    bytes = max(bytes, facts.bytes)
+                    stateBytes += StateEstimate.bytes(
+                        entries: facts.entries, content: facts.bytes)
+                } catch {
+                    lines.append(
+                        "  \(side.letter)  \(escaped(path)): "
+                            + (Main.explain(error)?.message ?? "\(error)"))
+                    status.merge(.trouble)
+                }
+            }
+            lines.append("  settle \(durationText(pair.settle)), \(limits(pair))")
+            if status == .ok {
+                lines.append("  state of up to \(sizeText(stateBytes))")
+                lines += rereading(pair, bytes)
+            }
+            try StandardOutput.shared.write(lines.joined(separator: "\n") + "\n")
+            return status
+        }
+
+        private func limits(_ pair: Configuration.Pair) -> String {
+            let read = pair.readLimit.map { "\(sizeText($0))/s" } ?? "as fast as it goes"
+            let windows =
+                pair.windows.isEmpty
+                ? "at any time" : pair.windows.map { $0.text }.joined(separator: ", ")
+            return "read \(read), \(windows)"
+        }
+
+        /// Whether all of it can be read again in time.
+        private func rereading(_ pair: Configuration.Pair, _ bytes: Int) -> [String] {
+            guard let age = pair.maximumAge else { return [] }
+            guard let rate = pair.readLimit else {
+                return ["  to be read again within \(durationText(age)): no read-limit is set"]
+            }
+            let minutes = pair.windows.reduce(0) { $0 + $1.length }
+            let share = pair.windows.isEmpty ? 1 : min(1, Double(minutes) / (24 * 60))
+            let needed = Double(bytes) / Double(rate) / max(share, 0.0001)
+            let verdict = needed <= age ? "can be" : "CANNOT BE"
+            return [
+                "  \(verdict) read again within \(durationText(age)): one reading takes "
+                    + durationText(needed)
+            ]
+        }
+
+        private func describe(_ configuration: Configuration) throws {
+            let watch = configuration.detector
+            var lines = [
+                "watch: probed each \(durationText(watch.interval)), down after "
+                    + "\(durationText(watch.hung)) without an answer, closed after "
+                    + "\(durationText(watch.holdDown)) without trouble"
+            ]
+            if let notification = configuration.notification {
+                lines.append(
+                    "notify: "
+                        + notification.command.map { escaped($0) }.joined(separator: " "))
+            } else {
+                lines.append("notify: nobody")
+            }
+            try StandardOutput.shared.write(lines.joined(separator: "\n") + "\n")
+        }
+    }
+}
+
+/// Opens a store and looks at what it lies on.
+@Sendable private func look(_ path: [UInt8]) throws -> ConfigCommand.Check.Found {
+    let site = try LocalSite(path: path, disk: LinuxDisk(), options: LocalSiteOptions())
+    let system = site.facts.fileSystem
+    let real = realPath(path) ?? path
+    let mount = MachineSignals().mountTable()?.mount(holding: real)
+    let place = mount.map {
+        "\(escaped($0.fileSystemType)) at '\(escaped($0.mountPoint))'"
+    }
+    let used = cappedSum(system.blocks, -system.blocksAvailable)
+    let isTree = site.facts.kind == .directory
+    return ConfigCommand.Check.Found(
+        kind: site.facts.kind,
+        bytes: isTree ? max(0, used) * system.blockSize : site.facts.size,
+        entries: isTree ? max(1, system.inodesUsed) : 1,
+        mount: place ?? "a file system that is not in the mount table")
+}
+
+/// What a run, a kept manifest and a baseline take.
+enum StateEstimate {
+    /// Bytes of an entry with a path of usual length, in a manifest and in a baseline.
+    private static let entry = 140
+    private static let block = 32
+
+    /// - Returns: bytes, for one side: a kept manifest, the one that replaces it, and a baseline.
+    static func bytes(entries: Int, content: Int) -> Int {
+        let digests = content / (1 << 20) * block
+        return cappedSum(entries * entry * 3, digests * 3)
+    }
+}

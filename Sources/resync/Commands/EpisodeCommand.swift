@@ -1,0 +1,228 @@
+import ArgumentParser
+import ResyncCore
+import ResyncEngine
+import ResyncLedger
+import ResyncStorage
+
+struct EpisodeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "episode",
+        abstract: "The times in which a store was not safely writable.",
+        subcommands: [
+            List.self, Show.self, Open.self, Close.self, Import.self, Maintenance.self,
+        ])
+
+    struct List: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List the episodes of the last 30 days, and all that are open.",
+            discussion: "The status is 1 when one is open.")
+
+        @Option(
+            name: .long,
+            help: ArgumentHelp("Those of so long, as 7d, instead.", valueName: "TIME"))
+        var since = "30d"
+
+        @Flag(name: .long, help: "Print JSON Lines instead of text.")
+        var json = false
+
+        var printsJSON: Bool { json }
+
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            let seconds = try parsing(since, parseDuration)
+            let ledger = try LedgerFile.open(in: try state.open())
+            let time = Timestamp.now.adding(seconds: -Int64(seconds))
+            let records = try ledger?.episodes(since: time) ?? []
+            for record in records {
+                try StandardOutput.shared.write(
+                    json
+                        ? EpisodeReport.json(record).bytes + [newline]
+                        : Array("\(EpisodeReport.line(record))\n".utf8))
+            }
+            let isOpen = records.contains { $0.episode.isOpen }
+            if records.isEmpty, !json { try StandardOutput.shared.write("no episodes\n") }
+            return isOpen ? .differences : .ok
+        }
+    }
+
+    struct Show: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print an episode, or an incident, with all that is known of it.",
+            discussion: "ID is an episode's or an incident's, a part that only one has, or last.")
+
+        @Argument(help: ArgumentHelp("The episode or incident.", valueName: "ID"))
+        var id = "last"
+
+        @Flag(name: .long, help: "Print JSON Lines instead of text.")
+        var json = false
+
+        var printsJSON: Bool { json }
+
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            let ledger = try LedgerFile.open(in: try state.open())
+            let output = StandardOutput.shared
+            let records = try found(ledger)
+            guard !records.isEmpty else {
+                throw CommandError("there is no episode '\(escaped(id.utf8))'")
+            }
+            if !json, records.count > 1 {
+                try output.write(
+                    "incident  \(records[0].episode.incident): \(records.count) episodes\n\n")
+            }
+            for (index, record) in records.enumerated() {
+                if json {
+                    try output.write(EpisodeReport.json(record).bytes + [newline])
+                } else {
+                    if index > 0 { try output.write("\n") }
+                    let lines = EpisodeReport.lines(record)
+                    try output.write(lines.joined(separator: "\n") + "\n")
+                }
+            }
+            return records.contains { $0.episode.isOpen } ? .differences : .ok
+        }
+
+        private func found(_ ledger: Ledger?) throws -> [EpisodeRecord] {
+            guard let ledger else { return [] }
+            if id == "last" { return try ledger.lastEpisode().map { [$0] } ?? [] }
+            if let one = try ledger.episode(id) { return [one] }
+            return try ledger.episodes(ofIncident: id)
+        }
+    }
+
+    struct Open: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say that a store was, or is, not to be trusted.",
+            discussion: """
+                With --to it is over, and only recorded. Without, it stays open until probes are \
+                verified, or a person closes it. A time of day alone is the latest such time past, \
+                in local time; with a date as '2026-11-21 17:50', with Z in UTC.
+                """)
+
+        @Argument(help: ArgumentHelp("The store, as mail/a.", valueName: "STORE"))
+        var store: String
+
+        @Option(name: .long, help: ArgumentHelp("When it began.", valueName: "TIME"))
+        var from: String?
+
+        @Option(name: .long, help: ArgumentHelp("When it was over.", valueName: "TIME"))
+        var to: String?
+
+        @Option(
+            name: .customLong("class"),
+            help: ArgumentHelp(
+                "What was wrong: read-only, io-error, stall, gone, lost-write and others.",
+                valueName: "CLASS"))
+        var kind = EpisodeClass.readOnly.rawValue
+
+        @Option(name: .long, help: ArgumentHelp("Why.", valueName: "TEXT"))
+        var note: String
+
+        @OptionGroup var file: ConfigurationOptions
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            guard let kind = EpisodeClass(rawValue: kind) else {
+                let known = EpisodeClass.allCases.map { $0.rawValue }.joined(separator: ", ")
+                throw CommandError(
+                    "there is no class '\(escaped(self.kind.utf8))': \(known)", .usage)
+            }
+            let end = try to.map { try latestTime($0, $0, before: .now) }
+            let start = try from.map { try latestTime($0, $0, before: end ?? .now) } ?? .now
+            if let end, end < start { throw CommandError("it ends before it begins", .usage) }
+            let shown = end.map { " to \($0.localText)" } ?? ""
+            Main.complain("not to be trusted from \(start.localText)\(shown)")
+            let state = try state.open()
+            if end == nil, let client = try WatchClient(state) {
+                let seconds = Double(max(0, Timestamp.now.seconds - start.seconds))
+                try client.tell(.open(store: store, kind, seconds: seconds, note: note))
+                return .ok
+            }
+            let ledger = try LedgerFile.openOrMake(in: state)
+            let path = try ManualEpisode.path(of: store, ledger, file)
+            let record = try ManualEpisode.record(
+                store, path, kind, from: start, to: end, note: note, ledger)
+            try ledger.save(record)
+            try StandardOutput.shared.write("\(EpisodeReport.line(record))\n")
+            return .ok
+        }
+    }
+
+    struct Close: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Say that an episode is over, though nothing has proved it.",
+            discussion: """
+                Whoever closes it vouches for what is at the store's place now: its file system \
+                is from then on the one that belongs there.
+                """)
+
+        @Argument(help: ArgumentHelp("The episode.", valueName: "ID"))
+        var id: String
+
+        @Option(name: .long, help: ArgumentHelp("Why.", valueName: "TEXT"))
+        var note: String
+
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            let state = try state.open()
+            guard let ledger = try LedgerFile.open(in: state), var record = try ledger.episode(id)
+            else { throw CommandError("there is no episode '\(escaped(id.utf8))'") }
+            guard record.episode.isOpen else {
+                throw CommandError("episode \(record.episode.id) is closed already")
+            }
+            if let client = try WatchClient(state) {
+                try client.tell(.close(episode: record.episode.id, note: note))
+                return .ok
+            }
+            record.episode.closed = .now
+            record.episode.ending = .person
+            record.episode.note = note
+            try ledger.save(record)
+            return .ok
+        }
+    }
+
+    struct Maintenance: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Announce work on a store, which then opens no episode.",
+            discussion: """
+                Until then it may be read-only, frozen, slow or unmounted. Errors are told as \
+                ever, and what is still wrong at the end is.
+                """)
+
+        @Argument(help: ArgumentHelp("The store, as mail/a.", valueName: "STORE"))
+        var store: String
+
+        @Option(
+            name: .customLong("for"),
+            help: ArgumentHelp("How long, as 1h; 0 ends it.", valueName: "TIME"))
+        var length: String
+
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            let seconds = try parsing(length, parseDuration)
+            guard let client = try WatchClient(try state.open()) else {
+                throw CommandError("no watcher is running")
+            }
+            try client.tell(.maintenance(store: store, seconds: seconds))
+            return .ok
+        }
+    }
+}
+
+/// What the option parser of a quantity refuses is wrong usage.
+func parsing<Value>(
+    _ text: String, _ parse: (String) throws(QuantityError) -> Value
+) throws -> Value {
+    do throws(QuantityError) {
+        return try parse(text)
+    } catch {
+        throw CommandError(error.reason, .usage)
+    }
+}
+
+private let newline = UInt8(ascii: "\n")

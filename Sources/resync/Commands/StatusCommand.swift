@@ -1,0 +1,163 @@
+import ArgumentParser
+import ResyncCore
+import ResyncEngine
+import ResyncLedger
+import ResyncStorage
+
+struct StatusCommand: ResyncCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Say of each watched store how it is, and why.",
+        discussion: """
+            Asks the watcher; where none is running, prints what it last knew. The status is 0 \
+            when every store is ok, 1 when one is not, 2 when no watcher runs or a store was not \
+            probed yet.
+            """)
+
+    @Flag(name: .long, help: "Print JSON Lines instead of text.")
+    var json = false
+
+    var printsJSON: Bool { json }
+
+    @OptionGroup var state: StateOptions
+
+    mutating func execute() throws -> ExitStatus {
+        let state = try state.open()
+        guard let stores = try WatchClient(state)?.status() else { return try remembered(state) }
+        var status = ExitStatus.ok
+        for store in stores {
+            switch store.state {
+            case .ok: break
+            case .unknown: status.merge(.trouble)
+            case .suspect, .down, .recovering: status.merge(.differences)
+            }
+            try print(store)
+        }
+        if json { try summary(stores.count, isWatched: true, status) }
+        return status
+    }
+
+    private func print(_ store: StoreStatus) throws {
+        guard !json else {
+            return try StandardOutput.shared.write(store.json.bytes + [UInt8(ascii: "\n")])
+        }
+        try StandardOutput.shared.write(
+            Self.lines(store).joined(separator: "\n") + "\n")
+    }
+
+    static func lines(_ store: StoreStatus) -> [String] {
+        var first = store.state.word.uppercased()
+        if let kind = store.kind { first += " \(kind.rawValue): \(kind.sentence)" }
+        var lines = ["\(store.name)  \(first)", "  path       \(escaped(store.path))"]
+        if let since = store.since, store.state != .ok {
+            lines.append("  since      \(since.localText)")
+        }
+        if let episode = store.episode { lines.append("  episode    \(episode)") }
+        if !store.evidence.isEmpty { lines.append("  evidence   \(store.evidence)") }
+        let good = store.lastGood.map { $0.localText } ?? "never"
+        let time = store.probeTime.map { ", took \(decimals($0 * 1000, 1)) ms" } ?? ""
+        lines.append("  last good  \(good)\(time)")
+        if let waiting = store.waiting {
+            lines.append("  waiting    a probe has not ended for \(durationText(waiting))")
+        }
+        if let left = store.holdLeft {
+            lines.append("  closes     in \(durationText(left)), if all is well until then")
+        }
+        if store.isFull { lines.append("  full       no room for the probe: it is not verified") }
+        if store.isReadOnlyProbe {
+            lines.append("  no probe   it is watched without writing to it")
+        }
+        if store.isSuppressed {
+            lines.append("  restless   nothing is verified on it until it is calm again")
+        }
+        if let end = store.maintenanceUntil {
+            lines.append("  maintenance until \(end.localText)")
+        }
+        for sentence in store.unseen { lines.append("  unseen     \(sentence)") }
+        return lines
+    }
+
+    private func summary(_ count: Int, isWatched: Bool, _ status: ExitStatus) throws {
+        var line = JSONObject()
+        line.field("type", "summary")
+        line.field("stores", count)
+        line.field("watched", isWatched)
+        line.field("exit_status", Int(status.code))
+        try StandardOutput.shared.write(line.bytes + [UInt8(ascii: "\n")])
+    }
+
+    /// What is known without a watcher.
+    private func remembered(_ state: StateFolder) throws -> ExitStatus {
+        let output = StandardOutput.shared
+        let ledger = try LedgerFile.open(in: state)
+        let stores = try ledger?.stores() ?? []
+        let open = try ledger?.openEpisodes() ?? []
+        guard !json else {
+            for record in open {
+                try output.write(EpisodeReport.json(record).bytes + [UInt8(ascii: "\n")])
+            }
+            try summary(stores.count, isWatched: false, .trouble)
+            return .trouble
+        }
+        try output.write("NO WATCHER is running: what follows is what it last knew\n")
+        for store in stores {
+            let good = store.lastGood.map { $0.wall.localText } ?? "never"
+            try output.write("\(store.name)  last good  \(good)\n")
+        }
+        for record in open { try output.write("\(EpisodeReport.line(record))\n") }
+        return .trouble
+    }
+}
+
+/// Speaks to the watcher of a state folder.
+struct WatchClient {
+    private let channel: Channel
+    /// Seconds in which a watcher that lives has answered.
+    private static let patience = 5.0
+
+    /// Nil where no watcher runs.
+    init?(_ state: StateFolder) throws {
+        guard let channel = ControlSocket.connect(in: state.folder) else { return nil }
+        self.channel = channel
+    }
+
+    func status() throws -> [StoreStatus] {
+        try ask(.status)
+        var stores: [StoreStatus] = []
+        while let bytes = try next() {
+            if bytes.elementsEqual("end".utf8) { return stores }
+            guard let status = try? StoreStatus(bytes) else { break }
+            stores.append(status)
+        }
+        throw CommandError("the watcher did not answer")
+    }
+
+    /// Has it do something.
+    ///
+    /// - Throws: `CommandError` with what it said against it.
+    func tell(_ order: WatchOrder) throws {
+        try ask(order)
+        guard let reply = try next().flatMap(validText) else {
+            throw CommandError("the watcher did not answer")
+        }
+        guard reply == "ok" else {
+            throw CommandError(
+                reply.hasPrefix("error ") ? String(reply.dropFirst(6)) : "the watcher refused")
+        }
+    }
+
+    private func ask(_ order: WatchOrder) throws {
+        guard channel.send(Array(order.text.utf8)) else {
+            throw CommandError("the watcher does not listen")
+        }
+    }
+
+    private func next() throws -> [UInt8]? {
+        var waiter = Waiter()
+        waiter.add(channel.descriptor)
+        guard waiter.wait(Self.patience), case .message(let bytes, _) = channel.receive() else {
+            return nil
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,162 @@
+import ArgumentParser
+import Glibc
+import ResyncCore
+import ResyncEngine
+import ResyncLedger
+import ResyncStorage
+
+struct ConfigurationOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The configuration instead of /etc/resync/resync.yaml.", valueName: "FILE"))
+    var config: String?
+
+    var path: [UInt8] { config.map(RawArguments.bytes) ?? ConfigurationFile.usualPath }
+}
+
+struct WatchCommand: ResyncCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "watch",
+        abstract: "Notice when a store is no longer safely writable, and when it is again.",
+        discussion: """
+            Runs until it is ended. Reads what the kernel says of the configured stores each \
+            second, and has each store written to and read back by a process of its own, which \
+            may hang without the watcher hanging. What happens is printed, kept in the ledger of \
+            the state folder, and told to the command that the configuration names.
+
+            An episode is opened at once, and closed only when probes were verified over the whole \
+            hold-down: never because something was mounted again, or said so. See 'resync status' \
+            and 'resync episode'.
+            """)
+
+    @OptionGroup var file: ConfigurationOptions
+    @OptionGroup var state: StateOptions
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Write what the signals say to this new file.", valueName: "FILE"))
+    var record: String?
+
+    @Option(name: .customLong("trust-facility"), help: .private)
+    var trusted: [UInt64] = []
+
+    mutating func execute() throws -> ExitStatus {
+        let configuration = try ConfigurationFile.load(file.path)
+        let state = try state.open()
+        try refuseInside(state, configuration)
+        guard try state.folder.folder(Array("watch".utf8), create: true).lock(exclusive: true)
+        else {
+            throw CommandError("another watcher works with this state folder", .locked)
+        }
+        let ledger = try LedgerFile.openOrMake(in: state)
+        let (stores, open) = try remembered(configuration, ledger)
+        var setup = WatchSetup(
+            program: Array("/proc/self/exe".utf8), settings: configuration.detector)
+        setup.trusted.formUnion(trusted)
+        let week = Timestamp.now.adding(seconds: -7 * 86400)
+        setup.known = try ledger.episodes(since: week).map { EpisodeHeader($0.episode) }
+        let recorder = WatchRecorder(
+            ledger, in: state.folder, configuration.notification,
+            probeIDs: Dictionary(uniqueKeysWithValues: stores.map { ($0.name, $0.probeID) }),
+            open: open, recording: try recording())
+        let isLocked = lockMemory()
+        let watcher = Watcher(
+            stores, setup, socket: try ControlSocket(in: state.folder), sink: recorder)
+        try greet(configuration, open, isLocked)
+        let interruption = Interruption()
+        notifyService("READY=1")
+        watcher.run { interruption.signalNumber != nil }
+        notifyService("STOPPING=1")
+        recorder.end(within: 5)
+        return .ok
+    }
+
+    private func greet(
+        _ configuration: Configuration, _ open: [EpisodeRecord], _ isLocked: Bool
+    ) throws {
+        let output = StandardOutput.shared
+        let count = configuration.stores.count
+        try output.write(
+            "\(Timestamp.now.localText)  watching \(count) store\(count == 1 ? "" : "s")\n")
+        for record in open { try output.write("still open: \(EpisodeReport.line(record))\n") }
+        try output.flush()
+        if !isLocked {
+            Main.complain("its memory may be paged out: it may not lock it (RLIMIT_MEMLOCK)")
+        }
+    }
+
+    private func recording() throws -> OutputFile? {
+        guard let record else { return nil }
+        let path = RawArguments.bytes(record)
+        do throws(DiskError) {
+            let file = try OutputFile.create(path: path, replacing: false, disk: LinuxDisk())
+            try file.write(Array(Recording.header.utf8))
+            return file
+        } catch {
+            throw CommandError("cannot create '\(escaped(path))': \(error.sentence)")
+        }
+    }
+
+    /// What must be remembered of a store must not be lost with it.
+    private func refuseInside(_ state: StateFolder, _ configuration: Configuration) throws {
+        guard let own = realPath(state.path) else { return }
+        let table = MachineSignals().mountTable()
+        let device = table?.mount(holding: own)?.device
+        for (name, store) in configuration.stores {
+            if own.starts(with: store.path + [slash]) || own == store.path {
+                throw CommandError(
+                    "the state folder '\(escaped(state.path))' lies in the store \(name), which "
+                        + "may fail: use --state DIR", .refused)
+            }
+            if let device, table?.mount(holding: store.path)?.device == device {
+                Main.complain(
+                    "the state folder is on the same file system as \(name): what happens to "
+                        + "that cannot be kept there")
+            }
+        }
+    }
+
+    /// What an earlier watcher knew of the stores, and the episodes that it left open.
+    private func remembered(
+        _ configuration: Configuration, _ ledger: Ledger
+    ) throws -> ([WatchedStore], [EpisodeRecord]) {
+        let known = Dictionary(
+            uniqueKeysWithValues: try ledger.stores().map { ($0.name, $0) })
+        let bootID = bootIdentity()
+        var open = try ledger.openEpisodes()
+        var stores: [WatchedStore] = []
+        var records: [StoreRecord] = []
+        for (name, configured) in configuration.stores {
+            var record =
+                try known[name].flatMap { $0.path == configured.path ? $0 : nil }
+                ?? StoreRecord(
+                    name: name, path: configured.path, probeID: try newProbeID(),
+                    penalty: FlapPenalty(at: .now))
+            if let good = record.lastGood, record.bootID != bootID {
+                // Of the boots before this one only the wall clock is left.
+                record.lastGood = Moment(boot: 0, wall: good.wall)
+            }
+            var store = WatchedStore(
+                name: name, path: configured.path, probes: configured.probes,
+                probeID: record.probeID, penalty: record.penalty)
+            store.sequence = record.sequence
+            store.fileSystem = record.fileSystem
+            store.lastGood = record.lastGood
+            store.episode = open.first { $0.episode.store == name }?.episode
+            stores.append(store)
+            records.append(record)
+        }
+        // The file that a probe makes must be known for ours before it is there.
+        try ledger.save(records)
+        let names = Set(stores.map { $0.name })
+        open.removeAll { !names.contains($0.episode.store) }
+        return (stores, open)
+    }
+
+    private func newProbeID() throws -> String {
+        try randomBytes(16).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}
+
+private let slash = UInt8(ascii: "/")

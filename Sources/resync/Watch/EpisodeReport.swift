@@ -1,0 +1,144 @@
+import ResyncCore
+import ResyncLedger
+
+/// An episode in words, and as JSON.
+enum EpisodeReport {
+    /// One line.
+    static func line(_ record: EpisodeRecord) -> String {
+        let episode = record.episode
+        let state =
+            if let closed = episode.closed {
+                "closed after \(durationText(span(episode.firstEvidence, closed)))"
+            } else {
+                "OPEN"
+            }
+        let again = episode.ordinal > 1 ? ", number \(episode.ordinal)" : ""
+        return "\(episode.id)  \(episode.store)  \(episode.kind.rawValue)  "
+            + "\(episode.firstEvidence.wall.localText)  \(state)\(again)"
+    }
+
+    /// Everything that a person needs to understand it.
+    static func lines(_ record: EpisodeRecord) -> [String] {
+        let episode = record.episode
+        var lines = [
+            "episode   \(episode.id)"
+                + (episode.ordinal > 1 ? " (number \(episode.ordinal) of its incident)" : ""),
+            "incident  \(episode.incident)",
+            "store     \(episode.store)  \(escaped(record.path))",
+            "class     \(episode.kind.rawValue): \(episode.kind.sentence)",
+        ]
+        if let before = episode.recurrenceOf { lines.append("repeats   \(before)") }
+        lines.append("state     \(state(episode))")
+        lines.append("suspect   \(window(record))")
+        if episode.flaps > 0 {
+            lines.append(
+                "relapses  \(episode.flaps): it failed again while it was coming back")
+        }
+        if !episode.note.isEmpty { lines.append("note      \(escaped(episode.note.utf8))") }
+        lines.append("")
+        lines += timeline(episode)
+        return lines
+    }
+
+    /// What happened, in the order of time.
+    static func timeline(_ episode: Episode) -> [String] {
+        var moments: [(at: Moment, text: String)] = []
+        if let good = episode.lastGood {
+            moments.append((good, "last probe that was verified"))
+        }
+        for piece in episode.evidence {
+            moments.append((piece.at, piece.sentence))
+        }
+        for step in episode.steps.dropFirst() {
+            moments.append((step.at, "now \(step.kind.rawValue): \(step.kind.sentence)"))
+        }
+        if let first = episode.steps.first {
+            moments.append((first.at, "EPISODE OPENED, \(first.kind.rawValue)"))
+        }
+        if let good = episode.firstGood {
+            moments.append((good, "first probe that was verified again"))
+        }
+        if let closed = episode.closed { moments.append((closed, ending(episode))) }
+        let sorted = moments.enumerated().sorted { left, right in
+            (left.element.at.wall, left.offset) < (right.element.at.wall, right.offset)
+        }
+        var lines = sorted.map { "  \($0.element.at.wall.clockText)  \($0.element.text)" }
+        if episode.evidenceLeftOut > 0 {
+            lines.append("  (\(episode.evidenceLeftOut) pieces of evidence between are not kept)")
+        }
+        return lines
+    }
+
+    static func ending(_ episode: Episode) -> String {
+        switch episode.ending {
+        case .probe?: "EPISODE CLOSED: probes were verified over the whole hold-down"
+        case .reboot?: "EPISODE CLOSED after a reboot: probes were verified again"
+        case .person?: "EPISODE CLOSED by a person"
+        case nil: "EPISODE CLOSED"
+        }
+    }
+
+    private static func state(_ episode: Episode) -> String {
+        guard let closed = episode.closed else {
+            return "open since \(episode.detected.wall.localText)"
+        }
+        let check =
+            episode.sawCheck
+            ? "; its file system was checked"
+            : (episode.errorCount ?? 0) > 0
+                ? "; its file system counts errors and was not checked" : ""
+        return "from \(episode.detected.wall.localText) to \(closed.wall.localText)\(check)"
+    }
+
+    /// The time that surely contains the damage.
+    static func window(_ record: EpisodeRecord) -> String {
+        let (start, end) = record.window
+        let from = start.map { $0.localText } ?? "the beginning: nothing was verified before"
+        let to = end.map { $0.localText } ?? "now, nothing was verified since"
+        return "from \(from) to \(to)"
+    }
+
+    static func span(_ from: Moment, _ to: Moment) -> Double {
+        to.boot >= from.boot
+            ? to.seconds(since: from)
+            : Double(max(0, to.wall.seconds - from.wall.seconds))
+    }
+
+    static func json(_ record: EpisodeRecord, type: StaticString = "episode") -> JSONObject {
+        let episode = record.episode
+        var line = JSONObject()
+        line.field("type", "\(type)")
+        line.field("episode", episode.id)
+        line.field("incident", episode.incident)
+        if let before = episode.recurrenceOf { line.field("recurrence_of", before) }
+        line.field("ordinal", episode.ordinal)
+        line.field("store", episode.store)
+        line.path(RelativePath(record.path))
+        line.field("class", episode.kind.rawValue)
+        line.field("classes", episode.steps.map { $0.kind.rawValue })
+        line.field("open", episode.isOpen)
+        if let good = episode.lastGood { line.field("last_good", good.wall.utcText) }
+        line.field("first_evidence", episode.firstEvidence.wall.utcText)
+        line.field("detected", episode.detected.wall.utcText)
+        if let good = episode.firstGood { line.field("first_good", good.wall.utcText) }
+        if let closed = episode.closed { line.field("closed", closed.wall.utcText) }
+        if let ending = episode.ending { line.field("ended_by", ending.rawValue) }
+        let (start, end) = record.window
+        if let start { line.field("suspect_from", start.utcText) }
+        if let end { line.field("suspect_to", end.utcText) }
+        line.field("relapses", episode.flaps)
+        line.field("checked", episode.sawCheck)
+        line.field("evidence", episode.evidence.map { evidence($0) })
+        return line
+    }
+
+    private static func evidence(_ piece: Evidence) -> JSONObject {
+        var line = JSONObject()
+        line.field("at", piece.at.wall.utcText)
+        line.field("source", piece.source.rawValue)
+        line.field("strength", piece.strength.rawValue)
+        line.field("what", piece.what)
+        line.field("text", escaped(piece.text))
+        return line
+    }
+}

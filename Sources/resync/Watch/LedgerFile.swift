@@ -1,0 +1,64 @@
+import ResyncCore
+import ResyncEngine
+import ResyncLedger
+import ResyncStorage
+
+/// The ledger of a state folder.
+enum LedgerFile {
+    private static let headerSize = 100
+
+    /// Opens it; nil where there is none.
+    ///
+    /// - Throws: `CommandError` where what lies there is not to be used.
+    static func open(in state: StateFolder) throws -> Ledger? {
+        let folder = state.folder
+        let header: [UInt8]
+        do throws(DiskError) {
+            header = try folder.read(Ledger.fileName).read(at: 0, count: headerSize)
+        } catch {
+            guard error.number != ErrorNumber.noEntry else { return nil }
+            throw refused(state, "cannot be read: \(error.sentence)")
+        }
+        if let reason = Ledger.refusal(header: header) { throw refused(state, reason) }
+        do {
+            let ledger = try Ledger(path: path(Ledger.fileName, in: folder), owner: folder)
+            // Its write-ahead log is a new name beside it.
+            try folder.sync()
+            return ledger
+        } catch let error as LedgerError {
+            throw refused(state, error.reason)
+        }
+    }
+
+    /// Opens it, or makes an empty one.
+    static func openOrMake(in state: StateFolder) throws -> Ledger {
+        if let ledger = try open(in: state) { return ledger }
+        // Under another name until it is whole: one that was cut off is then no empty one.
+        let fresh = Ledger.fileName + Array(".new".utf8)
+        for suffix in ["", "-wal", "-shm"] { try? state.folder.remove(fresh + suffix.utf8) }
+        do {
+            let ledger = try Ledger(path: path(fresh, in: state.folder))
+            try ledger.close()
+            for suffix in ["-wal", "-shm"] { try? state.folder.remove(fresh + suffix.utf8) }
+            try state.folder.rename(fresh, to: Ledger.fileName)
+        } catch let error as LedgerError {
+            throw refused(state, error.reason)
+        } catch let error as DiskError {
+            throw refused(state, "cannot be made: \(error.sentence)")
+        }
+        guard let ledger = try open(in: state) else {
+            throw refused(state, "vanished while it was made")
+        }
+        return ledger
+    }
+
+    /// By the folder that is open, whatever bytes its path has.
+    private static func path(_ name: [UInt8], in folder: Folder) -> String {
+        "\(folder.processPath)/\(String(decoding: name, as: UTF8.self))"
+    }
+
+    private static func refused(_ state: StateFolder, _ reason: String) -> CommandError {
+        let path = state.path + [UInt8(ascii: "/")] + Ledger.fileName
+        return CommandError("the ledger '\(escaped(path))' \(reason)")
+    }
+}

@@ -1,0 +1,118 @@
+import Dispatch
+import ResyncCore
+import ResyncLedger
+import ResyncStorage
+import Synchronization
+
+/// Writes to the ledger without anybody waiting for it: what is to be written is put down, and
+/// what could not be written is tried again.
+final class LedgerQueue: Sendable {
+    static let heartbeat = Array("watch.heartbeat".utf8)
+
+    /// What is not written yet: of everything the newest only, so that it stays small however long
+    /// the ledger cannot be written.
+    struct Pending {
+        var episodes: [String: EpisodeRecord] = [:]
+        var stores: [String: StoreRecord] = [:]
+        fileprivate(set) var suspicions: [(store: String, evidence: Evidence)] = []
+        var cleared: [String: Timestamp] = [:]
+        var heartbeat: [UInt8]?
+        fileprivate var isUnderWay = false
+        fileprivate var isComplaining = false
+
+        private static let suspicionLimit = 1000
+
+        mutating func suspect(_ evidence: Evidence, of store: String) {
+            guard suspicions.count < Self.suspicionLimit else { return }
+            suspicions.append((store, evidence))
+        }
+
+        /// All of it, and nothing stays.
+        fileprivate mutating func take() -> Pending {
+            defer {
+                (episodes, stores, cleared, suspicions, heartbeat) = ([:], [:], [:], [], nil)
+            }
+            return self
+        }
+
+        /// What could not be written, unless there is something newer.
+        fileprivate mutating func putBack(_ old: Pending) {
+            episodes.merge(old.episodes) { newer, _ in newer }
+            stores.merge(old.stores) { newer, _ in newer }
+            cleared.merge(old.cleared) { newer, _ in newer }
+            let room = max(0, Self.suspicionLimit - suspicions.count)
+            suspicions = Array(old.suspicions.prefix(room)) + suspicions
+        }
+    }
+
+    private let ledger: Ledger
+    private let folder: Folder
+    private let queue = DispatchQueue(label: "resync.ledger")
+    private let pending = Mutex(Pending())
+
+    init(_ ledger: Ledger, in folder: Folder) {
+        self.ledger = ledger
+        self.folder = folder
+    }
+
+    func add(_ change: (inout sending Pending) -> Void) {
+        pending.withLock { change(&$0) }
+    }
+
+    /// Has what is pending written.
+    func flush() {
+        let isFree = pending.withLock { pending in
+            defer { pending.isUnderWay = true }
+            return !pending.isUnderWay
+        }
+        guard isFree else { return }
+        queue.async { while self.write() {} }
+    }
+
+    /// Waits until all is written, so many seconds at most.
+    func end(within seconds: Double) {
+        flush()
+        let isDone = DispatchSemaphore(value: 0)
+        queue.async { isDone.signal() }
+        _ = isDone.wait(timeout: .now() + seconds)
+    }
+
+    /// Writes what is pending; whether there is more by now.
+    private func write() -> Bool {
+        let batch = pending.withLock { $0.take() }
+        do {
+            for record in batch.episodes.values { try ledger.save(record) }
+            if !batch.stores.isEmpty { try ledger.save(Array(batch.stores.values)) }
+            for (store, evidence) in batch.suspicions { try ledger.note(evidence, of: store) }
+            for (store, time) in batch.cleared {
+                try ledger.endSuspicion(of: store, at: time)
+            }
+            if let heartbeat = batch.heartbeat {
+                try folder.replace(Self.heartbeat, with: heartbeat)
+            }
+        } catch {
+            putBack(batch, error)
+            return false
+        }
+        return pending.withLock { pending in
+            pending.isComplaining = false
+            pending.isUnderWay = !pending.episodes.isEmpty || !pending.suspicions.isEmpty
+            return pending.isUnderWay
+        }
+    }
+
+    /// The next flush tries again; a person is told once.
+    private func putBack(_ batch: Pending, _ error: any Error) {
+        let isNew = pending.withLock { pending in
+            pending.putBack(batch)
+            pending.isUnderWay = false
+            defer { pending.isComplaining = true }
+            return !pending.isComplaining
+        }
+        guard isNew else { return }
+        let reason =
+            (error as? LedgerError).map { "the ledger \($0.reason)" }
+            ?? Main.explain(error)?.message ?? "the ledger: \(error)"
+        Main.complain("\(reason); what happens is kept in memory meanwhile")
+    }
+}

@@ -1,0 +1,175 @@
+import ResyncCore
+import ResyncEngine
+import ResyncLedger
+import ResyncStorage
+
+/// What a watcher leaves behind: a line for each thing that happens, the ledger, notifications, a
+/// heartbeat. All that may wait for a disk is done on a queue of its own, and what could not be
+/// kept is tried again with the next beat.
+final class WatchRecorder: WatchSink {
+    /// Seconds between two records of the stores in the ledger.
+    private static let storeInterval: UInt64 = 30_000_000_000
+
+    private let ledger: LedgerQueue
+    private let notifier: Notifier?
+    private let repeats: Double?
+    private let margin: Double
+    private let bootID: String
+    private let probeIDs: [String: String]
+    private let recording: OutputFile?
+    private var lastStores: UInt64 = 0
+    private var open: [String: (record: EpisodeRecord, told: UInt64)] = [:]
+
+    init(
+        _ ledger: Ledger, in folder: Folder, _ notification: Configuration.Notification?,
+        probeIDs: [String: String], open: [EpisodeRecord], recording: OutputFile?
+    ) {
+        self.ledger = LedgerQueue(ledger, in: folder)
+        self.probeIDs = probeIDs
+        self.recording = recording
+        notifier = notification.map { Notifier($0) }
+        repeats = notification?.repeats
+        margin = writeBackMargin()
+        bootID = bootIdentity()
+        for record in open { self.open[record.episode.id] = (record, Moment.now.boot) }
+    }
+
+    // MARK: What happens
+
+    func happened(_ event: DetectorEvent, _ store: StoreStatus, at now: Moment) {
+        say(event, store, now)
+        switch event {
+        case .suspected(let evidence):
+            ledger.add { $0.suspect(evidence, of: store.name) }
+        case .cleared:
+            ledger.add { $0.cleared[store.name] = now.wall }
+        case .opened(let episode): keep(episode, store, now, "opened")
+        case .rose(let episode): keep(episode, store, now, "rose")
+        case .recovering(let episode): keep(episode, store, now, nil)
+        case .relapsed(let episode): keep(episode, store, now, "relapsed")
+        case .closed(let episode):
+            keep(episode, store, now, "closed")
+            open[episode.id] = nil
+        }
+        save([store], now)
+    }
+
+    private func keep(
+        _ episode: Episode, _ store: StoreStatus, _ now: Moment, _ word: String?
+    ) {
+        let record = EpisodeRecord(episode, path: store.path, margin: margin)
+        ledger.add { $0.episodes[episode.id] = record }
+        open[episode.id] = (record, now.boot)
+        guard let word else { return }
+        notify(record, store, word)
+    }
+
+    private func notify(_ record: EpisodeRecord, _ store: StoreStatus, _ word: String) {
+        guard let notifier else { return }
+        var message = EpisodeReport.json(record)
+        message.field("event", word)
+        message.field("state", store.state.word)
+        message.field(
+            "message", "\(store.name): \(record.episode.kind.sentence) (\(word))")
+        notifier.send(message)
+    }
+
+    private func say(_ event: DetectorEvent, _ store: StoreStatus, _ now: Moment) {
+        let text: String
+        switch event {
+        case .suspected(let evidence): text = "SUSPECT  \(evidence.sentence)"
+        case .cleared: text = "ok again: the suspicion came to nothing"
+        case .opened(let episode):
+            let again =
+                episode.recurrenceOf.map {
+                    "; number \(episode.ordinal), after \($0)"
+                } ?? ""
+            text =
+                "DOWN     \(episode.kind.rawValue): \(episode.kind.sentence) "
+                + "(\(store.evidence)); episode \(episode.id)\(again)"
+        case .rose(let episode):
+            text =
+                "DOWN     now \(episode.kind.rawValue): \(episode.kind.sentence) "
+                + "(\(store.evidence))"
+        case .recovering:
+            text = "RECOVERING, closed if all is well for \(durationText(store.holdLeft ?? 0))"
+        case .relapsed(let episode):
+            text = "RELAPSED (\(episode.flaps)): \(store.evidence)"
+        case .closed(let episode):
+            let record = EpisodeRecord(episode, path: store.path, margin: margin)
+            text = "CLOSED   episode \(episode.id); suspect \(EpisodeReport.window(record))"
+        }
+        try? StandardOutput.shared.write(
+            "\(now.wall.localText)  \(store.name)  \(text)\n")
+        try? StandardOutput.shared.flush()
+    }
+
+    func beat(_ stores: [StoreStatus], at now: Moment) {
+        if now.boot &- lastStores >= Self.storeInterval {
+            lastStores = now.boot
+            save(stores, now)
+        }
+        if let repeats {
+            for (id, entry) in open
+            where Double(now.boot &- entry.told) / 1e9 >= repeats {
+                open[id]?.told = now.boot
+                let store = stores.first { $0.name == entry.record.episode.store }
+                if let store { notify(entry.record, store, "still-open") }
+            }
+        }
+        ledger.add { $0.heartbeat = Self.heartbeatText(stores, now) }
+        ledger.flush()
+        notifyService("WATCHDOG=1\nSTATUS=\(Self.summary(stores))")
+    }
+
+    func observed(_ line: Recording.Line) {
+        guard let recording else { return }
+        try? recording.write(Array(line.text.utf8))
+        try? recording.flush()
+    }
+
+    private static func summary(_ stores: [StoreStatus]) -> String {
+        let bad = stores.filter { $0.state != .ok }.map { "\($0.name) \($0.state.word)" }
+        return bad.isEmpty
+            ? "\(stores.count) stores ok" : bad.prefix(8).joined(separator: ", ")
+    }
+
+    private static func heartbeatText(_ stores: [StoreStatus], _ now: Moment) -> [UInt8] {
+        var text = "beat \(now.wall.utcText)\n"
+        for store in stores {
+            let good = store.lastGood.map { $0.utcText } ?? "-"
+            text += "store \(store.name) \(store.state.word) good \(good)\n"
+        }
+        return Array(text.utf8)
+    }
+
+    // MARK: The ledger
+
+    private func save(_ stores: [StoreStatus], _ now: Moment) {
+        ledger.add { pending in
+            for status in stores {
+                guard let id = probeIDs[status.name] else { continue }
+                var record = StoreRecord(
+                    name: status.name, path: status.path, probeID: id,
+                    penalty: FlapPenalty(
+                        value: status.penalty, at: now.wall, isSuppressed: status.isSuppressed))
+                record.sequence = status.sequence
+                record.fileSystem = status.fileSystem
+                record.bootID = bootID
+                record.lastGood = status.lastGood.map { good in
+                    let passed = Double(max(0, now.wall.seconds - good.seconds))
+                    return Moment(boot: now.earlier(bySeconds: passed).boot, wall: good)
+                }
+                pending.stores[status.name] = record
+            }
+        }
+        ledger.flush()
+    }
+
+    /// Waits until all is written, so many seconds at most.
+    func end(within seconds: Double) {
+        ledger.end(within: seconds)
+        try? recording?.sync()
+        notifier?.end(within: seconds)
+    }
+}
