@@ -55,7 +55,8 @@ package struct Detector: Sendable {
         case ok
         case suspect(since: Moment, good: Int, slow: Int)
         case down
-        /// `since` is the start of the first of `good` probes in a row.
+        /// `since` is the end of the first of `good` probes in a row, which may have waited for the
+        /// end of the fault.
         case recovering(since: Moment, good: Int)
     }
 
@@ -69,7 +70,7 @@ package struct Detector: Sendable {
     package let settings: DetectorSettings
     package private(set) var phase = Phase.ok
     package private(set) var episode: Episode?
-    /// The start of the last verified probe.
+    /// The start of the last verified probe that was not slow.
     package private(set) var lastGood: Moment?
     package var condition: MountCondition? { weighing.condition }
     /// Whether the last probe found no room.
@@ -82,6 +83,8 @@ package struct Detector: Sendable {
     private var weighing: Weighing
     /// The newest that could change a state.
     package private(set) var lastEvidence: Evidence?
+    /// When requests were last seen to stand still.
+    private var lastStall: Moment?
     private var badProbes = 0
     private let newID: @Sendable (Moment) -> String
 
@@ -99,9 +102,11 @@ package struct Detector: Sendable {
         self.episode = episode
         self.lastGood = lastGood
         self.newID = newID
-        weighing = Weighing(settings)
+        weighing = Weighing(settings, errorCount: episode?.errorCount)
         var hold = settings.holdDown
-        for _ in 0..<min(episode?.flaps ?? 0, 16) { hold = min(hold * 2, settings.holdDownLimit) }
+        for _ in 0..<max(0, min(episode?.flaps ?? 0, 16)) {
+            hold = min(hold * 2, settings.holdDownLimit)
+        }
         holdDown = hold
         if var episode {
             phase = .down
@@ -124,15 +129,17 @@ package struct Detector: Sendable {
     package mutating func observe(_ observation: Observation, at now: Moment) -> [DetectorEvent] {
         switch observation {
         case .probe(.verified, let started): return verified(started, now)
-        case .probe(.full, _):
+        case .probe(let outcome, _) where outcome.isFull:
             isFull = true
+            weighing.probeEnded()
             let full = Evidence(.probe, .context, what: "probe.full", at: now)
             return take(full, now)
+        // It is told once, but lasts.
+        case .deviceStalls(let seconds) where seconds >= settings.slow: lastStall = now
         default: break
         }
         if case .probe = observation { badProbes = min(badProbes + 1, 1000) }
         let count = weighing.errorCount
-        let isCalm = phase == .ok
         guard let evidence = weighing.evidence(of: observation, isCalm: isCalm, at: now) else {
             return []
         }
@@ -151,9 +158,10 @@ package struct Detector: Sendable {
         guard case .suspect(let since, _, let slow) = phase,
             now.seconds(since: since) > settings.suspicionLimit
         else { return [] }
-        if !settings.hasProbe, let last = lastEvidence,
-            now.seconds(since: last.at) > settings.suspicionLimit
-        {
+        let isQuiet = [lastEvidence?.at, lastStall].compactMap { $0 }.allSatisfy {
+            now.seconds(since: $0) > settings.suspicionLimit
+        }
+        if !settings.hasProbe, isQuiet {
             phase = .ok
             return [.cleared(since: since)]
         }
@@ -178,6 +186,10 @@ package struct Detector: Sendable {
         let said = Evidence(
             .person, .hard, kind, what: "person.opened", text: Array(note.utf8), at: now)
         guard episode == nil else { return take(said, now) }
+        // A suspicion that is older begins the episode.
+        if case .suspect(let earlier, _, _) = phase, earlier.boot <= since.boot {
+            return take(said, now)
+        }
         // What was verified in between was not asked whether it lost anything.
         let good = lastGood.flatMap { $0.boot <= since.boot ? $0 : nil }
         phase = .suspect(since: since, good: 0, slow: 0)
@@ -202,6 +214,15 @@ package struct Detector: Sendable {
 
     // MARK: From evidence to states
 
+    /// Whether a probe that waits is news.
+    private var isCalm: Bool {
+        switch phase {
+        case .ok: true
+        case .recovering(_, let good): good > 0
+        case .suspect, .down: false
+        }
+    }
+
     private mutating func take(_ evidence: Evidence, _ now: Moment) -> [DetectorEvent] {
         if evidence.strength != .context { lastEvidence = evidence }
         switch evidence.strength {
@@ -224,7 +245,10 @@ package struct Detector: Sendable {
     private func isExpected(_ evidence: Evidence) -> Bool {
         guard maintenanceEnd != nil, episode == nil, let kind = evidence.kind else { return false }
         switch evidence.source {
-        case .probe, .mount: return kind <= .stall || kind == .gone || kind == .readOnly
+        case .probe, .mount:
+            // The kernel says itself that this was an error.
+            guard condition != .emergencyReadOnly else { return false }
+            return kind <= .stall || kind == .gone || kind == .readOnly
         case .kernel, .fanotify, .counters, .device, .person: return false
         }
     }
@@ -312,12 +336,14 @@ package struct Detector: Sendable {
     private mutating func verified(_ started: Moment, _ now: Moment) -> [DetectorEvent] {
         isFull = false
         weighing.probeEnded()
-        lastGood = started
         let seconds = now.seconds(since: started)
         guard seconds <= settings.slow else {
             let text = Array("took \(decimals(seconds, 1)) s".utf8)
             return take(Evidence(.probe, .soft, what: "probe.slow", text: text, at: now), now)
         }
+        lastGood = started
+        // What was under way when something happened says nothing about the time after it.
+        if let last = lastEvidence, started.boot < last.at.boot { return [] }
         switch phase {
         case .ok:
             return []
@@ -330,13 +356,13 @@ package struct Detector: Sendable {
             return [.cleared(since: since)]
         case .down:
             guard mayRecover else { return [] }
-            phase = .recovering(since: started, good: 1)
+            phase = .recovering(since: now, good: 1)
             badProbes = 0
-            annotate { $0.firstGood = started }
+            annotate { $0.firstGood = now }
             return episode.map { [.recovering($0)] } ?? []
         case .recovering(let since, let good):
-            let first = good == 0 ? started : since
-            if good == 0 { annotate { $0.firstGood = started } }
+            let first = good == 0 ? now : since
+            if good == 0 { annotate { $0.firstGood = now } }
             guard mayRecover, good + 1 >= settings.goodProbes,
                 now.seconds(since: first) >= holdDown
             else {

@@ -34,7 +34,7 @@ package struct Episode: Sendable, Hashable {
     package private(set) var evidence: [Evidence] = []
     /// Pieces that were left out between the first and the newest.
     package private(set) var evidenceLeftOut = 0
-    /// The first good probe of the recovery that lasted; nil before.
+    /// The end of the first good probe of the recovery that lasted; nil before.
     package var firstGood: Moment?
     package var closed: Moment?
     package var ending: Ending?
@@ -96,15 +96,15 @@ package struct Episode: Sendable, Hashable {
     ///   `vm.dirty_writeback_centisecs` and the file system's commit interval.
     /// - Returns: `end` is nil while nothing was good again; `start` nil where nothing ever was.
     package func suspectWindow(margin: Double) -> (start: Timestamp?, end: Timestamp?) {
-        let start = lastGood.map { good -> Timestamp in
-            // A wall clock that was set back or forward meanwhile must not cut the window short.
-            let byBoot = detected.earlier(bySeconds: detected.seconds(since: good))
-            return min(good.wall, byBoot.wall).adding(seconds: -Int64(margin.rounded(.up)))
+        // Files bear the wall clock's time. Whenever it was set meanwhile, each known moment tells
+        // how it went before or after, over the whole time, so that nothing is cut short.
+        let known = [lastGood, firstEvidence, detected, firstGood].compactMap { $0 }
+        let start = lastGood.flatMap { good in
+            known.map { $0.boot > good.boot ? $0.wall(at: good) : $0.wall }.min()?
+                .adding(seconds: -Int64(max(0, min(margin, 1e9)).rounded(.up)))
         }
-        let end = firstGood.map { good -> Timestamp in
-            guard good.boot >= detected.boot else { return good.wall }
-            let passed = Int64(good.seconds(since: detected).rounded(.up))
-            return max(good.wall, detected.wall.adding(seconds: passed))
+        let end = firstGood.flatMap { good in
+            known.map { $0.boot < good.boot ? $0.wall(at: good) : $0.wall }.max()
         }
         return (start, end)
     }

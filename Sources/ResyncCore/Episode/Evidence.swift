@@ -22,6 +22,22 @@ package struct Moment: Sendable, Hashable {
             boot: boot > nanoseconds ? boot - nanoseconds : 0,
             wall: wall.adding(seconds: -Int64(max(0, min(seconds, 1e9)).rounded(.up))))
     }
+
+    /// What the wall clock showed or will show at another moment of the same boot, if nobody sets
+    /// it in between.
+    package func wall(at other: Moment) -> Timestamp {
+        let billion: Int64 = 1_000_000_000
+        let isLater = other.boot > boot
+        let distance = isLater ? other.boot - boot : boot - other.boot
+        let sign: Int64 = isLater ? 1 : -1
+        var seconds = sign * Int64(distance / UInt64(billion))
+        var nanoseconds = Int64(wall.nanoseconds) + sign * Int64(distance % UInt64(billion))
+        if nanoseconds < 0 { (nanoseconds, seconds) = (nanoseconds + billion, seconds - 1) }
+        if nanoseconds >= billion { (nanoseconds, seconds) = (nanoseconds - billion, seconds + 1) }
+        var shown = wall.adding(seconds: seconds)
+        shown.nanoseconds = UInt32(nanoseconds)
+        return shown
+    }
 }
 
 /// How a store is not safely writable. The later of two is the worse one: an episode's class only

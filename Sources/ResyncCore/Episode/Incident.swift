@@ -45,22 +45,24 @@ package enum Incident {
         let others = known.filter { $0.id != episode.id }
         let before = others.filter { other in
             guard other.store == episode.store, let closed = other.closed else { return false }
-            return closed <= start && start.seconds - closed.seconds <= recurrence
+            return closed <= start && closed.distance(to: start) <= nanoseconds(recurrence)
         }
         if let last = before.max(by: { ($0.closed ?? start) < ($1.closed ?? start) }) {
             episode.recurrenceOf = last.id
             episode.incident = last.incident
-            episode.ordinal = last.ordinal + 1
+            episode.ordinal = last.ordinal == .max ? .max : last.ordinal + 1
             return
         }
         let near = others.filter {
-            abs($0.firstEvidence.seconds - start.seconds) <= grouping
+            $0.firstEvidence.distance(to: start) <= nanoseconds(grouping)
         }
         let nearest = near.min {
             $0.firstEvidence.distance(to: start) < $1.firstEvidence.distance(to: start)
         }
         episode.incident = nearest?.incident ?? newID(episode.firstEvidence)
     }
+
+    private static func nanoseconds(_ seconds: Int64) -> UInt64 { UInt64(seconds) * 1_000_000_000 }
 }
 
 /// How restless a store was of late, after the route damping of RFC 2439: each episode and each
@@ -96,9 +98,21 @@ package struct FlapPenalty: Sendable, Hashable {
             value = 0
         } else {
             for _ in 0..<Int(passed) { value /= 2 }
-            // Between two halvings a straight line: a bend the two thresholds do not feel.
-            value *= 1 - (passed - passed.rounded(.down)) / 2
+            // The exact curve, so that it does not matter how often somebody looks.
+            value *= powerOfHalf(passed - passed.rounded(.down))
         }
         if value < Self.reuse { isSuppressed = false }
     }
+}
+
+/// One half to the power of a number from 0 to 1, by its series: there is no mathematical library
+/// here.
+private func powerOfHalf(_ exponent: Double) -> Double {
+    let x = -exponent * 0.693_147_180_559_945_3
+    var (sum, term) = (1.0, 1.0)
+    for step in 1...18 {
+        term *= x / Double(step)
+        sum += term
+    }
+    return sum
 }

@@ -20,6 +20,8 @@ package enum Recording {
 
         /// Nil for what is no line of a recording.
         package init?(_ text: String) {
+            // What would be more than one line, or move a cursor, is in an escape.
+            guard !text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else { return nil }
             var words = Words(text)
             guard let at = words.moment(), let store = words.next(), StoreName.isValid(store),
                 let observation = parsed(&words), words.isAtEnd
@@ -30,11 +32,14 @@ package enum Recording {
 
     /// Lines of a whole recording; nil, with the number of the line, for what is none.
     package static func lines(_ text: String) -> (lines: [Line], firstBad: Int?) {
-        guard text.hasPrefix(header) else { return ([], 1) }
+        guard text.utf8.starts(with: header.utf8) else { return ([], 1) }
         var lines: [Line] = []
-        let body = text.dropFirst(header.count).split(separator: "\n")
+        var body = text.utf8.dropFirst(header.utf8.count).split(
+            separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        // Behind the end of the last line there is none.
+        if body.last?.isEmpty == true { body.removeLast() }
         for (index, line) in body.enumerated() {
-            guard let parsed = Line(String(line)) else { return (lines, index + 2) }
+            guard let parsed = Line(String(Substring(line))) else { return (lines, index + 2) }
             lines.append(parsed)
         }
         return (lines, nil)
@@ -92,14 +97,13 @@ private func parsed(_ words: inout Words) -> Observation? {
         guard let what = words.next(), let text = words.rest() else { return nil }
         return .kernel(what, text: text)
     case "fserror":
-        guard let number = words.next().flatMap({ Int32($0) }),
-            let count = words.next().flatMap({ UInt32($0) })
-        else { return nil }
+        guard let number = words.number(Int32.self), let count = words.number(UInt32.self) else {
+            return nil
+        }
         return .fileSystemError(number, count: count)
     case "errors":
-        guard let word = words.next() else { return nil }
-        if word == "-" { return .errorCount(nil) }
-        return UInt64(word).map { .errorCount($0) }
+        if words.isNext("-") { return .errorCount(nil) }
+        return words.number(UInt64.self).map { .errorCount($0) }
     case "stall":
         guard let seconds = words.next().flatMap(Double.init), seconds.isFinite else {
             return nil
@@ -114,9 +118,7 @@ private func outcome(_ words: inout Words) -> ProbeOutcome? {
     case "verified": return .verified
     case "full": return .full
     case "failed":
-        guard let number = words.next().flatMap({ Int32($0) }), let call = words.next() else {
-            return nil
-        }
+        guard let number = words.number(Int32.self), let call = words.next() else { return nil }
         return .failed(errorNumber: number, call: call)
     case "lost": return .lost
     case "foreign": return words.rest().flatMap(validText).map { .foreign($0) }
@@ -125,34 +127,51 @@ private func outcome(_ words: inout Words) -> ProbeOutcome? {
     }
 }
 
-/// Words of a line, separated by single blanks.
+/// Words of a line, separated by single blanks. Bytes, not characters: a text may begin with an
+/// accent, which as a character would swallow the blank before it.
 private struct Words {
-    private var left: Substring?
+    private var left: Substring.UTF8View?
 
-    init(_ line: String) { left = line[...] }
+    init(_ line: String) { left = line[...].utf8 }
 
     var isAtEnd: Bool { left == nil }
 
     mutating func next() -> String? {
         guard let rest = left else { return nil }
-        guard let blank = rest.firstIndex(of: " ") else {
+        guard let blank = rest.firstIndex(of: UInt8(ascii: " ")) else {
             left = nil
-            return String(rest)
+            return String(Substring(rest))
         }
         left = rest[rest.index(after: blank)...]
-        return String(rest[..<blank])
+        return String(Substring(rest[..<blank]))
+    }
+
+    /// Takes the next word if it is this one.
+    mutating func isNext(_ word: String) -> Bool {
+        var further = self
+        guard further.next() == word else { return false }
+        self = further
+        return true
+    }
+
+    /// The next word as a number, if it is written as this program writes it.
+    mutating func number<Number: FixedWidthInteger>(_ type: Number.Type) -> Number? {
+        guard let word = next(), let number = Number(word), String(number) == word else {
+            return nil
+        }
+        return number
     }
 
     mutating func rest() -> [UInt8]? {
         defer { left = nil }
-        return left.flatMap { unescaped(String($0)) }
+        return left.flatMap { unescaped(Substring($0)) }
     }
 
     mutating func moment() -> Moment? {
-        guard let boot = next().flatMap({ UInt64($0) }),
-            let wall = next()?.split(separator: "."), wall.count == 2,
-            let seconds = Int64(wall[0]), let nanoseconds = UInt32(wall[1]),
-            nanoseconds < 1_000_000_000
+        guard let boot = number(UInt64.self), let word = next() else { return nil }
+        let parts = word.split(separator: ".")
+        guard parts.count == 2, let seconds = Int64(parts[0]), let nanoseconds = UInt32(parts[1]),
+            nanoseconds < 1_000_000_000, word == "\(seconds).\(nanoseconds)"
         else { return nil }
         return Moment(boot: boot, wall: Timestamp(seconds: seconds, nanoseconds: nanoseconds))
     }

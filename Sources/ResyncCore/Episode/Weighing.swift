@@ -7,8 +7,14 @@ struct Weighing: Sendable {
     private var isStallTold = false
     private var remounted: Moment?
     private var kernelErred: Moment?
+    /// Whether the file system became read-only right after a remount by hand.
+    private var wasRemounted = false
 
-    init(_ settings: DetectorSettings) { self.settings = settings }
+    /// - Parameter errorCount: as it was before the watcher ended.
+    init(_ settings: DetectorSettings, errorCount: UInt64?) {
+        self.settings = settings
+        self.errorCount = errorCount
+    }
 
     mutating func probeEnded() { hangTold = nil }
 
@@ -16,9 +22,10 @@ struct Weighing: Sendable {
     mutating func forget() {
         condition = nil
         hangTold = nil
+        isStallTold = false
     }
 
-    /// - Parameter isCalm: whether there is no suspicion yet.
+    /// - Parameter isCalm: whether a probe that waits is news.
     mutating func evidence(
         of observation: Observation, isCalm: Bool, at now: Moment
     ) -> Evidence? {
@@ -33,10 +40,10 @@ struct Weighing: Sendable {
         case .kernel(let what, let text):
             let (strength, kind) = Evidence.weight(ofKernel: what)
             if what == "note.remounted-ro" { remounted = now }
-            if strength == .hard { kernelErred = now }
+            if strength == .hard { erred(now) }
             return Evidence(.kernel, strength, kind, what: what, text: text, at: now)
         case .fileSystemError(let number, let count):
-            kernelErred = now
+            erred(now)
             return Evidence(
                 .fanotify, .hard, .ioError, what: "fanotify.error",
                 text: Array("error \(number.magnitude), \(count) in all".utf8), at: now)
@@ -77,7 +84,7 @@ struct Weighing: Sendable {
     private func failure(_ number: Int32, _ call: String, _ now: Moment) -> Evidence {
         let (strength, kind): (Evidence.Strength, EpisodeClass?) =
             switch number {
-            case ProbeErrors.readOnly: (.hard, isAdministered ? .adminReadOnly : .readOnly)
+            case ProbeErrors.readOnly: (.hard, isAdministered(now) ? .adminReadOnly : .readOnly)
             case let number where ProbeErrors.gone.contains(number): (.hard, .gone)
             case let number where ProbeErrors.replaced.contains(number): (.hard, .wrongDevice)
             // Who may not write, or cannot be served, has learned nothing about the storage.
@@ -91,12 +98,27 @@ struct Weighing: Sendable {
             at: now)
     }
 
-    private var isAdministered: Bool { condition == .readOnlyMount || isRemounted }
+    private mutating func erred(_ now: Moment) {
+        kernelErred = now
+        wasRemounted = false
+    }
 
-    /// Whether a remount by hand explains that the file system is read-only, since the kernel told
-    /// of no error before it.
-    private var isRemounted: Bool {
-        guard condition == .readOnly, let remounted else { return false }
+    private func isAdministered(_ now: Moment) -> Bool {
+        switch condition {
+        case .readOnlyMount: true
+        case .readOnly: wasRemounted || isRemounted(now)
+        // The probe may meet it before the mount table is read again.
+        case .writable, nil: isRemounted(now)
+        case .emergencyReadOnly, .shutdown, .gone, .otherDevice, .unknown: false
+        }
+    }
+
+    /// Whether a remount by hand explains what is read-only now: it was just made, and the kernel
+    /// told of no error shortly before it, nor since.
+    private func isRemounted(_ now: Moment) -> Bool {
+        guard let remounted, now.seconds(since: remounted) <= settings.remountLimit else {
+            return false
+        }
         guard let kernelErred else { return true }
         return remounted.seconds(since: kernelErred) > settings.remountLimit
     }
@@ -122,11 +144,12 @@ struct Weighing: Sendable {
         guard new != .unknown, new != condition else { return nil }
         let was = condition
         condition = new
+        wasRemounted = new == .readOnly && isRemounted(now)
         let kind: EpisodeClass? =
             switch new {
             case .writable, .unknown: nil
             case .readOnlyMount: .adminReadOnly
-            case .readOnly: isRemounted ? .adminReadOnly : .readOnly
+            case .readOnly: wasRemounted ? .adminReadOnly : .readOnly
             case .emergencyReadOnly: .readOnly
             case .shutdown: .shutdown
             case .gone: .gone
@@ -137,8 +160,9 @@ struct Weighing: Sendable {
             .mount, kind == nil ? .context : .hard, kind, what: "mount.\(new.rawValue)", at: now)
     }
 
+    /// While the file system is not mounted there is no count, and that is when it is checked: the
+    /// last one is remembered.
     private mutating func counted(_ count: UInt64?, _ now: Moment) -> Evidence? {
-        // What cannot be read just now, while it is not mounted, is not forgotten.
         guard let count else { return nil }
         let before = errorCount
         errorCount = count
@@ -148,10 +172,21 @@ struct Weighing: Sendable {
                 .counters, .context, what: "counters.fell",
                 text: Array("from \(before) to \(count): checked".utf8), at: now)
         }
-        kernelErred = now
+        erred(now)
         return Evidence(
             .counters, .hard, .ioError, what: "counters.rose",
             text: Array("from \(before) to \(count)".utf8), at: now)
+    }
+}
+
+extension ProbeOutcome {
+    /// Whether there was no room for it, whichever call found that.
+    var isFull: Bool {
+        switch self {
+        case .full: true
+        case .failed(let number, _): ProbeErrors.noRoom.contains(number)
+        case .verified, .lost, .foreign, .workerDied: false
+        }
     }
 }
 
@@ -162,6 +197,8 @@ private enum ProbeErrors {
     static let gone: Set<Int32> = [2, 6, 19, 107, 116, 108, 112, 113]
     /// ENOTDIR, ELOOP.
     static let replaced: Set<Int32> = [20, 40]
+    /// ENOSPC, EDQUOT.
+    static let noRoom: Set<Int32> = [28, 122]
     /// EPERM, EACCES.
     static let refused: Set<Int32> = [1, 13]
     /// EINTR, EAGAIN, ENOMEM, ENFILE, EMFILE.
