@@ -10,7 +10,7 @@ package final class ApplyFolder {
     private let file: OutputFile?
     private var frames: FrameWriter<EVPHash>
 
-    private enum File {
+    enum File {
         static let plan = Array("plan".utf8)
         static let journal = Array("journal".utf8)
     }
@@ -44,7 +44,7 @@ package final class ApplyFolder {
     /// - Throws: `FormatError` where plan or journal are damaged in their midst.
     package init(resume run: RunFolder) throws {
         self.run = run
-        plan = try Self.open(try run.folder.read(File.plan))
+        plan = try Self.plan(of: run)
         let (replayed, end) = try Self.replay(try run.folder.read(File.journal), plan)
         state = replayed
         file = try run.folder.reopen(File.journal, at: end)
@@ -54,7 +54,7 @@ package final class ApplyFolder {
     /// Looks at a run without going on with it; nothing may be appended.
     package init(reading run: RunFolder) throws {
         self.run = run
-        plan = try Self.open(try run.folder.read(File.plan))
+        plan = try Self.plan(of: run)
         state = try Self.replay(try run.folder.read(File.journal), plan).state
         file = nil
         frames = Self.frames(at: 0)
@@ -90,6 +90,10 @@ package final class ApplyFolder {
             throw FormatError("a journal without a beginning")
         }
         return plan
+    }
+
+    static func plan(of run: RunFolder) throws -> PlanReader<EVPHash> {
+        try open(try run.folder.read(File.plan))
     }
 
     private static func open(_ file: InputFile) throws -> PlanReader<EVPHash> {

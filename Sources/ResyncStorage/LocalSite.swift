@@ -128,6 +128,14 @@ package final class LocalSite: Site {
         facts.isInUse || Self.isInUse(facts.stat.special, disk, options.kernel)
     }
 
+    /// Whether a path leads to this store now; nil where nobody can say.
+    package func isMeant(by path: [UInt8]) -> Bool? {
+        guard let found = try? disk.stat(path: path) else { return nil }
+        return facts.kind == .device
+            ? found.type == .blockDevice && found.special == facts.stat.special
+            : found.identity == facts.stat.identity
+    }
+
     private static func isInUse(
         _ device: DeviceNumber, _ disk: any Disk, _ kernel: any KernelFiles
     ) -> Bool {

@@ -31,7 +31,7 @@ struct RunsCommand: ParsableCommand {
             if (try? run.isUnderWay(in: state.runs)) == true {
                 result = run.order().isPaused ? "under way, paused" : "under way"
             } else if header.kind == "apply" {
-                result = (try? ApplyFolder(reading: run))?.standing ?? "cut off in its beginning"
+                result = (try? ApplyFolder(reading: run))?.standing ?? "damaged"
             } else if let summary = try? run.summary() {
                 result = summary.verdict
             } else {
