@@ -115,6 +115,50 @@ import Testing
         #expect(!left.lines.contains { $0.contains("  B  f  ") }, "\(left.report)")
     }
 
+    /// As it would be had the run never been.
+    @Test func whatIsWrittenToTheDisplacedComesBackWithIt() throws {
+        let scene = try ApplyScene()
+        let names = ["f", "extra"]
+        let writers = try names.map { try writer(of: scene.stage.b + "/\($0)") }
+        let applied = try scene.apply("--accept-open")
+        #expect(applied.status == 0, "\(applied.report)")
+        for writer in writers {
+            try writer.seekToEnd()
+            try writer.write(contentsOf: Data(", and more".utf8))
+            try writer.close()
+        }
+        let undone = try scene.run("undo")
+        #expect(undone.status == 0, "\(undone.report)")
+        for name in names {
+            let line = "~ \(name)  came back with what was written to it after it was displaced"
+            #expect(undone.lines.contains(line), "\(undone.report)")
+        }
+        #expect(scene.stage.text("b/f") == "what B had, and more")
+        #expect(scene.stage.text("b/extra") == "only on B, and more")
+        #expect(scene.stage.text("b/old/one") == "one" && !scene.stage.exists("b/d/new"))
+        let kept = try scene.run("quarantine", "list")
+        #expect(kept.lines.contains { $0.contains("  B  f  ") && $0.contains("taken back") })
+        #expect(kept.lines.last == "2 kept, 4.89 KiB", "\(kept.report)")
+    }
+
+    /// What stands in its place is somebody's, too: both stay, and the undo says where.
+    @Test func whereBothWereWrittenToBothAreNamed() throws {
+        let scene = try ApplyScene()
+        let writer = try writer(of: scene.stage.b + "/f")
+        #expect(try scene.apply("--accept-open").status == 0)
+        try writer.seekToEnd()
+        try writer.write(contentsOf: Data(", and more".utf8))
+        try writer.close()
+        try scene.stage.write("b/f", "new")
+        let undone = try scene.run("undo")
+        #expect(undone.status == 6, "\(undone.report)")
+        let line = try #require(undone.lines.first { $0.hasPrefix("! f  changed on B since") })
+        let place = try #require(line.split(separator: " ").last)
+        #expect(place.hasPrefix(".resync-quarantine/"), "\(line)")
+        #expect(scene.stage.text("b/f") == "new")
+        #expect(scene.stage.text("b/\(place)") == "what B had, and more")
+    }
+
     @Test func whatSomebodyHasOpenIsNotTakenBack() throws {
         let scene = try ApplyScene()
         try scene.applied()
