@@ -56,7 +56,7 @@ extension StateFolder {
 
 extension RunFolder {
     /// Whether a run carries a plan out; where its header cannot be read, what else it keeps tells.
-    fileprivate func isOfApply() throws -> Bool {
+    package func isOfApply() throws -> Bool {
         if let header = try? header() { return header.kind == "apply" }
         let own = [ApplyFolder.File.plan, ApplyFolder.File.journal]
         return try folder.names().contains { own.contains($0.bytes) }

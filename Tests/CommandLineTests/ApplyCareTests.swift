@@ -204,6 +204,38 @@ import Testing
         #expect(scene.stage.text("b/f") == "what B had")
     }
 
+    /// Without its run nobody knows whose copies they are.
+    @Test func aRunThatWasTakenBackIsKeptWithItsCopies() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        #expect(try scene.run("undo").status == 0)
+        try scene.refuses(5, "has 2 entries in quarantine") {
+            try scene.run("runs", "delete", "last")
+        }
+        let id = try scene.runFolder().split(separator: "/").last ?? ""
+        try system("mv", scene.stage.b, scene.stage.folder + "/elsewhere")
+        let unseen = try scene.run("runs", "delete", "last")
+        #expect(unseen.status == 5, "\(unseen.report)")
+        #expect(unseen.errorText.contains("cannot be looked at"), "\(unseen.report)")
+        try system("mv", scene.stage.folder + "/elsewhere", scene.stage.b)
+        #expect(try scene.run("quarantine", "list").lines.last == "2 kept, 4.89 KiB")
+        #expect(try scene.run("quarantine", "purge", "--older-than", "0s").status == 0)
+        let shelf = try traces(scene.stage.b + "/.resync-quarantine/" + id)
+        #expect(shelf.count == 1, "\(shelf)")
+        #expect(try scene.run("runs", "delete", "last").status == 0)
+        #expect(!scene.stage.exists("state/runs/" + id))
+    }
+
+    /// Its header does not say of what kind it is; what else it keeps does.
+    @Test func aRunWithADamagedHeaderIsNotForgotten() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        let run = try scene.runFolder()
+        let id = String(run.split(separator: "/").last ?? "")
+        try system("truncate", "-s", "20", run + "/header")
+        try scene.refuses(5, "keeps what it displaced") { try scene.run("runs", "delete", id) }
+    }
+
     // MARK: Sources that move
 
     @Test func aNewDirectoryIsOpenedThoughItsSourceHasGrown() throws {
