@@ -18,8 +18,14 @@ struct ImageApply {
     /// - Precondition: the plan changes one side.
     private var side: Side { folder.plan.trailer.totals.a.actions > 0 ? .a : .b }
 
+    private func openTarget() throws -> ImageTarget {
+        try ImageTarget(
+            folder.plan.header.stores[side], disk: folder.run.folder.disk,
+            isLocked: sites[side].isLockedForUs)
+    }
+
     func apply(_ options: ApplyOptions) throws -> ApplyResult {
-        let target = try ImageTarget(folder.plan.header.stores[side], disk: folder.run.folder.disk)
+        let target = try openTarget()
         try choosePlace(options.undoFolder)
         return try result {
             let (log, room) = try undoLog(target, options)
@@ -40,7 +46,7 @@ struct ImageApply {
     }
 
     func undo() throws -> ApplyResult {
-        let target = try ImageTarget(folder.plan.header.stores[side], disk: folder.run.folder.disk)
+        let target = try openTarget()
         var counts = ApplyCounts()
         var notUndone: [Int: ActionResult] = [:]
         var patcher: ImagePatcher?

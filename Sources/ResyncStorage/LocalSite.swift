@@ -44,6 +44,8 @@ package final class LocalSite: Site {
     let options: LocalSiteOptions
     let owners: OwnerTable
     let descriptor: Descriptor
+    /// Whether the store itself is locked against all others: see `lock`.
+    let isHeld = Atomic<Bool>(false)
     private let openDirectories = Mutex<[WeakDirectory]>([])
 
     /// Those of mounts inside, by device.

@@ -60,7 +60,12 @@ struct ApplySession {
     }
 
     /// A run that carried out a plan before.
-    init(run text: String, _ state: StateFolder, _ limits: ApplyLimits = ApplyLimits()) throws {
+    ///
+    /// - Parameter marksBoth: whether both stores are written to, the source its marker only.
+    init(
+        run text: String, _ state: StateFolder, _ limits: ApplyLimits = ApplyLimits(),
+        marksBoth: Bool = false
+    ) throws {
         self.state = state
         self.limits = limits
         let run = try RunFolder.open(try state.runID(text, kind: "apply"), in: state.runs)
@@ -71,7 +76,7 @@ struct ApplySession {
         folder = try ApplyFolder(resume: run)
         sites = try Self.open(folder.plan.header, limits, pace)
         try Self.refuse(state: state.path, inside: sites)
-        locks = try Self.lock(sites, folder.plan, state)
+        locks = try Self.lock(sites, folder.plan, state, marksBoth: marksBoth)
         for side in Side.allCases
         where !sites[side].identity.isSameStore(as: folder.plan.header.stores[side].identity) {
             throw CommandError(
@@ -94,16 +99,32 @@ struct ApplySession {
 
     /// Exclusively where something is changed.
     private static func lock(
-        _ sites: Sides<LocalSite>, _ plan: PlanReader<EVPHash>, _ state: StateFolder
+        _ sites: Sides<LocalSite>, _ plan: PlanReader<EVPHash>, _ state: StateFolder,
+        marksBoth: Bool = false
     ) throws -> [Folder] {
         try Side.allCases.map { side in
             let isChanged = plan.trailer.totals[side].actions > 0
-            guard let lock = try state.lock(sites[side].facts, exclusive: isChanged) else {
-                throw CommandError(
-                    "'\(escaped(sites[side].facts.path))' is in use by another run", .locked)
+            let site = sites[side]
+            guard let lock = try state.lock(site.facts, exclusive: isChanged) else {
+                throw inUse(site)
+            }
+            // Another run may have its state elsewhere.
+            switch try site.lock(exclusive: isChanged || marksBoth) {
+            case .held: break
+            case .busy: throw inUse(site)
+            case .unknown:
+                Main.complain(
+                    "'\(escaped(site.facts.path))' cannot be locked: a run with another --state is "
+                        + "not kept from it")
             }
             return lock
         }
+    }
+
+    private static func inUse(_ site: LocalSite) -> CommandError {
+        let holder = site.lockHolder().map { ": \(escaped($0.name)) (process \($0.number))" } ?? ""
+        return CommandError(
+            "'\(escaped(site.facts.path))' is in use by another run\(holder)", .locked)
     }
 
     /// What resync must remember must outlive what it does, and lie where it changes nothing; asked

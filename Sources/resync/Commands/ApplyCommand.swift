@@ -239,7 +239,7 @@ struct ConfirmCommand: ResyncCommand {
     mutating func execute() throws -> ExitStatus {
         let style = try ProgressStyle.parse(progress, quiet: false)
         let state = try state.open()
-        let session = try ApplySession(run: run, state)
+        let session = try ApplySession(run: run, state, marksBoth: true)
         let isJSON = json
         let result = try session.watched(style) { job, _ in
             try job.recover()
