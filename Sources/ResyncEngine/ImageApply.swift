@@ -19,9 +19,7 @@ struct ImageApply {
     private var side: Side { folder.plan.trailer.totals.a.actions > 0 ? .a : .b }
 
     private func openTarget() throws -> ImageTarget {
-        try ImageTarget(
-            folder.plan.header.stores[side], disk: folder.run.folder.disk,
-            isLocked: sites[side].isLockedForUs)
+        try sites[side].target(folder.plan.header.stores[side])
     }
 
     func apply(_ options: ApplyOptions) throws -> ApplyResult {
@@ -233,6 +231,7 @@ struct ImageApply {
                     result.confirmed += 1
                     if !isDirect { result.fromCache += 1 }
                 }
+                controls.confirmed(result)
             }
         }
         return result

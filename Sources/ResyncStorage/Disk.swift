@@ -215,7 +215,7 @@ package enum SystemCall: String, Sendable {
     case openat, statx, getdents64, readlinkat, pread, pwrite, ftruncate, fsync, mkdirat, unlinkat
     case renameat2, flock, lseek, fcntl, fadvise, cachestat, listxattr, getxattr, fstatfs, ioctl
     case linkat, symlinkat, mknodat, fchmodat, fchownat, utimensat, setxattr, removexattr
-    case fallocate, fdatasync, syncfs
+    case fallocate, fdatasync, syncfs, close
 }
 
 /// What kind of file system a descriptor lies on.

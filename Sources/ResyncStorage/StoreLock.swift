@@ -1,4 +1,4 @@
-import ResyncCore
+package import ResyncCore
 import Synchronization
 
 /// What became of the wish to lock a store.
@@ -33,6 +33,11 @@ extension LocalSite {
 
     /// Whether `lock` has this store for its caller alone.
     package var isLockedForUs: Bool { isHeld.load(ordering: .relaxed) }
+
+    /// This image or device, opened to be patched.
+    package func target(_ planned: StoreReference) throws -> ImageTarget {
+        try ImageTarget(planned, disk: disk, files: options.kernel, isLocked: isLockedForUs)
+    }
 
     private static let deviceAttempts = 20
     private static let deviceInterval = 100
