@@ -112,6 +112,8 @@ package protocol StoreSource: AnyObject {
     func open(
         _ path: RelativePath, as seen: ObservedEntry
     ) throws(DiskError) -> (any SourceEntry)?
+    /// What stands at a path now; nil where nothing does.
+    func type(at path: RelativePath) throws(DiskError) -> EntryType?
 }
 
 /// An entry of a source, open until it is released.
