@@ -10,7 +10,7 @@ package final class ApplyFolder {
     private let file: OutputFile?
     private var frames: FrameWriter<EVPHash>
 
-    private enum File {
+    enum File {
         static let plan = Array("plan".utf8)
         static let journal = Array("journal".utf8)
     }
@@ -44,7 +44,7 @@ package final class ApplyFolder {
     /// - Throws: `FormatError` where plan or journal are damaged in their midst.
     package init(resume run: RunFolder) throws {
         self.run = run
-        plan = try Self.open(try run.folder.read(File.plan))
+        plan = try Self.plan(of: run)
         let (replayed, end) = try Self.replay(try run.folder.read(File.journal), plan)
         state = replayed
         file = try run.folder.reopen(File.journal, at: end)
@@ -54,7 +54,7 @@ package final class ApplyFolder {
     /// Looks at a run without going on with it; nothing may be appended.
     package init(reading run: RunFolder) throws {
         self.run = run
-        plan = try Self.open(try run.folder.read(File.plan))
+        plan = try Self.plan(of: run)
         state = try Self.replay(try run.folder.read(File.journal), plan).state
         file = nil
         frames = Self.frames(at: 0)
@@ -92,6 +92,10 @@ package final class ApplyFolder {
         return plan
     }
 
+    static func plan(of run: RunFolder) throws -> PlanReader<EVPHash> {
+        try open(try run.folder.read(File.plan))
+    }
+
     private static func open(_ file: InputFile) throws -> PlanReader<EVPHash> {
         try PlanReader(hash: frameHash(), chain: frameHash()) {
             try file.read(at: $0, count: $1)
@@ -119,6 +123,14 @@ package final class ApplyFolder {
         if state.open != nil || state.openUndo != nil { return "was cut off in its midst" }
         if state.keepsSomething { return "keeps what it displaced" }
         return nil
+    }
+
+    /// Whether something may lie in the run's quarantine beside what it keeps: what it had made
+    /// and taken back, or what it found there of somebody else's.
+    package var mayHaveStrays: Bool {
+        guard plan.header.stores.a.kind == .directory else { return false }
+        return state.released == nil
+            ? state.results.contains { $0 != nil } : state.results.contains(.conflict)
     }
 
     /// Durable when this returns.

@@ -35,6 +35,8 @@ package struct ApplyResult: Sendable {
     package var withoutExchange: Set<Side> = []
     /// Of an undo: why actions were not taken back, by number.
     package var notUndone: [Int: ActionResult] = [:]
+    /// Of an undo: entries that came back with what somebody wrote to them since.
+    package var late: [(number: Int, path: RelativePath)] = []
     /// What reading the last slice back showed; nil where none was read back.
     package var slice: ConfirmResult?
 

@@ -36,7 +36,9 @@ package final class ConfirmRun {
     private let blockSize: Int
     private let controls: RunControls
     private let progress = Progress()
-    private var result = ConfirmResult()
+    private var result = ConfirmResult() {
+        didSet { controls.confirmed(result) }
+    }
 
     package init(
         _ folder: ApplyFolder, _ sites: Sides<any Site>, _ rules: ComparisonRules,

@@ -18,8 +18,12 @@ struct ImageApply {
     /// - Precondition: the plan changes one side.
     private var side: Side { folder.plan.trailer.totals.a.actions > 0 ? .a : .b }
 
+    private func openTarget() throws -> ImageTarget {
+        try sites[side].target(folder.plan.header.stores[side])
+    }
+
     func apply(_ options: ApplyOptions) throws -> ApplyResult {
-        let target = try ImageTarget(folder.plan.header.stores[side], disk: folder.run.folder.disk)
+        let target = try openTarget()
         try choosePlace(options.undoFolder)
         return try result {
             let (log, room) = try undoLog(target, options)
@@ -40,7 +44,7 @@ struct ImageApply {
     }
 
     func undo() throws -> ApplyResult {
-        let target = try ImageTarget(folder.plan.header.stores[side], disk: folder.run.folder.disk)
+        let target = try openTarget()
         var counts = ApplyCounts()
         var notUndone: [Int: ActionResult] = [:]
         var patcher: ImagePatcher?
@@ -227,6 +231,7 @@ struct ImageApply {
                     result.confirmed += 1
                     if !isDirect { result.fromCache += 1 }
                 }
+                controls.confirmed(result)
             }
         }
         return result

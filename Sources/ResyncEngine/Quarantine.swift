@@ -137,7 +137,7 @@ package struct Quarantine {
 
 extension Action {
     /// Whether something goes into the quarantine, or an undo file, when it is done.
-    var keepsOld: Bool {
+    package var keepsOld: Bool {
         switch kind {
         case .makeDirectory, .write, .link, .symlink, .special, .remove, .removeDirectory:
             before != nil

@@ -25,11 +25,14 @@ package final class UndoRun {
         counts.undone = folder.state.undone.count
         var result = ApplyResult(counts: counts, ending: ending ?? .complete, failure: failure)
         result.notUndone = notUndone
+        result.late = late
         return result
     }
 
     /// What was left as it is, and why.
     private var notUndone: [Int: ActionResult] = [:]
+
+    private var late: [(number: Int, path: RelativePath)] = []
 
     private var failure: (side: Side, error: DiskError)?
 
@@ -84,9 +87,13 @@ package final class UndoRun {
                 counts.count(.released)
                 continue
             }
-            let result = try hand.changer(actions[at].side).undo(
+            let changer = hand.changer(actions[at].side)
+            let result = try changer.undo(
                 first + at, actions[at], attributes: folder.state.attributes[first + at])
             results[at] = result
+            if result.isDone, changer.broughtBackLate.contains(first + at) {
+                late.append((first + at, actions[at].path))
+            }
             counts.count(result)
             if !result.isDone { notUndone[first + at] = result }
         }

@@ -46,6 +46,8 @@ package struct RunControls: Sendable {
     package var report: @Sendable (RunPhase, Progress) -> Void
     /// Held to between calls that change a store; the throttles of its sites know it as well.
     package var pace: Pace
+    /// Told of each change that was read back, with all that was so far.
+    package var confirmed: @Sendable (ConfirmResult) -> Void = { _ in }
 
     package init(
         interruption: @escaping @Sendable () -> Int32?,

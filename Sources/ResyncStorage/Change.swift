@@ -77,7 +77,10 @@ package protocol StoreChanger: AnyObject {
     func recover(_ number: Int, _ action: Action) throws -> ActionResult?
     /// Takes back a done action; again, if a crash came in between. `changed` where it is not as
     /// the action left it.
+    /// What was written to the displaced entry in the quarantine comes back with it.
     func undo(_ number: Int, _ action: Action, attributes: [Attribute]?) throws -> ActionResult
+    /// Actions whose undo has brought back what somebody wrote to after it was displaced.
+    var broughtBackLate: Set<Int> { get }
 
     /// The object that an action's entry is now; nil where none is there.
     func identity(_ action: Action) throws(DiskError) -> ObjectIdentity?
@@ -109,6 +112,8 @@ package protocol StoreSource: AnyObject {
     func open(
         _ path: RelativePath, as seen: ObservedEntry
     ) throws(DiskError) -> (any SourceEntry)?
+    /// What stands at a path now; nil where nothing does.
+    func type(at path: RelativePath) throws(DiskError) -> EntryType?
 }
 
 /// An entry of a source, open until it is released.

@@ -215,8 +215,8 @@ package enum SystemCall: String, Sendable {
     case openat, statx, getdents64, readlinkat, pread, pwrite, ftruncate, fsync, mkdirat, unlinkat
     case renameat2, flock, lseek, fcntl, fadvise, cachestat, listxattr, getxattr, fstatfs, ioctl
     case linkat, symlinkat, mknodat, fchmodat, fchownat, utimensat, setxattr, removexattr
-    case fallocate, fdatasync, syncfs, socket, pipe, spawn = "posix_spawn", realpath
-    case fanotify = "fanotify_mark"
+    case fallocate, fdatasync, syncfs, close, socket, pipe, realpath
+    case spawn = "posix_spawn"
 }
 
 /// What kind of file system a descriptor lies on.

@@ -31,6 +31,8 @@ package enum ErrorNumber {
     package static let noData = ENODATA
     package static let tooLarge = EOVERFLOW
     package static let brokenPipe = EPIPE
+    package static let badDescriptor = EBADF
+    package static let noLocks = ENOLCK
 
     /// The symbolic name, as `EIO`.
     package static func name(_ number: Int32) -> String {

@@ -30,11 +30,13 @@ package final class ImageTarget {
 
     /// Opens what a plan was made for.
     ///
+    /// - Parameter isLocked: whether the caller holds its lock already.
     /// - Throws: `TargetRefusal` where it is another one, in use, or cannot be written.
     package init(
-        _ planned: StoreReference, disk: any Disk, files: some KernelFiles = LinuxKernelFiles()
+        _ planned: StoreReference, disk: any Disk, files: some KernelFiles = LinuxKernelFiles(),
+        isLocked: Bool = false
     ) throws {
-        var opening = TargetOpening(planned, disk, files)
+        var opening = TargetOpening(planned, disk, files, isLocked: isLocked)
         do {
             try opening.open()
         } catch {
@@ -127,8 +129,10 @@ private struct TargetOpening<Files: KernelFiles> {
     var found: StoreReference?
     var notes: [String] = []
     var isDirect = false
+    let isLocked: Bool
 
-    init(_ planned: StoreReference, _ disk: any Disk, _ files: Files) {
+    init(_ planned: StoreReference, _ disk: any Disk, _ files: Files, isLocked: Bool) {
+        self.isLocked = isLocked
         self.planned = planned
         self.disk = disk
         use = TargetUse(disk, files)
@@ -238,7 +242,7 @@ private struct TargetOpening<Files: KernelFiles> {
     }
 
     private func lock(_ descriptor: Descriptor) throws {
-        guard try disk.lock(descriptor, exclusive: true) else {
+        guard try isLocked || disk.lock(descriptor, exclusive: true) else {
             throw refusal("is locked by another process")
         }
     }

@@ -201,14 +201,30 @@ extension LocalChanger {
         }
     }
 
+    /// Whether this is the object that an action displaced, and no more what it was: somebody who
+    /// had it open went on writing to it in the quarantine.
+    private func isWrittenLate(
+        _ name: [UInt8], in directory: Descriptor, _ action: Action
+    ) throws(DiskError) -> Bool {
+        guard let before = action.before else { return false }
+        return try withCString(name) { (name) throws(DiskError) -> Bool in
+            guard let now = try look(name, in: directory) else { return false }
+            return now.type == before.type && now.inode == before.stat.inode
+                && !before.isStill(now)
+        }
+    }
+
     /// Back from the quarantine, if its place is free.
     private func bringBack(_ number: Int, _ action: Action) throws(DiskError) -> ActionResult {
         let shelf = try shelf()
         let shelved = try object(shelfName(number), in: shelf, action)
         let parent = try chain.open(action.path.parent)
+        let name = action.path.lastName.bytes
         if shelved == .none {
-            let atName = try object(action.path.lastName.bytes, in: parent, action)
-            return atName == .old ? .done : .changed
+            if try object(name, in: parent, action) == .old { return .done }
+            guard try isWrittenLate(name, in: parent, action) else { return .changed }
+            broughtBackLate.insert(number)
+            return .done
         }
         do throws(DiskError) {
             try give(shelfName(number), in: shelf, its: action.path.lastName.bytes, in: parent)
@@ -216,6 +232,7 @@ extension LocalChanger {
             guard error.number == ErrorNumber.exists else { throw error }
             return .changed
         }
+        if shelved != .old { broughtBackLate.insert(number) }
         return .done
     }
 
@@ -284,7 +301,13 @@ extension LocalChanger {
         let name = action.path.lastName.bytes
         let shelved = shelfName(number)
         let atName = try object(name, in: parent, action)
-        let kept = try object(shelved, in: shelf, action)
+        var kept = try object(shelved, in: shelf, action)
+        let isLate = try isWrittenLate(shelved, in: shelf, action)
+        if isLate { kept = .old }
+        if try isWrittenLate(name, in: parent, action) {
+            return try endSwapBack(number, action, in: parent, kept)
+        }
+        if isLate { broughtBackLate.insert(number) }
         if atName == .old {
             // In steps, where it had both names.
             if kept == .old { try give(shelved, in: shelf, its: name, in: parent) }
@@ -309,9 +332,27 @@ extension LocalChanger {
         }
         if try isUntouched(shelved, in: shelf, action) { return .done }
         // What stands there now is the old object, unless somebody was quicker once more.
-        guard try object(name, in: place, action) == .old else { return .conflict }
+        let stands = try object(name, in: place, action)
+        let isLateThere = try isWrittenLate(name, in: place, action)
+        guard stands == .old || isLateThere else { return .conflict }
         _ = try exchange(name, in: place, with: shelved, in: shelf)
         return .changed
+    }
+
+    /// Where the old object stands in its place again, with what was written to it: a crash came
+    /// before that could be said, unless the new object is not where an undo puts it.
+    private func endSwapBack(
+        _ number: Int, _ action: Action, in parent: Descriptor, _ kept: Object
+    ) throws(DiskError) -> ActionResult {
+        let shelf = try shelf()
+        let isInSteps = try object(newShelfName(number), in: shelf, action) == .new
+        guard kept == .new || isInSteps else { return .changed }
+        if kept == .old {
+            try give(
+                shelfName(number), in: shelf, its: action.path.lastName.bytes, in: parent)
+        }
+        broughtBackLate.insert(number)
+        return .done
     }
 
     // MARK: Looking

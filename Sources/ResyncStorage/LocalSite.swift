@@ -44,6 +44,8 @@ package final class LocalSite: Site {
     let options: LocalSiteOptions
     let owners: OwnerTable
     let descriptor: Descriptor
+    /// Whether the store itself is locked against all others: see `lock`.
+    let isHeld = Atomic<Bool>(false)
     private let openDirectories = Mutex<[WeakDirectory]>([])
 
     /// Those of mounts inside, by device.
@@ -126,6 +128,14 @@ package final class LocalSite: Site {
     /// As `StoreFacts.isInUse`, and now.
     func isDeviceInUse() -> Bool {
         facts.isInUse || Self.isInUse(facts.stat.special, disk, options.kernel)
+    }
+
+    /// Whether a path leads to this store now; nil where nobody can say.
+    package func isMeant(by path: [UInt8]) -> Bool? {
+        guard let found = try? disk.stat(path: path) else { return nil }
+        return facts.kind == .device
+            ? found.type == .blockDevice && found.special == facts.stat.special
+            : found.identity == facts.stat.identity
     }
 
     private static func isInUse(

@@ -2,8 +2,8 @@ import ResyncCore
 
 /// One thread's way of copying from a store on this machine.
 final class LocalSource: StoreSource {
-    private let site: LocalSite
-    private let chain: DirectoryChain
+    let site: LocalSite
+    let chain: DirectoryChain
 
     init(_ site: LocalSite, root: Descriptor) {
         self.site = site

@@ -8,7 +8,7 @@ extension LocalChanger {
         do throws(DiskError) {
             switch action.kind {
             case .remove, .removeDirectory:
-                return try isAsBefore(action, isRetry: isRetry) ? .staged : .ended(.changed)
+                return try stageRemoval(action, isRetry: isRetry, source)
             case .settleDirectory, .metadata: return try change(action, from: source)
             case .patch: return .ended(.failed(DiskFailure(call: [], number: 0)))
             case .makeDirectory, .write, .link, .symlink, .special: break
@@ -51,7 +51,7 @@ extension LocalChanger {
     }
 
     /// Whether the target has what the plan saw.
-    private func isAsBefore(_ action: Action, isRetry: Bool) throws(DiskError) -> Bool {
+    func isAsBefore(_ action: Action, isRetry: Bool) throws(DiskError) -> Bool {
         try withPlace(action.path) { (parent, name) throws(DiskError) in
             guard let now = try look(name, in: parent) else { return action.before == nil }
             guard let before = action.before else { return false }

@@ -53,7 +53,9 @@ package enum MarkerFile {
             try site.disk.openDirectory(name, in: site.descriptor)
         }
         defer { site.disk.close(own) }
-        while try !site.disk.lock(own, exclusive: true) { pause(milliseconds: 10) }
+        while try !site.isLockedForUs && !site.disk.lock(own, exclusive: true) {
+            pause(milliseconds: 10)
+        }
         let found = try read(site)
         var marker = try found ?? StoreMarker(new: site.identity)
         try body(&marker)

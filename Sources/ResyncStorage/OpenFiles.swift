@@ -12,6 +12,12 @@ package struct OpenFiles: Sendable {
             self.number = number
             self.name = name
         }
+
+        init(number: Int, _ kernel: any KernelFiles) {
+            let path = Array("/proc/\(number)/comm".utf8)
+            let text = (try? kernel.read(path, limit: OpenFiles.limit)) ?? []
+            self.init(number: number, name: Array(text.prefix { $0 != UInt8(ascii: "\n") }))
+        }
     }
 
     package private(set) var writers: [ObjectIdentity: Holder] = [:]
@@ -55,16 +61,11 @@ package struct OpenFiles: Sendable {
             else { continue }
             switch stat.type {
             case .file:
-                writers[stat.identity] = Holder(number: number, name: comm(folder, kernel))
+                writers[stat.identity] = Holder(number: number, kernel)
             case .blockDevice: writtenDevices.insert(stat.special)
             default: break
             }
         }
-    }
-
-    private func comm(_ folder: String, _ kernel: any KernelFiles) -> [UInt8] {
-        let text = (try? kernel.read(Array("\(folder)/comm".utf8), limit: Self.limit)) ?? []
-        return Array(text.prefix { $0 != UInt8(ascii: "\n") })
     }
 
     /// The line `flags:` has the open flags in octal (proc_pid_fdinfo(5)); the lowest two bits say

@@ -10,6 +10,7 @@ struct ApplySession {
     let pace = Pace()
     let limits: ApplyLimits
     private let locks: [Folder]
+    private let watch: ChangeWatch
 
     /// A run that carries out a plan: the one that was begun before, or a new one.
     ///
@@ -18,11 +19,13 @@ struct ApplySession {
     ///   not to be carried out.
     init(
         plan input: PlanInput, _ options: StateOptions, _ limits: ApplyLimits,
+        _ watch: ChangeWatch,
         permit: (Sides<LocalSite>, StateFolder, RunFolder?) throws -> Void
     ) throws {
         self.limits = limits
+        self.watch = watch
         let plan = input.plan
-        sites = try Self.open(plan.header, limits, pace)
+        sites = try Self.open(plan.header, limits, pace, watch)
         try Self.refuse(state: try options.path(), inside: sites)
         state = try options.open()
         locks = try Self.lock(sites, plan, state)
@@ -43,6 +46,7 @@ struct ApplySession {
                 begin: try RunFolder.prepare(in: state.runs, header), plan: input.file,
                 id: plan.id)
         }
+        watch.began(folder.run)
     }
 
     /// The run that has begun to carry a plan out; the last one, if there are several.
@@ -61,18 +65,25 @@ struct ApplySession {
     }
 
     /// A run that carried out a plan before.
-    init(run text: String, _ state: StateFolder, _ limits: ApplyLimits = ApplyLimits()) throws {
+    ///
+    /// - Parameter marksBoth: whether both stores are written to, the source its marker only.
+    init(
+        run text: String, _ state: StateFolder, _ limits: ApplyLimits = ApplyLimits(),
+        marksBoth: Bool = false, watch: ChangeWatch = ChangeWatch()
+    ) throws {
         self.state = state
         self.limits = limits
+        self.watch = watch
         let run = try RunFolder.open(try state.runID(text, kind: "apply"), in: state.runs)
         guard try run.header().kind == "apply" else {
             throw CommandError("run \(run.id) changed nothing: it is no run of apply", .usage)
         }
         try run.lock()
         folder = try ApplyFolder(resume: run)
-        sites = try Self.open(folder.plan.header, limits, pace)
+        watch.began(run)
+        sites = try Self.open(folder.plan.header, limits, pace, watch)
         try Self.refuse(state: state.path, inside: sites)
-        locks = try Self.lock(sites, folder.plan, state)
+        locks = try Self.lock(sites, folder.plan, state, marksBoth: marksBoth)
         for side in Side.allCases
         where !sites[side].identity.isSameStore(as: folder.plan.header.stores[side].identity) {
             throw CommandError(
@@ -95,29 +106,49 @@ struct ApplySession {
     }
 
     private static func open(
-        _ header: PlanHeader, _ limits: ApplyLimits, _ pace: Pace
+        _ header: PlanHeader, _ limits: ApplyLimits, _ pace: Pace, _ watch: ChangeWatch
     ) throws -> Sides<LocalSite> {
         var options = LocalSiteOptions()
         options.details = header.aspects.intersection(AspectSet([.xattrs, .acl]))
         options.readLimit = .reading(limits.read, pace)
         options.writeLimit = .writing(limits.write, pace)
-        return try header.stores.map { store in
-            try LocalSite(path: store.path, disk: LinuxDisk(), options: options)
+        func open(_ side: Side) throws -> LocalSite {
+            try LocalSite(
+                path: header.stores[side].path, disk: watch.disk(side), options: options)
         }
+        let sites = Sides(a: try open(.a), b: try open(.b))
+        watch.follow(sites)
+        return sites
     }
 
     /// Exclusively where something is changed.
     private static func lock(
-        _ sites: Sides<LocalSite>, _ plan: PlanReader<EVPHash>, _ state: StateFolder
+        _ sites: Sides<LocalSite>, _ plan: PlanReader<EVPHash>, _ state: StateFolder,
+        marksBoth: Bool = false
     ) throws -> [Folder] {
         try Side.allCases.map { side in
             let isChanged = plan.trailer.totals[side].actions > 0
-            guard let lock = try state.lock(sites[side].facts, exclusive: isChanged) else {
-                throw CommandError(
-                    "'\(escaped(sites[side].facts.path))' is in use by another run", .locked)
+            let site = sites[side]
+            guard let lock = try state.lock(site.facts, exclusive: isChanged) else {
+                throw inUse(site)
+            }
+            // Another run may have its state elsewhere.
+            switch try site.lock(exclusive: isChanged || marksBoth) {
+            case .held: break
+            case .busy: throw inUse(site)
+            case .unknown:
+                Main.complain(
+                    "'\(escaped(site.facts.path))' cannot be locked: a run with another --state is "
+                        + "not kept from it")
             }
             return lock
         }
+    }
+
+    private static func inUse(_ site: LocalSite) -> CommandError {
+        let holder = site.lockHolder().map { ": \(escaped($0.name)) (process \($0.number))" } ?? ""
+        return CommandError(
+            "'\(escaped(site.facts.path))' is in use by another run\(holder)", .locked)
     }
 
     /// What resync must remember must outlive what it does, and lie where it changes nothing; asked
@@ -156,8 +187,11 @@ struct ApplySession {
         _ style: ProgressStyle, totalBytes: Int? = nil,
         _ work: (_ job: ApplyJob, RunControls) throws -> Result
     ) throws -> Result {
-        try resync.watched(style, folder.run, pace, totalBytes: totalBytes) { controls in
-            try work(ApplyJob(folder, sites, controls), controls)
+        let watch = watch
+        return try resync.watched(style, folder.run, pace, totalBytes: totalBytes) { controls in
+            var controls = controls
+            controls.confirmed = { watch.read($0) }
+            return try work(ApplyJob(folder, sites, controls), controls)
         }
     }
 

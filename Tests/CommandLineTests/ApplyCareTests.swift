@@ -115,6 +115,50 @@ import Testing
         #expect(!left.lines.contains { $0.contains("  B  f  ") }, "\(left.report)")
     }
 
+    /// As it would be had the run never been.
+    @Test func whatIsWrittenToTheDisplacedComesBackWithIt() throws {
+        let scene = try ApplyScene()
+        let names = ["f", "extra"]
+        let writers = try names.map { try writer(of: scene.stage.b + "/\($0)") }
+        let applied = try scene.apply("--accept-open")
+        #expect(applied.status == 0, "\(applied.report)")
+        for writer in writers {
+            try writer.seekToEnd()
+            try writer.write(contentsOf: Data(", and more".utf8))
+            try writer.close()
+        }
+        let undone = try scene.run("undo")
+        #expect(undone.status == 0, "\(undone.report)")
+        for name in names {
+            let line = "~ \(name)  came back with what was written to it after it was displaced"
+            #expect(undone.lines.contains(line), "\(undone.report)")
+        }
+        #expect(scene.stage.text("b/f") == "what B had, and more")
+        #expect(scene.stage.text("b/extra") == "only on B, and more")
+        #expect(scene.stage.text("b/old/one") == "one" && !scene.stage.exists("b/d/new"))
+        let kept = try scene.run("quarantine", "list")
+        #expect(kept.lines.contains { $0.contains("  B  f  ") && $0.contains("taken back") })
+        #expect(kept.lines.last == "2 kept, 4.89 KiB", "\(kept.report)")
+    }
+
+    /// What stands in its place is somebody's, too: both stay, and the undo says where.
+    @Test func whereBothWereWrittenToBothAreNamed() throws {
+        let scene = try ApplyScene()
+        let writer = try writer(of: scene.stage.b + "/f")
+        #expect(try scene.apply("--accept-open").status == 0)
+        try writer.seekToEnd()
+        try writer.write(contentsOf: Data(", and more".utf8))
+        try writer.close()
+        try scene.stage.write("b/f", "new")
+        let undone = try scene.run("undo")
+        #expect(undone.status == 6, "\(undone.report)")
+        let line = try #require(undone.lines.first { $0.hasPrefix("! f  changed on B since") })
+        let place = try #require(line.split(separator: " ").last)
+        #expect(place.hasPrefix(".resync-quarantine/"), "\(line)")
+        #expect(scene.stage.text("b/f") == "new")
+        #expect(scene.stage.text("b/\(place)") == "what B had, and more")
+    }
+
     @Test func whatSomebodyHasOpenIsNotTakenBack() throws {
         let scene = try ApplyScene()
         try scene.applied()
@@ -158,6 +202,38 @@ import Testing
         #expect(purged.text.contains("freed 1 entries"), "\(purged.report)")
         #expect(try scene.run("quarantine", "list").lines == ["0 kept, 0 B"])
         #expect(scene.stage.text("b/f") == "what B had")
+    }
+
+    /// Without its run nobody knows whose copies they are.
+    @Test func aRunThatWasTakenBackIsKeptWithItsCopies() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        #expect(try scene.run("undo").status == 0)
+        try scene.refuses(5, "has 2 entries in quarantine") {
+            try scene.run("runs", "delete", "last")
+        }
+        let id = try scene.runFolder().split(separator: "/").last ?? ""
+        try system("mv", scene.stage.b, scene.stage.folder + "/elsewhere")
+        let unseen = try scene.run("runs", "delete", "last")
+        #expect(unseen.status == 5, "\(unseen.report)")
+        #expect(unseen.errorText.contains("cannot be looked at"), "\(unseen.report)")
+        try system("mv", scene.stage.folder + "/elsewhere", scene.stage.b)
+        #expect(try scene.run("quarantine", "list").lines.last == "2 kept, 4.89 KiB")
+        #expect(try scene.run("quarantine", "purge", "--older-than", "0s").status == 0)
+        let shelf = try traces(scene.stage.b + "/.resync-quarantine/" + id)
+        #expect(shelf.count == 1, "\(shelf)")
+        #expect(try scene.run("runs", "delete", "last").status == 0)
+        #expect(!scene.stage.exists("state/runs/" + id))
+    }
+
+    /// Its header does not say of what kind it is; what else it keeps does.
+    @Test func aRunWithADamagedHeaderIsNotForgotten() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        let run = try scene.runFolder()
+        let id = String(run.split(separator: "/").last ?? "")
+        try system("truncate", "-s", "20", run + "/header")
+        try scene.refuses(5, "keeps what it displaced") { try scene.run("runs", "delete", id) }
     }
 
     // MARK: Sources that move

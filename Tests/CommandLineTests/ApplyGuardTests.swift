@@ -156,6 +156,14 @@ import Testing
             #expect(second.errorText.split(separator: "\n").count == 1, "\(second.report)")
             #expect(second.seconds < 5)
         }
+        // Of this one's state the other knows nothing.
+        let other = Command(
+            Command.resync, ["apply", scene.plan, "--state", scene.stage.folder + "/other"])
+        let elsewhere = try other.run()
+        #expect(elsewhere.status == 75, "\(elsewhere.report)")
+        let words = "in use by another run: resync (process \(first.process))"
+        #expect(elsewhere.errorText.contains(words), "\(elsewhere.report)")
+        #expect(elsewhere.errorText.split(separator: "\n").count == 1, "\(elsewhere.report)")
         let done = try first.wait()
         #expect(done.status == 0, "\(done.report)")
         #expect(try scene.run("confirm").status == 0)

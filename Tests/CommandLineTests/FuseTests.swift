@@ -7,7 +7,7 @@ import Testing
 /// holes, or does not answer.
 @Suite(.serialized) struct FuseTests {
     /// The hostile file system, mounted, and an honest folder `b` beside it.
-    private final class Hostile {
+    final class Hostile {
         let stage: Stage
         let mount: String
         private let server: Running
@@ -45,6 +45,11 @@ import Testing
         deinit {
             _ = try? system("umount", "-l", mount)
             server.signal(SIGKILL)
+        }
+
+        /// From now on, and no longer, reads of what lies in `later` are not answered.
+        func holdReads(_ isHeld: Bool) throws {
+            try isHeld ? stage.write("mount-stuck", "") : stage.remove("mount-stuck")
         }
 
         /// Whoever still waits for it gets an error.

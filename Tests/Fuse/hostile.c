@@ -4,7 +4,7 @@
  *   eio      fails in mid-listing        unknown  does not say what a name is
  *   long     names of 255 and 300 bytes  longer   the same once more
  *   holes    says that data is a hole    stuck    a read is never answered
- *   deaf     is never even described
+ *   deaf     is never even described     later    as stuck, while there is a file MOUNT-stuck
  *
  * Everything else about it is plain: root owns all, files are 0644, all times are 10^9.
  */
@@ -17,11 +17,13 @@
 #include <unistd.h>
 
 static const char *const directories[] = {
-    "/twice", "/endless", "/eio", "/unknown", "/long", "/longer", "/holes", "/stuck",
+    "/twice", "/endless", "/eio", "/unknown", "/long", "/longer", "/holes", "/stuck", "/later",
 };
 enum { directory_count = sizeof directories / sizeof *directories };
 
 static const size_t hole_size = 200000;
+
+static char flag[4096];
 
 static int is_directory(const char *path) {
     for (int i = 0; i < directory_count; i++)
@@ -44,7 +46,7 @@ static int get_attributes(const char *path, struct stat *out, struct fuse_file_i
     memset(out, 0, sizeof *out);
     if (strcmp(path, "/deaf") == 0)
         for (;;) pause();
-    if (strstr(path, "missing")) return -ENOENT;
+    if (strstr(path, "missing") || strstr(path, ".resync")) return -ENOENT;
     out->st_mode = S_IFREG | 0644;
     out->st_nlink = 1;
     if (is_directory(path)) {
@@ -98,7 +100,8 @@ static int list(const char *path, void *buffer, fuse_fill_dir_t fill, off_t offs
     }
     if (strcmp(path, "/twice") == 0) names = twice, count = 5;
     if (strcmp(path, "/unknown") == 0) names = unknown, count = 3;
-    if (strcmp(path, "/holes") == 0 || strcmp(path, "/stuck") == 0) names = unknown, count = 1;
+    if (strcmp(path, "/holes") == 0 || strcmp(path, "/stuck") == 0 || strcmp(path, "/later") == 0)
+        names = unknown, count = 1;
     if (strcmp(path, "/") == 0) {
         for (off_t at = offset; at < directory_count; at++)
             if (name(buffer, fill, directories[at] + 1, at + 1)) return 0;
@@ -125,6 +128,7 @@ static int read_file(const char *path, char *buffer, size_t size, off_t offset,
     size_t whole = size_of(path), start = (size_t)offset;
     if (is_in(path, "/stuck"))
         for (;;) pause();
+    while (is_in(path, "/later") && access(flag, F_OK) == 0) usleep(10000);
     if (start >= whole) return 0;
     if (size > whole - start) size = whole - start;
     memset(buffer, 'd', size);
@@ -148,5 +152,6 @@ static const struct fuse_operations operations = {
 };
 
 int main(int count, char **arguments) {
+    snprintf(flag, sizeof flag, "%s-stuck", arguments[count - 1]);
     return fuse_main(count, arguments, &operations, NULL);
 }

@@ -86,6 +86,10 @@ import Testing
         #expect(
             refusals { $0.found.b.marker?.inconsistent = "r" }
                 == [.unfinishedTarget(.b, run: "r")])
+        for side in Side.allCases {
+            #expect(
+                refusals { $0.found[side].unreadable = "r" } == [.unreadableRun(side, run: "r")])
+        }
         // What the plan's own run has begun, it may go on with.
         #expect(
             refusals {

@@ -107,6 +107,45 @@ import Testing
         }
     }
 
+    /// It was missing on the source when the plan was made, and is not any more.
+    @Test func whatTheSourceHasAgainIsNotDeleted() throws {
+        let stage = try ApplyStage.planted(
+            a: { $0.addDirectory("/a/kept") },
+            b: { disk in
+                disk.addDirectory("/b/kept")
+                for folder in ["/b/back", "/b/gone", "/b/turned"] { disk.addDirectory(folder) }
+                for file in ["/b/f", "/b/g", "/b/kept/h", "/b/back/i", "/b/gone/j"] {
+                    disk.addFile(file, "on B only")
+                }
+            })
+        stage.disk.addFile("/a/f", "come since")
+        stage.disk.addSymlink("/a/kept/h", to: "nowhere")
+        stage.disk.addDirectory("/a/back")
+        // No directory any more: what lies below it is not there.
+        stage.disk.addFile("/a/gone", "a file")
+        let result = try stage.apply()
+        #expect(result.counts.sourceChanged == 3, "\(result.counts)")
+        for path in ["/b/f", "/b/kept/h", "/b/back"] { #expect(stage.disk.exists(path), "\(path)") }
+        for path in ["/b/g", "/b/back/i", "/b/gone", "/b/turned"] {
+            #expect(!stage.disk.exists(path), "\(path)")
+        }
+        let again = try stage.apply()
+        #expect(again.counts.sourceChanged == 3, "\(again.counts)")
+        #expect(try stage.undo().counts.notDone == 0)
+        #expect(stage.disk.exists("/b/gone/j"))
+    }
+
+    /// What cannot be looked at is not taken for missing.
+    @Test func whereTheSourceDoesNotTellNothingIsDeleted() throws {
+        let stage = try ApplyStage.planted(a: { _ in }, b: { $0.addFile("/b/f", "on B only") })
+        stage.disk.inject(Fault(.fail(EIO), on: .statx, under: "/a/f", persistent: true))
+        let result = try stage.apply()
+        #expect(result.counts.failed == 1, "\(result.counts)")
+        #expect(stage.disk.exists("/b/f"))
+        stage.disk.clearFaults()
+        #expect(try stage.apply().counts.notDone == 0)
+    }
+
     /// From the first word of an undo on, the plan is not carried out any more.
     @Test func anUndoThatWasCutOffGoesOnAsOne() throws {
         let stage = try Self.stage()

@@ -80,7 +80,7 @@ package struct HistoryOracle {
         episode = episode.swapped
     }
 
-    private func hadEpisode(_ path: String) -> Sides<Bool> { episodes[path] ?? episode }
+    package func hadEpisode(_ path: String) -> Sides<Bool> { episodes[path] ?? episode }
 
     // MARK: Judging
 

@@ -4,6 +4,8 @@ package struct StoreFindings: Sendable, Hashable {
     package var marker: StoreMarker?
     /// The run that left an image or device half-changed; a directory's marker names it.
     package var unfinished: String?
+    /// A run that may have done so: what is kept of it cannot be read.
+    package var unreadable: String?
     /// Of an image or device, in bytes.
     package var size = 0
     /// Whether a directory holds nothing but what is resync's own.
@@ -27,6 +29,7 @@ package enum Refusal: Sendable, Hashable {
     case olderSource(Side)
     case inconsistentSource(Side, run: String)
     case unfinishedTarget(Side, run: String)
+    case unreadableRun(Side, run: String)
     case emptiedDirectories(Side, Int)
     case deletes(Side, Int, limit: Int)
     case overwrites(Side, Int, of: Int)
@@ -56,6 +59,9 @@ package enum Refusal: Sendable, Hashable {
         case .unfinishedTarget(let side, let run):
             "run \(escaped(run.utf8)) left \(side.letter) changed in part: go on with it, or take "
                 + "it back"
+        case .unreadableRun(let side, let run):
+            "what is kept of run \(escaped(run.utf8)) cannot be read: it may have left "
+                + "\(side.letter) changed in part"
         case .emptiedDirectories(let side, let count):
             "\(count) top-level \(count == 1 ? "directory" : "directories") of \(side.letter) "
                 + "would become empty"
@@ -88,6 +94,9 @@ package func refusals(
     let targets = Side.allCases.filter { trailer.totals[$0].actions > 0 }
     for side in Side.allCases {
         refusals += identityRefusals(header.stores[side], found[side], side)
+        if let run = found[side].unreadable, !targets.isEmpty {
+            refusals.append(.unreadableRun(side, run: run))
+        }
     }
     for target in targets {
         refusals += sourceRefusals(found, target.other, run)

@@ -4,6 +4,8 @@ struct Weighing: Sendable {
     private(set) var condition: MountCondition?
     private(set) var errorCount: UInt64?
     private var hangTold: ProbeWait?
+    /// Since when a probe that met a frozen file system waits for something else.
+    private var unfrozen: Moment?
     private var isStallTold = false
     private var remounted: Moment?
     private var kernelErred: Moment?
@@ -16,7 +18,10 @@ struct Weighing: Sendable {
         self.errorCount = errorCount
     }
 
-    mutating func probeEnded() { hangTold = nil }
+    mutating func probeEnded() {
+        hangTold = nil
+        unfrozen = nil
+    }
 
     /// Has what is still wrong told anew.
     mutating func forget() {
@@ -131,8 +136,15 @@ struct Weighing: Sendable {
             guard seconds >= settings.slow, isCalm else { return nil }
             return Evidence(.probe, .soft, what: "probe.waits", text: text, at: now)
         }
-        // Told once, and again if it is seen to wait for something else.
-        guard hangTold == nil || (hangTold == .frozen && wait == .device) else { return nil }
+        // Told once, and again if it waits for something else for long: one that was just thawed
+        // has only not ended yet.
+        if wait == .frozen { unfrozen = nil }
+        if hangTold == .frozen, wait == .device {
+            unfrozen = unfrozen ?? now
+            guard now.seconds(since: unfrozen ?? now) >= settings.hung else { return nil }
+        } else if hangTold != nil {
+            return nil
+        }
         hangTold = wait
         return Evidence(
             .probe, .hard, wait == .frozen ? .frozen : .stall, what: "probe.hung", text: text,

@@ -70,12 +70,23 @@ struct ApplyCommand: ResyncCommand {
         help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
     var progress = "auto"
 
+    @OptionGroup var patience: PatienceOptions
     @OptionGroup var state: StateOptions
 
     mutating func execute() throws -> ExitStatus {
         guard (1...64).contains(workers) else {
             throw CommandError("--workers takes 1 to 64", .usage)
         }
+        let watch = ChangeWatch()
+        let command = self
+        return try watch.guarding(patience, json: json) {
+            try command.carryOut(watch)
+        } stalled: { folder, result in
+            try command.report(result, folder)
+        }
+    }
+
+    private func carryOut(_ watch: ChangeWatch) throws -> ExitStatus {
         let style = try ProgressStyle.parse(progress, quiet: false)
         let limits = ApplyLimits(
             read: try readLimit.map { try rate($0) }, write: try writeLimit.map { try rate($0) })
@@ -83,20 +94,19 @@ struct ApplyCommand: ResyncCommand {
         let plan = input.plan
         var options = try options(plan)
         guard plan.trailer.actions > 0 else { return try reportNothingToDo(plan) }
-        let session = try ApplySession(plan: input, state, limits) { sites, state, run in
+        let session = try ApplySession(plan: input, state, limits, watch) { sites, state, run in
             try guardAgainst(plan, sites, state, run)
         }
         let state = session.state
         let id = session.folder.run.id
         try refuseEnded(session.folder)
         options.writeLimit = .writing(limits.write, session.pace)
-        let command = self
         let total = Side.allCases.reduce(0) { cappedSum($0, plan.trailer.totals[$1].bytesWritten) }
         let result = try session.watched(style, totalBytes: total) { job, controls in
             try session.recoverOthers(controls)
             return try job.apply(
                 options, ComparisonRules(aspects: plan.header.aspects), state.baselines,
-                freed: command.releaseUndo ? { try command.tell($0, id) } : nil)
+                freed: releaseUndo ? { try tell($0, id) } : nil)
         }
         return try report(result, session.folder)
     }
@@ -234,12 +244,25 @@ struct ConfirmCommand: ResyncCommand {
         help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
     var progress = "auto"
 
+    @OptionGroup var patience: PatienceOptions
     @OptionGroup var state: StateOptions
 
     mutating func execute() throws -> ExitStatus {
+        let watch = ChangeWatch()
+        let command = self
+        return try watch.guarding(patience, json: json) {
+            try command.readBack(watch)
+        } stalled: { folder, _ in
+            var result = watch.confirmed
+            result.ending = .stalled
+            return try command.report(result, folder)
+        }
+    }
+
+    private func readBack(_ watch: ChangeWatch) throws -> ExitStatus {
         let style = try ProgressStyle.parse(progress, quiet: false)
         let state = try state.open()
-        let session = try ApplySession(run: run, state)
+        let session = try ApplySession(run: run, state, marksBoth: true, watch: watch)
         let isJSON = json
         let result = try session.watched(style) { job, _ in
             try job.recover()
@@ -279,7 +302,7 @@ struct ConfirmCommand: ResyncCommand {
     private func report(_ result: ConfirmResult, _ folder: ApplyFolder) throws -> ExitStatus {
         var status = ExitStatus.ok
         if case .interrupted(let signal) = result.ending { status.merge(.signal(signal)) }
-        if result.unreadable > 0 { status.merge(.trouble) }
+        if result.unreadable > 0 || result.ending == .stalled { status.merge(.trouble) }
         if result.different > 0 { status.merge(.differences) }
         let left = folder.state.counts.notDone
         if left > 0 || !result.late.isEmpty { status.merge(.partial) }
@@ -350,19 +373,40 @@ struct UndoCommand: ResyncCommand {
         help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
     var progress = "auto"
 
+    @OptionGroup var patience: PatienceOptions
     @OptionGroup var state: StateOptions
 
     mutating func execute() throws -> ExitStatus {
+        let watch = ChangeWatch()
+        let command = self
+        return try watch.guarding(patience, json: json) {
+            try command.takeBack(watch)
+        } stalled: { folder, result in
+            var result = result
+            let done = result.counts.done
+            result.counts = ApplyCounts()
+            result.counts.done = folder.state.undone.count
+            result.counts.undone = folder.state.undone.count
+            result.counts.left = done - folder.state.undone.count
+            return try command.report(result, folder)
+        }
+    }
+
+    private func takeBack(_ watch: ChangeWatch) throws -> ExitStatus {
         let style = try ProgressStyle.parse(progress, quiet: false)
         let state = try state.open()
-        let session = try ApplySession(run: run, state)
+        let session = try ApplySession(run: run, state, watch: watch)
         let id = session.folder.run.id
         guard session.folder.state.released == nil else {
             throw CommandError(
                 "what run \(id) displaced was released: it can no longer be taken back", .refused)
         }
         let result = try session.watched(style) { job, _ in try job.undo(state.baselines) }
-        let report = ApplyReport(session.folder, json: json)
+        return try report(result, session.folder)
+    }
+
+    private func report(_ result: ApplyResult, _ folder: ApplyFolder) throws -> ExitStatus {
+        let report = ApplyReport(folder, json: json)
         try report.notUndone(result)
         try report.summary("took back", result, result.status, since: "the run")
         return result.status

@@ -156,7 +156,7 @@ private func applyRuns(_ state: StateFolder) throws -> [ApplyFolder] {
 }
 
 /// The stores of a run, where they can be looked at; what cannot is said.
-private func reachable(_ folder: ApplyFolder) throws -> Sides<LocalSite>? {
+func reachable(_ folder: ApplyFolder) throws -> Sides<LocalSite>? {
     do {
         let sites = try folder.plan.header.stores.map { store in
             try LocalSite(path: store.path, disk: LinuxDisk(), options: LocalSiteOptions())

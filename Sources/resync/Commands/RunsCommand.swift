@@ -31,7 +31,7 @@ struct RunsCommand: ParsableCommand {
             if (try? run.isUnderWay(in: state.runs)) == true {
                 result = run.order().isPaused ? "under way, paused" : "under way"
             } else if header.kind == "apply" {
-                result = (try? ApplyFolder(reading: run))?.standing ?? "cut off in its beginning"
+                result = (try? ApplyFolder(reading: run))?.standing ?? "damaged"
             } else if let summary = try? run.summary() {
                 result = summary.verdict
             } else {
@@ -209,12 +209,15 @@ struct RunsCommand: ParsableCommand {
         }
     }
 
-    /// What a run displaced cannot be found again without its journal, nor an image's bytes at all.
+    /// What a run displaced or made cannot be found again without its journal, nor an image's bytes
+    /// at all.
     private static func refuseLosing(_ run: RunFolder) throws {
-        guard (try? run.header().kind) == "apply" else { return }
+        guard try run.isOfApply() else { return }
         let reason: String?
         do {
-            reason = try ApplyFolder(reading: run).reasonToKeep
+            let folder = try ApplyFolder(reading: run)
+            if folder.reasonToKeep == nil { try refuseStrays(folder) }
+            reason = folder.reasonToKeep
         } catch let error as FormatError {
             reason = "is damaged (\(error.reason))"
         }
@@ -222,6 +225,21 @@ struct RunsCommand: ParsableCommand {
         throw CommandError(
             "run \(run.id) \(reason): take it back ('resync undo'), or confirm it and let its "
                 + "quarantine go ('resync quarantine purge')", .refused)
+    }
+
+    private static func refuseStrays(_ folder: ApplyFolder) throws {
+        guard folder.mayHaveStrays else { return }
+        guard let sites = try reachable(folder) else {
+            throw CommandError(
+                "run \(folder.run.id) may have entries in the quarantine of a store that cannot be "
+                    + "looked at", .refused)
+        }
+        let count = try Quarantine(folder).strays(sites).count
+        guard count > 0 else { return }
+        throw CommandError(
+            "run \(folder.run.id) has \(countText(count)) entries in quarantine that it made or "
+                + "put aside: see 'resync quarantine list', and let them go ('resync quarantine "
+                + "purge' or 'erase')", .refused)
     }
 
     /// What a run that another process works on is told.

@@ -59,7 +59,9 @@ struct StoreCommand: ParsableCommand {
                 throw CommandError("only a directory has a marker", .usage)
             }
             let state = try state.open()
-            guard let lock = try state.lock(site.facts, exclusive: true) else {
+            guard let lock = try state.lock(site.facts, exclusive: true),
+                try site.lock(exclusive: true) != .busy
+            else {
                 throw CommandError(
                     "'\(escaped(site.facts.path))' is being worked on by another run", .locked)
             }

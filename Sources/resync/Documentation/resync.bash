@@ -507,7 +507,7 @@ _resync_apply() {
     repeating_flags=()
     non_repeating_flags=(--accept-open --release-undo --json --version -h --help)
     repeating_options=()
-    non_repeating_options=(--accept --read-limit --write-limit --undo-dir --max-undo --workers --progress --state)
+    non_repeating_options=(--accept --read-limit --write-limit --undo-dir --max-undo --workers --progress --io-timeout --state)
     __resync_offer_flags_options 1
 
     # Offer option value completions
@@ -533,6 +533,9 @@ _resync_apply() {
     '--progress')
         return
         ;;
+    '--io-timeout')
+        return
+        ;;
     '--state')
         return
         ;;
@@ -543,12 +546,15 @@ _resync_confirm() {
     repeating_flags=()
     non_repeating_flags=(--release-undo --json --version -h --help)
     repeating_options=()
-    non_repeating_options=(--progress --state)
+    non_repeating_options=(--progress --io-timeout --state)
     __resync_offer_flags_options 1
 
     # Offer option value completions
     case "${prev}" in
     '--progress')
+        return
+        ;;
+    '--io-timeout')
         return
         ;;
     '--state')
@@ -561,12 +567,15 @@ _resync_undo() {
     repeating_flags=()
     non_repeating_flags=(--json --version -h --help)
     repeating_options=()
-    non_repeating_options=(--progress --state)
+    non_repeating_options=(--progress --io-timeout --state)
     __resync_offer_flags_options 1
 
     # Offer option value completions
     case "${prev}" in
     '--progress')
+        return
+        ;;
+    '--io-timeout')
         return
         ;;
     '--state')

@@ -27,6 +27,11 @@ struct ApplyReport {
     /// Every action that an undo has not taken back, with why.
     func notUndone(_ result: ApplyResult) throws {
         try lines(isUndo: true) { result.notUndone[$0] }
+        guard !json else { return }
+        for (_, path) in result.late {
+            try StandardOutput.shared.write(
+                "~ \(shown(path))  came back with what was written to it after it was displaced\n")
+        }
     }
 
     private func lines(isUndo: Bool, _ result: (_ number: Int) -> ActionResult?) throws {
@@ -41,11 +46,19 @@ struct ApplyReport {
                 return
             }
             printed += 1
-            let reason = result.sentence(
+            var reason = result.sentence(
                 on: action.side, isUndo: isUndo, holder: holders[number])
+            if isUndo { reason += place(action, number, result) }
             try StandardOutput.shared.write("! \(shown(action.path))  \(reason)\n")
         }
         if omitted > 0 { try StandardOutput.shared.write("… \(countText(omitted)) more\n") }
+    }
+
+    /// Where what an action displaced is, if an undo has left it there for good.
+    private func place(_ action: Action, _ number: Int, _ result: ActionResult) -> String {
+        guard result == .changed || result == .conflict, action.keepsOld, action.kind != .patch
+        else { return "" }
+        return "; see .resync-quarantine/\(folder.run.id)/\(number)"
     }
 
     private func add(
@@ -77,6 +90,7 @@ struct ApplyReport {
             line.field("not_done", counts.notDone)
             line.field("undone", counts.undone)
             line.field("left_out", folder.plan.trailer.leftOut.object)
+            line.field("written_late", result.late.map { escaped($0.path.bytes) })
             if let shortage = result.shortage { line.field("shortage", shortage.sentence) }
             line.field("exit_status", Int(status.code))
             return try StandardOutput.shared.write(line.bytes)

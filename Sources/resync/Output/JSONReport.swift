@@ -74,11 +74,21 @@ enum JSONReport {
         }
     }
 
+    static func stalled(_ stall: Stall) throws {
+        try stalled(stall.path, stall.side, stall.call)
+    }
+
     static func stalled(_ read: StalledRead) throws {
+        try stalled(read.path, read.side, .pread)
+    }
+
+    private static func stalled(
+        _ path: RelativePath, _ side: Side, _ call: SystemCall
+    ) throws {
         var line = JSONLine(type: "error")
-        line.path(read.path)
-        line.field("side", read.side.word)
-        line.field("call", "pread")
+        line.path(path)
+        line.field("side", side.word)
+        line.field("call", call.rawValue)
         line.field("errno", "ETIMEDOUT")
         try StandardOutput.shared.write(line.bytes)
     }
