@@ -1,3 +1,4 @@
+import Glibc
 import ResyncCore
 import ResyncEngine
 import ResyncStorage
@@ -88,7 +89,13 @@ struct ApplySession {
         options.readLimit = .reading(limits.read, pace)
         options.writeLimit = .writing(limits.write, pace)
         return try header.stores.map { store in
-            try LocalSite(path: store.path, disk: LinuxDisk(), options: options)
+            let site = try LocalSite(path: store.path, disk: LinuxDisk(), options: options)
+            if try site.isNamedBySymlink(ofOthersThan: geteuid()) {
+                throw CommandError(
+                    "'\(escaped(store.path))' is a symlink that somebody else has made: name the "
+                        + "store itself", .usage)
+            }
+            return site
         }
     }
 
