@@ -158,6 +158,23 @@ import Testing
         #expect(stage.disk.content("/b/g") == Array("new".utf8))
     }
 
+    /// As far from now as a number can say.
+    @Test(arguments: [Int64.min, .max])
+    func timesAtTheEndOfNumbersAreCopied(_ seconds: Int64) throws {
+        let time = Ownership(mtime: Timestamp(seconds: seconds, nanoseconds: 999_999_999))
+        let stage = try ApplyStage.planted(
+            a: {
+                $0.addFile("/a/f", "new", time)
+                $0.addDirectory("/a/d", time)
+            }, b: { $0.addFile("/b/f", "old", Ownership(mtime: ApplyStage.calm)) })
+        let before = stage.store("/b")
+        #expect(try stage.apply().counts.notDone == 0)
+        #expect(ApplyStage.differences(stage.store("/b"), stage.store("/a")) == [])
+        #expect(try stage.confirm().different == [])
+        #expect(try stage.undo().counts.notDone == 0)
+        #expect(stage.store("/b").differences(from: before) == [])
+    }
+
     /// A log is renamed and begun anew while it is copied: what is placed is all of the one that
     /// was planned, or nothing.
     @Test func aSourceThatIsRotatedWhileItIsCopiedIsNotMixed() throws {
