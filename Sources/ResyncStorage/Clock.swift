@@ -21,15 +21,15 @@ package func answer<Answer: Sendable>(
 
 private final class Answered<Answer: Sendable>: Sendable {
     private let answer = Mutex<Answer?>(nil)
-    private let isThere = DispatchSemaphore(value: 0)
+    private let isThere = MonotonicSignal()
 
     func take(_ answer: Answer?) {
         self.answer.withLock { $0 = answer }
-        isThere.signal()
+        isThere.set()
     }
 
     func wait(_ seconds: Double) -> Answer? {
-        guard isThere.wait(timeout: .now() + seconds) == .success else { return nil }
+        guard isThere.wait(.seconds(seconds)) else { return nil }
         return answer.withLock { $0 }
     }
 }

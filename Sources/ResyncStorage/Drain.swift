@@ -1,4 +1,4 @@
-package import Dispatch
+import Dispatch
 import Synchronization
 
 /// What carrying out a unit of work gave: results, and more units, in the order in which their
@@ -50,7 +50,7 @@ package final class Drain<Unit: Sendable, Output: Sendable, Context>: Sendable {
     private let emit: Emit
     private let state: Mutex<State>
     private let wake = DispatchSemaphore(value: 0)
-    private let ended = DispatchSemaphore(value: 0)
+    private let ended = MonotonicSignal()
 
     private struct State {
         var list: OrderedWork<Unit, Output>
@@ -80,12 +80,12 @@ package final class Drain<Unit: Sendable, Output: Sendable, Context>: Sendable {
     /// Works until nothing is left, or until told to stop; then throws the first error a unit, a
     /// context or `emit` threw. Returns whether all was done.
     package func work(
-        workers: Int, tick: DispatchTimeInterval = .milliseconds(20),
+        workers: Int, tick: Duration = .milliseconds(20),
         supervise: (DrainStatus) -> DrainAction
     ) throws -> Bool {
         guard state.withLock({ !$0.list.isEmpty }) else { return true }
         addWorkers(upTo: max(1, workers))
-        loop: while ended.wait(timeout: .now() + tick) == .timedOut {
+        loop: while !ended.wait(tick) {
             let status = state.withLock {
                 DrainStatus(workers: $0.workers, idle: $0.idle, running: $0.running)
             }
@@ -150,7 +150,7 @@ package final class Drain<Unit: Sendable, Output: Sendable, Context>: Sendable {
             state.workers -= 1
             return state.workers == 0
         }
-        if isLast { ended.signal() }
+        if isLast { ended.set() }
     }
 
     /// The next unit to run; waits for one; nil when there will be none.

@@ -102,19 +102,24 @@ package final class LinuxDisk: Disk {
         return true
     }
 
+    /// The last page of the longest file there can be ends behind any offset. Of a file this close
+    /// to it the kernel's answers wrap around, and tmpfs does not find data there at all.
+    private static let lastOffsets = (Int.max - (2 << 20) + 1)..<Int.max
+
     package func nextData(
         _ descriptor: Descriptor, from offset: Int
     ) throws(DiskError) -> Int? {
         let found = clinux_seek(
             descriptor.number, Int64(offset), Int32(CLINUX_SEEK_DATA))
-        if found == -Int64(ErrorNumber.noSuchAddress) { return nil }
-        return try check(found, .lseek)
+        guard found == -Int64(ErrorNumber.noSuchAddress) else { return try check(found, .lseek) }
+        let size = try stat(descriptor).size
+        guard size > Self.lastOffsets.lowerBound, offset < size else { return nil }
+        return max(offset, Self.lastOffsets.lowerBound)
     }
 
     package func nextHole(_ descriptor: Descriptor, from offset: Int) throws(DiskError) -> Int {
-        try check(
-            clinux_seek(descriptor.number, Int64(offset), Int32(CLINUX_SEEK_HOLE)),
-            .lseek)
+        let found = clinux_seek(descriptor.number, Int64(offset), Int32(CLINUX_SEEK_HOLE))
+        return found == .min ? Self.lastOffsets.upperBound : try check(found, .lseek)
     }
 
     package func dropCache(_ descriptor: Descriptor) throws(DiskError) {

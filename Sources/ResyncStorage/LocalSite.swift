@@ -104,6 +104,15 @@ package final class LocalSite: Site {
 
     deinit { disk.close(descriptor) }
 
+    /// Whether the path of the store is a symlink that neither root nor this user owns, and so can
+    /// be led elsewhere by whoever does.
+    package func isNamedBySymlink(ofOthersThan user: UInt32) throws(DiskError) -> Bool {
+        let name = try disk.open(path: facts.path, [.pathOnly, .noFollow], mode: 0)
+        defer { disk.close(name) }
+        let stat = try disk.stat(name)
+        return stat.type == .symlink && stat.uid != 0 && stat.uid != user
+    }
+
     package func root() throws(DiskError) -> any SiteDirectory {
         let details = try EntryDetails(self).entry(facts.stat, descriptor)
         return LocalDirectory(root: self, entry: details, descriptor: descriptor)

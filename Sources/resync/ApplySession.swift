@@ -1,3 +1,4 @@
+import Glibc
 import ResyncCore
 import ResyncEngine
 import ResyncStorage
@@ -113,8 +114,14 @@ struct ApplySession {
         options.readLimit = .reading(limits.read, pace)
         options.writeLimit = .writing(limits.write, pace)
         func open(_ side: Side) throws -> LocalSite {
-            try LocalSite(
-                path: header.stores[side].path, disk: watch.disk(side), options: options)
+            let path = header.stores[side].path
+            let site = try LocalSite(path: path, disk: watch.disk(side), options: options)
+            if try site.isNamedBySymlink(ofOthersThan: geteuid()) {
+                throw CommandError(
+                    "'\(escaped(path))' is a symlink that somebody else has made: name the "
+                        + "store itself", .usage)
+            }
+            return site
         }
         let sites = Sides(a: try open(.a), b: try open(.b))
         watch.follow(sites)

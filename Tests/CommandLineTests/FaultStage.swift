@@ -201,7 +201,7 @@ final class FaultProgram {
     let path: String
 
     /// Nil, said aloud, where there is no compiler.
-    init?(_ name: String) throws {
+    init?(_ name: String, _ options: String...) throws {
         guard let compiler = Command.find("gcc") else {
             skip("gcc is not installed")
             return nil
@@ -210,7 +210,8 @@ final class FaultProgram {
         path = stage.folder + "/" + name
         let source = Command.project + "/Tests/Faults/\(name).c"
         let built = try Command(
-            compiler, ["-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o", path, source]
+            compiler,
+            ["-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o", path, source] + options
         ).run()
         try #require(built.status == 0, "\(built.report)")
     }

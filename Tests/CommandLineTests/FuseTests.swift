@@ -94,6 +94,27 @@ import Testing
         #expect(found.text.contains("* c  content"), "\(found.report)")
     }
 
+    /// As the source of a plan: what it does not name need not be gone.
+    @Test(arguments: ["twice", "eio"])
+    func nothingIsDeletedBelowAnUnreliableListing(_ folder: String) throws {
+        guard let hostile = try Hostile() else { return }
+        let stage = hostile.stage
+        try hostile.furnish(["a": "other", "missing": "only here"])
+        let arguments = ["plan", "\(hostile.mount)/\(folder)", stage.b, "--authority", "a"]
+        let planned = try stage.resync(arguments + ["-o", "p", "--json"]).run()
+        #expect(planned.status == 0, "\(planned.report)")
+        let id = try objects(planned.lines).compactMap { $0["plan"] as? String }.last
+        let refused = try stage.resync(["apply", "p"]).run()
+        #expect(refused.status == 5, "\(refused.report)")
+        #expect(refused.errorText.contains("could not be listed whole"), "\(refused.report)")
+        #expect(stage.text("b/a") == "other")
+        let applied = try stage.resync(["apply", "p", "--accept", try #require(id)]).run()
+        #expect(applied.status == 0, "\(applied.report)")
+        #expect(stage.text("b/a") == "ddddd")
+        #expect(stage.text("b/missing") == "only here")
+        #expect(try stage.resync(["confirm"]).run().status != 0)
+    }
+
     @Test func namesOfUnknownKindAreAskedFor() throws {
         guard let hostile = try Hostile() else { return }
         try hostile.stage.makeFolder("b/folder")

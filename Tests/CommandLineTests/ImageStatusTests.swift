@@ -136,4 +136,96 @@ import Testing
         #expect([5, 6].contains(found.status), "\(found.report)")
         #expect(found.report.contains("mounted"), "\(found.report)")
     }
+
+    /// What stands in a swap device is nobody's to change.
+    @Test func aDeviceThatIsSwappedToIsRefused() throws {
+        guard isRoot else { return skip("devices need root") }
+        let stage = try Stage()
+        try stage.write("j", [UInt8](repeating: 0, count: 8 << 20))
+        guard try system("mkswap", stage.folder + "/j") != nil else {
+            return skip("mkswap is not installed")
+        }
+        try system("cp", stage.folder + "/j", stage.folder + "/i")
+        try stage.patch("i", at: 5 << 20, [1, 2, 3])
+        guard let loop = try LoopDevice(stage.folder + "/j") else { return }
+        let scene = try Scene(device: loop.path, stage: stage)
+        guard try system("swapon", loop.path) != nil else {
+            return skip("no swap space can be had")
+        }
+        do {
+            defer { _ = try? system("swapoff", loop.path) }
+            let before = try system("sha256sum", loop.path)
+            let found = try scene.run("apply", "p")
+            #expect(found.status == 5, "\(found.report)")
+            #expect(found.errorText == "resync: '\(loop.path)' is used as swap space\n")
+            #expect(try system("sha256sum", loop.path) == before)
+        }
+        #expect(try scene.run("apply", "p").status == 0)
+    }
+
+    /// Sectors of 4 KiB: what is written, read back and taken back is whole ones.
+    @Test func aDeviceWithLargeSectorsIsPatched() throws {
+        guard isRoot else { return skip("devices need root") }
+        let stage = try Stage()
+        let size = 245 << 12
+        try stage.write("i", noise(size))
+        try stage.write("j", noise(size))
+        for at in [5000, 4096 * 9, size - 1] {
+            try stage.patch("j", at: at, [stage.bytes("j")[at] ^ 1])
+        }
+        let before = stage.bytes("j")
+        guard
+            let device = try system(
+                "losetup", "-f", "--show", "--sector-size", "4096", stage.folder + "/j")?
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+        else { return skip("loop devices with large sectors are not to be had") }
+        defer { _ = try? system("losetup", "-d", device) }
+        #expect(try system("blockdev", "--getss", device) == "4096\n")
+        let scene = try Scene(device: device, stage: stage)
+        for command in [["apply", "p"], ["confirm"]] {
+            let done = try stage.resync(command).run()
+            #expect(done.status == 0, "\(done.report)")
+        }
+        #expect(try system("cmp", scene.source, device) != nil)
+        let undone = try scene.run("undo")
+        #expect(undone.status == 0, "\(undone.report)")
+        try stage.write("before", before)
+        #expect(try system("cmp", stage.folder + "/before", device) != nil)
+    }
+
+    /// As long as an image can be; all but a few bytes of it are holes.
+    @Test func anImageOfExbibytesIsPatched() throws {
+        guard let memory = try MemoryMount() else { return }
+        let stage = try Stage()
+        let (a, b) = (memory.point + "/i", memory.point + "/j")
+        try #require(try system("truncate", "-s", "9223372036854775807", a, b) != nil)
+        func put(_ offset: Int) throws {
+            let file = open(a, O_WRONLY | O_CLOEXEC)
+            defer { close(file) }
+            try #require(file >= 0 && pwrite(file, "hello", 5, offset) == 5)
+        }
+        try put(1 << 40)
+        try put(1 << 62)
+        func run(_ arguments: String...) throws -> Finished {
+            let done = try stage.resync(arguments).run()
+            #expect(done.seconds < 60)
+            return done
+        }
+        #expect(try run("verify", a, b, "--settle", "0").status == 1)
+        #expect(try run("plan", "last", "--authority", "a", "-o", "p").status == 0)
+        let applied = try run("apply", "p")
+        #expect(applied.status == 0, "\(applied.report)")
+        #expect(try run("confirm").status == 0)
+        #expect(try run("verify", a, b, "--settle", "0").status == 0)
+        let undone = try run("undo")
+        #expect(undone.status == 0, "\(undone.report)")
+        #expect(try run("verify", a, b, "--settle", "0").status == 1)
+        // The end of the last page lies behind any offset: read or not, it is no agreement.
+        #expect(try run("apply", "p").status != 0)
+        #expect(try run("plan", a, b, "--authority", "a", "-o", "q").status == 0)
+        #expect(try run("apply", "q").status == 0)
+        try put(.max - 100)
+        let last = try run("verify", a, b, "--settle", "0")
+        #expect([1, 2].contains(last.status), "\(last.report)")
+    }
 }

@@ -95,9 +95,10 @@ import Testing
         try field.checkItGoesOn()
     }
 
-    /// By others, while it is written to.
-    @Test func aFileSystemThatBecomesFull() throws {
-        guard let mount = try LoopMount(.ext4, size: "32M") else { return }
+    /// By others, while it is written to; btrfs needs room even for what it has set aside.
+    @Test(arguments: [LoopMount.Kind.ext4, .btrfs])
+    func aFileSystemThatBecomesFull(_ kind: LoopMount.Kind) throws {
+        guard let mount = try LoopMount(kind, size: kind == .ext4 ? "32M" : nil) else { return }
         let field = try Field(mount.point + "/b", "becomes full")
         var slow = field.apply
         slow.arguments += ["--write-limit", "2M"].map { Array($0.utf8) }
@@ -106,7 +107,35 @@ import Testing
         let filler = try fill(mount, leaving: "0")
         try field.checkFailed(try running.wait(), "No space left on device")
         unlink(filler)
+        try system("sync", "-f", mount.point)
         try field.checkItGoesOn()
+    }
+
+    /// Memory runs out at one place after the other, until there is enough. Where no thread can be
+    /// had, the program waits for one until it is killed; the same command always goes on.
+    @Test func tooLittleMemory() throws {
+        guard let limiter = Command.find("prlimit") else { return skip("prlimit is not installed") }
+        let stage = try Stage()
+        let field = try Field(stage.folder + "/b", "too little memory")
+        let step = isLongRun ? 2 : 12
+        var failures = 0
+        var ends: Set<Int32> = []
+        for mebibytes in stride(from: 28, through: 4096, by: step) where !ends.contains(0) {
+            var small = field.apply
+            small.program = limiter
+            small.arguments =
+                ["--as=\(mebibytes << 20)", "--", Command.resync].map { Array($0.utf8) }
+                + small.arguments
+            do {
+                ends.insert(try small.start().wait(3).status)
+            } catch CommandFailure.timeout {
+                ends.insert(128 + SIGKILL)
+            }
+            failures += 1
+            if failures % 4 == 0 || ends.contains(0) { try field.tree.checkNothingIsLost() }
+        }
+        #expect(ends.contains(0) && ends.count > 1, "\(ends)")
+        try field.tree.checkEnd(field.tree.a)
     }
 
     @Test func aQuota() throws {
@@ -122,6 +151,40 @@ import Testing
         try field.checkFailed(try field.apply.run(), "quota exceeded")
         try system("btrfs", "qgroup", "limit", "none", target)
         try field.checkItGoesOn()
+    }
+
+    /// Where what is overwritten in place needs new room (btrfs, below a snapshot), an image that
+    /// is there already can run out of it.
+    @Test func aFullFileSystemBelowAnImage() throws {
+        guard let mount = try LoopMount(.btrfs) else { return }
+        let stage = try Stage()
+        let target = mount.point + "/v/j"
+        let (old, new) = (noise(24 << 20, seed: 1), noise(24 << 20, seed: 2))
+        try stage.write("i", new)
+        try stage.write("j", old)
+        let script = """
+            set -e
+            cd "$1"; btrfs -q subvolume create v; cp "$2" v/j; sync -f v
+            btrfs -q subvolume snapshot -r v s
+            """
+        guard try system("bash", "-c", script, "script", mount.point, stage.folder + "/j") != nil
+        else { return skip("snapshots cannot be made here") }
+        _ = try stage.planned(stage.folder + "/i", target)
+        let filler = try fill(mount, leaving: "4M")
+        let done = try stage.resync(["apply", "plan"]).run()
+        #expect(done.status == 6, "\(done.report)")
+        let ends = done.lines.filter { $0.hasPrefix("work on B ended: ") }
+        #expect(ends.count == 1, "\(done.report)")
+        #expect(ends.first?.contains("No space left on device") == true, "\(done.report)")
+        unlink(filler)
+        try system("sync", "-f", mount.point)
+        try system("btrfs", "subvolume", "delete", mount.point + "/s")
+        let again = try stage.resync(["apply", "plan"]).run()
+        #expect(again.status == 0, "\(again.report)")
+        #expect(try system("cmp", stage.folder + "/i", target) != nil)
+        let undone = try stage.resync(["undo"]).run()
+        #expect(undone.status == 0, "\(undone.report)")
+        #expect(try system("cmp", stage.folder + "/j", target) != nil)
     }
 
     @Test(arguments: LoopMount.Kind.allCases)

@@ -46,7 +46,7 @@ static int get_attributes(const char *path, struct stat *out, struct fuse_file_i
     memset(out, 0, sizeof *out);
     if (strcmp(path, "/deaf") == 0)
         for (;;) pause();
-    if (strstr(path, "missing") || strstr(path, ".resync")) return -ENOENT;
+    if (strstr(path, "missing") || strstr(path, "/.resync")) return -ENOENT;
     out->st_mode = S_IFREG | 0644;
     out->st_nlink = 1;
     if (is_directory(path)) {

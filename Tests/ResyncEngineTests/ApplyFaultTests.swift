@@ -132,6 +132,97 @@ import Testing
         #expect(new.allSatisfy { $0.starts(with: Array("/b/t/".utf8)) }, "\(new)")
     }
 
+    /// What is replaced need not be readable: it goes into quarantine as it is.
+    @Test func aTargetThatCannotBeReadIsReplaced() throws {
+        let stage = try Workload.oneFile.stage()
+        stage.disk.inject(Fault(.fail(EIO), on: .pread, under: "/b/f", persistent: true))
+        let result = try stage.apply()
+        #expect(result.counts.notDone == 0, "\(result.counts)")
+        stage.disk.clearFaults()
+        #expect(stage.disk.content("/b/f") == Array("what is new".utf8))
+        #expect(try stage.undo().counts.notDone == 0)
+        #expect(stage.disk.content("/b/f") == Array("what was old".utf8))
+    }
+
+    /// The number that the kernel takes for "as it is".
+    @Test func anOwnerThatNobodyCanBeIsNamed() throws {
+        let nobody = Ownership(uid: .max, mtime: ApplyStage.calm)
+        let stage = try ApplyStage.planted(
+            a: {
+                $0.addFile("/a/f", "new", nobody)
+                $0.addFile("/a/g", "new", Ownership(mtime: ApplyStage.calm))
+            }, b: { $0.addFile("/b/f", "old") })
+        let result = try stage.apply()
+        #expect(result.counts.failed == 1 && result.failure == nil, "\(result.counts)")
+        #expect(stage.disk.content("/b/f") == Array("old".utf8))
+        #expect(stage.disk.content("/b/g") == Array("new".utf8))
+    }
+
+    /// As far from now as a number can say.
+    @Test(arguments: [Int64.min, .max])
+    func timesAtTheEndOfNumbersAreCopied(_ seconds: Int64) throws {
+        let time = Ownership(mtime: Timestamp(seconds: seconds, nanoseconds: 999_999_999))
+        let stage = try ApplyStage.planted(
+            a: {
+                $0.addFile("/a/f", "new", time)
+                $0.addDirectory("/a/d", time)
+            }, b: { $0.addFile("/b/f", "old", Ownership(mtime: ApplyStage.calm)) })
+        let before = stage.store("/b")
+        #expect(try stage.apply().counts.notDone == 0)
+        #expect(ApplyStage.differences(stage.store("/b"), stage.store("/a")) == [])
+        #expect(try stage.confirm().different == [])
+        #expect(try stage.undo().counts.notDone == 0)
+        #expect(stage.store("/b").differences(from: before) == [])
+    }
+
+    /// A log is renamed and begun anew while it is copied: what is placed is all of the one that
+    /// was planned, or nothing.
+    @Test func aSourceThatIsRotatedWhileItIsCopiedIsNotMixed() throws {
+        let stage = try Workload.oneFile.stage()
+        let disk = stage.disk
+        let calls = Counter()
+        disk.onCall { call in
+            guard call.kind == .pread, call.path == Array("/a/f".utf8), calls.next() == 1 else {
+                return
+            }
+            disk.rename("/a/f", to: "/a/f.1")
+            disk.addFile("/a/f", "begun anew")
+        }
+        let result = try stage.apply()
+        disk.onCall(nil)
+        #expect(calls.count > 0)
+        #expect(result.counts.sourceChanged == 1, "\(result.counts)")
+        #expect(disk.content("/b/f") == Array("what was old".utf8))
+        #expect(!disk.exists("/b/f.1"))
+    }
+
+    /// On a target that takes both names for one, the second finds its place taken.
+    @Test(arguments: [false, true])
+    func namesThatTheTargetFoldsDoNotOverwriteEachOther(_ isThere: Bool) throws {
+        let calm = Ownership(mtime: ApplyStage.calm)
+        let stage = try ApplyStage.planted(
+            a: {
+                $0.addFile("/a/Case", "one", calm)
+                $0.addFile("/a/case", "two", calm)
+            },
+            b: {
+                $0.foldCase(in: "/b")
+                if isThere { $0.addFile("/b/CASE", "old", calm) }
+            })
+        let (before, all) = (stage.store("/b"), stage.contents())
+        let result = try stage.apply()
+        // That a third is to go is not asked of what has taken its place.
+        let left = isThere ? 2 : 1
+        #expect(result.counts.notDone == left && result.failure == nil, "\(result.counts)")
+        #expect(stage.store("/b").entries.count == before.entries.count + (isThere ? 0 : 1))
+        #expect(stage.disk.content("/b/case") == Array("one".utf8))
+        let again = try stage.apply()
+        #expect(again.counts.notDone == left, "\(again.counts)")
+        #expect(all.isSubset(of: stage.contents()))
+        #expect(try stage.undo().counts.notDone == 0)
+        #expect(ApplyStage.differences(stage.store("/b"), before) == [])
+    }
+
     @Test func whatIsOpenForWritingIsWithheld() throws {
         let stage = try Workload.oneFile.stage()
         var options = ApplyOptions(blockSize: ApplyStage.blockSize)

@@ -155,6 +155,57 @@ import Testing
         #expect(!made.trailer.isRootIncomplete)
     }
 
+    /// A listing that names something twice, or has no end, says nothing of what is not there.
+    @Test(arguments: [true, false])
+    func nothingIsDeletedBelowAListingThatCannotBeTrusted(_ isEndless: Bool) throws {
+        let stores = stores()
+        stores.disk.addFile("/b/d/extra", "x")
+        stores.disk.addFile("/b/more", "x")
+        stores.disk.addFile("/a/d/new", "new")
+        let fault: FaultEffect = isEndless ? .listForever : .listTwice
+        stores.disk.inject(Fault(fault, on: .getdents64, under: "/a/d", persistent: true))
+        let run = try stores.verify { $0.options = { $0.namesInDirectory = 2000 } }
+        stores.disk.clearFaults()
+        let made = try plan(stores, run, .a)
+        #expect(made.lines.contains("remove b more: two-way"), "\(made.lines) \(run.lines)")
+        #expect(!made.lines.contains { $0.contains("extra") }, "\(made.lines)")
+        #expect(made.trailer.leftOut.count > 0)
+    }
+
+    /// Too deep to be looked into: nothing in it is copied, and nothing of it is deleted.
+    @Test func aDirectoryWithAPathTooLongIsLeftOut() throws {
+        let stores = stores()
+        for root in ["/a", "/b"] {
+            stores.disk.addFile("\(root)/dd/dd/dd/dd/in", root)
+            stores.disk.addFile("\(root)/dd/dd/dd/\(root.dropFirst())", "side")
+        }
+        stores.disk.addFile("/b/ee/ee/ee/ee/ee", "deep, and on B alone")
+        let run = try stores.verify { $0.options = { $0.directoryPath = 8 } }
+        let made = try plan(stores, run, .a)
+        #expect(
+            made.lines.filter { !$0.hasPrefix("settle") } == [
+                "write b dd/dd/dd/a: two-way", "remove b dd/dd/dd/b: two-way",
+            ], "\(run.lines)")
+        #expect(made.trailer.leftOut.unreadable > 0)
+    }
+
+    /// What cannot be read on the target is not called different. Moved out of the way, it is
+    /// missing, and comes from the source.
+    @Test func whatCannotBeReadOnTheTargetIsReplacedOnceItIsMovedAway() throws {
+        let stores = stores()
+        stores.disk.addFile("/a/n", "new")
+        stores.disk.inject(Fault(.fail(EIO), on: .pread, under: "/b/y", persistent: true))
+        let run = try stores.verify()
+        #expect(run.lines.contains { $0.hasPrefix("! y ") }, "\(run.lines)")
+        let made = try plan(stores, run, .a)
+        #expect(made.lines == ["write b n: two-way"])
+        #expect(made.trailer.leftOut.unreadable == 1)
+        stores.disk.rename("/b/y", to: "/b/.resync-bad")
+        stores.disk.clearFaults()
+        let repair = try plan(stores, try stores.verify(), .a)
+        #expect(repair.lines == ["write b n: two-way", "write b y: two-way"])
+    }
+
     @Test func aRootThatCouldNotBeListedIsSaid() throws {
         let stores = stores()
         stores.disk.addFile("/b/extra", "x")

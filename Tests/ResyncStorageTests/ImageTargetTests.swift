@@ -155,6 +155,12 @@ private struct ToldFiles: KernelFiles {
         files.texts["/proc/self/mountinfo"] = ""
         files.folders["/sys/dev/block/8:17/holders"] = ["dm-0"]
         #expect(refusal(planned, files) == "is part of the device dm-0")
+        // A physical volume of LVM, or a member of an array, as a whole.
+        for holder in ["dm-3", "md127"] {
+            files = ToldFiles()
+            files.folders["/sys/dev/block/8:16/holders"] = [holder]
+            #expect(refusal(planned, files) == "is part of the device \(holder)")
+        }
         files = ToldFiles()
         files.texts["/proc/swaps"] = "Filename Type Size Used Priority\n/dev/b partition 1 0 -2\n"
         #expect(refusal(planned, files) == "is used as swap space")

@@ -191,6 +191,16 @@ extension SimulatedDisk {
         }
     }
 
+    /// From now on an empty directory takes names that differ only in case for one.
+    package func foldCase(in path: some ByteString) {
+        state.withLock { state in
+            state.changeObject(state.known(path)) { object in
+                precondition(object.directory?.isEmpty == true, "not an empty directory")
+                object.directory?.foldsCase = true
+            }
+        }
+    }
+
     /// A block device that is mounted, or otherwise held: opening it with `exclusive` fails.
     package func setHeld(_ path: some ByteString, _ isHeld: Bool = true) {
         state.withLock { state in

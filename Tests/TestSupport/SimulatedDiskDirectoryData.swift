@@ -5,6 +5,9 @@ struct DirectoryData: Sendable {
     var parent: ObjectID
     /// Removed from the tree, yet still open somewhere.
     var isRemoved = false
+    /// Names that differ only in the case of letters are one.
+    var foldsCase = false
+    /// By folded name where case is folded.
     private var entries: [Name: Entry] = [:]
     /// In order of `cookie`; nil where a name was removed.
     private var slots: [(cookie: Int, name: Name?)] = []
@@ -21,25 +24,30 @@ struct DirectoryData: Sendable {
     var count: Int { entries.count }
     var all: [(name: Name, object: ObjectID)] {
         slots.compactMap { slot in
-            slot.name.flatMap { name in entries[name].map { (name, $0.object) } }
+            slot.name.flatMap { name in entries[key(name)].map { (name, $0.object) } }
         }
     }
 
-    subscript(name: Name) -> ObjectID? { entries[name]?.object }
+    subscript(name: Name) -> ObjectID? { entries[key(name)]?.object }
+
+    private func key(_ name: Name) -> Name {
+        guard foldsCase else { return name }
+        return Name(name.bytes.map { (0x41...0x5a).contains($0) ? $0 + 0x20 : $0 })
+    }
 
     /// A name that is there already keeps its place in the listing.
     mutating func set(_ name: Name, _ object: ObjectID) {
-        if entries[name] != nil {
-            entries[name]?.object = object
+        if entries[key(name)] != nil {
+            entries[key(name)]?.object = object
             return
         }
-        entries[name] = Entry(object: object, cookie: nextCookie)
+        entries[key(name)] = Entry(object: object, cookie: nextCookie)
         slots.append((nextCookie, name))
         nextCookie += 1
     }
 
     mutating func remove(_ name: Name) {
-        guard let entry = entries.removeValue(forKey: name) else { return }
+        guard let entry = entries.removeValue(forKey: key(name)) else { return }
         slots[firstSlot(after: entry.cookie - 1)].name = nil
         if slots.count > 64, slots.count > entries.count * 2 {
             slots.removeAll { $0.name == nil }
@@ -55,7 +63,7 @@ struct DirectoryData: Sendable {
         var used = 0
         var reached = cursor
         for slot in slots[firstSlot(after: cursor)...] {
-            if let name = slot.name, let entry = entries[name] {
+            if let name = slot.name, let entry = entries[key(name)] {
                 used += (19 + name.bytes.count + 1 + 7) / 8 * 8
                 if used > space { break }
                 found.append((name, entry.object))
