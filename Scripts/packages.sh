@@ -67,7 +67,7 @@ apt_run() {
 apt_install() { apt_run install -y --no-install-recommends "$@"; }
 
 # What a build wants. Swift links through the C compiler's files.
-build_packages="ca-certificates git libc6-dev g++ pkg-config libssl-dev"
+build_packages="ca-certificates git libc6-dev g++ pkg-config libssl-dev libsqlite3-dev"
 
 # What the tests want besides.
 test_packages="acl attr btrfs-progs coreutils e2fsprogs gcc libfuse3-dev mandoc mtree-netbsd mount

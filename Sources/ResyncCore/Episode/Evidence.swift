@@ -132,7 +132,25 @@ package struct Evidence: Sendable, Hashable {
 extension Evidence {
     /// In one line, for a person.
     package var sentence: String {
-        text.isEmpty ? "\(source.rawValue): \(what)" : "\(what): \(escaped(text))"
+        let text = escaped(self.text)
+        let name = what.split(separator: ".", maxSplits: 1).last.map { String($0) } ?? what
+        return switch source {
+        case .kernel: "kernel: \(text)"
+        case .mount: "mount table: \(name)"
+        case .fanotify: "the file system reports an error: \(text)"
+        case .counters: "the file system's count of errors: \(text)"
+        case .device: "the device: \(text)"
+        case .person: "a person: \(text)"
+        case .probe:
+            switch what {
+            case "probe.hung", "probe.waits": "the probe waits: \(text)"
+            case "probe.slow": "the probe is slow\(text.isEmpty ? "" : ": \(text)")"
+            case "probe.full": "no room for the probe"
+            case "probe.worker-died": "the process that probes has died"
+            case "probe.lost", "probe.foreign": "the probe: \(text)"
+            default: "the probe fails: \(text) (\(name))"
+            }
+        }
     }
 
     /// What a message of the kernel is worth, by its stable name (`KernelTrouble.what`).

@@ -70,9 +70,10 @@ struct Weighing: Sendable {
                 .probe, .hard, .lostWrite, what: "probe.lost",
                 text: Array("what it acknowledged was not there".utf8), at: now)
         case .foreign(let reason):
+            // Where the store is not mounted, nothing can be in its place.
             Evidence(
-                .probe, .hard, .wrongDevice, what: "probe.foreign", text: Array(reason.utf8),
-                at: now)
+                .probe, .hard, condition == .gone ? .gone : .wrongDevice, what: "probe.foreign",
+                text: Array(reason.utf8), at: now)
         case .workerDied:
             Evidence(.probe, .soft, what: "probe.worker-died", at: now)
         case .failed(let number, let call):
@@ -92,7 +93,8 @@ struct Weighing: Sendable {
             default: (.hard, .ioError)
             }
         return Evidence(
-            .probe, strength, kind, what: "probe.\(call)", text: Array("errno \(number)".utf8),
+            .probe, strength, kind, what: "probe.\(call)",
+            text: Array(ProbeErrors.name(number).utf8),
             at: now)
     }
 

@@ -45,10 +45,11 @@ struct WatchCommand: ResyncCommand {
         let configuration = try ConfigurationFile.load(file.path)
         let state = try state.open()
         try refuseInside(state, configuration)
-        guard try state.folder.folder(Array("watch".utf8), create: true).lock(exclusive: true)
-        else {
+        let own = try state.folder.folder(Array("watch".utf8), create: true)
+        guard try own.lock(exclusive: true) else {
             throw CommandError("another watcher works with this state folder", .locked)
         }
+        defer { withExtendedLifetime(own) {} }
         let ledger = try LedgerFile.openOrMake(in: state)
         let (stores, open) = try remembered(configuration, ledger)
         var setup = WatchSetup(

@@ -212,7 +212,14 @@ struct ConfigurationFile {
             note(node, "a store's path begins with '/'")
             return nil
         }
-        return Configuration.Store(path: Array(path.utf8))
+        let components = path.utf8.split(separator: slash)
+        guard !components.contains(where: { $0.elementsEqual("..".utf8) }) else {
+            note(node, "a store's path has no '..'")
+            return nil
+        }
+        let plain = components.filter { !$0.elementsEqual(".".utf8) }
+        return Configuration.Store(
+            path: plain.isEmpty ? [slash] : Array(plain.map { [slash] + $0 }.joined()))
     }
 
     private mutating func readWatch(_ node: Node) {
@@ -305,7 +312,7 @@ struct ConfigurationFile {
     // MARK: What does not fit together
 
     private mutating func findOverlaps() {
-        let stores = configuration.stores.map { ($0.name, normalised($0.store.path)) }
+        let stores = configuration.stores.map { ($0.name, $0.store.path) }
         for (index, one) in stores.enumerated() {
             for other in stores[..<index]
             where isWithin(one.1, other.1) || isWithin(other.1, one.1) {
@@ -319,12 +326,8 @@ struct ConfigurationFile {
         }
     }
 
-    private func normalised(_ path: [UInt8]) -> [UInt8] {
-        Array(path.split(separator: slash).map { [slash] + $0 }.joined())
-    }
-
     private func isWithin(_ path: [UInt8], _ other: [UInt8]) -> Bool {
-        path == other || path.starts(with: other + [slash])
+        path == other || other == [slash] || path.starts(with: other + [slash])
     }
 }
 

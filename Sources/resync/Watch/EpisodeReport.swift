@@ -46,8 +46,17 @@ enum EpisodeReport {
         if let good = episode.lastGood {
             moments.append((good, "last probe that was verified"))
         }
+        // Of many messages of one kind within a second one is enough.
+        var pieces: [(piece: Evidence, count: Int)] = []
         for piece in episode.evidence {
-            moments.append((piece.at, piece.sentence))
+            let same = pieces.lastIndex {
+                $0.piece.what == piece.what && $0.piece.at.wall.seconds == piece.at.wall.seconds
+            }
+            if let same { pieces[same].count += 1 } else { pieces.append((piece, 1)) }
+        }
+        for (piece, count) in pieces {
+            let more = count > 1 ? " (and \(count - 1) more like it)" : ""
+            moments.append((piece.at, piece.sentence + more))
         }
         for step in episode.steps.dropFirst() {
             moments.append((step.at, "now \(step.kind.rawValue): \(step.kind.sentence)"))

@@ -1,0 +1,182 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// A disk that fails on command, with a file system on it, mounted for as long as this is kept.
+final class FaultyStore {
+    let point: String
+    let kind: LoopMount.Kind
+    private let folder: String
+    private let server: Running
+    private(set) var device = ""
+
+    /// Nil, said aloud, where that cannot be done here.
+    init?(_ kind: LoopMount.Kind) throws {
+        self.kind = kind
+        folder = NSTemporaryDirectory() + "/resync-fault-\(UInt32.random(in: 0 ... .max))"
+        point = folder + "/mount"
+        guard isRoot, access("/dev/fuse", R_OK | W_OK) == 0, let program = try Self.build() else {
+            skip("a faulty disk needs root, /dev/fuse, gcc and libfuse3-dev")
+            return nil
+        }
+        try system("mkdir", "-p", point, folder + "/f")
+        try system("truncate", "-s", kind.size, folder + "/image")
+        server = try Command(program, [folder + "/image", folder + "/f"]).start()
+        for _ in 0..<500 where access(folder + "/f/disk", F_OK) != 0 { usleep(10_000) }
+        guard let found = try system("losetup", "-f", "--show", folder + "/f/disk") else {
+            skip("loop devices are not to be had")
+            return nil
+        }
+        device = found.trimmingCharacters(in: .whitespacesAndNewlines)
+        let options = kind == .ext4 ? ["-F", "-E", "nodiscard", "-e", "remount-ro"] : ["-f"]
+        let made = try Command(
+            try #require(Command.find("mkfs.\(kind.rawValue)")), ["-q"] + options + [device]
+        ).run()
+        try #require(made.status == 0, "\(made.report)")
+        try #require(try mount())
+    }
+
+    deinit {
+        order("ok")
+        _ = try? system("fsfreeze", "-u", point)
+        _ = try? system("umount", "-l", point)
+        if !device.isEmpty { _ = try? system("losetup", "-d", device) }
+        _ = try? system("umount", "-l", folder + "/f")
+        server.signal(SIGKILL)
+        _ = try? system("rm", "-rf", "--one-file-system", folder)
+    }
+
+    /// Built once for all tests.
+    private static func build() throws -> String? { try built.get() }
+
+    private static let built = Result<String?, any Error> {
+        let flags = try system("pkg-config", "--cflags", "--libs", "fuse3") ?? ""
+        let words = flags.split { $0 == " " || $0 == "\n" }.map { String($0) }
+        guard !words.isEmpty, let compiler = Command.find("gcc") else { return nil }
+        let program = NSTemporaryDirectory() + "/resync-faultdisk-\(getpid())"
+        let source = Command.project + "/Tests/Faults/faultdisk.c"
+        let result = try Command(
+            compiler,
+            ["-Wall", "-Wextra", "-Werror", "-O1", "-o", program, source, "-lpthread"] + words
+        ).run()
+        try #require(result.status == 0, "\(result.report)")
+        return program
+    }
+
+    /// Has the disk do something else from now on.
+    func order(_ words: String) {
+        guard let file = fopen(folder + "/f/ctl", "we") else { return }
+        fputs(words, file)
+        fclose(file)
+    }
+
+    func mount() throws -> Bool { try system("mount", device, point) != nil }
+    func unmount() throws -> Bool { try system("umount", point) != nil }
+
+    /// As an operator brings it back: unmounted, checked, mounted.
+    func repair() throws -> Bool {
+        // A writer's last call may hold it for a moment.
+        for _ in 0..<50 where try !unmount() { usleep(100_000) }
+        if kind == .ext4 { try system("e2fsck", "-fp", device) }
+        return try mount()
+    }
+}
+
+/// A watcher of one store, with short times, and a folder as its other copy.
+final class WatchStage {
+    static let hung = 3.0
+    static let holdDown = 3.0
+
+    let stage: Stage
+    let store: String
+    private(set) var watcher: Running
+    private let options: [String]
+
+    init(_ store: String, options: [String] = [], notify: String? = nil) throws {
+        stage = try Stage()
+        self.store = store
+        self.options = options
+        try stage.makeFolder("other")
+        let notification = notify.map { "\nnotify: {command: [\($0)]}" } ?? ""
+        try stage.write(
+            "config.yaml",
+            """
+            pairs:
+              - {name: mail, a: \(store), b: \(stage.folder)/other}
+            watch: {interval: 1s, slow: 1s, hung: \(Self.hung)s, hold-down: \(Self.holdDown)s}\
+            \(notification)
+
+            """)
+        watcher = try Self.start(stage, options)
+        try #require(within(10) { self.state == "ok" }, "\(report)")
+    }
+
+    private static func start(_ stage: Stage, _ options: [String]) throws -> Running {
+        try stage.resync(
+            ["watch", "--config", stage.folder + "/config.yaml"] + options
+        ).start()
+    }
+
+    deinit { watcher.signal(SIGKILL) }
+
+    func restart() throws {
+        watcher.signal(SIGTERM)
+        let ended = try watcher.wait(20)
+        try #require(ended.status == 0, "\(ended.report)")
+        watcher = try Self.start(stage, options)
+    }
+
+    var report: String {
+        "watcher: \(watcher.outputSoFar)\(watcher.errorsSoFar)"
+    }
+
+    /// What the watcher says of the store, field by field.
+    func status() throws -> [String: Any] {
+        let found = try stage.resync(["status", "--json"]).run()
+        return try objects(found.lines).first { $0["store"] as? String == "mail/a" } ?? [:]
+    }
+
+    var state: String { (try? status()["state"] as? String) ?? "?" }
+    var kind: String { (try? status()["class"] as? String) ?? "-" }
+
+    /// Seconds that the watcher took to answer.
+    func answerTime() throws -> Double {
+        let start = ProcessInfo.processInfo.systemUptime
+        let found = try stage.resync(["status", "--json"]).run()
+        #expect(found.lines.count == 3, "\(found.report)")
+        return ProcessInfo.processInfo.systemUptime - start
+    }
+
+    /// Every episode that is in the ledger.
+    func episodes() throws -> [[String: Any]] {
+        try objects(try stage.resync(["episode", "list", "--json"]).run().lines)
+    }
+
+    /// Waits until something holds; whether it did in time.
+    func within(_ seconds: Double, _ condition: () throws -> Bool) rethrows -> Bool {
+        let end = ProcessInfo.processInfo.systemUptime + seconds
+        while ProcessInfo.processInfo.systemUptime < end {
+            if try condition() { return true }
+            usleep(50_000)
+        }
+        return try condition()
+    }
+
+    /// Waits for the end of the only episode, and gives it.
+    func closedEpisode() throws -> [String: Any] {
+        let isClosed = try within(WatchStage.holdDown + 20) {
+            try self.state == "ok" && self.episodes().allSatisfy { $0["closed"] != nil }
+        }
+        #expect(isClosed, "\(report)")
+        let all = try episodes()
+        #expect(all.count == 1, "\(report)")
+        return all.first ?? [:]
+    }
+
+    /// Processes that the watcher has started and that have not ended.
+    func workers() throws -> Int {
+        let found = try system("pgrep", "-c", "-P", "\(watcher.process)") ?? "0"
+        return Int(found.trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0
+    }
+}

@@ -1,0 +1,177 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// The watcher on stores that are well, and what is done to it.
+struct WatchTests {
+    @Test func anOpenEpisodeOutlivesTheWatcher() throws {
+        guard let disk = try FaultyStore(.ext4) else { return }
+        let stage = try WatchStage(disk.point)
+        #expect(try system("mount", "-o", "remount,ro", disk.point) != nil)
+        #expect(stage.within(3) { stage.state == "down" }, "\(stage.report)")
+        let before = try stage.episodes().first?["episode"] as? String
+        try stage.restart()
+        #expect(stage.within(5) { stage.state == "down" }, "\(stage.report)")
+        #expect(stage.report.contains("still open"), "\(stage.report)")
+        #expect(try system("mount", "-o", "remount,rw", disk.point) != nil)
+        let episode = try stage.closedEpisode()
+        #expect(episode["episode"] as? String == before)
+    }
+
+    /// The second one within a day repeats the first, and belongs to its incident.
+    @Test func aRecurrenceIsLinked() throws {
+        guard let disk = try FaultyStore(.ext4) else { return }
+        let stage = try WatchStage(disk.point)
+        for _ in 0..<2 {
+            #expect(try system("mount", "-o", "remount,ro", disk.point) != nil)
+            #expect(stage.within(3) { stage.state == "down" }, "\(stage.report)")
+            #expect(try system("mount", "-o", "remount,rw", disk.point) != nil)
+            #expect(stage.within(20) { stage.state == "ok" }, "\(stage.report)")
+        }
+        #expect(stage.within(5) { (try? stage.episodes().count) == 2 }, "\(stage.report)")
+        let all = try stage.episodes()
+        try #require(all.count == 2)
+        #expect(all[1]["recurrence_of"] as? String == all[0]["episode"] as? String)
+        #expect(all[1]["incident"] as? String == all[0]["incident"] as? String)
+        #expect(all[1]["ordinal"] as? Int == 2)
+        let incident = try #require(all[0]["incident"] as? String)
+        let shown = try stage.stage.resync(["episode", "show", incident]).run()
+        #expect(shown.lines.first == "incident  \(incident): 2 episodes", "\(shown.report)")
+    }
+
+    /// Whoever changes the probe's file has not lost the storage, but it shows.
+    @Test(arguments: ["symlink", "gone", "stamp of another", "short"])
+    func aProbeFileThatWasTamperedWithIsNoProof(_ how: String) throws {
+        let store = try Stage()
+        let stage = try WatchStage(store.folder + "/a")
+        let name = try #require(
+            try FileManager.default.contentsOfDirectory(atPath: stage.store).first {
+                $0.hasPrefix(".resync-probe-")
+            })
+        let path = stage.store + "/" + name
+        try store.write("precious", "data")
+        switch how {
+        case "symlink":
+            unlink(path)
+            symlink(store.folder + "/precious", path)
+        case "gone": unlink(path)
+        case "short": truncate(path, 100)
+        default:
+            var bytes = store.bytes("a/" + name)
+            let place = try #require(String(decoding: bytes, as: UTF8.self).range(of: "\nid "))
+            let offset = String(decoding: bytes, as: UTF8.self).utf8.distance(
+                from: "".startIndex, to: place.upperBound)
+            bytes[offset] = bytes[offset] == UInt8(ascii: "0") ? UInt8(ascii: "1") : 0x30
+            try store.write("a/" + name, bytes)
+        }
+        #expect(stage.within(5) { stage.state == "down" }, "\(stage.report)")
+        #expect(store.text("precious") == "data")
+        if how == "gone" {
+            // It is made anew on the same file system, and all is well.
+            _ = try stage.closedEpisode()
+        }
+    }
+
+    /// Anybody may write into the kernel's log; nobody can sign as the kernel.
+    @Test func aForgedMessageOpensNothing() throws {
+        guard isRoot, let disk = try FaultyStore(.ext4) else {
+            return skip("needs root")
+        }
+        let stage = try WatchStage(disk.point)
+        let name = disk.device.split(separator: "/").last ?? ""
+        let file = try #require(fopen("/dev/kmsg", "we"))
+        fputs("<2>EXT4-fs (\(name)): Remounting filesystem read-only\n", file)
+        fclose(file)
+        usleep(2_500_000)
+        #expect(stage.state == "ok", "\(stage.report)")
+        #expect(try stage.episodes().isEmpty)
+    }
+
+    @Test func aPersonOpensAndCloses() throws {
+        let store = try Stage()
+        let stage = try WatchStage(store.folder + "/a")
+        let opened = try stage.stage.resync([
+            "episode", "open", "mail/a", "--class", "lost-write", "--note", "the disk was moved",
+        ]).run()
+        #expect(opened.status == 0, "\(opened.report)")
+        #expect(stage.within(2) { stage.kind == "lost-write" }, "\(stage.report)")
+        let id = try #require(try stage.status()["episode"] as? String)
+        let closed = try stage.stage.resync(["episode", "close", id, "--note", "looked"]).run()
+        #expect(closed.status == 0, "\(closed.report)")
+        let episode = try stage.closedEpisode()
+        #expect(episode["ended_by"] as? String == "person")
+        let shown = try stage.stage.resync(["episode", "show", id]).run()
+        #expect(shown.text.contains("EPISODE CLOSED by a person"), "\(shown.report)")
+    }
+
+    @Test func maintenanceOpensNothingUntilItIsOver() throws {
+        guard let disk = try FaultyStore(.ext4) else { return }
+        let stage = try WatchStage(disk.point)
+        func announce(_ length: String) throws {
+            let told = try stage.stage.resync([
+                "episode", "maintenance", "mail/a", "--for", length,
+            ]).run()
+            #expect(told.status == 0, "\(told.report)")
+        }
+        try announce("1h")
+        #expect(try system("mount", "-o", "remount,ro", disk.point) != nil)
+        usleep(3_000_000)
+        #expect(try stage.episodes().isEmpty, "\(stage.report)")
+        try announce("0")
+        #expect(stage.within(3) { stage.state == "down" }, "\(stage.report)")
+        #expect(try system("mount", "-o", "remount,rw", disk.point) != nil)
+        _ = try stage.closedEpisode()
+    }
+
+    @Test func theCommandIsToldOfWhatHappens() throws {
+        let store = try Stage()
+        try store.write("tell", "#!/bin/sh\ncat >>\(store.folder)/told\n")
+        chmod(store.folder + "/tell", 0o755)
+        let stage = try WatchStage(store.folder + "/a", notify: store.folder + "/tell")
+        let opened = try stage.stage.resync([
+            "episode", "open", "mail/a", "--class", "stall", "--note", "a test",
+        ]).run()
+        #expect(opened.status == 0, "\(opened.report)")
+        _ = try stage.closedEpisode()
+        #expect(
+            stage.within(3) { store.text("told").split(separator: "\n").count == 2 },
+            "\(store.text("told"))")
+        let told = try objects(store.text("told").split(separator: "\n").map { String($0) })
+        #expect(told.map { $0["event"] as? String } == ["opened", "closed"])
+        #expect(told.first?["store"] as? String == "mail/a")
+    }
+
+    @Test func whatItSawIsRecorded() throws {
+        let store = try Stage()
+        let file = store.folder + "/recording"
+        let stage = try WatchStage(store.folder + "/a", options: ["--record", file])
+        stage.watcher.signal(SIGTERM)
+        let ended = try stage.watcher.wait(20)
+        #expect(ended.status == 0, "\(ended.report)")
+        let lines = store.text("recording").split(separator: "\n")
+        #expect(lines.first == "resync-recording 1")
+        #expect(lines.contains { $0.contains(" mail/a probe ") && $0.hasSuffix(" verified") })
+    }
+
+    @Test func onlyOneWatchesWithAStateFolder() throws {
+        let store = try Stage()
+        let stage = try WatchStage(store.folder + "/a")
+        let second = try stage.stage.resync([
+            "watch", "--config", stage.stage.folder + "/config.yaml",
+        ]).run()
+        #expect(second.status == 75, "\(second.report)")
+    }
+
+    @Test func whatIsKeptMustNotLieInAStore() throws {
+        let stage = try Stage()
+        try stage.makeFolder("other")
+        try stage.write(
+            "config.yaml", "pairs: [{name: p, a: \(stage.folder), b: /nowhere/at/all}]\n")
+        let found = try stage.resync([
+            "watch", "--config", stage.folder + "/config.yaml",
+        ]).run()
+        #expect(found.status == 5, "\(found.report)")
+        #expect(found.errorText.contains("lies in the store p/a"), "\(found.report)")
+    }
+}
