@@ -8,6 +8,8 @@ package struct Configuration: Sendable, Hashable {
         package var path: [UInt8]
         /// Whether a small file in it is written and read back to see that this works.
         package var probes = true
+        /// Whether it is mounted read-only on purpose.
+        package var isReadOnly = false
 
         package init(path: [UInt8]) { self.path = path }
     }

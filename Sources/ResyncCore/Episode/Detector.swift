@@ -72,6 +72,8 @@ package struct Detector: Sendable {
     package private(set) var episode: Episode?
     /// The start of the last verified probe that was not slow.
     package private(set) var lastGood: Moment?
+    /// That of the one before it.
+    private var goodBefore: Moment?
     package var condition: MountCondition? { weighing.condition }
     /// Whether the last probe found no room.
     package private(set) var isFull = false
@@ -101,6 +103,7 @@ package struct Detector: Sendable {
         self.settings = settings
         self.episode = episode
         self.lastGood = lastGood
+        goodBefore = lastGood
         self.newID = newID
         weighing = Weighing(settings, errorCount: episode?.errorCount)
         var hold = settings.holdDown
@@ -298,6 +301,9 @@ package struct Detector: Sendable {
         }
         guard var worse = episode else { return [] }
         worse.add(evidence)
+        if evidence.what == "probe.lost", worse.lastGood == lastGood {
+            worse.widen(to: goodBefore)
+        }
         let rose = worse.rise(to: kind, at: now)
         var events: [DetectorEvent] = []
         if case .recovering = phase {
@@ -322,6 +328,8 @@ package struct Detector: Sendable {
             firstEvidence: since, detected: evidence.at,
             steps: [Episode.Step(kind, evidence.at)])
         for piece in prelude { opened.add(piece) }
+        // The write that was acknowledged at the last good probe is the one that is lost.
+        if evidence.what == "probe.lost" { opened.widen(to: goodBefore) }
         opened.errorCount = weighing.errorCount
         prelude = []
         episode = opened
@@ -341,7 +349,7 @@ package struct Detector: Sendable {
             let text = Array("took \(decimals(seconds, 1)) s".utf8)
             return take(Evidence(.probe, .soft, what: "probe.slow", text: text, at: now), now)
         }
-        lastGood = started
+        (goodBefore, lastGood) = (lastGood, started)
         // What was under way when something happened says nothing about the time after it.
         if let last = lastEvidence, started.boot < last.at.boot { return [] }
         switch phase {
@@ -386,7 +394,7 @@ package struct Detector: Sendable {
         phase = .ok
         holdDown = settings.holdDown
         // What a person closes may still be wrong, and is then told anew.
-        if ending == .person { endMaintenance() }
+        if ending == .person { weighing.forget() }
         return [.closed(ended)]
     }
 }

@@ -26,7 +26,7 @@ package struct Episode: Sendable, Hashable {
     /// Of the boot in which it was opened.
     package let bootID: String
     /// The start of the last verified probe before the first evidence; nil where there was none.
-    package let lastGood: Moment?
+    package private(set) var lastGood: Moment?
     package let firstEvidence: Moment
     package let detected: Moment
     /// Every class it had, each a worse one than before.
@@ -72,6 +72,13 @@ package struct Episode: Sendable, Hashable {
         if let last = steps.last, kind <= last.kind { return false }
         steps.append(Step(kind, moment))
         return true
+    }
+
+    /// Has the suspect window begin earlier.
+    package mutating func widen(to good: Moment?) {
+        guard let last = lastGood else { return }
+        guard let good else { return lastGood = nil }
+        if good.boot < last.boot { lastGood = good }
     }
 
     package mutating func add(_ piece: Evidence) {

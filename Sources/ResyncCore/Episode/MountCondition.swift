@@ -4,23 +4,20 @@ package struct MountBaseline: Sendable, Hashable {
     package let path: [UInt8]
     package let mountPoint: [UInt8]
     package let device: DeviceNumber
-    package let isWritable: Bool
 
     package init(
-        path: [UInt8], mountPoint: [UInt8], device: DeviceNumber, isWritable: Bool
+        path: [UInt8], mountPoint: [UInt8], device: DeviceNumber
     ) {
         self.path = path
         self.mountPoint = mountPoint
         self.device = device
-        self.isWritable = isWritable
     }
 
     /// Nil where the path lies on no mount of the table.
     package init?(of path: [UInt8], in table: MountTable) {
         guard let mount = table.mount(holding: path) else { return nil }
         self.init(
-            path: path, mountPoint: mount.mountPoint, device: mount.device,
-            isWritable: mount.condition == .writable)
+            path: path, mountPoint: mount.mountPoint, device: mount.device)
     }
 
     /// What became of it.

@@ -47,7 +47,12 @@ package enum Recording {
 }
 
 private func fields(_ moment: Moment) -> String {
-    "\(moment.boot) \(moment.wall.seconds).\(moment.wall.nanoseconds)"
+    "\(moment.boot) \(wallText(moment.wall))"
+}
+
+private func wallText(_ wall: Timestamp) -> String {
+    let digits = String(wall.nanoseconds)
+    return "\(wall.seconds).\(String(repeating: "0", count: max(0, 9 - digits.count)))\(digits)"
 }
 
 private func words(_ observation: Observation) -> String {
@@ -171,9 +176,10 @@ private struct Words {
         guard let boot = number(UInt64.self), let word = next() else { return nil }
         let parts = word.split(separator: ".")
         guard parts.count == 2, let seconds = Int64(parts[0]), let nanoseconds = UInt32(parts[1]),
-            nanoseconds < 1_000_000_000, word == "\(seconds).\(nanoseconds)"
+            nanoseconds < 1_000_000_000
         else { return nil }
-        return Moment(boot: boot, wall: Timestamp(seconds: seconds, nanoseconds: nanoseconds))
+        let wall = Timestamp(seconds: seconds, nanoseconds: nanoseconds)
+        return word == wallText(wall) ? Moment(boot: boot, wall: wall) : nil
     }
 }
 

@@ -26,7 +26,7 @@ package struct StoreStatus: Sendable, Hashable {
     /// The newest evidence of the episode or the suspicion, in words.
     package var evidence = ""
     /// The start of the last verified probe.
-    package var lastGood: Timestamp?
+    package var lastGood: Moment?
     /// Seconds that it took.
     package var probeTime: Double?
     /// Seconds for which the probe that is under way has not ended.
@@ -62,7 +62,8 @@ package struct StoreStatus: Sendable, Hashable {
         writer.string(Array((kind?.rawValue ?? "").utf8))
         writer.string(Array((episode ?? "").utf8))
         writer.string(Array(evidence.utf8.prefix(Self.textLimit)))
-        writer.time(lastGood)
+        writer.time(lastGood?.wall)
+        writer.number(lastGood?.boot ?? 0)
         for value in [probeTime, waiting, holdLeft, penalty] {
             writer.fixed64((value ?? .nan).bitPattern)
         }
@@ -87,7 +88,8 @@ package struct StoreStatus: Sendable, Hashable {
         let id = try reader.text(limit: 256)
         episode = id.isEmpty ? nil : id
         evidence = try reader.text(limit: Self.textLimit)
-        lastGood = try reader.optionalTime()
+        let (good, boot) = (try reader.optionalTime(), try reader.number())
+        lastGood = good.map { Moment(boot: boot, wall: $0) }
         var numbers: [Double?] = []
         for _ in 0..<4 {
             let number = Double(bitPattern: try reader.fixed64())
@@ -113,7 +115,7 @@ package struct StoreStatus: Sendable, Hashable {
         if let kind { line.field("class", kind.rawValue) }
         if let episode { line.field("episode", episode) }
         if !evidence.isEmpty { line.field("evidence", evidence) }
-        if let lastGood { line.field("last_good", lastGood.utcText) }
+        if let lastGood { line.field("last_good", lastGood.wall.utcText) }
         if let probeTime { line.field("probe_s", probeTime) }
         if let waiting { line.field("probe_waits_s", waiting) }
         if let holdLeft { line.field("hold_left_s", holdLeft) }

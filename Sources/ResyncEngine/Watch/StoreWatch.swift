@@ -8,6 +8,8 @@ package struct WatchedStore: Sendable {
     package let path: [UInt8]
     /// Whether the probe writes.
     package let probes: Bool
+    /// Whether it is mounted read-only on purpose.
+    package let isReadOnly: Bool
     /// By which the probe's file is known: 32 hexadecimal digits, of this state folder alone.
     package let probeID: String
     /// What an earlier watcher last knew.
@@ -18,11 +20,12 @@ package struct WatchedStore: Sendable {
     package var penalty: FlapPenalty
 
     package init(
-        name: String, path: [UInt8], probes: Bool, probeID: String, penalty: FlapPenalty
+        name: String, _ store: Configuration.Store, probeID: String, penalty: FlapPenalty
     ) {
         self.name = name
-        self.path = path
-        self.probes = probes
+        path = store.path
+        probes = store.probes
+        isReadOnly = store.isReadOnly
         self.probeID = probeID
         self.penalty = penalty
     }
@@ -127,7 +130,9 @@ final class StoreWatch {
             // The watch for errors goes with the mount.
             errors = nil
         }
-        return baseline.condition(in: table)
+        let condition = baseline.condition(in: table)
+        let isMeant = condition == .readOnlyMount || condition == .readOnly
+        return setup.isReadOnly && isMeant ? .writable : condition
     }
 
     private func learnMount(_ table: MountTable) {
@@ -296,7 +301,7 @@ final class StoreWatch {
         if let last = detector.lastEvidence, status.state != .ok {
             status.evidence = last.sentence
         }
-        status.lastGood = detector.lastGood?.wall
+        status.lastGood = detector.lastGood
         status.probeTime = probeTime
         if let asked {
             let seconds = now.seconds(since: asked)

@@ -94,9 +94,10 @@ package final class Watcher {
         let isTick = now.boot &- lastTick >= UInt64(Self.tick * 1e9)
         if isTick { lastTick = now.boot }
         let answers = stores.map { $0.probeObservation(at: now) }
-        // What a probe met is explained by what the kernel has said of it, so that comes first.
-        let messages = machine.messages()
+        // What a probe met is explained by the mount, and that by what the kernel has said of it:
+        // each is read after what it explains.
         let table = machine.mountTable()
+        let messages = machine.messages()
         for (store, answer) in zip(stores, answers) {
             var observations = store.observations(messages, table, isTick: isTick, at: now)
             if let answer { observations.append(answer) }

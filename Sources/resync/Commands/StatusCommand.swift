@@ -54,7 +54,7 @@ struct StatusCommand: ResyncCommand {
         }
         if let episode = store.episode { lines.append("  episode    \(episode)") }
         if !store.evidence.isEmpty { lines.append("  evidence   \(store.evidence)") }
-        let good = store.lastGood.map { $0.localText } ?? "never"
+        let good = store.lastGood.map { $0.wall.localText } ?? "never"
         let time = store.probeTime.map { ", took \(decimals($0 * 1000, 1)) ms" } ?? ""
         lines.append("  last good  \(good)\(time)")
         if let waiting = store.waiting {

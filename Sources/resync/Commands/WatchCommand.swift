@@ -139,8 +139,7 @@ struct WatchCommand: ResyncCommand {
                 record.lastGood = Moment(boot: 0, wall: good.wall)
             }
             var store = WatchedStore(
-                name: name, path: configured.path, probes: configured.probes,
-                probeID: record.probeID, penalty: record.penalty)
+                name: name, configured, probeID: record.probeID, penalty: record.penalty)
             store.sequence = record.sequence
             store.fileSystem = record.fileSystem
             store.lastGood = record.lastGood

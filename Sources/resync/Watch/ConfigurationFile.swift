@@ -180,7 +180,7 @@ struct ConfigurationFile {
     private mutating func store(_ node: Node) -> Configuration.Store? {
         if let path = node.string { return store(at: path, node) }
         var found: Configuration.Store?
-        var probes = true
+        var (probes, isReadOnly) = (true, false)
         for (key, value) in entries(node, "a store") {
             switch key.string {
             case "path":
@@ -190,17 +190,23 @@ struct ConfigurationFile {
                 }
                 found = store(at: path, value)
             case "probe":
-                guard let word = value.bool else {
-                    note(value, "probe is true or false")
-                    return nil
-                }
-                probes = word
-            default: noteUnknown(key, "path, probe")
+                probes = flag(value, "probe") ?? true
+            case "read-only":
+                isReadOnly = flag(value, "read-only") ?? false
+            default: noteUnknown(key, "path, probe, read-only")
             }
         }
         if found == nil, mistakes.isEmpty { note(node, "a store needs a path") }
-        found?.probes = probes
+        // Where nothing can be written, nothing is probed by writing.
+        found?.probes = probes && !isReadOnly
+        found?.isReadOnly = isReadOnly
         return found
+    }
+
+    private mutating func flag(_ node: Node, _ name: String) -> Bool? {
+        if let word = node.bool { return word }
+        note(node, "\(name) is true or false")
+        return nil
     }
 
     private mutating func store(at path: String, _ node: Node) -> Configuration.Store? {

@@ -137,7 +137,7 @@ final class WatchRecorder: WatchSink {
     private static func heartbeatText(_ stores: [StoreStatus], _ now: Moment) -> [UInt8] {
         var text = "beat \(now.wall.utcText)\n"
         for store in stores {
-            let good = store.lastGood.map { $0.utcText } ?? "-"
+            let good = store.lastGood.map { $0.wall.utcText } ?? "-"
             text += "store \(store.name) \(store.state.word) good \(good)\n"
         }
         return Array(text.utf8)
@@ -156,10 +156,7 @@ final class WatchRecorder: WatchSink {
                 record.sequence = status.sequence
                 record.fileSystem = status.fileSystem
                 record.bootID = bootID
-                record.lastGood = status.lastGood.map { good in
-                    let passed = Double(max(0, now.wall.seconds - good.seconds))
-                    return Moment(boot: now.earlier(bySeconds: passed).boot, wall: good)
-                }
+                record.lastGood = status.lastGood
                 pending.stores[status.name] = record
             }
         }
