@@ -33,6 +33,31 @@ package struct Timestamp: Sendable, Hashable, Comparable {
         (left.seconds, left.nanoseconds) < (right.seconds, right.nanoseconds)
     }
 
+    /// Whether a file system may have made this of a time that it was given: it cuts what is finer
+    /// than its unit, and keeps the nearest that it can hold of what is out of its reach.
+    package func isKept(of given: Timestamp) -> Bool {
+        if self == given { return true }
+        if seconds == given.seconds {
+            return Self.units.contains { nanoseconds == given.nanoseconds / $0 * $0 }
+        }
+        guard nanoseconds == 0 else { return false }
+        // FAT counts every other second.
+        if seconds == given.seconds & ~1 { return true }
+        return given.seconds < seconds
+            ? Self.earliest.contains(seconds) : Self.latest.contains(seconds)
+    }
+
+    /// In nanoseconds: of NTFS and SMB, of UDF and some of NFS, of exFAT, of ext4 with small
+    /// inodes.
+    private static let units: [UInt32] = [100, 1000, 10_000_000, 1_000_000_000]
+    /// In seconds: of ext4 and XFS, of NFS version 3 and others without a sign, of FAT.
+    private static let earliest: Set<Int64> = [-0x8000_0000, 0, 315_532_800]
+    /// In seconds: of ext4 with small inodes and of XFS, of NFS version 3, of FAT, of ext4, of XFS
+    /// with large times.
+    private static let latest: Set<Int64> = [
+        0x7fff_ffff, 0xffff_ffff, 4_354_819_198, 0x3_7fff_ffff, 16_299_260_424,
+    ]
+
     /// The distance to another time in nanoseconds, saturating.
     package func distance(to other: Timestamp) -> UInt64 {
         let (early, late) = self < other ? (self, other) : (other, self)

@@ -143,7 +143,8 @@ extension LocalChanger {
         guard now.type == after.type else { return false }
         // Made for others only when it is settled.
         if kind == .makeDirectory { return true }
-        guard now.uid == after.stat.uid, now.gid == after.stat.gid, now.mtime == after.stat.mtime,
+        guard now.uid == after.stat.uid, now.gid == after.stat.gid,
+            now.mtime.isKept(of: after.stat.mtime),
             now.type == .symlink || now.mode == after.stat.mode
         else { return false }
         switch now.type {

@@ -338,14 +338,14 @@ extension Action {
         if kind == .settleDirectory {
             return now.inode == before.stat.inode && isOldOrNew(now, before.stat, after.stat)
         }
-        let isTimeKnown = now.mtime == before.stat.mtime || now.mtime == after.stat.mtime
+        let isTimeKnown = now.mtime == before.stat.mtime || now.mtime.isKept(of: after.stat.mtime)
         return isTimeKnown && isOldOrNew(now, before.stat, after.stat)
     }
 
     /// Whether metadata that is changed in place is all as it is to be.
     func isCarriedOut(_ now: Stat) -> Bool {
         guard let new = after?.stat, accepts(now) else { return false }
-        return now.uid == new.uid && now.gid == new.gid && now.mtime == new.mtime
+        return now.uid == new.uid && now.gid == new.gid && now.mtime.isKept(of: new.mtime)
             && (now.type == .symlink || now.mode == new.mode)
     }
 

@@ -77,6 +77,15 @@ import Testing
             if !planned.text.contains("nothing to do") {
                 let applied = try stage.resync(["apply", "p"]).run()
                 #expect([0, 6].contains(applied.status), "\(applied.report)")
+                // What was made is known again.
+                let undone = try stage.resync(["undo"]).run()
+                #expect(undone.status == 0 && !stage.exists("b/f"), "\(undone.report)")
+                try stage.remove("p")
+                let again = try stage.resync(
+                    ["plan", stage.a, stage.b, "--authority", "a", "-o", "p"] + options
+                ).run()
+                #expect(again.status == 0, "\(again.report)")
+                #expect(try stage.resync(["apply", "p"]).run().status == 0)
             }
             #expect(stage.text("b/f") == "content")
             let found = try stage.resync(["verify", stage.a, stage.b, "--settle", "0"] + options)

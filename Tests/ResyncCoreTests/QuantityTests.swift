@@ -151,4 +151,27 @@ import Testing
             #expect(Timestamp(seconds: seconds, nanoseconds: 0).utcText.hasSuffix("Z"))
         }
     }
+
+    // MARK: Times
+
+    /// What file systems with coarse or short times make of one is known; another time is not.
+    @Test func timesAreKnownInWhatFileSystemsMakeOfThem() {
+        func time(_ seconds: Int64, _ nanoseconds: UInt32 = 0) -> Timestamp {
+            Timestamp(seconds: seconds, nanoseconds: nanoseconds)
+        }
+        let given = time(1_600_000_001, 123_456_789)
+        for kept in [given, time(1_600_000_001), time(1_600_000_000)] {
+            #expect(kept.isKept(of: given))
+        }
+        for nanoseconds in [123_456_700, 123_456_000, 120_000_000] as [UInt32] {
+            #expect(time(1_600_000_001, nanoseconds).isKept(of: given))
+        }
+        #expect(time(0x3_7fff_ffff).isKept(of: time(16_725_225_600, 5)))
+        #expect(time(-0x8000_0000).isKept(of: time(.min)))
+        let others = [
+            time(1_600_000_002), time(1_600_000_001, 123_456_788), time(1_600_000_001, 1),
+            time(1_599_999_999), time(0x3_7fff_ffff), time(-0x8000_0000), time(1_600_000_000, 1),
+        ]
+        for other in others { #expect(!other.isKept(of: given), "\(other)") }
+    }
 }
