@@ -79,7 +79,7 @@ struct ApplyScene {
     }
 }
 
-/// Every path below a root with all that its inode says, but for access times, and its content.
+/// Every path below a root, or an image, with all that its inode says, but for access times, and its content.
 func traces(_ root: String) throws -> [String] {
     try listed(root, "%p %y %m %U:%G %s %i %T@ %C@ %l", all: true)
 }
@@ -92,7 +92,12 @@ func plainTraces(_ root: String) throws -> [String] {
 private func listed(_ root: String, _ format: String, all: Bool) throws -> [String] {
     let ours = all ? "" : "-path './.resync*' -prune -o"
     let script = """
-        cd "$1" && find . -path ./lost+found -prune -o \(ours) -printf '\(format)\\n' |
+        if [ ! -d "$1" ]; then
+            find "$1" -printf '\(format)\\n' && sha256sum -- "$1"
+            exit
+        fi
+        cd "$1" || exit
+        find . -path ./lost+found -prune -o \(ours) -printf '\(format)\\n' |
         LC_ALL=C sort
         find . -path ./lost+found -prune -o \(ours) -type f -print0 | LC_ALL=C sort -z |
         xargs -0 -r sha256sum
