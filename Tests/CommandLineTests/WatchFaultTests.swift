@@ -136,7 +136,10 @@ struct WatchFaultTests {
     /// episode.
     @Test func theFailureOfASANIsOneEpisode() throws {
         guard let disk = try FaultyStore(.ext4) else { return }
-        let stage = try WatchStage(disk.point)
+        let recording =
+            NSTemporaryDirectory() + "/resync-recording-\(UInt32.random(in: 0 ... .max))"
+        defer { unlink(recording) }
+        let stage = try WatchStage(disk.point, options: ["--record", recording])
         let from = Date.now.timeIntervalSince1970
         disk.order("hang-writes")
         #expect(stage.within(6) { stage.kind == "stall" }, "\(stage.report)")
@@ -152,6 +155,26 @@ struct WatchFaultTests {
         let episode = try stage.closedEpisode()
         #expect((episode["classes"] as? [String])?.first == "stall")
         try check(episode, contains: from, to)
+        try replay(recording, stage)
+    }
+
+    /// What was recorded comes to the same again.
+    private func replay(_ recording: String, _ stage: WatchStage) throws {
+        stage.watcher.signal(SIGTERM)
+        #expect(try stage.watcher.wait().status == 0)
+        let config = stage.stage.folder + "/config.yaml"
+        let played = try stage.stage.resync([
+            "watch", "--config", config, "--replay", recording,
+        ]).run()
+        #expect(played.status == 0, "\(played.report)")
+        func happened(_ text: String) -> [String] {
+            let words = ["SUSPECT", "DOWN", "RECOVERING", "RELAPSED", "CLOSED"]
+            return text.split(separator: "\n").compactMap { line in
+                words.first { line.contains("mail/a  \($0)") }
+            }
+        }
+        #expect(happened(played.text) == happened(stage.watcher.outputSoFar))
+        #expect(happened(played.text).last == "CLOSED", "\(played.report)")
     }
 
     @Test func aDiskThatLosesWritesIsCaught() throws {

@@ -122,7 +122,7 @@ final class WatchStage {
 
     func restart() throws {
         watcher.signal(SIGTERM)
-        let ended = try watcher.wait(20)
+        let ended = try watcher.wait()
         try #require(ended.status == 0, "\(ended.report)")
         watcher = try Self.start(stage, options)
     }

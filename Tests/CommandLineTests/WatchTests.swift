@@ -147,7 +147,7 @@ struct WatchTests {
         let file = store.folder + "/recording"
         let stage = try WatchStage(store.folder + "/a", options: ["--record", file])
         stage.watcher.signal(SIGTERM)
-        let ended = try stage.watcher.wait(20)
+        let ended = try stage.watcher.wait()
         #expect(ended.status == 0, "\(ended.report)")
         let lines = store.text("recording").split(separator: "\n")
         #expect(lines.first == "resync-recording 1")

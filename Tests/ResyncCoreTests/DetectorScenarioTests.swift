@@ -39,8 +39,8 @@ import Testing
     private static func recording(_ text: String, offset: Int64) -> String {
         func stamp(_ seconds: Substring) -> String {
             let parts = seconds.split(separator: ".")
-            let fraction = (Int64(parts[1]) ?? 0) * 1_000_000
-            return "\(parts[0])\(parts[1])000000 \(offset + (Int64(parts[0]) ?? 0)).\(fraction)"
+            let wall = offset + (Int64(parts[0]) ?? 0)
+            return "\(parts[0])\(parts[1])000000 \(wall).\(parts[1])000000"
         }
         return text.split(separator: "\n").enumerated().map { index, line in
             if index == 0 { return "\(line)\n" }
@@ -183,7 +183,9 @@ import Testing
     @Test func aStoreThatLiesDoesNotOscillate() {
         var scene = DetectorScene()
         scene.probe()
+        // What was written with the next one is what was lost.
         let good = scene.detector.lastGood
+        scene.probe()
         for _ in 0..<500 { scene.probe(.lost) }
         #expect(scene.words == ["opened"] && scene.episode?.kind == .lostWrite)
         #expect(scene.episode?.lastGood == good && scene.episode?.flaps == 0)

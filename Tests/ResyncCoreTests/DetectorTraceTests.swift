@@ -160,7 +160,11 @@ private struct TraceCheck {
     }
 
     private mutating func follows(_ before: Episode, _ now: Episode, _ told: TraceRun.Told) {
-        expect(now.id == before.id && now.lastGood == before.lastGood, "another episode")
+        // A write that is found lost later takes the window back, never forward.
+        let isNoLater =
+            now.lastGood == before.lastGood
+            || now.kind == .lostWrite && (now.lastGood?.boot ?? 0) < before.lastGood?.boot ?? 0
+        expect(now.id == before.id && isNoLater, "another episode")
         expect(now.kind >= before.kind, "its class fell")
         let flaps = before.flaps + (told.event.word == "relapsed" ? 1 : 0)
         expect(now.flaps == flaps, "relapses are not counted")

@@ -34,7 +34,7 @@ package enum DetectorEvent: Sendable, Hashable {
     /// The suspicion came to nothing.
     case cleared(since: Moment)
     case opened(Episode)
-    /// Its class rose.
+    /// Its class rose, or is known better.
     case rose(Episode)
     case recovering(Episode)
     /// It fell back while it recovered.
@@ -231,7 +231,7 @@ package struct Detector: Sendable {
         switch evidence.strength {
         case .context:
             keep(evidence, now)
-            return []
+            return evidence.what == "note.remounted-ro" ? explained(now) : []
         case .soft:
             return suspect(evidence, now)
         case .hard:
@@ -242,6 +242,15 @@ package struct Detector: Sendable {
             }
             return condemn(evidence, kind, now)
         }
+    }
+
+    /// A remount is told when it is done, and seen before: what it did is then no fault.
+    private mutating func explained(_ now: Moment) -> [DetectorEvent] {
+        guard weighing.isRemounted(now), var known = episode,
+            known.explain(byRemountAt: now, within: settings.remountLimit)
+        else { return [] }
+        episode = known
+        return [.rose(known)]
     }
 
     /// What an administrator who announced maintenance does is no episode. Errors are.

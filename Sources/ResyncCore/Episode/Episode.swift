@@ -74,6 +74,15 @@ package struct Episode: Sendable, Hashable {
         return true
     }
 
+    /// What made it read-only is known by now: a person did. False where there was more than that.
+    package mutating func explain(byRemountAt moment: Moment, within seconds: Double) -> Bool {
+        guard steps.count == 1, kind == .readOnly, moment.seconds(since: detected) <= seconds else {
+            return false
+        }
+        steps = [Step(.adminReadOnly, detected)]
+        return true
+    }
+
     /// Has the suspect window begin earlier.
     package mutating func widen(to good: Moment?) {
         guard let last = lastGood else { return }

@@ -120,7 +120,7 @@ struct Weighing: Sendable {
 
     /// Whether a remount by hand explains what is read-only now: it was just made, and the kernel
     /// told of no error shortly before it, nor since.
-    private func isRemounted(_ now: Moment) -> Bool {
+    func isRemounted(_ now: Moment) -> Bool {
         guard let remounted, now.seconds(since: remounted) <= settings.remountLimit else {
             return false
         }

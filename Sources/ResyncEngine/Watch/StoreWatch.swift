@@ -127,8 +127,11 @@ final class StoreWatch {
         let mount = table.mount(holding: path)
         if let mount, mount.id != mountID {
             mountID = mount.id
-            // The watch for errors goes with the mount.
+            // The watch for errors goes with the mount, and the devices below may be others.
             errors = nil
+            if mount.mountPoint == baseline.mountPoint {
+                signals = StoreSignals(of: path, in: table)
+            }
         }
         let condition = baseline.condition(in: table)
         let isMeant = condition == .readOnlyMount || condition == .readOnly

@@ -15,6 +15,8 @@ package final class MachineSignals {
     private var log: Int32 = -1
     private var mounts: Int32 = -1
     private var nextSequence: UInt64?
+    /// The last table, and the text it was made from: it seldom changes, and may be long.
+    private var lastTable: (text: [UInt8], table: MountTable)?
     /// What cannot be seen here, in sentences.
     package private(set) var unseen: [String] = []
     /// Kernel messages that were overwritten before they could be read.
@@ -60,7 +62,10 @@ package final class MachineSignals {
             var byte: UInt8 = 0
             _ = pread(mounts, &byte, 1, 0)
         }
-        return MountTable(text)
+        if let lastTable, lastTable.text == text { return lastTable.table }
+        let table = MountTable(text)
+        lastTable = (text, table)
+        return table
     }
 
     /// What the kernel has said since the last call.

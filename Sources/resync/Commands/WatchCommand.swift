@@ -38,11 +38,22 @@ struct WatchCommand: ResyncCommand {
         help: ArgumentHelp("Write what the signals say to this new file.", valueName: "FILE"))
     var record: String?
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Watch nothing: print what the configured times make of a file of --record.",
+            valueName: "FILE"))
+    var replay: String?
+
     @Option(name: .customLong("trust-facility"), help: .private)
     var trusted: [UInt64] = []
 
     mutating func execute() throws -> ExitStatus {
         let configuration = try ConfigurationFile.load(file.path)
+        if let replay {
+            try Replay(RawArguments.bytes(replay), configuration.detector).run()
+            return .ok
+        }
         let state = try state.open()
         try refuseInside(state, configuration)
         let own = try state.folder.folder(Array("watch".utf8), create: true)

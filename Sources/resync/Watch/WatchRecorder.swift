@@ -75,6 +75,14 @@ final class WatchRecorder: WatchSink {
     }
 
     private func say(_ event: DetectorEvent, _ store: StoreStatus, _ now: Moment) {
+        try? StandardOutput.shared.write(Self.line(event, store, now, margin: margin))
+        try? StandardOutput.shared.flush()
+    }
+
+    /// What happened, as a person reads it.
+    static func line(
+        _ event: DetectorEvent, _ store: StoreStatus, _ now: Moment, margin: Double
+    ) -> String {
         let text: String
         switch event {
         case .suspected(let evidence): text = "SUSPECT  \(evidence.sentence)"
@@ -99,9 +107,7 @@ final class WatchRecorder: WatchSink {
             let record = EpisodeRecord(episode, path: store.path, margin: margin)
             text = "CLOSED   episode \(episode.id); suspect \(EpisodeReport.window(record))"
         }
-        try? StandardOutput.shared.write(
-            "\(now.wall.localText)  \(store.name)  \(text)\n")
-        try? StandardOutput.shared.flush()
+        return "\(now.wall.localText)  \(store.name)  \(text)\n"
     }
 
     func beat(_ stores: [StoreStatus], at now: Moment) {
