@@ -845,7 +845,7 @@ _resync_watch() {
     repeating_flags=()
     non_repeating_flags=(--version -h --help)
     repeating_options=()
-    non_repeating_options=(--config --state --record)
+    non_repeating_options=(--config --state --record --replay)
     __resync_offer_flags_options 0
 
     # Offer option value completions
@@ -857,6 +857,9 @@ _resync_watch() {
         return
         ;;
     '--record')
+        return
+        ;;
+    '--replay')
         return
         ;;
     esac
