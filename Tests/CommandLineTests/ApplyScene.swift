@@ -79,8 +79,8 @@ struct ApplyScene {
     }
 }
 
-/// Every path below a root, or an image, with all that its inode says, but for access times, and its
-/// content.
+/// Every path below a root, or an image, with all that its inode says, but for access times, and
+/// its content.
 func traces(_ root: String) throws -> [String] {
     try listed(root, "%p %y %m %U:%G %s %i %T@ %C@ %l", all: true)
 }

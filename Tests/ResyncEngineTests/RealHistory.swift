@@ -33,7 +33,7 @@ struct RealStores {
         return isSwapped ? paths.swapped : paths
     }
 
-    private func place(_ name: String, _ side: Side) -> String { "\(paths[side])/\(name)" }
+    func place(_ name: String, _ side: Side) -> String { "\(paths[side])/\(name)" }
 
     func exists(_ name: String, _ side: Side) -> Bool { disk.exists(place(name, side)) }
 

@@ -56,6 +56,8 @@ private struct RealHistory {
     private(set) var leftOut = 0
     /// Whose record an undo may have had to forget: nothing has to be concluded of them.
     private var forgotten: Set<String> = []
+    /// When the last plan was made.
+    private var planned = Timestamp(seconds: 0, nanoseconds: 0)
     /// A run that was cut off.
     private var pending: Pending?
 
@@ -234,6 +236,7 @@ private struct RealHistory {
                     + action.why.word)
         }
         stores.log.append("planned: " + actions.joined(separator: ", "))
+        planned = stores.disk.now
         return plan
     }
 
@@ -280,6 +283,7 @@ private struct RealHistory {
         if stores.random.once(in: 3) {
             _ = try job(cut.id).undo(try two.state().baselines)
             forgetDamage(cut.oracle)
+            noteMoved()
             tally.undone += 1
             judge(oracle, before, isResumed: true)
             noteChanges(before) { cut.oracle.origin($0, $1) }
@@ -300,6 +304,7 @@ private struct RealHistory {
         let result = try job(id).undo(try two.state().baselines)
         tally.undone += 1
         forgetDamage(stores.oracle)
+        noteMoved()
         if result.counts.notDone > 0 { problems.append("not taken back: \(result.notUndone)") }
         let after = stores.things()
         for name in RealStores.names where after[name] != before[name] {
@@ -345,6 +350,20 @@ private struct RealHistory {
         for name in RealStores.names {
             for side in Side.allCases where oracle.origin(name, side) == .rotten {
                 forgotten.insert(name)
+            }
+        }
+    }
+
+    /// What was brought back has another ctime than was proven: from then on nobody can tell its
+    /// rot from an edit.
+    private mutating func noteMoved() {
+        for name in RealStores.names {
+            for side in Side.allCases where stores.oracle.origin(name, side) == .proven {
+                let path = stores.place(name, side)
+                guard stores.disk.exists(path), stores.disk.peek(path).ctime > planned else {
+                    continue
+                }
+                stores.note(name, side, .touched)
             }
         }
     }
