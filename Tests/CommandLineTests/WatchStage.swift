@@ -93,7 +93,11 @@ final class WatchStage {
     private(set) var watcher: Running
     private let options: [String]
 
-    init(_ store: String, options: [String] = [], notify: String? = nil) throws {
+    /// - Parameter prepare: called before the watcher is started.
+    init(
+        _ store: String, options: [String] = [], notify: String? = nil,
+        prepare: (Stage) throws -> Void = { _ in }
+    ) throws {
         stage = try Stage()
         self.store = store
         self.options = options
@@ -108,6 +112,7 @@ final class WatchStage {
             \(notification)
 
             """)
+        try prepare(stage)
         watcher = try Self.start(stage, options)
         try #require(within(10) { self.state == "ok" }, "\(report)")
     }
