@@ -93,9 +93,11 @@ final class WatchStage {
     private(set) var watcher: Running
     private let options: [String]
 
-    /// - Parameter prepare: called before the watcher is started.
+    /// - Parameters:
+    ///   - starts: the state that it finds the store in.
+    ///   - prepare: called before the watcher is started.
     init(
-        _ store: String, options: [String] = [], notify: String? = nil,
+        _ store: String, options: [String] = [], notify: String? = nil, starts: String = "ok",
         prepare: (Stage) throws -> Void = { _ in }
     ) throws {
         stage = try Stage()
@@ -114,7 +116,7 @@ final class WatchStage {
             """)
         try prepare(stage)
         watcher = try Self.start(stage, options)
-        try #require(within(10) { self.state == "ok" }, "\(report)")
+        try #require(within(10) { self.state == starts }, "\(report)")
     }
 
     private static func start(_ stage: Stage, _ options: [String]) throws -> Running {
