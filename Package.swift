@@ -77,7 +77,11 @@ let package = Package(
             name: "CommandLineTests", dependencies: ["ResyncCore", "TestSupport"],
             swiftSettings: testSettings),
         .testTarget(
-            name: "ResyncLedgerTests", dependencies: ["ResyncLedger", "ResyncCore", "TestSupport"],
+            name: "ResyncLedgerTests",
+            dependencies: [
+                "ResyncLedger", "ResyncCore", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
             swiftSettings: testSettings),
         .testTarget(name: "TidyTests", swiftSettings: testSettings),
     ],

@@ -31,19 +31,37 @@ extension [UInt8] {
 }
 
 extension Row {
-    func bytes(_ column: String) -> [UInt8] {
-        let data: Data? = self[column]
-        return data.map { Array($0) } ?? []
+    /// - Throws: `RowDecodingError` where something else stands there, which only damage explains.
+    func value<Value: DatabaseValueConvertible & StatementColumnConvertible>(
+        _ column: String
+    ) throws -> Value {
+        try decode(Value.self, forColumn: column)
     }
 
-    func moment(_ boot: String, _ wall: String) -> Moment {
-        Moment(
-            boot: UInt64(clamping: self[boot] as Int64),
-            wall: Timestamp(number: self[wall]))
+    func bytes(_ column: String) throws -> [UInt8] {
+        let data: Data = try value(column)
+        return Array(data)
     }
 
-    func optionalMoment(_ boot: String, _ wall: String) -> Moment? {
-        let (bootNumber, wallNumber): (Int64?, Int64?) = (self[boot], self[wall])
+    func time(_ column: String) throws -> Timestamp { Timestamp(number: try value(column)) }
+
+    /// One of the words that are known.
+    func word<Word: RawRepresentable<String>>(_ column: String) throws -> Word {
+        guard let word = Word(rawValue: try value(column)) else { throw LedgerError.damage }
+        return word
+    }
+
+    func optionalWord<Word: RawRepresentable<String>>(_ column: String) throws -> Word? {
+        let text: String? = try value(column)
+        return text == nil ? nil : try word(column)
+    }
+
+    func moment(_ boot: String, _ wall: String) throws -> Moment {
+        Moment(boot: UInt64(clamping: try value(boot) as Int64), wall: try time(wall))
+    }
+
+    func optionalMoment(_ boot: String, _ wall: String) throws -> Moment? {
+        let (bootNumber, wallNumber): (Int64?, Int64?) = (try value(boot), try value(wall))
         guard let bootNumber, let wallNumber else { return nil }
         return Moment(
             boot: UInt64(clamping: bootNumber), wall: Timestamp(number: wallNumber))

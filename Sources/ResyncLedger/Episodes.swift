@@ -129,42 +129,37 @@ private func insert(_ record: EpisodeRecord, _ database: Database) throws {
 }
 
 private func record(from row: Row, _ database: Database) throws -> EpisodeRecord {
-    let id: String = row["id"]
+    let id: String = try row.value("id")
     let steps = try Row.fetchAll(
         database, sql: "SELECT * FROM step WHERE episode = ? ORDER BY place", arguments: [id]
-    ).compactMap { row -> Episode.Step? in
-        guard let kind = EpisodeClass(rawValue: row["class"]) else { return nil }
-        return Episode.Step(kind, row.moment("boot", "wall"))
-    }
+    ).map { Episode.Step(try $0.word("class"), try $0.moment("boot", "wall")) }
+    guard !steps.isEmpty else { throw LedgerError.damage }
     let evidence = try Row.fetchAll(
         database, sql: "SELECT * FROM evidence WHERE episode = ? ORDER BY place",
         arguments: [id]
-    ).compactMap { row -> Evidence? in
-        guard let source = SignalSource(rawValue: row["source"]),
-            let strength = Evidence.Strength(rawValue: row["strength"])
-        else { return nil }
-        let kind: String? = row["class"]
-        return Evidence(
-            source, strength, kind.flatMap(EpisodeClass.init), what: row["what"],
-            text: row.bytes("text"), at: row.moment("boot", "wall"))
+    ).map { row in
+        Evidence(
+            try row.word("source"), try row.word("strength"), try row.optionalWord("class"),
+            what: try row.value("what"), text: try row.bytes("text"),
+            at: try row.moment("boot", "wall"))
     }
     var episode = Episode(
-        id: id, store: row["store"], bootID: row["boot_id"],
-        lastGood: row.optionalMoment("good_boot", "good_wall"),
-        firstEvidence: row.moment("evidence_boot", "evidence_wall"),
-        detected: row.moment("detected_boot", "detected_wall"), steps: steps)
-    episode.restore(evidence: evidence, leftOut: row["left_out"])
-    episode.firstGood = row.optionalMoment("first_good_boot", "first_good_wall")
-    episode.closed = row.optionalMoment("closed_boot", "closed_wall")
-    let ending: String? = row["ended_by"]
-    episode.ending = ending.flatMap(Episode.Ending.init)
-    episode.flaps = row["flaps"]
-    episode.sawCheck = row["saw_check"]
-    let count: Int64? = row["error_count"]
+        id: id, store: try row.value("store"), bootID: try row.value("boot_id"),
+        lastGood: try row.optionalMoment("good_boot", "good_wall"),
+        firstEvidence: try row.moment("evidence_boot", "evidence_wall"),
+        detected: try row.moment("detected_boot", "detected_wall"), steps: steps)
+    episode.restore(evidence: evidence, leftOut: try row.value("left_out"))
+    episode.firstGood = try row.optionalMoment("first_good_boot", "first_good_wall")
+    episode.closed = try row.optionalMoment("closed_boot", "closed_wall")
+    episode.ending = try row.optionalWord("ended_by")
+    episode.flaps = try row.value("flaps")
+    episode.sawCheck = try row.value("saw_check")
+    let count: Int64? = try row.value("error_count")
     episode.errorCount = count.map { UInt64(clamping: $0) }
-    episode.incident = row["incident"]
-    episode.recurrenceOf = row["recurrence_of"]
-    episode.ordinal = row["ordinal"]
-    episode.note = row["note"]
-    return EpisodeRecord(episode, path: row.bytes("path"), margin: row["margin"])
+    episode.incident = try row.value("incident")
+    episode.recurrenceOf = try row.value("recurrence_of")
+    episode.ordinal = try row.value("ordinal")
+    episode.note = try row.value("note")
+    return EpisodeRecord(
+        episode, path: try row.bytes("path"), margin: try row.value("margin"))
 }

@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import ResyncCore
 
@@ -11,6 +12,10 @@ package struct LedgerError: Error, Sendable {
         self.reason = reason
         self.isPassing = isPassing
     }
+
+    static let damage = LedgerError(
+        "is damaged; it is not touched: move it aside to begin a new one, or have sqlite3 "
+            + "recover it")
 }
 
 /// What must be remembered of episodes, of the stores that are watched, and of runs: one SQLite
@@ -59,15 +64,43 @@ package final class Ledger: Sendable {
         self.owner = owner
         var configuration = GRDB.Configuration()
         configuration.busyMode = .timeout(5)
-        configuration.prepareDatabase { database in
-            // An episode that was told is still there after a power loss.
-            try database.execute(sql: "PRAGMA synchronous = FULL")
-        }
         database = try explained {
+            try Self.inspect(path, configuration)
             let pool = try DatabasePool(path: path, configuration: configuration)
+            // An episode that was told is still there after a power loss. The pool has set less
+            // for itself while it was opened.
+            try pool.writeWithoutTransaction { database in
+                try database.execute(sql: "PRAGMA synchronous = FULL")
+            }
             try migrations.migrate(pool)
             return pool
         }
+    }
+
+    /// Looks through what is there without changing it: opening it for writing does that already.
+    private static func inspect(_ path: String, _ configuration: GRDB.Configuration) throws {
+        guard FileManager.default.fileExists(atPath: path) else { return }
+        if isCut(path) { throw LedgerError.damage }
+        var reading = configuration
+        reading.readonly = true
+        let found = try DatabaseQueue(path: path, configuration: reading).read { database in
+            try String.fetchAll(database, sql: "PRAGMA quick_check(1)")
+        }
+        guard found == ["ok"] else { throw LedgerError.damage }
+    }
+
+    /// Whether the file is shorter than its header says, and nothing beside it makes up for that.
+    private static func isCut(_ path: String) -> Bool {
+        func size(_ path: String) -> Int {
+            let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+            return (attributes?[.size] as? NSNumber)?.intValue ?? 0
+        }
+        guard size(path + "-wal") == 0, let file = FileHandle(forReadingAtPath: path),
+            let header = try? file.read(upToCount: 100).map({ Array($0) }), header.count == 100
+        else { return false }
+        let page = Int(header[16]) << 8 | Int(header[17])
+        let pages = header[28..<32].reduce(0) { $0 << 8 | Int($1) }
+        return size(path) < pages * (page == 1 ? 65536 : page)
     }
 
     /// Closes it: afterwards the file holds everything by itself.
@@ -93,14 +126,13 @@ private func explained<Result>(_ body: () throws -> Result) throws -> Result {
         case .SQLITE_FULL: throw LedgerError("cannot be written: its disk is full", isPassing: true)
         case .SQLITE_BUSY, .SQLITE_LOCKED:
             throw LedgerError("is locked by another process", isPassing: true)
-        case .SQLITE_CORRUPT, .SQLITE_NOTADB:
-            throw LedgerError(
-                "is damaged; it is not touched: move it aside to begin a new one, or have "
-                    + "sqlite3 recover it")
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB: throw LedgerError.damage
         case .SQLITE_READONLY, .SQLITE_IOERR, .SQLITE_CANTOPEN:
             throw LedgerError("cannot be used: \(error.message ?? "I/O error")", isPassing: true)
         default: throw LedgerError("failed: \(error.message ?? "\(error.resultCode)")")
         }
+    } catch is RowDecodingError {
+        throw LedgerError.damage
     }
 }
 

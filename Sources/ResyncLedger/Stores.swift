@@ -58,17 +58,18 @@ extension Ledger {
     package func stores() throws -> [StoreRecord] {
         try read { database in
             try Row.fetchAll(database, sql: "SELECT * FROM store ORDER BY name").map { row in
-                let sequence: Int64 = row["sequence"]
-                let fileSystem: Int64? = row["file_system"]
+                let sequence: Int64 = try row.value("sequence")
+                let fileSystem: Int64? = try row.value("file_system")
                 var record = StoreRecord(
-                    name: row["name"], path: row.bytes("path"), probeID: row["probe_id"],
+                    name: try row.value("name"), path: try row.bytes("path"),
+                    probeID: try row.value("probe_id"),
                     penalty: FlapPenalty(
-                        value: row["penalty"], at: Timestamp(number: row["penalty_wall"]),
-                        isSuppressed: row["suppressed"]))
+                        value: try row.value("penalty"), at: try row.time("penalty_wall"),
+                        isSuppressed: try row.value("suppressed")))
                 record.sequence = UInt64(clamping: sequence)
                 record.fileSystem = fileSystem.map { UInt64(bitPattern: $0) }
-                record.bootID = row["boot_id"]
-                record.lastGood = row.optionalMoment("good_boot", "good_wall")
+                record.bootID = try row.value("boot_id")
+                record.lastGood = try row.optionalMoment("good_boot", "good_wall")
                 return record
             }
         }
@@ -110,11 +111,11 @@ extension Ledger {
                 arguments: [limit]
             ).map { row in
                 RunRecord(
-                    id: row["id"], kind: row["kind"], a: row.bytes("a"), b: row.bytes("b"),
-                    began: Timestamp(number: row["began_wall"]),
-                    ended: Timestamp(number: row["ended_wall"]), status: row["status"],
-                    verdict: row["verdict"], assurance: row["assurance"],
-                    isWhole: row["whole"])
+                    id: try row.value("id"), kind: try row.value("kind"),
+                    a: try row.bytes("a"), b: try row.bytes("b"),
+                    began: try row.time("began_wall"), ended: try row.time("ended_wall"),
+                    status: try row.value("status"), verdict: try row.value("verdict"),
+                    assurance: try row.value("assurance"), isWhole: try row.value("whole"))
             }
         }
     }

@@ -99,10 +99,8 @@ struct ApplySession {
     ) throws {
         let knowledge = EpisodeKnowledge(state)
         for side in Side.allCases {
-            let path = sites[side].facts.path
-            guard let reason = knowledge.refusal(for: path) else { continue }
-            throw CommandError(
-                "'\(escaped(path))' \(reason): nothing is changed before that is over", .refused)
+            guard let reason = knowledge.refusal(for: sites[side].facts.path) else { continue }
+            throw CommandError("\(reason): nothing is changed before that is over", .refused)
         }
     }
 

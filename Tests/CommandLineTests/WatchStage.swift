@@ -93,7 +93,13 @@ final class WatchStage {
     private(set) var watcher: Running
     private let options: [String]
 
-    init(_ store: String, options: [String] = [], notify: String? = nil) throws {
+    /// - Parameters:
+    ///   - starts: the state that it finds the store in.
+    ///   - prepare: called before the watcher is started.
+    init(
+        _ store: String, options: [String] = [], notify: String? = nil, starts: String = "ok",
+        prepare: (Stage) throws -> Void = { _ in }
+    ) throws {
         stage = try Stage()
         self.store = store
         self.options = options
@@ -108,8 +114,9 @@ final class WatchStage {
             \(notification)
 
             """)
+        try prepare(stage)
         watcher = try Self.start(stage, options)
-        try #require(within(10) { self.state == "ok" }, "\(report)")
+        try #require(within(10) { self.state == starts }, "\(report)")
     }
 
     private static func start(_ stage: Stage, _ options: [String]) throws -> Running {

@@ -110,7 +110,8 @@ package struct Episode: Sendable, Hashable {
     ///
     /// - Parameter margin: seconds of that: `vm.dirty_expire_centisecs`,
     ///   `vm.dirty_writeback_centisecs` and the file system's commit interval.
-    /// - Returns: `end` is nil while nothing was good again; `start` nil where nothing ever was.
+    /// - Returns: `end` is nil while nothing was good again, and nobody said that it was; `start`
+    ///   nil where nothing ever was good.
     package func suspectWindow(margin: Double) -> (start: Timestamp?, end: Timestamp?) {
         // Files bear the wall clock's time. Whenever it was set meanwhile, each known moment tells
         // how it went before or after, over the whole time, so that nothing is cut short.
@@ -119,7 +120,7 @@ package struct Episode: Sendable, Hashable {
             known.map { $0.boot > good.boot ? $0.wall(at: good) : $0.wall }.min()?
                 .adding(seconds: -Int64(max(0, min(margin, 1e9)).rounded(.up)))
         }
-        let end = firstGood.flatMap { good in
+        let end = (firstGood ?? closed).flatMap { good in
             known.map { $0.boot < good.boot ? $0.wall(at: good) : $0.wall }.max()
         }
         return (start, end)

@@ -10,6 +10,8 @@ package struct KernelLogLine: Sendable, Hashable {
     }
 
     package static let limit = 16 << 10
+    /// Seconds since boot that a machine can have been up for: more than a century.
+    private static let timeLimit = 4e9
 
     package let time: Time
     package let text: [UInt8]
@@ -22,7 +24,7 @@ package struct KernelLogLine: Sendable, Hashable {
             guard let end = rest.firstIndex(of: UInt8(ascii: "]")),
                 let seconds = Double(
                     String(decoding: rest[1..<end].drop { $0 == 0x20 }, as: UTF8.self)),
-                seconds.isFinite, seconds >= 0
+                (0..<Self.timeLimit).contains(seconds)
             else { return nil }
             time = .sinceBoot(seconds)
             rest = rest[(end + 1)...].drop { $0 == 0x20 }

@@ -270,7 +270,11 @@ package struct Probe {
             guard order.acknowledged == 0 || order.creates else { throw Stop(outcome: .lost) }
             return 0
         }
-        guard let stamp = ProbeStamp(bytes) else { throw Stop(outcome: .lost) }
+        guard let stamp = ProbeStamp(bytes) else {
+            // A person has vouched for what is there now.
+            guard order.acknowledged == 0, order.creates else { throw Stop(outcome: .lost) }
+            return 0
+        }
         guard stamp.id == id else {
             throw Stop(outcome: .foreign("its stamp was made by another watcher"))
         }
@@ -282,7 +286,14 @@ package struct Probe {
     private func changeNames(in directory: Descriptor) throws(DiskError) {
         let old = name + Array(".name".utf8)
         let new = name + Array(".name2".utf8)
-        for left in [old, new] { try? remove(left, in: directory) }
+        // A worker that was killed in between has left one behind.
+        for left in [old, new] {
+            do throws(DiskError) {
+                try remove(left, in: directory)
+            } catch {
+                guard error.number == ErrorNumber.noEntry else { throw error }
+            }
+        }
         let file = try open(old, in: directory, [.readWrite, .create, .exclusive, .noFollow])
         disk.close(file)
         try withCString(old) { (from) throws(DiskError) in

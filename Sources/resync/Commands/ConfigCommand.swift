@@ -74,7 +74,8 @@ struct ConfigCommand: ParsableCommand {
             let windows =
                 pair.windows.isEmpty
                 ? "at any time" : pair.windows.map { $0.text }.joined(separator: ", ")
-            return "read \(read), \(windows)"
+            let write = pair.writeLimit.map { ", write \(sizeText($0))/s" } ?? ""
+            return "read \(read)\(write), \(windows)"
         }
 
         /// Whether all of it can be read again in time.
@@ -96,14 +97,18 @@ struct ConfigCommand: ParsableCommand {
         private func describe(_ configuration: Configuration) throws {
             let watch = configuration.detector
             var lines = [
-                "watch: probed each \(durationText(watch.interval)), down after "
-                    + "\(durationText(watch.hung)) without an answer, closed after "
-                    + "\(durationText(watch.holdDown)) without trouble"
+                "watch: probed each \(durationText(watch.interval)), slow after "
+                    + "\(durationText(watch.slow)), down after \(durationText(watch.hung)) "
+                    + "without an answer, closed after \(durationText(watch.holdDown)) without "
+                    + "trouble, up to \(durationText(watch.holdDownLimit)) after relapses"
             ]
             if let notification = configuration.notification {
                 lines.append(
                     "notify: "
-                        + notification.command.map { escaped($0) }.joined(separator: " "))
+                        + notification.command.map { escaped($0) }.joined(separator: " ")
+                        + ", killed after \(durationText(notification.timeout)), "
+                        + (notification.repeats.map { "again each \(durationText($0))" }
+                            ?? "not repeated"))
             } else {
                 lines.append("notify: nobody")
             }

@@ -98,7 +98,7 @@ struct EpisodeCommand: ParsableCommand {
             discussion: """
                 With --to it is over, and only recorded. Without, it stays open until probes are \
                 verified, or a person closes it. A time of day alone is the latest such time past, \
-                in local time; with a date as '2026-11-21 17:50', with Z in UTC.
+                in local time; with a date as '2026-11-21 17:50', with Z or +01:00 in that zone.
                 """)
 
         @Argument(help: ArgumentHelp("The store, as mail/a.", valueName: "STORE"))
@@ -129,21 +129,35 @@ struct EpisodeCommand: ParsableCommand {
                 throw CommandError(
                     "there is no class '\(escaped(self.kind.utf8))': \(known)", .usage)
             }
-            let end = try to.map { try latestTime($0, $0, before: .now) }
-            let start = try from.map { try latestTime($0, $0, before: end ?? .now) } ?? .now
+            let end = try to.map { try pastTime($0) }
+            let start = try from.map { try pastTime($0, before: end ?? .now) } ?? .now
             if let end, end < start { throw CommandError("it ends before it begins", .usage) }
             let shown = end.map { " to \($0.localText)" } ?? ""
             Main.complain("not to be trusted from \(start.localText)\(shown)")
             let state = try state.open()
+            // A watcher can be told whatever became of the ledger.
+            let open = try? LedgerFile.open(in: state)?.openEpisodes()
+                .first { $0.episode.store == store }
+            if end == nil, from != nil, let open, let known = open.window.start, start < known {
+                throw CommandError(
+                    "episode \(open.episode.id) is open already, and suspect from "
+                        + "\(known.localText) on: what was before that is an episode with --to",
+                    .usage)
+            }
             if end == nil, let client = try WatchClient(state) {
                 let seconds = Double(max(0, Timestamp.now.seconds - start.seconds))
                 try client.tell(.open(store: store, kind, seconds: seconds, note: note))
                 return .ok
             }
             let ledger = try LedgerFile.openOrMake(in: state)
-            let path = try ManualEpisode.path(of: store, ledger, file)
-            let record = try ManualEpisode.record(
-                store, path, kind, from: start, to: end, note: note, ledger)
+            let record: EpisodeRecord
+            if end == nil, let open {
+                record = ManualEpisode.adding(kind, note, to: open)
+            } else {
+                record = try ManualEpisode.record(
+                    store, try ManualEpisode.path(of: store, ledger, file), kind, from: start,
+                    to: end, note: note, ledger)
+            }
             try ledger.save(record)
             try StandardOutput.shared.write("\(EpisodeReport.line(record))\n")
             return .ok
@@ -168,14 +182,21 @@ struct EpisodeCommand: ParsableCommand {
 
         mutating func execute() throws -> ExitStatus {
             let state = try state.open()
-            guard let ledger = try LedgerFile.open(in: state), var record = try ledger.episode(id)
-            else { throw CommandError("there is no episode '\(escaped(id.utf8))'") }
+            let ledger = try LedgerFile.open(in: state)
+            let record = try ledger?.episode(id)
+            // What the watcher knows may not be in the ledger yet, and the other way round.
+            let name = record?.episode.id ?? id
+            if let client = try WatchClient(state),
+                try client.status().contains(where: { $0.episode == name })
+            {
+                try WatchClient(state)?.tell(.close(episode: name, note: note))
+                return .ok
+            }
+            guard let ledger, var record else {
+                throw CommandError("there is no episode '\(escaped(id.utf8))'")
+            }
             guard record.episode.isOpen else {
                 throw CommandError("episode \(record.episode.id) is closed already")
-            }
-            if let client = try WatchClient(state) {
-                try client.tell(.close(episode: record.episode.id, note: note))
-                return .ok
             }
             record.episode.closed = .now
             record.episode.ending = .person

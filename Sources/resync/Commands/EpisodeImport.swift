@@ -26,7 +26,8 @@ extension EpisodeCommand {
         @Option(
             name: .long,
             help: ArgumentHelp(
-                "A device the store was on, as the log names it: sdf, dm-3. Repeatable.",
+                "What the store was on, as the log names it: sdf, dm-3, 2:0:0:1, session3, "
+                    + "connection3:0, a server. Repeatable.",
                 valueName: "NAME"))
         var device: [String]
 
@@ -62,8 +63,18 @@ extension EpisodeCommand {
             }
             let ledger = try LedgerFile.openOrMake(in: try state.open())
             let path = try ManualEpisode.path(of: store, ledger, file)
-            let end = try to.map { try latestTime($0, $0, before: .now) }
-            let start = try good.map { try latestTime($0, $0, before: found[0].at.wall) }
+            let end = try to.map { try pastTime($0) }
+            let start = try good.map { try pastTime($0, before: found[0].at.wall) }
+            if let end, let last = found.last?.at.wall, end < last {
+                throw CommandError(
+                    "the log tells of trouble until \(last.localText): it was not good again at "
+                        + end.localText, .usage)
+            }
+            if let start, start > found[0].at.wall {
+                throw CommandError(
+                    "the log tells of trouble from \(found[0].at.wall.localText) on: it was not "
+                        + "good at \(start.localText)", .usage)
+            }
             var groups: [[Evidence]] = []
             for piece in found {
                 if let last = groups.last?.last,
@@ -122,15 +133,19 @@ extension EpisodeCommand {
         }
 
         private func evidence() throws -> [Evidence] {
-            let subjects = Set(device.map { KernelSubject.device(RawArguments.bytes($0)) })
-            let booted = try boot.map { try latestTime($0, $0, before: .now) }
+            let names = Set(device.map { RawArguments.bytes($0) })
+            let booted = try boot.map { try pastTime($0) }
             var found: [Evidence] = []
             for line in try text().split(separator: UInt8(ascii: "\n")) {
                 guard let parsed = KernelLogLine(Array(line)),
-                    let time = wall(parsed.time, booted),
                     let message = KernelMessage(text: parsed.text),
-                    message.subject.map({ subjects.contains($0) }) ?? true
+                    message.subject.map({ names.contains($0.bytes) }) ?? true
                 else { continue }
+                guard let time = wall(parsed.time, booted) else {
+                    throw CommandError(
+                        "'\(escaped(journal.utf8))' counts from the machine's boot: say with "
+                            + "--boot when that was", .usage)
+                }
                 let (strength, kind) = Evidence.weight(ofKernel: message.what)
                 found.append(
                     Evidence(
@@ -138,7 +153,10 @@ extension EpisodeCommand {
                         at: Moment(boot: 0, wall: time)))
             }
             guard found.contains(where: { $0.strength != .context }) else { return [] }
-            return found
+            // Several files may have been put together in any order.
+            return found.enumerated().sorted {
+                ($0.element.at.wall, $0.offset) < ($1.element.at.wall, $1.offset)
+            }.map { $0.element }
         }
 
         private func text() throws -> [UInt8] {
@@ -202,7 +220,8 @@ enum ManualEpisode {
         let passed = Double(max(0, now.wall.seconds - start.seconds))
         let began = Moment(boot: now.earlier(bySeconds: passed).boot, wall: start)
         let digits = now.wall.utcText.filter { $0.isNumber }
-        let random = try randomBytes(2).map { String($0, radix: 16) }.joined()
+        let random = try randomBytes(2).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+            .joined()
         var episode = Episode(
             id: "e\(digits)-\(random)", store: store, bootID: bootIdentity(), lastGood: began,
             firstEvidence: began, detected: began, steps: [Episode.Step(kind, began)])
@@ -217,6 +236,19 @@ enum ManualEpisode {
         }
         try place(&episode, ledger)
         return EpisodeRecord(episode, path: path, margin: writeBackMargin())
+    }
+
+    /// What a person says of a store whose episode is open already.
+    static func adding(
+        _ kind: EpisodeClass, _ note: String, to record: EpisodeRecord
+    ) -> EpisodeRecord {
+        var record = record
+        let now = Moment.now
+        record.episode.add(
+            Evidence(
+                .person, .hard, kind, what: "person.opened", text: Array(note.utf8), at: now))
+        _ = record.episode.rise(to: kind, at: now)
+        return record
     }
 
     static func place(_ episode: inout Episode, _ ledger: Ledger) throws {

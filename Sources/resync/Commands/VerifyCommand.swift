@@ -141,7 +141,7 @@ struct Verification {
         for (letter, path) in [("A", header.a), ("B", header.b)] {
             for episode in knowledge.episodes(of: path, during: header.started) {
                 Main.complain(
-                    "\(letter) had episode \(episode.id) while this ran: what it found is not to "
+                    "\(letter) had episode \(episode) while this ran: what it found is not to "
                         + "be trusted, verify again when it is closed")
                 status.merge(.trouble)
                 isSound = false
@@ -151,6 +151,7 @@ struct Verification {
         let isWhole =
             counts.ending == .complete && counts.notVerified == 0 && counts.tally.unreadable == 0
             && terms?.exclusions == Filter.none.digest && terms?.selection == nil
+            && terms?.aspects.contains(.content) == true
         knowledge.note(
             RunRecord(
                 id: header.id, kind: header.kind, a: header.a, b: header.b,

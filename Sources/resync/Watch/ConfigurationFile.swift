@@ -20,6 +20,9 @@ struct ConfigurationFile {
     private(set) var mistakes: [ConfigurationMistake] = []
     /// What it says that has no effect yet.
     private(set) var reserved: [String] = []
+    private var names: Set<String> = []
+    /// Where each store is named.
+    private var places: [String: Mark] = [:]
 
     /// - Throws: `CommandError` where it cannot be read at all.
     init(path: [UInt8]) throws {
@@ -55,13 +58,19 @@ struct ConfigurationFile {
 
     private static func text(_ path: [UInt8]) throws -> String {
         let bytes: [UInt8]
-        do throws(DiskError) {
+        do {
             let file = try InputFile.open(path: path, disk: LinuxDisk())
-            guard file.stat.type == .file, file.size <= sizeLimit else {
-                throw DiskError(.openat, ErrorNumber.invalidArgument)
+            guard file.stat.type == .file else {
+                throw CommandError(
+                    "the configuration '\(escaped(path))' is no regular file", .usage)
+            }
+            guard file.size <= sizeLimit else {
+                throw CommandError(
+                    "the configuration '\(escaped(path))' is larger than \(sizeText(sizeLimit))",
+                    .usage)
             }
             bytes = try file.read(at: 0, count: sizeLimit)
-        } catch {
+        } catch let error as DiskError {
             throw CommandError(
                 "cannot read the configuration '\(escaped(path))': \(error.sentence)", .usage)
         }
@@ -75,15 +84,29 @@ struct ConfigurationFile {
         switch error {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
-            ConfigurationMistake(line: mark.line, column: mark.column, text: problem)
+            ConfigurationMistake(
+                line: mark.line, column: mark.column, text: escaped(problem.utf8))
+        case .reader(let problem, let offset, _, let yaml):
+            place(of: offset ?? 0, in: yaml, escaped(problem.utf8))
         case .duplicatedKeysInMapping(let keys, let context):
             ConfigurationMistake(
                 line: context.mark.line, column: context.mark.column,
                 text: "a key is there twice: "
                     + keys.map { escaped($0.description.utf8) }.joined(separator: ", "))
         default:
-            ConfigurationMistake(line: 1, column: 1, text: "it is no YAML: \(error)")
+            ConfigurationMistake(
+                line: 1, column: 1, text: "it is no YAML: \(escaped("\(error)".utf8))")
         }
+    }
+
+    /// - Parameter offset: in bytes.
+    private static func place(
+        of offset: Int, in text: String, _ problem: String
+    ) -> ConfigurationMistake {
+        let lines = text.utf8.prefix(offset).split(
+            separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let column = lines.last.map { String($0)?.unicodeScalars.count ?? 0 } ?? 0
+        return ConfigurationMistake(line: lines.count, column: column + 1, text: problem)
     }
 
     // MARK: What it says
@@ -130,38 +153,35 @@ struct ConfigurationFile {
     }
 
     private mutating func readPair(_ node: Node) {
-        let keys = entries(node, "a pair")
-        guard !keys.isEmpty else { return }
-        var name: String?
-        var (a, b): (Configuration.Store?, Configuration.Store?)
-        for (key, value) in keys {
-            switch key.string {
-            case "name": name = pairName(value)
-            case "a": a = store(value)
-            case "b": b = store(value)
-            case "settle", "read-limit", "write-limit", "max-age", "windows": break
-            default:
-                noteUnknown(
-                    key, "name, a, b, settle, read-limit, write-limit, max-age, windows")
-            }
-        }
         let had = mistakes.count
-        for required in ["name", "a", "b"]
-        where !keys.contains(where: { $0.key.string == required }) {
-            note(node, "a pair needs '\(required)'")
-        }
-        guard let name, let a, let b, mistakes.count == had else { return }
-        var pair = Configuration.Pair(name: name, a: a, b: b)
-        for (key, value) in keys {
+        var pair = Configuration.Pair(
+            name: "", a: Configuration.Store(path: []), b: Configuration.Store(path: []))
+        var found: Set<String> = []
+        var marks: Sides<Mark?> = Sides(a: nil, b: nil)
+        for (key, value) in entries(node, "a pair") {
+            found.insert(key.string ?? "")
             switch key.string {
+            case "name": if let name = pairName(value) { pair.name = name }
+            case "a", "b":
+                let side: Side = key.string == "a" ? .a : .b
+                marks[side] = value.mark
+                if let store = store(value) { pair.stores[side] = store }
             case "settle": if let seconds = duration(value) { pair.settle = seconds }
             case "read-limit": pair.readLimit = rate(value)
             case "write-limit": pair.writeLimit = rate(value)
             case "max-age": pair.maximumAge = duration(value)
             case "windows": pair.windows = windows(value)
-            default: break
+            default:
+                noteUnknown(
+                    key, "name, a, b, settle, read-limit, write-limit, max-age, windows")
             }
         }
+        guard case .mapping = node else { return }
+        for required in ["name", "a", "b"] where !found.contains(required) {
+            note(node, "a pair needs '\(required)'")
+        }
+        guard mistakes.count == had else { return }
+        for side in Side.allCases { places[pair.storeName(side)] = marks[side] }
         configuration.pairs.append(pair)
     }
 
@@ -170,7 +190,7 @@ struct ConfigurationFile {
             note(node, "a name has letters, digits, '.', '-' and '_', at most 80 of them")
             return nil
         }
-        guard !configuration.pairs.contains(where: { $0.name == name }) else {
+        guard names.insert(name).inserted else {
             note(node, "there is a pair '\(name)' already")
             return nil
         }
@@ -179,16 +199,18 @@ struct ConfigurationFile {
 
     private mutating func store(_ node: Node) -> Configuration.Store? {
         if let path = node.string { return store(at: path, node) }
+        let had = mistakes.count
         var found: Configuration.Store?
-        var (probes, isReadOnly) = (true, false)
+        var (hasPath, probes, isReadOnly) = (false, true, false)
         for (key, value) in entries(node, "a store") {
             switch key.string {
             case "path":
-                guard let path = value.string else {
+                hasPath = true
+                if let path = value.string {
+                    found = store(at: path, value)
+                } else {
                     note(value, "a path is text")
-                    return nil
                 }
-                found = store(at: path, value)
             case "probe":
                 probes = flag(value, "probe") ?? true
             case "read-only":
@@ -196,11 +218,11 @@ struct ConfigurationFile {
             default: noteUnknown(key, "path, probe, read-only")
             }
         }
-        if found == nil, mistakes.isEmpty { note(node, "a store needs a path") }
+        if case .mapping = node, !hasPath { note(node, "a store needs a path") }
         // Where nothing can be written, nothing is probed by writing.
         found?.probes = probes && !isReadOnly
         found?.isReadOnly = isReadOnly
-        return found
+        return mistakes.count == had ? found : nil
     }
 
     private mutating func flag(_ node: Node, _ name: String) -> Bool? {
@@ -229,59 +251,71 @@ struct ConfigurationFile {
     }
 
     private mutating func readWatch(_ node: Node) {
+        var limit: Node?
         for (key, value) in entries(node, "watch") {
-            guard let seconds = duration(value) else { continue }
-            let isLong = seconds >= 0.1
+            let place: WritableKeyPath<DetectorSettings, Double>
             switch key.string {
-            case "interval" where isLong: configuration.detector.interval = seconds
-            case "slow" where isLong: configuration.detector.slow = seconds
-            case "hung" where isLong: configuration.detector.hung = seconds
-            case "hold-down" where isLong: configuration.detector.holdDown = seconds
-            case "hold-down-limit" where isLong: configuration.detector.holdDownLimit = seconds
-            case "interval", "slow", "hung", "hold-down", "hold-down-limit":
-                note(value, "that is too short")
-            default: noteUnknown(key, "interval, slow, hung, hold-down, hold-down-limit")
+            case "interval": place = \.interval
+            case "slow": place = \.slow
+            case "hung": place = \.hung
+            case "hold-down": place = \.holdDown
+            case "hold-down-limit":
+                place = \.holdDownLimit
+                limit = value
+            default:
+                noteUnknown(key, "interval, slow, hung, hold-down, hold-down-limit")
+                continue
             }
+            guard let seconds = duration(value, atLeast: 0.1) else { continue }
+            configuration.detector[keyPath: place] = seconds
         }
-        if configuration.detector.slow > configuration.detector.hung {
-            note(node, "slow must not be longer than hung")
+        let watch = configuration.detector
+        if watch.slow > watch.hung { note(node, "slow must not be longer than hung") }
+        guard watch.holdDownLimit < watch.holdDown else { return }
+        if let limit {
+            note(limit, "hold-down-limit must not be shorter than hold-down")
+        } else {
+            configuration.detector.holdDownLimit = watch.holdDown
         }
-        configuration.detector.holdDownLimit = max(
-            configuration.detector.holdDownLimit, configuration.detector.holdDown)
     }
 
     private mutating func readNotification(_ node: Node) {
         var found: Configuration.Notification?
-        var (timeout, repeats): (Double?, Double?)
+        var (hasCommand, timeout, repeats): (Bool, Double?, Double?) = (false, nil, nil)
         for (key, value) in entries(node, "notify") {
             switch key.string {
             case "command":
+                hasCommand = true
                 let words = value.sequence.map { $0.compactMap { $0.string } } ?? []
                 guard let first = words.first, first.hasPrefix("/"),
-                    words.count == value.sequence?.count
+                    words.count == value.sequence?.count,
+                    !words.contains(where: { $0.utf8.contains(0) })
                 else {
                     note(value, "command is a list: a program with its whole path, arguments")
                     continue
                 }
                 found = Configuration.Notification(command: words.map { Array($0.utf8) })
-            case "timeout": timeout = duration(value)
-            case "repeat": repeats = duration(value)
+            case "timeout": timeout = duration(value, atLeast: 1)
+            case "repeat": repeats = duration(value, atLeast: 60)
             default: noteUnknown(key, "command, timeout, repeat")
             }
         }
-        guard var found else {
-            if mistakes.isEmpty { note(node, "notify needs a command") }
-            return
-        }
-        if let timeout { found.timeout = max(1, timeout) }
-        found.repeats = repeats.map { max(60, $0) }
+        if case .mapping = node, !hasCommand { note(node, "notify needs a command") }
+        guard var found else { return }
+        if let timeout { found.timeout = timeout }
+        found.repeats = repeats
         configuration.notification = found
     }
 
     // MARK: Values
 
-    private mutating func duration(_ node: Node) -> Double? {
-        quantity(node) { (text) throws(QuantityError) in try parseDuration(text) }
+    private mutating func duration(_ node: Node, atLeast least: Double = 0) -> Double? {
+        let found = quantity(node) { (text) throws(QuantityError) in try parseDuration(text) }
+        guard let found, found >= least else {
+            if found != nil { note(node, "that is too short: at least \(durationText(least))") }
+            return nil
+        }
+        return found
     }
 
     private mutating func rate(_ node: Node) -> Int? {
@@ -322,12 +356,15 @@ struct ConfigurationFile {
         for (index, one) in stores.enumerated() {
             for other in stores[..<index]
             where isWithin(one.1, other.1) || isWithin(other.1, one.1) {
+                let place = places[one.0]
                 mistakes.append(
                     ConfigurationMistake(
-                        line: 1, column: 1,
+                        line: place?.line ?? 1, column: place?.column ?? 1,
                         text: one.1 == other.1
                             ? "\(one.0) and \(other.0) are the same store"
                             : "\(one.0) and \(other.0) lie one in the other"))
+                // One for each store is enough.
+                break
             }
         }
     }

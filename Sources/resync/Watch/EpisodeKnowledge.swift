@@ -10,8 +10,13 @@ struct EpisodeKnowledge {
     private let records: [EpisodeRecord]
     private let runs: [RunRecord]
     private let statuses: [StoreStatus]
+    /// Where each watched store lies: as it was named, and without symlinks.
+    private let places: [[UInt8]: [Components]]
     /// Why the ledger cannot be read: then nothing is known to be good.
     private let failure: String?
+
+    /// Seconds in which the path of a store that lives was followed.
+    private static let patience = 2.0
 
     init(_ state: StateFolder) {
         var (ledger, records, runs): (Ledger?, [EpisodeRecord], [RunRecord]) = (nil, [], [])
@@ -26,18 +31,24 @@ struct EpisodeKnowledge {
         (self.ledger, self.records, self.runs) = (ledger, records, runs)
         self.failure = failure
         statuses = (try? WatchClient(state)?.status()) ?? []
+        let watched = Set(records.map { $0.path } + statuses.map { $0.path })
+        places = Dictionary(
+            uniqueKeysWithValues: watched.map { path in
+                let real = answer(within: Self.patience) { realPath(path) }
+                return (path, [path, real ?? path].map(components))
+            })
     }
 
     /// What speaks against a store.
     func reasons(against path: [UInt8]) -> [String] {
         var reasons = failure.map { [$0] } ?? []
-        for status in statuses where isAbout(status.path, path) {
-            switch status.state {
-            case .suspect: reasons.append("the watcher suspects it: \(status.evidence)")
-            case .ok, .unknown, .down, .recovering: break
-            }
+        for status in statuses(about: path) where status.state == .suspect {
+            reasons.append("the watcher suspects it: \(status.evidence)")
         }
-        for record in records where isAbout(record.path, path) {
+        reasons += unkept(path).map {
+            "the watcher says that it is \($0.state.word): \($0.evidence)"
+        }
+        for record in records(about: path) {
             let episode = record.episode
             guard let closed = episode.closed else {
                 reasons.append(
@@ -55,35 +66,33 @@ struct EpisodeKnowledge {
 
     /// Before this nothing that was kept of a store counts: the end of its last suspect window.
     func suspectEnd(of path: [UInt8]) -> Timestamp? {
-        records.filter { isAbout($0.path, path) }
-            .map { $0.window.end ?? .now }.max()
+        guard unkept(path).isEmpty else { return .now }
+        return records(about: path).map { $0.window.end ?? .now }.max()
     }
 
     /// Why nothing is to be copied from or to a store now; nil where nothing speaks against it.
     func refusal(for path: [UInt8]) -> String? {
-        if let failure { return failure }
-        for status in statuses where isAbout(status.path, path) && status.state != .ok {
+        if let failure { return "whether '\(escaped(path))' is well is not known: \(failure)" }
+        for status in statuses(about: path) where status.state != .ok {
             if status.state == .unknown { continue }
-            return "is \(status.state.word): \(status.evidence)"
+            return "'\(escaped(path))' is \(status.state.word): \(status.evidence)"
         }
-        let open = records.first { $0.episode.isOpen && isAbout($0.path, path) }
+        let open = records(about: path).first { $0.episode.isOpen }
         return open.map {
-            "has an open episode, \($0.episode.id): \($0.episode.kind.sentence)"
+            "'\(escaped(path))' has an open episode, \($0.episode.id): "
+                + $0.episode.kind.sentence
         }
     }
 
     /// Whether a store had an episode at or after a time.
     func hadEpisode(_ path: [UInt8], since time: Timestamp) -> Bool {
-        records.contains { record in
-            isAbout(record.path, path) && (record.window.end ?? .now) >= time
-        }
+        !episodes(of: path, during: time).isEmpty
     }
 
-    /// Episodes whose suspect window reaches into a run that began then.
-    func episodes(of path: [UInt8], during began: Timestamp) -> [Episode] {
-        records.filter {
-            isAbout($0.path, path) && ($0.window.end ?? .now) >= began
-        }.map { $0.episode }
+    /// The ids of episodes whose suspect window reaches into a run that began then.
+    func episodes(of path: [UInt8], during began: Timestamp) -> [String] {
+        records(about: path).filter { ($0.window.end ?? .now) >= began }.map { $0.episode.id }
+            + unkept(path).compactMap { $0.episode }
     }
 
     /// Notes a run where there is a ledger; nothing rests on its being there.
@@ -92,6 +101,31 @@ struct EpisodeKnowledge {
             try ledger?.save(run)
         } catch {
             Main.complain(Main.explain(error)?.message ?? "\(error)")
+        }
+    }
+
+    /// What the watcher knows of a store's episodes and could not write down.
+    private func unkept(_ path: [UInt8]) -> [StoreStatus] {
+        statuses(about: path).filter { status in
+            guard let episode = status.episode else { return false }
+            return !records.contains { $0.episode.id == episode }
+        }
+    }
+
+    private func records(about path: [UInt8]) -> [EpisodeRecord] {
+        let paths = [path, realPath(path) ?? path].map(components)
+        return records.filter { isAbout($0.path, paths) }
+    }
+
+    private func statuses(about path: [UInt8]) -> [StoreStatus] {
+        let paths = [path, realPath(path) ?? path].map(components)
+        return statuses.filter { isAbout($0.path, paths) }
+    }
+
+    /// Whether a watched store is the one at a path, holds it, or lies in it.
+    private func isAbout(_ watched: [UInt8], _ paths: [Components]) -> Bool {
+        places[watched, default: []].contains { watched in
+            paths.contains { $0.starts(with: watched) || watched.starts(with: $0) }
         }
     }
 
@@ -104,17 +138,13 @@ struct EpisodeKnowledge {
     }
 }
 
-/// Whether a watched store is the one at a path, holds it, or lies in it.
-private func isAbout(_ watched: [UInt8], _ path: [UInt8]) -> Bool {
-    let (watched, paths) = (components(watched), [path, realPath(path) ?? path].map(components))
-    return paths.contains { $0.starts(with: watched) || watched.starts(with: $0) }
-}
+private typealias Components = [ArraySlice<UInt8>]
 
 private func isSame(_ left: [UInt8], _ right: [UInt8]) -> Bool {
     components(absolute(left)) == components(absolute(right))
 }
 
-private func components(_ path: [UInt8]) -> [ArraySlice<UInt8>] {
+private func components(_ path: [UInt8]) -> Components {
     absolute(path).split(separator: UInt8(ascii: "/"))
 }
 

@@ -8,7 +8,7 @@ enum EpisodeReport {
         let episode = record.episode
         let state =
             if let closed = episode.closed {
-                "closed after \(durationText(span(episode.firstEvidence, closed)))"
+                "closed after \(durationText(span(episode, closed)))"
             } else {
                 "OPEN"
             }
@@ -107,10 +107,12 @@ enum EpisodeReport {
         return "from \(from) to \(to)"
     }
 
-    static func span(_ from: Moment, _ to: Moment) -> Double {
-        to.boot >= from.boot
-            ? to.seconds(since: from)
-            : Double(max(0, to.wall.seconds - from.wall.seconds))
+    /// Seconds; by the clock that nobody sets where both ends are known on it.
+    private static func span(_ episode: Episode, _ closed: Moment) -> Double {
+        let first = episode.firstEvidence
+        return episode.ending == .probe && first.boot > 0 && closed.boot >= first.boot
+            ? closed.seconds(since: first)
+            : Double(max(0, closed.wall.seconds - first.wall.seconds))
     }
 
     static func json(_ record: EpisodeRecord, type: StaticString = "episode") -> JSONObject {

@@ -1,0 +1,193 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// What verify, plan and apply make of a store that has, or had, an episode.
+@Suite struct SuspectStoreTests {
+    /// What a comparison read, and at which level.
+    private struct Read: Equatable {
+        let status: Int32
+        let media: Bool
+        let cached: Bool
+
+        init(_ found: Finished) throws {
+            let summary = try #require(try objects(found.lines).last, "\(found.report)")
+            let levels = summary["bytes_by_assurance"] as? [String: Int] ?? [:]
+            status = found.status
+            media = levels["media", default: 0] > 0
+            cached = levels["cached", default: 0] > 0
+        }
+    }
+
+    private func verify(_ scene: EpisodeStage, _ options: String...) throws -> Finished {
+        try scene.stage.verifying(options).run()
+    }
+
+    private func read(_ scene: EpisodeStage, _ options: String...) throws -> Read {
+        try Read(try scene.stage.verifying(options + ["--json"]).run())
+    }
+
+    @Test(arguments: ["mail/a", "mail/b"])
+    func nothingIsAppliedWhileAnEpisodeIsOpen(_ store: String) throws {
+        let scene = try EpisodeStage()
+        try scene.stage.write("a/new", "made")
+        #expect(try verify(scene).status == 1)
+        let planned = try scene.run("plan", "last", "--authority", "a", "-o", "p", "--force")
+        #expect(planned.status == 0, "\(planned.report)")
+        let episode = try scene.open(store: store)
+        let before = (try traces(scene.stage.a), try traces(scene.stage.b))
+        let runs = try FileManager.default.contentsOfDirectory(atPath: scene.stage.state + "/runs")
+        let refused = try scene.run("apply", "p")
+        #expect(refused.status == 5, "\(refused.report)")
+        #expect(refused.output.isEmpty, "\(refused.report)")
+        let id = episode["episode"] as? String ?? "?"
+        #expect(refused.errorText.contains("has an open episode, \(id)"), "\(refused.report)")
+        #expect(try traces(scene.stage.a) == before.0)
+        #expect(try traces(scene.stage.b) == before.1)
+        let after = try FileManager.default.contentsOfDirectory(atPath: scene.stage.state + "/runs")
+        #expect(after.count == runs.count)
+        try scene.close(episode)
+        let applied = try scene.run("apply", "p")
+        #expect(applied.status == 0, "\(applied.report)")
+        #expect(scene.stage.exists("b/new"))
+    }
+
+    /// From the opening to the first use of what was kept after it.
+    @Test func onlyTheMediumClearsAStore() throws {
+        let scene = try EpisodeStage()
+        usleep(2_200_000)
+        #expect(try verify(scene, "--keep").status == 0)
+        #expect(try read(scene, "--assurance", "cached").cached)
+        #expect(try !read(scene).media, "by default from the cache")
+
+        let episode = try scene.open("--class", "lost-write")
+        let open = try verify(scene)
+        #expect(open.status == 2, "\(open.report)")
+        #expect(open.errorText.contains("trouble on A: episode"), "\(open.report)")
+        #expect(open.errorText.contains("is open: it lost an acknowledged write"))
+        #expect(!open.errorText.contains("trouble on B"), "\(open.report)")
+        #expect(open.errorText.contains("assurance media"), "\(open.report)")
+        #expect(open.errorText.contains("A had episode"), "\(open.report)")
+        let cached = try verify(scene, "--assurance", "cached")
+        #expect(cached.errorText.contains("what was kept of A does not count"), "\(cached.report)")
+
+        try scene.close(episode)
+        // Closed, and not yet verified from the medium.
+        let closed = try verify(scene, "--assurance", "hash")
+        #expect(closed.status == 0, "\(closed.report)")
+        #expect(closed.errorText.contains("it was not verified from the medium since"))
+        let void = try verify(scene, "--assurance", "cached")
+        #expect(void.errorText.contains("what was kept of A does not count"), "\(void.report)")
+
+        // A part of it, or without its content, or at another level, clears nothing.
+        let parts = [
+            ["--assurance", "hash"], ["--assurance", "media", "--without", "content"],
+            ["--assurance", "media", "--exclude", "other"],
+        ]
+        for part in parts {
+            let found = try scene.stage.verifying(part).run()
+            #expect(found.status == 0, "\(part) \(found.report)")
+            let still = try read(scene, "--exclude", "other")
+            #expect(still.media, "\(part)")
+        }
+        let cleared = try verify(scene)
+        #expect(cleared.status == 0, "\(cleared.report)")
+        #expect(cleared.text.contains("at media"), "\(cleared.report)")
+        let calm = try verify(scene)
+        #expect(calm.status == 0 && !calm.errorText.contains("trouble on"), "\(calm.report)")
+        #expect(!calm.text.contains("at media"), "\(calm.report)")
+
+        // What was kept before still does not count, nor what is kept from the cache.
+        for keeping in [["--assurance", "hash", "--keep"], ["--assurance", "media", "--keep"]] {
+            let before = try verify(scene, "--assurance", "cached")
+            #expect(
+                before.errorText.contains("what was kept of A does not count"), "\(before.report)")
+            #expect(!before.errorText.contains("what was kept of B"), "\(before.report)")
+            usleep(2_200_000)
+            #expect(try scene.stage.verifying(keeping).run().status == 0)
+        }
+        let after = try verify(scene, "--assurance", "cached")
+        #expect(!after.errorText.contains("does not count"), "\(after.report)")
+        #expect(try read(scene, "--assurance", "cached").cached)
+    }
+
+    /// It does not matter by which name somebody watches it.
+    @Test func aStoreIsKnownByWhateverPathItIsNamed() throws {
+        let scene = try EpisodeStage()
+        symlink(scene.stage.a, scene.stage.folder + "/link")
+        symlink(scene.stage.folder, scene.stage.folder + "/up")
+        try scene.stage.write(
+            "config.yaml",
+            "pairs: [{name: mail, a: \(scene.stage.folder)/link, b: \(scene.stage.b)}]\n")
+        try scene.open()
+        for name in ["a", "link", "a/", "./a", "up/a", "up/link"] {
+            let found = try scene.run("verify", name, "b", "--settle", "0")
+            #expect(found.errorText.contains("trouble on A: episode"), "\(name) \(found.report)")
+        }
+        // A part of a store is in trouble with it, and so is what holds it.
+        try scene.stage.makeFolder("a/part")
+        try scene.stage.makeFolder("part")
+        let part = try scene.run("verify", "a/part", "part", "--settle", "0")
+        #expect(part.errorText.contains("trouble on A: episode"), "\(part.report)")
+        let beside = try scene.run("verify", "b", "part", "--settle", "0")
+        #expect(!beside.errorText.contains("trouble on"), "\(beside.report)")
+    }
+
+    /// What was found while the store failed is not to be trusted.
+    @Test func anEpisodeDuringAVerifyMakesItUndecided() throws {
+        let scene = try EpisodeStage()
+        try scene.stage.write("a/large", noise(3 << 20))
+        try scene.stage.remove("b")
+        try scene.stage.copy()
+        let running = try scene.stage.verifying(["--read-limit", "1MiB/s"]).start()
+        usleep(1_500_000)
+        let opened = try scene.opening([], store: "mail/b")
+        #expect(opened.status == 0, "\(opened.report)")
+        let found = try running.wait()
+        #expect(found.status == 2, "\(found.report)")
+        #expect(found.errorText.contains("B had episode e"), "\(found.report)")
+        #expect(!found.errorText.contains("A had episode"), "\(found.report)")
+    }
+
+    @Test func anEpisodeThatAlsoEndsDuringAVerifyCounts() throws {
+        let scene = try EpisodeStage()
+        try scene.stage.write("a/large", noise(3 << 20))
+        try scene.stage.remove("b")
+        try scene.stage.copy()
+        let running = try scene.stage.verifying([
+            "--assurance", "media", "--read-limit", "1MiB/s",
+        ]).start()
+        usleep(1_200_000)
+        try scene.close(try scene.open())
+        let found = try running.wait()
+        #expect(found.status == 2, "\(found.report)")
+        #expect(found.errorText.contains("A had episode e"), "\(found.report)")
+        // It began before the end, so that it clears nothing.
+        let next = try verify(scene)
+        #expect(next.text.contains("at media"), "\(next.report)")
+        #expect(next.status == 0, "\(next.report)")
+    }
+
+    /// What vanished from a side that failed since the baseline may have been lost.
+    @Test func whatAFailingSideLostIsNotDeletedFromTheOther() throws {
+        let scene = try EpisodeStage()
+        usleep(2_200_000)
+        #expect(try verify(scene, "--keep").status == 0)
+        try scene.stage.remove("a/file")
+        func planned() throws -> Finished {
+            let found = try scene.run(
+                "plan", "last", "--authority", "baseline", "-o", "p", "--force")
+            #expect([0, 4].contains(found.status), "\(found.report)")
+            return found
+        }
+        #expect(try verify(scene).status == 1)
+        let calm = try planned()
+        #expect(calm.text.contains("1 deleted"), "\(calm.report)")
+        let episode = try scene.open()
+        try scene.close(episode)
+        #expect(try verify(scene, "--assurance", "media").status == 1)
+        let after = try planned()
+        #expect(!after.text.contains("deleted"), "\(after.report)")
+    }
+}
