@@ -47,7 +47,7 @@ extension ByteWriter {
         number(difference.errors.count)
         for error in difference.errors { self.error(error) }
         for side in Side.allCases {
-            stat(difference.stats[side])
+            witness(difference.stats[side])
             digests(difference.witnesses[side])
             digests(difference.digests[side])
         }
@@ -64,7 +64,7 @@ extension ByteWriter {
         }
     }
 
-    private mutating func stat(_ stat: StatWitness?) {
+    package mutating func witness(_ stat: StatWitness?) {
         guard let stat else { return byte(0) }
         byte(stat.type.rawValue)
         number(stat.size)
@@ -96,7 +96,7 @@ extension ByteReader {
         difference.extents = try extents()
         for _ in 0..<(try int(limit: Limit.errors)) { difference.errors.append(try error()) }
         for side in Side.allCases {
-            difference.stats[side] = try stat()
+            difference.stats[side] = try witness()
             difference.witnesses[side] = try digests()
             difference.digests[side] = try digests()
         }
@@ -159,7 +159,7 @@ extension ByteReader {
         return error
     }
 
-    private mutating func stat() throws(FormatError) -> StatWitness? {
+    package mutating func witness() throws(FormatError) -> StatWitness? {
         let type: EntryType? = try optional { EntryType(rawValue: $0) }
         guard let type else { return nil }
         return StatWitness(

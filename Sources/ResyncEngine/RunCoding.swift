@@ -24,6 +24,10 @@ extension ByteWriter {
         byte(checkpoint.isFirstPassDone ? 1 : 0)
         byte(checkpoint.through == nil ? 0 : 1)
         string(checkpoint.through?.bytes ?? [])
+        number(checkpoint.directories.count)
+        for directory in checkpoint.directories {
+            for side in Side.allCases { witness(directory.stats[side]) }
+        }
         tally(checkpoint.tally)
         for side in Side.allCases {
             byte(checkpoint.manifests[side] == nil ? 0 : 1)
@@ -89,6 +93,11 @@ extension ByteReader {
         let isDone = try byte() == 1
         let isSet = try byte() == 1
         let path = RelativePath(try string(limit: 64 << 20))
+        var directories: [EnteredDirectory] = []
+        for depth in 0..<(try int(limit: 32 << 20)) {
+            let stats = Sides(a: try witness(), b: try witness())
+            directories.append(EnteredDirectory(depth: depth, stats))
+        }
         let tally = try tally()
         var manifests = Sides<ManifestPart?>(a: nil, b: nil)
         for side in Side.allCases where try byte() == 1 {
@@ -96,7 +105,8 @@ extension ByteReader {
                 end: try int(), pending: try string(limit: Frames.payloadLimit))
         }
         return Checkpoint(
-            isFirstPassDone: isDone, through: isSet ? path : nil, tally: tally,
+            isFirstPassDone: isDone, through: isSet ? path : nil, directories: directories,
+            tally: tally,
             manifests: manifests, resultsEnd: try int(), elapsed: try milliseconds(),
             saved: try time())
     }

@@ -35,6 +35,9 @@ package struct Checkpoint: Sendable {
     package var isFirstPassDone = false
     /// Everything up to here, in walk order, has its result.
     package var through: RelativePath?
+    /// The directories on the way to it, itself included where it is one that could be opened, from
+    /// the root down, as they were before they were listed.
+    package var directories: [EnteredDirectory] = []
     package var tally: Tally
     /// What is written of each side's manifest, where these are kept.
     package var manifests: Sides<ManifestPart?> = Sides(a: nil, b: nil)

@@ -19,6 +19,9 @@ package struct VerifyRules: Sendable {
 
     package init(scheme: DigestScheme) { self.scheme = scheme }
 
+    /// Where an earlier attempt at the run was stopped.
+    var resumed: Checkpoint?
+
     var usesKept: Bool { kept.a != nil || kept.b != nil }
 
     var assurance: Assurance { source == .media ? .media : .hash }
@@ -34,6 +37,8 @@ package struct VerifyOutput: Sendable {
     /// The last entry of the stretch; nil for what is said of a directory after all that is below
     /// it.
     package var through: EntryPlace?
+    /// The directory whose own entry it is.
+    package var entered: EnteredDirectory?
     /// What each side's manifest says of the stretch, where that is wanted.
     var records: Sides<ScanOutput> = Sides(a: ScanOutput(), b: ScanOutput())
 
@@ -64,6 +69,19 @@ package struct EntryPlace: Sendable {
     }
 
     package var path: RelativePath { directory?.path.appending(name) ?? whole }
+}
+
+/// A directory as it was just before it was listed: its names are what they were for as long as it
+/// stays like that.
+package final class EnteredDirectory: Sendable {
+    /// How many names lead to it from the root.
+    let depth: Int
+    let stats: Sides<StatWitness?>
+
+    init(depth: Int, _ stats: Sides<StatWitness?>) {
+        self.depth = depth
+        self.stats = stats
+    }
 }
 
 package struct LinkedEntry: Sendable {
@@ -112,6 +130,9 @@ package struct Verify: Pass {
             opened.map { Examined(entry: $0.entry, failure: $0.failure) }, path)
         var output = VerifyOutput()
         output.through = EntryPlace(path)
+        if opened.a.failure == nil, opened.b.failure == nil {
+            output.entered = EnteredDirectory(opened, path)
+        }
         if path != .root { output.tally.entries = 1 }
         if let judged {
             output.tally.count(judged)
@@ -122,6 +143,28 @@ package struct Verify: Pass {
         }
         progress.add(entries: 1, bytes: 0, differences: output.differences.count)
         recordEntering(opened, presence, path, &output)
+        return [output]
+    }
+
+    /// Names that came into a directory since it was first listed, before where the earlier attempt
+    /// was stopped, are looked at by nobody: then the directory is not what was compared.
+    package func reenter(
+        _ opened: Sides<OpenedDirectory>, path: () -> RelativePath
+    ) -> [VerifyOutput] {
+        let path = path()
+        let now = EnteredDirectory(opened, path)
+        var output = VerifyOutput()
+        output.entered = now
+        let found = opened.map { Examined(entry: $0.entry, failure: $0.failure) }
+        if let failed = Difference.failed(found, path: { path }) {
+            // Unless it could not be opened before either, which is said already.
+            if rules.resumed?.hasEntered(now) ?? true { output.differences = [failed] }
+        } else if rules.resumed?.hasMoved(now) ?? false {
+            var moved = Difference.changing(path)
+            moved.stats = now.stats
+            output.differences = [moved]
+        }
+        for difference in output.differences { output.tally.count(difference) }
         return [output]
     }
 
@@ -242,6 +285,28 @@ package struct Verify: Pass {
 
     package func run(_ work: SplitFile, _ worker: Worker) throws -> Pieces {
         try work.run(worker, self)
+    }
+}
+
+extension EnteredDirectory {
+    fileprivate convenience init(_ opened: Sides<OpenedDirectory>, _ path: RelativePath) {
+        self.init(
+            depth: path.components.count,
+            opened.map { $0.entry.map { StatWitness($0.stat) } })
+    }
+}
+
+extension Checkpoint {
+    /// Whether a directory is no longer what was listed. Of the last entry itself, where that is a
+    /// directory, nothing was listed yet.
+    fileprivate func hasMoved(_ now: EnteredDirectory) -> Bool {
+        guard now.depth < through?.components.count ?? 0 else { return false }
+        guard now.depth < directories.count else { return true }
+        return directories[now.depth].stats != now.stats
+    }
+
+    fileprivate func hasEntered(_ now: EnteredDirectory) -> Bool {
+        now.depth < max(directories.count, through?.components.count ?? 0)
     }
 }
 

@@ -100,6 +100,7 @@ package final class VerifyRun {
     ) throws {
         var plan = plan
         plan.scope.resumeAfter = checkpoint?.through
+        plan.rules.resumed = checkpoint
         self.plan = plan
         self.controls = controls
         self.run = run

@@ -23,6 +23,11 @@ final class VerifySink: @unchecked Sendable {
     /// is past it.
     private var held: [VerifyOutput] = []
     private let keepsLinks: Bool
+    /// The directories on the way to the last entry, from the root down, and perhaps some that
+    /// have ended behind them. Empty where paths were selected: then no directory is listed.
+    private var entered: [EnteredDirectory]
+    /// Whether the last entry is the last of these.
+    private var isAtDirectory = false
     /// Differences that nobody has seen twice.
     var openCount = 0
 
@@ -34,6 +39,8 @@ final class VerifySink: @unchecked Sendable {
         keepsLinks = links != nil
         for link in links ?? [] { _ = self.links.agrees(link) }
         through = checkpoint?.through.map { EntryPlace($0) }
+        entered = checkpoint?.directories ?? []
+        isAtDirectory = entered.count > checkpoint?.through?.components.count ?? 0
         self.writer = writer
         self.interval = interval
         tally = checkpoint?.tally ?? Tally()
@@ -57,7 +64,10 @@ final class VerifySink: @unchecked Sendable {
             try takeHeld()
         }
         try count(output)
-        if isInOrder { through = output.through ?? through }
+        if isInOrder, let place = output.through {
+            through = place
+            isAtDirectory = output.entered != nil
+        }
     }
 
     private func takeHeld() throws {
@@ -72,10 +82,17 @@ final class VerifySink: @unchecked Sendable {
             if keepsLinks { try writer.write(Sides(a: link.a, b: link.b)) }
         }
         if isInOrder { tally += output.tally } else { tallyBehind += output.tally }
+        if isInOrder, let directory = output.entered { enter(directory) }
         for difference in output.differences {
             if difference.canBeConfirmed { openCount += 1 }
         }
         try write(output)
+    }
+
+    private func enter(_ directory: EnteredDirectory) {
+        guard directory.depth <= entered.count else { return }
+        entered.removeSubrange(directory.depth...)
+        entered.append(directory)
     }
 
     /// Differences and what agrees, in order.
@@ -98,9 +115,12 @@ final class VerifySink: @unchecked Sendable {
     private func save(isDone: Bool = false) throws {
         var manifests = Sides<ManifestPart?>(a: nil, b: nil)
         if !isDone { for (side, keeper) in keepers { manifests[side] = try keeper.save() } }
+        let through = through?.path
+        let depth = isDone ? 0 : (through?.components.count ?? 0) + (isAtDirectory ? 1 : 0)
         try run.save(
             Checkpoint(
-                isFirstPassDone: isDone, through: through?.path, tally: tally,
+                isFirstPassDone: isDone, through: through,
+                directories: Array(entered.prefix(depth)), tally: tally,
                 manifests: manifests, resultsEnd: try writer.sync(),
                 elapsed: earlierElapsed + monotonicSeconds() - started, saved: .now))
         hasCheckpoint = true

@@ -56,6 +56,9 @@ package protocol Pass: Sendable {
     func enter(
         _ opened: Sides<OpenedDirectory>, presence: Presence, path: () -> RelativePath
     ) -> [Output]
+    /// A directory that an earlier attempt at the run had entered and was stopped in or below, with
+    /// what opening it gave this time. Its names before that place are not visited again.
+    func reenter(_ opened: Sides<OpenedDirectory>, path: () -> RelativePath) -> [Output]
     /// A directory whose names were listed, before any of them is visited. Not called where it was
     /// not entered.
     func listed(
@@ -78,6 +81,10 @@ package protocol Pass: Sendable {
 }
 
 extension Pass {
+    package func reenter(
+        _ opened: Sides<OpenedDirectory>, path: () -> RelativePath
+    ) -> [Output] { [] }
+
     package func listed(
         _ directory: PairedDirectory, completeness: Sides<Completeness>
     ) -> [Output] { [] }
@@ -181,6 +188,8 @@ package struct Walk<P: Pass>: Sendable {
         var pieces: P.Pieces = []
         if inner.isReported {
             pieces += pass.enter(opened, presence: presence, path: path).map { .output($0) }
+        } else if inner.selected == nil {
+            pieces += pass.reenter(opened, path: path).map { .output($0) }
         }
         // Where one side cannot be opened, the other's entries have nothing to be compared with.
         let isBlocked = opened.a.failure != nil || opened.b.failure != nil

@@ -114,7 +114,8 @@ package final class LocalSite: Site {
     }
 
     package func root() throws(DiskError) -> any SiteDirectory {
-        let details = try EntryDetails(self).entry(facts.stat, descriptor)
+        // As it is now: a listing that comes after is of this moment or later.
+        let details = try EntryDetails(self).entry(try disk.stat(descriptor), descriptor)
         return LocalDirectory(root: self, entry: details, descriptor: descriptor)
     }
 

@@ -129,6 +129,28 @@ import Testing
         #expect(difference?["confirmed"] as? Bool == true)
     }
 
+    /// Where nobody says how strongly it is to be read.
+    @Test func aStoreInTroubleIsReadFromTheMedium() throws {
+        let stage = try stage()
+        try scan(stage)
+        let before = try verify(stage, ["--json"]).run()
+        let level = try objects(before.lines).first?["assurance"] as? String
+        guard level == "hash" else { return skip("this machine shows trouble of its own") }
+        try stage.makeFolder("other")
+        try stage.write(
+            "config.yaml", "pairs:\n  - {name: mail, a: \(stage.b), b: \(stage.folder)/other}\n")
+        let opened = try stage.resync([
+            "episode", "open", "mail/a", "--config", "config.yaml", "--note", "was read-only",
+        ]).run()
+        #expect(opened.status == 0, "\(opened.report)")
+        let found = try verify(stage, ["--json"]).run()
+        #expect(try objects(found.lines).first?["assurance"] as? String == "media")
+        #expect(found.errorText.contains("trouble on B: episode "), "\(found.report)")
+        // What is asked for in so many words is done.
+        let asked = try verify(stage, ["--json", "--assurance", "hash"]).run()
+        #expect(try objects(asked.lines).first?["assurance"] as? String == "hash")
+    }
+
     @Test func aDamagedManifestIsNamed() throws {
         let stage = try stage()
         try scan(stage)

@@ -152,6 +152,120 @@ import Testing
         compare(often, whole, 0)
     }
 
+    /// Stops a comparison of stores that agree at some call; nil where it came to its end before.
+    private func stopped(_ stores: TwoStores, at place: Int) throws -> TwoStores.Verified? {
+        let flag = Flag()
+        let calls = Counter()
+        stores.disk.onCall { _ in
+            guard calls.next() == place else { return }
+            flag.raise()
+            usleep(60_000)
+        }
+        let found = try stores.verify {
+            settings(&$0, 1)
+            $0.interruption = { flag.isUp ? SIGINT : nil }
+        }
+        stores.disk.onCall(nil)
+        return found.summary.ending == .interrupted(SIGINT) ? found : nil
+    }
+
+    private func resumed(
+        _ stores: TwoStores, _ found: TwoStores.Verified, stopAfter calls: Int = .max
+    ) throws -> TwoStores.Verified {
+        let flag = Flag()
+        let made = Counter()
+        stores.disk.onCall { _ in
+            guard made.next() == calls else { return }
+            flag.raise()
+            usleep(60_000)
+        }
+        defer { stores.disk.onCall(nil) }
+        return try stores.verify {
+            settings(&$0, 1)
+            $0.interruption = { flag.isUp ? SIGINT : nil }
+            $0.resumes = true
+            $0.id = found.id
+        }
+    }
+
+    private static func alike() -> TwoStores {
+        let stores = TwoStores()
+        stores.both { root in
+            for name in ["d/1", "d/2", "d/e/3", "d/e/4", "f/4", "g"] {
+                stores.disk.addFile("\(root)/\(name)", "text")
+            }
+        }
+        stores.calm()
+        return stores
+    }
+
+    /// The last path of a checkpoint.
+    private func through(_ found: TwoStores.Verified, _ stores: TwoStores) throws -> String {
+        let run = try RunFolder.open(found.id, in: try stores.state().runs)
+        return escaped(try run.checkpoint()?.through?.bytes ?? [])
+    }
+
+    /// How often a stop lay inside `d`, so that names there were passed, each with what changed
+    /// there meanwhile.
+    private func inside(
+        orAtTheDoor: Bool = false, _ change: (TwoStores) throws -> Void,
+        _ check: (TwoStores, TwoStores.Verified) throws -> Void
+    ) throws -> Int {
+        var count = 0
+        for place in 1..<200 {
+            let stores = Self.alike()
+            guard let found = try stopped(stores, at: place) else { continue }
+            let place = try through(found, stores)
+            guard place.hasPrefix("d/") || (orAtTheDoor && place == "d") else { continue }
+            count += 1
+            try change(stores)
+            try check(stores, found)
+        }
+        return count
+    }
+
+    /// Before the last path of the checkpoint nobody looks again.
+    @Test func whatCameBeforeTheStopIsNotCalledInSync() throws {
+        let count = try inside { stores in
+            stores.disk.addFile("/a/d/0new", "only on A")
+        } _: { stores, found in
+            let end = try resumed(stores, found)
+            #expect(end.lines.contains("~ d (changing)"), "\(end.lines)")
+            #expect(end.status == .unconfirmed && end.summary.verdict == "NOT VERIFIED")
+            #expect(!end.lines.contains { $0.hasPrefix("~ f") || $0.hasPrefix("~ .") })
+        }
+        #expect(count > 3)
+    }
+
+    /// As often as the run is stopped and goes on.
+    @Test func whatCameBeforeTheStopIsSaidAfterAnotherStopToo() throws {
+        var again = 0
+        let count = try inside { stores in
+            stores.disk.addFile("/a/d/0new", "only on A")
+        } _: { stores, found in
+            var end = try resumed(stores, found, stopAfter: 25)
+            if end.summary.ending == .interrupted(SIGINT) {
+                again += 1
+                end = try resumed(stores, end)
+            }
+            #expect(end.lines.filter { $0 == "~ d (changing)" }.count == 1, "\(end.lines)")
+            #expect(end.status == .unconfirmed && end.tally.unstable == 1)
+        }
+        #expect(count > 3 && again > 0)
+    }
+
+    /// A directory that was come into, and cannot be opened when the run goes on.
+    @Test func whatCannotBeEnteredAgainIsNotCalledInSync() throws {
+        let count = try inside(orAtTheDoor: true) { stores in
+            stores.disk.inject(Fault(.fail(EIO), on: .openat, under: "/b/d", persistent: true))
+        } _: { stores, found in
+            let end = try resumed(stores, found)
+            #expect(end.lines.contains("! d !b:openat:EIO"), "\(end.lines)")
+            #expect(end.status == .trouble && end.summary.verdict == "NOT VERIFIED")
+        }
+        #expect(count > 3)
+    }
+
     @Test(arguments: [1, 2, 8, 64]) func outputDoesNotDependOnTheWorkers(_ workers: Int) throws {
         let stores = TwoStores()
         for index in 0..<200 {
