@@ -431,7 +431,7 @@ complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options 
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync episode close" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync episode import" journal' -l 'journal' -d 'The kernel log, as text.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync episode import" store' -l 'store' -d 'The store it was about, as mail/a.' -rfka ''
-complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync episode import"' -l 'device' -d 'A device the store was on, as the log names it: sdf, dm-3. Repeatable.' -rfka ''
+complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync episode import"' -l 'device' -d 'What the store was on, as the log names it: sdf, dm-3, 2:0:0:1, session3, connection3:0, a server. Repeatable.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync episode import" good' -l 'good' -d 'The store was good then.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync episode import" to' -l 'to' -d 'It was good again then.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync episode import" boot' -l 'boot' -d 'When the machine was booted, for dmesg.' -rfka ''
