@@ -1,4 +1,3 @@
-import Foundation
 import GRDB
 import ResyncCore
 
@@ -35,8 +34,11 @@ package final class Ledger: Sendable {
     /// Why a file must not be opened as a ledger, before SQLite sees it: a foreign database would
     /// be changed by opening it. The layout is that of the SQLite file format, 1.3.
     ///
-    /// - Parameter header: the first 100 bytes.
-    package static func refusal(header: [UInt8]) -> String? {
+    /// - Parameters:
+    ///   - header: the first 100 bytes.
+    ///   - size: bytes of the whole file.
+    ///   - hasLog: whether there is a write-ahead log beside it, which may hold what is missing.
+    package static func refusal(header: [UInt8], size: Int, hasLog: Bool) -> String? {
         let wayBack =
             "it is not touched; move it aside to begin a new one: runs are kept elsewhere, "
             + "episodes before that are only in the old one"
@@ -53,19 +55,25 @@ package final class Ledger: Sendable {
             return "was written by a newer resync (version \(number(60)), this one knows "
                 + "\(version)): use that one"
         }
+        let page = Int(header[16]) << 8 | Int(header[17])
+        guard hasLog || size >= Int(number(28)) * (page == 1 ? 65536 : page) else {
+            return LedgerError.damage.reason
+        }
         return nil
     }
 
     /// Opens the database, or makes it; what lies there must not be refused.
     ///
-    /// - Parameter owner: kept as long as this is: the path may lead nowhere without it.
+    /// - Parameters:
+    ///   - isNew: whether there is no file yet.
+    ///   - owner: kept as long as this is: the path may lead nowhere without it.
     /// - Throws: `LedgerError`
-    package init(path: String, owner: (any Sendable)? = nil) throws {
+    package init(path: String, isNew: Bool, owner: (any Sendable)? = nil) throws {
         self.owner = owner
         var configuration = GRDB.Configuration()
         configuration.busyMode = .timeout(5)
         database = try explained {
-            try Self.inspect(path, configuration)
+            if !isNew { try Self.inspect(path, configuration) }
             let pool = try DatabasePool(path: path, configuration: configuration)
             // An episode that was told is still there after a power loss. The pool has set less
             // for itself while it was opened.
@@ -79,28 +87,12 @@ package final class Ledger: Sendable {
 
     /// Looks through what is there without changing it: opening it for writing does that already.
     private static func inspect(_ path: String, _ configuration: GRDB.Configuration) throws {
-        guard FileManager.default.fileExists(atPath: path) else { return }
-        if isCut(path) { throw LedgerError.damage }
         var reading = configuration
         reading.readonly = true
         let found = try DatabaseQueue(path: path, configuration: reading).read { database in
             try String.fetchAll(database, sql: "PRAGMA quick_check(1)")
         }
         guard found == ["ok"] else { throw LedgerError.damage }
-    }
-
-    /// Whether the file is shorter than its header says, and nothing beside it makes up for that.
-    private static func isCut(_ path: String) -> Bool {
-        func size(_ path: String) -> Int {
-            let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-            return (attributes?[.size] as? NSNumber)?.intValue ?? 0
-        }
-        guard size(path + "-wal") == 0, let file = FileHandle(forReadingAtPath: path),
-            let header = try? file.read(upToCount: 100).map({ Array($0) }), header.count == 100
-        else { return false }
-        let page = Int(header[16]) << 8 | Int(header[17])
-        let pages = header[28..<32].reduce(0) { $0 << 8 | Int($1) }
-        return size(path) < pages * (page == 1 ? 65536 : page)
     }
 
     /// Closes it: afterwards the file holds everything by itself.

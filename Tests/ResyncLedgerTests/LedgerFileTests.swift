@@ -23,7 +23,7 @@ import Testing
         var seed = Seed(3)
         let stage = try LedgerStage()
         try stage.make(seed.episodes(3))
-        #expect(Ledger.refusal(header: header(stage)) == nil)
+        #expect(stage.refusal(header(stage)) == nil)
     }
 
     /// Whatever is said, the way back is said with it.
@@ -34,7 +34,7 @@ import Testing
         func refusal(_ change: (inout [UInt8]) -> Void) throws -> String {
             var bytes = good
             change(&bytes)
-            return try #require(Ledger.refusal(header: bytes))
+            return try #require(stage.refusal(bytes))
         }
         let damaged = [
             try refusal { $0 = [] }, try refusal { $0.removeLast() },
@@ -59,7 +59,7 @@ import Testing
         let other = try stage.other()
         try other.write { try $0.execute(sql: "CREATE TABLE episode (id TEXT)") }
         try other.close()
-        #expect(Ledger.refusal(header: header(stage))?.contains("another program") == true)
+        #expect(stage.refusal(header(stage))?.contains("another program") == true)
     }
 
     /// Every page of it lost, one after the other: an episode that cannot be read is never passed
@@ -268,7 +268,7 @@ import Testing
         let old = try stage.other()
         try old.write { try $0.execute(sql: Self.versionOne) }
         try old.close()
-        #expect(Ledger.refusal(header: header(stage)) == nil)
+        #expect(stage.refusal(header(stage)) == nil)
         let (episodes, stores, runs) = try everything(try stage.open())
         let record = try #require(episodes.first)
         func moment(_ boot: UInt64, _ wall: UInt32) -> Moment {

@@ -19,7 +19,22 @@ final class LedgerStage {
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }
 
-    func open() throws -> Ledger { try Ledger(path: path) }
+    /// As the program opens it.
+    func open() throws -> Ledger {
+        let isNew = !FileManager.default.fileExists(atPath: path)
+        // What another connection has just made is in its log alone.
+        let reason = isNew || hasLog ? nil : refusal(Array(bytes.prefix(100)))
+        if let reason { throw LedgerError(reason) }
+        return try Ledger(path: path, isNew: isNew)
+    }
+
+    func refusal(_ header: [UInt8]) -> String? {
+        Ledger.refusal(header: header, size: bytes.count, hasLog: hasLog)
+    }
+
+    private var hasLog: Bool {
+        FileManager.default.contents(atPath: path + "-wal")?.isEmpty == false
+    }
 
     /// Has a ledger hold these and nothing else, in one file.
     func make(_ episodes: [EpisodeRecord]) throws {

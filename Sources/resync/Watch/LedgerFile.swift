@@ -12,16 +12,22 @@ enum LedgerFile {
     /// - Throws: `CommandError` where what lies there is not to be used.
     static func open(in state: StateFolder) throws -> Ledger? {
         let folder = state.folder
-        let header: [UInt8]
+        let (header, size): ([UInt8], Int)
         do throws(DiskError) {
-            header = try folder.read(Ledger.fileName).read(at: 0, count: headerSize)
+            let file = try folder.read(Ledger.fileName)
+            (header, size) = (try file.read(at: 0, count: headerSize), file.size)
         } catch {
             guard error.number != ErrorNumber.noEntry else { return nil }
             throw refused(state, "cannot be read: \(error.sentence)")
         }
-        if let reason = Ledger.refusal(header: header) { throw refused(state, reason) }
+        let log = try? folder.read(Ledger.fileName + Array("-wal".utf8))
+        let hasLog = (log?.size ?? 0) > 0
+        if let reason = Ledger.refusal(header: header, size: size, hasLog: hasLog) {
+            throw refused(state, reason)
+        }
         do {
-            let ledger = try Ledger(path: path(Ledger.fileName, in: folder), owner: folder)
+            let ledger = try Ledger(
+                path: path(Ledger.fileName, in: folder), isNew: false, owner: folder)
             // Its write-ahead log is a new name beside it.
             try folder.sync()
             return ledger
@@ -37,7 +43,7 @@ enum LedgerFile {
         let fresh = Ledger.fileName + Array(".new".utf8)
         for suffix in ["", "-wal", "-shm"] { try? state.folder.remove(fresh + suffix.utf8) }
         do {
-            let ledger = try Ledger(path: path(fresh, in: state.folder))
+            let ledger = try Ledger(path: path(fresh, in: state.folder), isNew: true)
             try ledger.close()
             for suffix in ["-wal", "-shm"] { try? state.folder.remove(fresh + suffix.utf8) }
             try state.folder.rename(fresh, to: Ledger.fileName)
