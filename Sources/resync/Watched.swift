@@ -40,6 +40,31 @@ func answered<Value: Sendable>(
     return try result.get()
 }
 
+/// What `body` does with files or stores of the operator, through disks that are watched over.
+///
+/// - Parameter paths: what is worked on through each disk.
+/// - Throws: also where a call is not answered in time; the thread that asked is then left behind.
+func answering<Value>(
+    _ patience: PatienceOptions, _ paths: Sides<String>,
+    _ body: @escaping (Sides<any Disk>) throws -> Value
+) throws -> Value {
+    let watch = StallWatch()
+    let disks = Side.both { WatchedDisk(LinuxDisk(), $0, watch) as any Disk }
+    do {
+        return try watch.guarding(within: try duration(patience.ioTimeout)) { try body(disks) }
+    } catch let stall as Stall {
+        let path = escaped(RawArguments.bytes(paths[stall.side]))
+        throw CommandError("'\(path)' does not answer: \(stall.call.rawValue)")
+    }
+}
+
+/// As for two, with one file or store.
+func answering<Value>(
+    _ patience: PatienceOptions, _ path: String, _ body: @escaping (any Disk) throws -> Value
+) throws -> Value {
+    try answering(patience, Sides(a: path, b: path)) { try body($0.a) }
+}
+
 extension PaceOrder {
     /// What a run does when it is told so.
     fileprivate func sentence(for run: String) -> String {

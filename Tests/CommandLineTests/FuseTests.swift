@@ -180,13 +180,28 @@ import Testing
     }
 
     /// Opened, and asked whether it is a manifest, before any worker is there to be watched.
-    @Test(arguments: ["verify", "verify --json", "scan"])
+    @Test(arguments: [
+        "verify", "verify --json", "scan", "diff", "manifest show --json", "manifest check",
+        "store show", "store adopt", "plan show", "plan --authority a -o p",
+    ])
     func aStoreThatNeverAnswersIsNamed(_ words: String) throws {
         guard let hostile = try Hostile() else { return }
         let (deaf, stage) = (hostile.mount + "/deaf", hostile.stage)
         var arguments = words.split(separator: " ").map { String($0) }
-        arguments += words == "scan" ? [deaf, "-o", "m"] : [stage.b, deaf]
-        let running = try stage.resync(arguments + ["--io-timeout", "1s"]).start()
+        switch arguments[0] {
+        case "scan": arguments += [deaf, "-o", "m"]
+        case "verify": arguments += [stage.b, deaf]
+        case "diff": arguments += [deaf, deaf]
+        case "plan" where words != "plan show": arguments += [stage.b, deaf]
+        default: arguments.append(deaf)
+        }
+        arguments += ["--io-timeout", "1s"]
+        let keepsNothing = ["diff", "manifest", "store show", "plan show"]
+        var command = stage.resync(arguments)
+        if keepsNothing.contains(where: { words.hasPrefix($0) }) {
+            command = Command(Command.resync, arguments)
+        }
+        let running = try command.start()
         let started = ContinuousClock.now
         let reason = "'\(deaf)' does not answer"
         for _ in 0..<1000 where !running.errorsSoFar.contains(reason) { usleep(10_000) }

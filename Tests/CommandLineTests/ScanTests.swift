@@ -82,6 +82,28 @@ import Testing
         }
     }
 
+    /// As many attempts as it takes, each with the same budget.
+    @Test func aScanOutOfTimeGoesOnToTheSameManifest() throws {
+        let stage = try stage()
+        var ended = try scanning(
+            stage, "--read-limit", "2MiB/s", "--workers", "1", "--max-duration", "1s"
+        ).run()
+        #expect(ended.status == 10, "\(ended.report)")
+        #expect(ended.errorText.contains("'resync runs resume last' goes on"))
+        #expect(!stage.exists("m"))
+        var attempts = 1
+        while ended.status == 10, attempts < 20 {
+            ended = try stage.runs("resume", "last")
+            attempts += 1
+        }
+        #expect(ended.status == 0 && attempts > 2, "\(attempts): \(ended.report)")
+        try system("mv", "\(stage.folder)/m", "\(stage.folder)/resumed")
+        #expect(try scanning(stage, "-q").run().status == 0)
+        #expect(try said(stage, "resumed") == said(stage, "m"))
+        let refused = try scanning(stage, "--force", "--max-duration", "soon").run()
+        #expect(refused.status == 64, "\(refused.report)")
+    }
+
     @Test func aKilledScanGoesOn() throws {
         let stage = try stage()
         #expect(try stopped(stage, SIGKILL, after: 0.5).status == 137)

@@ -33,9 +33,18 @@ struct DiffCommand: ResyncCommand {
     @Flag(name: [.customShort("q"), .long], help: "Print nothing at all when in sync.")
     var quiet = false
 
+    @OptionGroup var patience: PatienceOptions
+
     mutating func execute() throws -> ExitStatus {
+        let command = self
+        return try answering(patience, Sides(a: first, b: second)) { try command.compare($0) }
+    }
+
+    private func compare(_ disks: Sides<any Disk>) throws -> ExitStatus {
         let started = monotonicSeconds()
-        let inputs = (try ManifestInput(first), try ManifestInput(second))
+        let inputs = (
+            try ManifestInput(first, on: disks.a), try ManifestInput(second, on: disks.b)
+        )
         var a = try inputs.0.reader()
         var b = try inputs.1.reader()
         let comparison = try ManifestComparison(

@@ -21,10 +21,17 @@ struct ManifestCommand: ParsableCommand {
 
         var printsJSON: Bool { json }
 
+        @OptionGroup var patience: PatienceOptions
+
         mutating func execute() throws -> ExitStatus {
-            var reader = try ManifestInput(manifest).reader()
+            let command = self
+            return try answering(patience, manifest) { try command.show($0) }
+        }
+
+        private func show(_ disk: any Disk) throws -> ExitStatus {
+            var reader = try ManifestInput(manifest, on: disk).reader()
             if json {
-                try export(&reader, .json) { try StandardOutput.shared.write($0) }
+                try ManifestCommand.export(&reader, .json) { try StandardOutput.shared.write($0) }
             } else {
                 try StandardOutput.shared.write(ManifestText.header(reader.header))
                 while try reader.next() != nil {}
@@ -47,8 +54,15 @@ struct ManifestCommand: ParsableCommand {
         @Argument(help: ArgumentHelp("The manifest.", valueName: "MANIFEST"))
         var manifest: String
 
+        @OptionGroup var patience: PatienceOptions
+
         mutating func execute() throws -> ExitStatus {
-            var reader = try ManifestInput(manifest).reader()
+            let command = self
+            return try answering(patience, manifest) { try command.check($0) }
+        }
+
+        private func check(_ disk: any Disk) throws -> ExitStatus {
+            var reader = try ManifestInput(manifest, on: disk).reader()
             while try reader.next() != nil {}
             guard let trailer = reader.trailer else { return .trouble }
             try StandardOutput.shared.write(ManifestText.summary(trailer))
@@ -78,13 +92,22 @@ struct ManifestCommand: ParsableCommand {
         @Flag(name: .long, help: "Replace a file that exists.")
         var force = false
 
+        @OptionGroup var patience: PatienceOptions
+
         mutating func execute() throws -> ExitStatus {
             guard let words = ManifestExport.Format(rawValue: format) else {
                 throw CommandError("--format takes \(Self.formats)", .usage)
             }
-            var reader = try ManifestInput(manifest).reader()
+            let command = self
+            return try answering(patience, manifest) { try command.export(as: words, $0) }
+        }
+
+        private func export(
+            as words: ManifestExport.Format, _ disk: any Disk
+        ) throws -> ExitStatus {
+            var reader = try ManifestInput(manifest, on: disk).reader()
             let file = try ReportFile(output, replacing: force)
-            let skipped = try export(&reader, words) { try file.write($0) }
+            let skipped = try ManifestCommand.export(&reader, words) { try file.write($0) }
             try file.finish()
             if skipped > 0 {
                 Main.complain("\(skipped) entries have no words in this format, or are in doubt")
@@ -137,7 +160,7 @@ struct ManifestCommand: ParsableCommand {
 
     /// Writes a whole manifest in other words; the entries that have none there.
     @discardableResult
-    private static func export(
+    fileprivate static func export(
         _ reader: inout ManifestReader<EVPHash>, _ format: ManifestExport.Format,
         write: ([UInt8]) throws -> Void
     ) throws -> Int {
@@ -160,10 +183,10 @@ struct ManifestInput {
     let file: InputFile
     private let path: [UInt8]
 
-    init(_ path: String) throws {
+    init(_ path: String, on disk: any Disk = LinuxDisk()) throws {
         self.path = RawArguments.bytes(path)
         do throws(DiskError) {
-            file = try InputFile.open(path: self.path, disk: LinuxDisk())
+            file = try InputFile.open(path: self.path, disk: disk)
         } catch {
             throw CommandError("cannot read '\(escaped(self.path))': \(error.sentence)")
         }

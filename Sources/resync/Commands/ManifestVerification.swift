@@ -34,6 +34,9 @@ struct ManifestVerification {
             (diff.first, diff.second) = (command.a, command.b)
             diff.modifyWindow = command.aspects.modifyWindow
             (diff.json, diff.quiet) = (command.report.json, command.report.quiet)
+            var patience = PatienceOptions()
+            patience.ioTimeout = command.read.ioTimeout
+            diff.patience = patience
             return try diff.execute()
         }
         let side: Side = isManifest.a ? .a : .b
@@ -54,7 +57,6 @@ struct ManifestVerification {
             ("--digest", read.digest != nil),
             ("--block-size", read.blockSize != standard.read.blockSize),
             ("--workers", read.workers != nil), ("--read-limit", read.readLimit != nil),
-            ("--io-timeout", read.ioTimeout != standard.read.ioTimeout),
             ("--confirm", command.confirm != standard.confirm),
             ("--settle", command.settle != standard.settle),
             ("--max-duration", command.maxDuration != nil),

@@ -69,6 +69,7 @@ struct PlanCommand: ParsableCommand {
             help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
         var progress = "auto"
 
+        @OptionGroup var patience: PatienceOptions
         @OptionGroup(title: "Of two stores: what is looked at") var scope: ScopeOptions
         @OptionGroup(title: "Of two stores: what is compared") var aspects: AspectOptions
         @OptionGroup var state: StateOptions
@@ -97,13 +98,17 @@ struct PlanCommand: ParsableCommand {
 
         var printsJSON: Bool { json }
 
+        @OptionGroup var patience: PatienceOptions
+
         mutating func execute() throws -> ExitStatus {
-            let path = RawArguments.bytes(plan)
-            var plan = try PlanInput(path: path).plan
-            if json {
-                try PlanReport.json(&plan)
-            } else {
-                try PlanReport.text(&plan)
+            let (path, json) = (RawArguments.bytes(plan), json)
+            try answering(patience, plan) { disk in
+                var plan = try PlanInput(path: path, on: disk).plan
+                if json {
+                    try PlanReport.json(&plan)
+                } else {
+                    try PlanReport.text(&plan)
+                }
             }
             return .ok
         }
@@ -115,9 +120,9 @@ struct PlanInput {
     let file: InputFile
     let plan: PlanReader<EVPHash>
 
-    init(path: [UInt8]) throws {
+    init(path: [UInt8], on disk: any Disk = LinuxDisk()) throws {
         do {
-            let file = try InputFile.open(path: path, disk: LinuxDisk())
+            let file = try InputFile.open(path: path, disk: disk)
             self.file = file
             plan = try PlanReader(hash: try EVPHash(.sha256), chain: try EVPHash(.sha256)) {
                 try file.read(at: $0, count: $1)
@@ -166,9 +171,10 @@ private struct Planning {
         let file = try named(path) { try PendingFile(path: path, disk: LinuxDisk()) }
         let run = try openRun()
         let header = try run.header()
-        guard let summary = try run.summary(), let verify = try header.verifyCommand() else {
+        guard let summary = try run.summary(), var verify = try header.verifyCommand() else {
             throw CommandError("run \(run.id) has no result of a comparison to plan from")
         }
+        verify.read.ioTimeout = command.patience.ioTimeout
         let sites = try openSites(header, verify)
         if let side = try run.terms()?.otherStore(than: sites.map { $0.identity }) {
             throw CommandError(
@@ -232,6 +238,7 @@ private struct Planning {
         add("without", aspects.without)
         add("modify-window", aspects.modifyWindow.map { [$0] } ?? [])
         add("owner-by", aspects.ownerBy.map { [$0] } ?? [])
+        add("io-timeout", [command.patience.ioTimeout])
         add("state", command.state.state.map { [$0] } ?? [])
         return words
     }
@@ -261,11 +268,14 @@ private struct Planning {
         }
         let rules = try comparison(verify)
         let filter = try verify.scope.filter()
+        let patience = try duration(verify.read.ioTimeout)
         let references = try sites.map { site in
             StoreReference(
                 path: absolutePath(site.facts.path), kind: site.facts.manifestKind,
                 identity: site.identity, size: site.facts.size,
-                marker: try MarkerFile.read(site))
+                marker: try answered(within: patience, site.facts.path) {
+                    try MarkerFile.read(site)
+                })
         }
         let scheme = try verify.read.scheme(default: .sha256)
         var header = PlanHeader(
@@ -309,7 +319,10 @@ private struct Planning {
     private func report(
         _ result: PlanResult, _ task: PlanTask, _ sites: Sides<LocalSite>, _ path: [UInt8]
     ) throws {
-        let found = try sites.map { try StoreFindings($0, state) }
+        let (patience, state) = (try duration(command.patience.ioTimeout), state)
+        let found = try sites.map { site in
+            try answered(within: patience, site.facts.path) { try StoreFindings(site, state) }
+        }
         let standing = refusals(
             task.header, result.trailer, found,
             baselineExclusions: task.baseline?.header.exclusions)

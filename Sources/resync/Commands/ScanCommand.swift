@@ -29,6 +29,12 @@ struct ScanCommand: ResyncCommand {
         help: ArgumentHelp("media (read past the page cache) or hash.", valueName: "LEVEL"))
     var assurance = "hash"
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "End after this time, with a checkpoint to go on from.", valueName: "DURATION"))
+    var maxDuration: String?
+
     @Flag(name: .long, help: "Replace a manifest that exists.")
     var force = false
 
@@ -58,9 +64,10 @@ struct ScanCommand: ResyncCommand {
         let opening = SiteOpening(
             scope: scope, comparison: try aspects.rules(), read: read, state: state)
         let site = try opening.open(store)
-        let scan = try LiveScan(
+        var scan = try LiveScan(
             site, opening, scheme: try keptScheme(read), assurance: assurance,
             wholeFile: wholeFile)
+        scan.limits.maxDuration = try maxDuration.map { try duration($0) }
         let style = try ProgressStyle.parse(progress, quiet: quiet)
         let run = try KeptRun(
             state, kind: "scan", Sides(a: store, b: self.output).map { RawArguments.bytes($0) },
@@ -68,7 +75,7 @@ struct ScanCommand: ResyncCommand {
         let checkpoint = try run.folder.checkpoint()
         let started = monotonicSeconds() - (checkpoint?.elapsed ?? 0)
         let (result, trailer) = try scan.run(style, in: run.folder, resuming: checkpoint)
-        guard let trailer else { return report(stopped: result) }
+        guard let trailer else { return report(stopped: result, isImage: scan.header.isImage) }
         try output.place(try run.folder.folder.read(RunFolder.manifest(.a)))
         try run.folder.delete(from: state.runs)
         let isGood = trailer.counts.isWhole && trailer.counts.entries > 1 || scan.header.isImage
@@ -81,15 +88,19 @@ struct ScanCommand: ResyncCommand {
         return isGood && trailer.counts.isWhole ? .ok : .trouble
     }
 
-    private func report(stopped result: ScanResult) -> ExitStatus {
+    private func report(stopped result: ScanResult, isImage: Bool) -> ExitStatus {
         for read in result.stalled {
             Main.complain("a read of '\(shown(read.path))' was not answered in time")
         }
         Main.complain(
             "the scan did not come to its end: no manifest was written; "
-                + "'resync runs resume last' goes on")
-        if case .interrupted(let signal) = result.ending { return .signal(signal) }
-        return .trouble
+                + "'resync runs resume last' "
+                + (isImage ? "reads the image from its beginning" : "goes on"))
+        switch result.ending {
+        case .interrupted(let signal): return .signal(signal)
+        case .outOfTime: return .outOfTime
+        case .complete, .stalled: return .trouble
+        }
     }
 }
 
@@ -139,7 +150,7 @@ struct LiveScan {
     let header: ManifestHeader
     let rules: ScanRules
     let scope: WalkScope
-    let limits: RunLimits
+    var limits: RunLimits
     private let run: ScanRun
     private let pace: Pace
 

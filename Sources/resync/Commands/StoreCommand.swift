@@ -15,8 +15,15 @@ struct StoreCommand: ParsableCommand {
         @Argument(help: ArgumentHelp("The store.", valueName: "STORE"))
         var store: String
 
+        @OptionGroup var patience: PatienceOptions
+
         mutating func execute() throws -> ExitStatus {
-            let site = try openStore(store)
+            let command = self
+            return try answering(patience, store) { try command.show($0) }
+        }
+
+        private func show(_ disk: any Disk) throws -> ExitStatus {
+            let site = try openStore(store, disk)
             let output = StandardOutput.shared
             guard let marker = try MarkerFile.read(site) else {
                 try output.write("\(escaped(site.facts.path)): no marker\n")
@@ -51,10 +58,16 @@ struct StoreCommand: ParsableCommand {
         @Argument(help: ArgumentHelp("The store.", valueName: "STORE"))
         var store: String
 
+        @OptionGroup var patience: PatienceOptions
         @OptionGroup var state: StateOptions
 
         mutating func execute() throws -> ExitStatus {
-            let site = try openStore(store)
+            let command = self
+            return try answering(patience, store) { try command.adopt($0) }
+        }
+
+        private func adopt(_ disk: any Disk) throws -> ExitStatus {
+            let site = try openStore(store, disk)
             guard site.facts.kind == .directory else {
                 throw CommandError("only a directory has a marker", .usage)
             }
@@ -104,7 +117,6 @@ struct StoreCommand: ParsableCommand {
     }
 }
 
-private func openStore(_ path: String) throws -> LocalSite {
-    try LocalSite(
-        path: RawArguments.bytes(path), disk: LinuxDisk(), options: LocalSiteOptions())
+private func openStore(_ path: String, _ disk: any Disk) throws -> LocalSite {
+    try LocalSite(path: RawArguments.bytes(path), disk: disk, options: LocalSiteOptions())
 }

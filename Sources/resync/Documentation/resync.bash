@@ -275,7 +275,7 @@ _resync_scan() {
     repeating_flags=()
     non_repeating_flags=(--whole-file --force -q --quiet --from0 --cross-mounts --version -h --help)
     repeating_options=(--exclude --exclude-from --with --without)
-    non_repeating_options=(--output -o --assurance --progress --files-from --modify-window --owner-by --digest --block-size --workers --read-limit --io-timeout --state)
+    non_repeating_options=(--output -o --assurance --max-duration --progress --files-from --modify-window --owner-by --digest --block-size --workers --read-limit --io-timeout --state)
     __resync_offer_flags_options 1
 
     # Offer option value completions
@@ -284,6 +284,9 @@ _resync_scan() {
         return
         ;;
     '--assurance')
+        return
+        ;;
+    '--max-duration')
         return
         ;;
     '--progress')
@@ -335,12 +338,15 @@ _resync_diff() {
     repeating_flags=()
     non_repeating_flags=(--json -q --quiet --version -h --help)
     repeating_options=()
-    non_repeating_options=(--modify-window)
+    non_repeating_options=(--modify-window --io-timeout)
     __resync_offer_flags_options 2
 
     # Offer option value completions
     case "${prev}" in
     '--modify-window')
+        return
+        ;;
+    '--io-timeout')
         return
         ;;
     esac
@@ -373,23 +379,37 @@ _resync_manifest_show() {
     repeating_flags=()
     non_repeating_flags=(--json --version -h --help)
     repeating_options=()
-    non_repeating_options=()
+    non_repeating_options=(--io-timeout)
     __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--io-timeout')
+        return
+        ;;
+    esac
 }
 
 _resync_manifest_check() {
     repeating_flags=()
     non_repeating_flags=(--version -h --help)
     repeating_options=()
-    non_repeating_options=()
+    non_repeating_options=(--io-timeout)
     __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--io-timeout')
+        return
+        ;;
+    esac
 }
 
 _resync_manifest_export() {
     repeating_flags=()
     non_repeating_flags=(--force --version -h --help)
     repeating_options=()
-    non_repeating_options=(--format --output -o)
+    non_repeating_options=(--format --output -o --io-timeout)
     __resync_offer_flags_options 1
 
     # Offer option value completions
@@ -398,6 +418,9 @@ _resync_manifest_export() {
         return
         ;;
     '--output'|'-o')
+        return
+        ;;
+    '--io-timeout')
         return
         ;;
     esac
@@ -448,7 +471,7 @@ _resync_plan_make() {
     repeating_flags=()
     non_repeating_flags=(--accept-deletions --specials --force --json --from0 --cross-mounts --version -h --help)
     repeating_options=(--path --exclude --exclude-from --with --without)
-    non_repeating_options=(--authority --output -o --conflict-resolve --progress --files-from --modify-window --owner-by --state)
+    non_repeating_options=(--authority --output -o --conflict-resolve --progress --io-timeout --files-from --modify-window --owner-by --state)
     __resync_offer_flags_options -1
 
     # Offer option value completions
@@ -466,6 +489,9 @@ _resync_plan_make() {
         return
         ;;
     '--progress')
+        return
+        ;;
+    '--io-timeout')
         return
         ;;
     '--exclude')
@@ -499,8 +525,15 @@ _resync_plan_show() {
     repeating_flags=()
     non_repeating_flags=(--json --version -h --help)
     repeating_options=()
-    non_repeating_options=()
+    non_repeating_options=(--io-timeout)
     __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--io-timeout')
+        return
+        ;;
+    esac
 }
 
 _resync_apply() {
@@ -822,19 +855,29 @@ _resync_store_show() {
     repeating_flags=()
     non_repeating_flags=(--version -h --help)
     repeating_options=()
-    non_repeating_options=()
+    non_repeating_options=(--io-timeout)
     __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--io-timeout')
+        return
+        ;;
+    esac
 }
 
 _resync_store_adopt() {
     repeating_flags=()
     non_repeating_flags=(--version -h --help)
     repeating_options=()
-    non_repeating_options=(--state)
+    non_repeating_options=(--io-timeout --state)
     __resync_offer_flags_options 1
 
     # Offer option value completions
     case "${prev}" in
+    '--io-timeout')
+        return
+        ;;
     '--state')
         return
         ;;
