@@ -325,7 +325,7 @@ import Testing
         let keys = found.errorText.split(separator: "\n").compactMap { line in
             line.components(separatedBy: "there are ").dropFirst().first
         }.flatMap { $0.components(separatedBy: ", ") }
-        #expect(keys.count == 22, "\(keys)")
+        #expect(keys.count == 23, "\(keys)")
         let example = try example()
         for key in Set(keys).subtracting(["modules"]) {
             let isShown = example.range(
