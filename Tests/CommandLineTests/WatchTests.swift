@@ -175,3 +175,22 @@ struct WatchTests {
         #expect(found.errorText.contains("lies in the store p/a"), "\(found.report)")
     }
 }
+
+/// The whole story, as an operator is shown it.
+struct OutageTests {
+    @Test func theOutageIsOneIncidentOfTwoEpisodes() throws {
+        guard isRoot, access("/dev/fuse", R_OK | W_OK) == 0,
+            access("/dev/loop-control", R_OK) == 0
+        else { return skip("needs root, /dev/fuse and loop devices") }
+        var play = Command(
+            "/usr/bin/env",
+            ["RESYNC_PROGRAM=" + Command.resync, Command.project + "/Scripts/replay-outage"])
+        play.timeout = 240
+        let played = try play.run()
+        #expect(played.status == 0, "\(played.report)")
+        let lines = played.lines
+        #expect(lines.contains { $0.hasPrefix("incident") && $0.hasSuffix(": 2 episodes") })
+        #expect(lines.filter { $0.contains("CLOSED   episode") }.count == 2)
+        #expect(lines.contains { $0.hasPrefix("repeats   e") })
+    }
+}
