@@ -67,6 +67,8 @@ package final class ApplyRun {
     private let progress = Progress()
     private var failure: (side: Side, error: DiskError)?
     private var failedSides: Set<Side> = []
+    /// Objects of the source, by the side they were to come to, whose first name did not come.
+    private var absent: Sides<Set<ObjectIdentity>> = Sides(a: [], b: [])
     private var opened: OpenSnapshot?
     private var holders: [Int: OpenFiles.Holder] = [:]
     private var withoutExchange: Set<Side> = []
@@ -260,6 +262,9 @@ package final class ApplyRun {
             },
             differences: 0)
         for (action, result) in zip(actions, all) {
+            if let after = action.after, after.hasMoreNames, !result.isDone {
+                absent[action.side].insert(after.stat.identity)
+            }
             guard case .failed(let found) = result, !found.isSource else { continue }
             failedSides.insert(action.side)
             if found.endsStore { failure = (action.side, found.error) }
@@ -298,6 +303,12 @@ package final class ApplyRun {
     private func held(back action: Action, _ number: Int, _ hand: Hand) -> ActionResult? {
         // After trouble with the target nothing is taken away: what replaces it may be missing.
         if action.group == .removal, failedSides.contains(action.side) { return .blocked }
+        // What stands where its first name was to come may look like it, and is not.
+        if action.kind == .link, let after = action.after,
+            absent[action.side].contains(after.stat.identity)
+        {
+            return .blocked
+        }
         guard !options.acceptsOpen, let stat = action.before?.stat, stat.type == .file else {
             return nil
         }

@@ -96,6 +96,38 @@ import Testing
         #expect(stage.disk.content("/b/f") == Array("what was old".utf8))
     }
 
+    /// Where a file could not be written, no name is made another one of what stands in its place,
+    /// as long and as old as it may be: rotten, or named twice where it is to be two files.
+    @Test(arguments: ["rotten twice", "good text too"], [true, false])
+    func namesWaitForTheirFile(_ old: String, _ isSourceAtFault: Bool) throws {
+        let own = Ownership(mtime: ApplyStage.calm)
+        let stage = try ApplyStage.planted(
+            a: { disk in
+                disk.addFile("/a/one", "good content", own)
+                disk.link("/a/one", as: "/a/two")
+            },
+            b: { disk in
+                disk.addFile("/b/one", old.prefix(12).description, own)
+                disk.link("/b/one", as: "/b/two")
+                disk.link("/b/one", as: "/b/three")
+            })
+        let target = stage.store("/a")
+        if isSourceAtFault {
+            stage.disk.inject(Fault(.fail(EACCES), on: .openat, under: "/a/one"))
+        } else {
+            stage.disk.inject(Fault(.fail(EPERM), on: .fchownat, under: "/b"))
+        }
+        let first = try stage.apply()
+        #expect(stage.disk.firedFaults == 1)
+        // After trouble with the target nothing is removed from it, either.
+        #expect(first.counts.failed == 1, "\(first.counts)")
+        #expect(first.counts.blocked == (isSourceAtFault ? 1 : 2), "\(first.counts)")
+        let second = try stage.apply()
+        #expect(second.counts.notDone == 0, "\(second.counts)")
+        #expect(ApplyStage.differences(stage.store("/b"), target) == [])
+        #expect(try stage.confirm().different == [])
+    }
+
     /// A write between the check and the exchange is seen on what was displaced, and put back.
     @Test func anEditInTheLastMomentIsPutBack() throws {
         let stage = try Workload.oneFile.stage()
