@@ -12,8 +12,8 @@ package struct PlanTask: Sendable {
     /// Only what lies within these; empty for everything.
     package var paths: [RelativePath] = []
     package var baseline: KeptBaseline?
-    /// Whether a side had an episode since the baseline.
-    package var hadEpisode = Sides(a: false, b: false)
+    /// The end of each side's last suspect window: what was proven before may be lost since.
+    package var suspectEnd = Sides<Timestamp?>(a: nil, b: nil)
     package var decisions = Decisions()
     /// As the comparison was made.
     package var filter = Filter.none
@@ -340,12 +340,13 @@ package final class PlanRun {
     private func judge(
         _ entry: SurveyedEntry, _ difference: Difference, isUnmoved: Bool
     ) throws -> Verdict {
-        var base = BaselineKnowledge.none
-        if baseline != nil {
-            base = try baseline?.record(of: entry.path).map { .record($0) } ?? .noRecord
-        }
+        let record = try baseline?.record(of: entry.path)
+        let base: BaselineKnowledge =
+            baseline == nil ? .none : record.map { .record($0) } ?? .noRecord
         var judgement = Judgement(base: base, sides: entry.sides, aspects: entry.aspects)
-        judgement.hadEpisode = task.hadEpisode
+        if let proven = record?.time ?? task.baseline?.header.written {
+            judgement.hadEpisode = task.suspectEnd.map { $0.map { proven <= $0 } ?? false }
+        }
         if isUnmoved {
             judgement.isFromMedium = difference.confirmedFrom == .media
             if difference.shape == .zeroed { judgement.zeroSide = difference.shapeSide }

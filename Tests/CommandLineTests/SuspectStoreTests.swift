@@ -192,4 +192,29 @@ import Testing
         let after = try planned()
         #expect(!after.text.contains("deleted"), "\(after.report)")
     }
+
+    /// That something else was proven since says nothing of what was not.
+    @Test func whatWasLostIsNotDeletedOnceOtherThingsAreProven() throws {
+        let scene = try EpisodeStage()
+        usleep(2_200_000)
+        #expect(try verify(scene, "--keep").status == 0)
+        try scene.stage.remove("a/file")
+        try scene.close(try scene.open())
+        usleep(1_200_000)
+        try scene.stage.write("b/other", "edited since")
+        #expect(try verify(scene, "--assurance", "media").status == 1)
+        func run(_ words: String...) throws {
+            let done = try scene.stage.resync(words).run()
+            #expect([0, 1, 4].contains(done.status), "\(words) \(done.report)")
+        }
+        try run("plan", "last", "--authority", "baseline", "--path", "other", "-o", "q")
+        try run("apply", "q")
+        try run("confirm", "last")
+        #expect(try verify(scene, "--assurance", "media").status == 1)
+        let after = try scene.run(
+            "plan", "last", "--authority", "baseline", "-o", "p", "--force")
+        #expect([0, 4].contains(after.status), "\(after.report)")
+        #expect(!after.text.contains("deleted"), "\(after.report)")
+        #expect(after.text.contains("1 made"), "\(after.report)")
+    }
 }

@@ -118,13 +118,13 @@ import Testing
             try plan(stores, run, .baseline).lines == [
                 "write a new: edited on B", "write b y: edited on A", "remove a z: edited on B",
             ])
-        let lost = try plan(stores, run, .baseline) { $0.hadEpisode.b = true }
+        let lost = try plan(stores, run, .baseline) { $0.suspectEnd.b = .now }
         #expect(
             lost.lines == [
                 "write a new: edited on B", "write b y: missed write on B", "write b z: lost on B",
             ])
         let accepted = try plan(stores, run, .baseline) {
-            $0.hadEpisode.b = true
+            $0.suspectEnd.b = .now
             $0.policy.acceptsDeletions = true
         }
         #expect(accepted.lines.last == "remove a z: lost on B")

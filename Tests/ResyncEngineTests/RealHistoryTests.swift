@@ -213,7 +213,7 @@ private struct RealHistory {
             comparison: ComparisonRules(),
             limits: RunLimits(work: WorkPolicy(fixed: 1, cores: 2)), scratch: state.folder.scratch)
         task.baseline = try state.baselines.find(sites.map { $0.identity })
-        task.hadEpisode = stores.episodes
+        task.suspectEnd = stores.episodes.map { $0 ? .now : nil }
         let name = Array("plan-\(id)".utf8)
         let file = try state.folder.create(name)
         let made = try PlanRun(task, .none, of: try RunFolder.open(found.id, in: state.runs)) {

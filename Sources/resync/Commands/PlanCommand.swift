@@ -291,11 +291,9 @@ private struct Planning {
             sites: sites.map { $0 as any Site }, policy: policy, header: header,
             comparison: rules, limits: limits, scratch: state.folder.scratch)
         task.baseline = baseline
-        if let baseline {
+        if baseline != nil {
             let knowledge = EpisodeKnowledge(state)
-            task.hadEpisode = sites.map {
-                knowledge.hadEpisode($0.facts.path, since: baseline.header.written)
-            }
+            task.suspectEnd = sites.map { knowledge.suspectEnd(of: $0.facts.path) }
         }
         task.decisions = try run.decisions()
         task.filter = filter

@@ -84,11 +84,6 @@ struct EpisodeKnowledge {
         }
     }
 
-    /// Whether a store had an episode at or after a time.
-    func hadEpisode(_ path: [UInt8], since time: Timestamp) -> Bool {
-        !episodes(of: path, during: time).isEmpty
-    }
-
     /// The ids of episodes whose suspect window reaches into a run that began then.
     func episodes(of path: [UInt8], during began: Timestamp) -> [String] {
         records(about: path).filter { ($0.window.end ?? .now) >= began }.map { $0.episode.id }
