@@ -167,6 +167,9 @@ int32_t clinux_connect(int32_t directory, const char *name) {
     if (failure < 0) return failure;
     int client = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (client == -1) return -errno;
+    // A watcher that does not live any more accepts nobody.
+    struct timeval patience = {.tv_sec = 5};
+    setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     int64_t result = RETRY(connect(client, (struct sockaddr *)&address, sizeof address));
     if (result == 0) return client;
     close(client);

@@ -17,6 +17,8 @@ package struct Summary: Sendable, Hashable {
     package var elapsed: Double
     /// What of the usual aspects was not compared at all.
     package var leftOut: AspectSet = []
+    /// Why nothing that was found on a side is to be trusted; sentences without their ends.
+    package var doubts = Sides<[String]>(a: [], b: [])
 
     package init(tally: Tally, ending: Ending, leftUnread: Int = 0, elapsed: Double = 0) {
         self.tally = tally
@@ -31,8 +33,10 @@ package struct Summary: Sendable, Hashable {
     private var hasTrouble: Bool {
         tally.unreadable > 0 || tally.notVerified > 0 || tally.flapping > 0
             || (tally.entries == 0 && ending == .complete) || ending == .stalled
-            || isIncomplete
+            || isIncomplete || isDoubtful
     }
+
+    private var isDoubtful: Bool { !doubts.a.isEmpty || !doubts.b.isEmpty }
 
     /// It claims to have come to the end, and did not look at everything.
     private var isIncomplete: Bool {
@@ -56,6 +60,7 @@ package struct Summary: Sendable, Hashable {
 
     /// The words a person looks for.
     package var verdict: String {
+        if isDoubtful { return "NOT VERIFIED" }
         if confirmedDifferences > 0 {
             let isContent = tally.contentDiffers + tally.missingOnA + tally.missingOnB > 0
             if isContent { return "NOT IN SYNC" }

@@ -64,6 +64,7 @@ package final class ManifestVerifyRun {
         if plan.site.facts.kind == .directory {
             result.summary.leftOut = plan.judge.rules.aspects.leftOut
         }
+        result.summary.doubts = controls.doubts()
         try run.save(result.summary)
         return result
     }

@@ -4,6 +4,8 @@ import ResyncStorage
 /// The small files of a run folder, version 1.
 private let version: UInt8 = 1
 private let stringLimit = 1 << 20
+private let doubtLimit = 1000
+private let doubtLength = 4096
 
 extension ByteWriter {
     mutating func header(_ header: RunHeader) {
@@ -52,6 +54,11 @@ extension ByteWriter {
         number(summary.leftUnread)
         milliseconds(summary.elapsed)
         number(UInt64(summary.leftOut.rawValue))
+        for side in Side.allCases {
+            let doubts = summary.doubts[side].prefix(doubtLimit)
+            number(doubts.count)
+            for doubt in doubts { string(Array(doubt.utf8.prefix(doubtLength))) }
+        }
     }
 
     mutating func order(_ order: PaceOrder) {
@@ -124,6 +131,12 @@ extension ByteReader {
         var summary = Summary(
             tally: tally, ending: ending, leftUnread: try int(), elapsed: try milliseconds())
         summary.leftOut = AspectSet(rawValue: UInt16(try int(limit: Int(UInt16.max))))
+        for side in Side.allCases {
+            for _ in 0..<(try int(limit: doubtLimit)) {
+                summary.doubts[side].append(
+                    String(decoding: try string(limit: doubtLength), as: UTF8.self))
+            }
+        }
         return summary
     }
 

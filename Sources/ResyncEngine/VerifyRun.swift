@@ -46,6 +46,8 @@ package struct RunControls: Sendable {
     package var report: @Sendable (RunPhase, Progress) -> Void
     /// Held to between calls that change a store; the throttles of its sites know it as well.
     package var pace: Pace
+    /// Asked once all was read: what speaks by now against what was found, as in `Summary`.
+    package var doubts: @Sendable () -> Sides<[String]> = { Sides(a: [], b: []) }
     /// Told of each change that was read back, with all that was so far.
     package var confirmed: @Sendable (ConfirmResult) -> Void = { _ in }
 
@@ -136,6 +138,7 @@ package final class VerifyRun {
         if plan.sites.a.facts.kind == .directory {
             result.summary.leftOut = plan.rules.comparison.aspects.leftOut
         }
+        result.summary.doubts = controls.doubts()
         try run.save(result.summary)
         return result
     }

@@ -12,12 +12,13 @@ struct KeptDigests {
     private let episodes: EpisodeKnowledge
 
     init(
-        _ command: VerifyCommand, _ state: StateFolder, _ trouble: Sides<[String]>
+        _ command: VerifyCommand, _ state: StateFolder, _ episodes: EpisodeKnowledge,
+        _ trouble: Sides<[String]>
     ) throws {
         self.command = command
         self.state = state
         self.trouble = trouble
-        episodes = EpisodeKnowledge(state)
+        self.episodes = episodes
         voidBefore = try command.suspect.map { try SuspectWindow($0).end }
     }
 

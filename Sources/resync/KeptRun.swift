@@ -53,6 +53,8 @@ struct KeptRun {
             try JSONReport.summary(result.summary)
         } else if !isSilent, !ownsOutput {
             try text.finish(result.summary, result.stalled)
+        } else {
+            for doubt in result.summary.doubtLines { Main.complain(doubt) }
         }
         try StandardOutput.shared.flush()
     }

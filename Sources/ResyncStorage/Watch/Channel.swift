@@ -66,9 +66,13 @@ package final class ControlSocket: Sendable {
     }
 
     /// Speaks to the watcher of a state folder; nil where none listens.
-    package static func connect(in folder: Folder) -> Channel? {
+    package static func connect(in folder: Folder) throws(DiskError) -> Channel? {
         let result = clinux_connect(folder.number, name)
-        return result >= 0 ? Channel(result) : nil
+        if result >= 0 { return Channel(result) }
+        guard -result == ENOENT || -result == ECONNREFUSED else {
+            throw DiskError(.socket, -result)
+        }
+        return nil
     }
 }
 

@@ -98,6 +98,7 @@ struct ManifestVerification {
         if resumed != nil { options.force = true }
         var reports = try ReportFiles(options)
         let state = try command.state.open()
+        let episodes = EpisodeKnowledge(state)
         let header = try input.reader().header
         try requireStrength(of: header, side == .a ? command.a : command.b)
         let opening = try opening(header, state)
@@ -106,7 +107,7 @@ struct ManifestVerification {
         defer { withExtendedLifetime(lock) {} }
         let scan = try LiveScan(
             site, opening, scheme: try scheme(header),
-            assurance: try assurance(site, side.other, state),
+            assurance: try assurance(site, side.other, episodes),
             wholeFile: header.hasWholeFile)
         var plan = try plan(scan, site, input, header, on: side)
         plan.keepsSames = reports.needsSames
@@ -124,7 +125,9 @@ struct ManifestVerification {
         let result: VerifyResult
         do {
             result = try watched(style, run.folder, opening.pace) { controls in
-                try ManifestVerifyRun(plan, controls, in: run.folder)()
+                var controls = controls
+                controls.doubts = try episodes.doubts(about: run.folder, in: state)
+                return try ManifestVerifyRun(plan, controls, in: run.folder)()
             }
         } catch let damage as ManifestDamage {
             throw input.explain(damage.found)
@@ -134,11 +137,13 @@ struct ManifestVerification {
     }
 
     /// What was asked for, or what the state of the store calls for.
-    private func assurance(_ site: LocalSite, _ side: Side, _ state: StateFolder) throws -> String {
+    private func assurance(
+        _ site: LocalSite, _ side: Side, _ episodes: EpisodeKnowledge
+    ) throws -> String {
         if let asked = command.assurance { return asked }
         let patience = try duration(command.read.ioTimeout)
         let reasons =
-            EpisodeKnowledge(state).reasons(against: site.facts.path)
+            episodes.reasons(against: site.facts.path)
             + (try answered(within: patience, site.facts.path) { site.trouble().reasons })
         for reason in reasons { Main.complain("trouble on \(side.letter): \(reason)") }
         return reasons.isEmpty ? "hash" : "media"

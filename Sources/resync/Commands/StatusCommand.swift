@@ -117,8 +117,12 @@ struct WatchClient {
 
     /// Nil where no watcher runs.
     init?(_ state: StateFolder) throws {
-        guard let channel = ControlSocket.connect(in: state.folder) else { return nil }
-        self.channel = channel
+        do throws(DiskError) {
+            guard let channel = try ControlSocket.connect(in: state.folder) else { return nil }
+            self.channel = channel
+        } catch {
+            throw CommandError("the watcher does not answer: \(error.sentence)")
+        }
     }
 
     func status() throws -> [StoreStatus] {

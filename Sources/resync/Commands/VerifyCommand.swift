@@ -1,7 +1,6 @@
 import ArgumentParser
 import ResyncCore
 import ResyncEngine
-import ResyncLedger
 import ResyncStorage
 
 struct VerifyCommand: ResyncCommand {
@@ -109,6 +108,8 @@ struct Verification {
     private let resumed: String?
     private let state: StateFolder
     private let pace = Pace()
+    /// As it is when the comparison begins.
+    private let episodes: EpisodeKnowledge
     /// From which the run can be resumed.
     private let arguments: [String]
 
@@ -120,6 +121,7 @@ struct Verification {
         self.arguments = arguments
         resumed = id
         state = try command.state.open()
+        episodes = EpisodeKnowledge(state)
     }
 
     func perform() throws -> ExitStatus {
@@ -129,36 +131,9 @@ struct Verification {
         if resumed != nil { options.force = true }
         var reports = try ReportFiles(options)
         let (result, run) = try compare(style, reports) { try printHeader($0, $1, $2) }
+        try episodes.note(run.folder, result.summary)
         try run.printResult(result, command.report, &reports)
-        return try judged(result, run)
-    }
-
-    /// The status, once it is known whether storage failed while it was read.
-    private func judged(_ result: VerifyResult, _ run: KeptRun) throws -> ExitStatus {
-        let header = try run.folder.header()
-        let knowledge = EpisodeKnowledge(state)
-        var (status, isSound) = (result.summary.status, true)
-        for (letter, path) in [("A", header.a), ("B", header.b)] {
-            for episode in knowledge.episodes(of: path, during: header.started) {
-                Main.complain(
-                    "\(letter) had episode \(episode) while this ran: what it found is not to "
-                        + "be trusted, verify again when it is closed")
-                status.merge(.trouble)
-                isSound = false
-            }
-        }
-        let (counts, terms) = (result.summary, try run.folder.terms())
-        let isWhole =
-            counts.ending == .complete && counts.notVerified == 0 && counts.tally.unreadable == 0
-            && terms?.exclusions == Filter.none.digest && terms?.selection == nil
-            && terms?.aspects.contains(.content) == true
-        knowledge.note(
-            RunRecord(
-                id: header.id, kind: header.kind, a: header.a, b: header.b,
-                began: header.started, ended: .now, status: Int(status.code),
-                verdict: counts.verdict, assurance: terms?.assurance.rawValue ?? "",
-                isWhole: isSound && isWhole))
-        return status
+        return result.summary.status
     }
 
     /// The comparison alone, and the run that keeps what it found.
@@ -189,7 +164,9 @@ struct Verification {
         }
         try announce(run, plan, level)
         let result = try watched(style, run.folder, pace, totalBytes: totalBytes(sites)) {
-            try VerifyRun(plan, $0, in: run.folder, resuming: checkpoint)()
+            var controls = $0
+            controls.doubts = try episodes.doubts(about: run.folder, in: state)
+            return try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
         }
         return (result, run)
     }
@@ -267,9 +244,8 @@ struct Verification {
         let trouble = try sites.map { site in
             try answered(within: patience, site.facts.path) { site.trouble() }
         }
-        let knowledge = EpisodeKnowledge(state)
         let reasons = Side.both { side in
-            knowledge.reasons(against: sites[side].facts.path) + trouble[side].reasons
+            episodes.reasons(against: sites[side].facts.path) + trouble[side].reasons
         }
         let unseen = trouble.a.unseen + trouble.b.unseen.filter { !trouble.a.unseen.contains($0) }
         guard let asked = command.assurance ?? (command.since.isEmpty ? nil : "cached") else {
@@ -321,7 +297,8 @@ struct Verification {
         case .metadata: rules.comparison.aspects.remove(AspectSet(.content))
         case .size: rules.comparison.aspects = AspectSet([.existence, .type, .size])
         case .cached:
-            rules.kept = try KeptDigests(command, state, level.reasons).find(sites, rules.scheme)
+            rules.kept = try KeptDigests(command, state, episodes, level.reasons).find(
+                sites, rules.scheme)
             // What has to be read in doubtful times is read where it can be kept.
             if command.suspect != nil { rules.source = .media }
         }

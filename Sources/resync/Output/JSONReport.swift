@@ -125,6 +125,8 @@ enum JSONReport {
         if !summary.leftOut.isEmpty {
             line.field("not_compared", summary.leftOut.aspects.map { $0.word })
         }
+        let doubts = summary.doubtLines
+        if !doubts.isEmpty { line.field("doubts", doubts) }
         line.field("elapsed_s", summary.elapsed)
         line.field("verdict", summary.verdict)
         line.field("exit_status", Int(summary.status.code))

@@ -125,6 +125,7 @@ struct TextReport {
                 "\(countText(tally.flapping)) FLAPPING: different bytes under an unchanged "
                 + "stat; suspect memory, controller or disk\n"
         }
+        for doubt in summary.doubtLines { text += "! \(doubt)\n" }
         return text + "\(summary.verdict)\(ending(summary))\n"
     }
 
@@ -150,5 +151,12 @@ struct TextReport {
         case .outOfTime: ": out of time; 'resync runs resume last' goes on"
         case .stalled: ": storage does not answer; 'resync runs resume last' goes on"
         }
+    }
+}
+
+extension Summary {
+    /// What speaks against a side, as a person reads it.
+    var doubtLines: [String] {
+        Side.allCases.flatMap { side in doubts[side].map { "\(side.letter) \($0)" } }
     }
 }

@@ -12,7 +12,7 @@ struct EpisodeKnowledge {
     private let statuses: [StoreStatus]
     /// Where each watched store lies: as it was named, and without symlinks.
     private let places: [[UInt8]: [Components]]
-    /// Why the ledger cannot be read: then nothing is known to be good.
+    /// Why the ledger or the watcher cannot be asked: then nothing is known to be good.
     private let failure: String?
 
     /// Seconds in which the path of a store that lives was followed.
@@ -28,9 +28,14 @@ struct EpisodeKnowledge {
         } catch {
             failure = Main.explain(error)?.message ?? "the ledger cannot be read: \(error)"
         }
+        var statuses: [StoreStatus] = []
+        do {
+            statuses = try WatchClient(state)?.status() ?? []
+        } catch {
+            failure = failure ?? Main.explain(error)?.message ?? "\(error)"
+        }
         (self.ledger, self.records, self.runs) = (ledger, records, runs)
-        self.failure = failure
-        statuses = (try? WatchClient(state)?.status()) ?? []
+        (self.statuses, self.failure) = (statuses, failure)
         let watched = Set(records.map { $0.path } + statuses.map { $0.path })
         places = Dictionary(
             uniqueKeysWithValues: watched.map { path in
@@ -84,16 +89,47 @@ struct EpisodeKnowledge {
         }
     }
 
-    /// The ids of episodes whose suspect window reaches into a run that began then.
-    func episodes(of path: [UInt8], during began: Timestamp) -> [String] {
-        records(about: path).filter { ($0.window.end ?? .now) >= began }.map { $0.episode.id }
+    /// What is asked once a run has read everything: what speaks by then against what it found.
+    func doubts(
+        about run: RunFolder, in state: StateFolder
+    ) throws -> @Sendable () -> Sides<[String]> {
+        let (header, wasKnown) = (try run.header(), failure == nil)
+        return {
+            let now = EpisodeKnowledge(state)
+            return Sides(a: header.a, b: header.b).map {
+                now.doubts(about: $0, since: header.started, wasKnown: wasKnown)
+            }
+        }
+    }
+
+    private func doubts(
+        about path: [UInt8], since began: Timestamp, wasKnown: Bool
+    ) -> [String] {
+        let ids =
+            records(about: path).filter { ($0.window.end ?? .now) >= began }.map { $0.episode.id }
             + unkept(path).compactMap { $0.episode }
+        let doubts = ids.map {
+            "had episode \($0) while this ran: what it found is not to be trusted, verify again "
+                + "when it is closed"
+        }
+        guard let failure, wasKnown else { return doubts }
+        return doubts + ["may have had an episode while this ran: \(failure)"]
     }
 
     /// Notes a run where there is a ledger; nothing rests on its being there.
-    func note(_ run: RunRecord) {
+    func note(_ run: RunFolder, _ summary: Summary) throws {
+        let (header, terms) = (try run.header(), try run.terms())
+        let isWhole =
+            summary.ending == .complete && summary.notVerified == 0
+            && summary.tally.unreadable == 0 && summary.doubtLines.isEmpty
+            && terms?.exclusions == Filter.none.digest && terms?.selection == nil
+            && terms?.aspects.contains(.content) == true
+        let record = RunRecord(
+            id: header.id, kind: header.kind, a: header.a, b: header.b, began: header.started,
+            ended: .now, status: Int(summary.status.code), verdict: summary.verdict,
+            assurance: terms?.assurance.rawValue ?? "", isWhole: isWhole)
         do {
-            try ledger?.save(run)
+            try ledger?.save(record)
         } catch {
             Main.complain(Main.explain(error)?.message ?? "\(error)")
         }
