@@ -9,6 +9,17 @@ package struct Selection: Sendable {
         self.paths = unique
     }
 
+    /// Whether a path is one of them, or lies below one.
+    package func holds(_ path: RelativePath) -> Bool { paths.contains { path.isWithin($0) } }
+
+    /// The names in a directory that lead to a path, or are one; nil where all lie below one.
+    package func names(in directory: RelativePath) -> Set<[UInt8]>? {
+        if holds(directory) { return nil }
+        let depth = directory.components.count
+        return Set(
+            paths.lazy.filter { $0.isWithin(directory) }.map { $0.components[depth].bytes })
+    }
+
     /// The selected paths that share one component at some depth.
     package struct Group: Sendable, Equatable {
         package let name: Name

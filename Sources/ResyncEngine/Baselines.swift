@@ -25,9 +25,12 @@ package struct Baselines: Sendable {
 
     /// Replaces the records of what two manifests of one run prove.
     ///
+    /// - Parameter isWhole: whether what they do not list is not there.
     /// - Returns: the new baseline's id.
     @discardableResult
-    package func prove(_ manifests: Sides<InputFile>, modifyWindow: UInt64) throws -> Digest {
+    package func prove(
+        _ manifests: Sides<InputFile>, modifyWindow: UInt64, isWhole: Bool = true
+    ) throws -> Digest {
         let readers = try manifests.map { file in
             try ManifestReader(ManifestHashes.openSSL) { try file.read(at: $0, count: $1) }
         }
@@ -40,7 +43,7 @@ package struct Baselines: Sendable {
             let old = try find(header.identities)
             var proof = try BaselineProof(
                 readers.a, readers.b, modifyWindow: modifyWindow,
-                listsEverything: old?.header.exclusions == header.exclusions)
+                listsEverything: isWhole && old?.header.exclusions == header.exclusions)
             return try write(header, old) { old, emit in try proof.merge(old, into: emit) }
         }
     }

@@ -10,6 +10,8 @@ package final class DirectoryTurn: @unchecked Sendable {
     private let scope: WalkScope
     private let parent: [UInt8]
     private let isRoot: Bool
+    /// The only names of it that are visited; nil for all.
+    private let ways: Set<[UInt8]>?
     private let a: Cursor
     private let b: Cursor
     private(set) var isDone = false
@@ -73,6 +75,7 @@ package final class DirectoryTurn: @unchecked Sendable {
         b = Cursor(listings.b)
         isRoot = (directory.sides.a ?? directory.sides.b)?.isRoot ?? false
         parent = scope.filter.isEmpty ? [] : directory.path.bytes
+        ways = scope.within?.names(in: directory.path)
     }
 
     var completeness: Sides<Completeness> {
@@ -148,6 +151,7 @@ package final class DirectoryTurn: @unchecked Sendable {
                 excludedCount += 1
                 return false
             }
+            if let ways, !ways.contains(Array(name)) { return false }
             guard !scope.filter.isEmpty else { return true }
             let isExcluded = scope.filter.excludes(name, in: parent, isDirectory: isDirectory)
             if isExcluded { excludedCount += 1 }

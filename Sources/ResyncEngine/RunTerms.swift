@@ -72,8 +72,11 @@ package struct RunTerms: Sendable, Hashable {
 
 extension Selection {
     /// SHA-256 over the paths in walk order, each ended by a byte that no path has.
-    package var digest: Digest {
+    ///
+    /// - Parameter isDeep: whether what lies below them is meant, too.
+    package func digest(isDeep: Bool = false) -> Digest {
         var hash = ManifestHashes.openSSL.make(.sha256)
+        if isDeep { hash.update([0]) }
         for path in paths { hash.update(path.bytes + [0]) }
         return hash.finalize()
     }

@@ -8,6 +8,9 @@ package struct VerifyRules: Sendable {
     package var scheme: DigestScheme
     /// Whether names come from the operator: then one that is on neither side is an error.
     package var namesAreGiven = false
+    /// As the walk's scope: of a directory that only leads to these nothing is compared but that it
+    /// is one.
+    package var within: Selection?
     /// Whether the paths of entries that agree are wanted.
     package var keepsSames = false
     /// Whether each side's records for a manifest are wanted; then everything is read.
@@ -171,6 +174,11 @@ package struct Verify: Pass {
     /// As `judge`, for a directory's own entry.
     func judgeDirectory(_ found: Sides<Examined>, _ path: RelativePath) -> Difference? {
         var judged = judge(found, path: { path })
+        if judged?.aspects.isDisjoint(with: AspectSet([.existence, .type])) == true,
+            judged?.outcome == .differs, rules.within?.holds(path) == false
+        {
+            return nil
+        }
         if let a = found.a.entry, let b = found.b.entry, found.a.failure == nil,
             found.b.failure == nil, a.stat.type != .directory, b.stat.type != .directory
         {

@@ -26,11 +26,12 @@ package struct VerifyPlan: Sendable {
 /// The manifests that a run keeps of both sides, and what they prove.
 package struct Keeping: Sendable {
     let headers: Sides<ManifestHeader>
-    let store: KeptManifests
+    let store: KeptManifests?
     let baselines: Baselines?
 
+    /// - Parameter store: nil where only a part is looked at: that takes no whole one's place.
     package init(
-        _ headers: Sides<ManifestHeader>, _ store: KeptManifests, _ baselines: Baselines? = nil
+        _ headers: Sides<ManifestHeader>, _ store: KeptManifests?, _ baselines: Baselines? = nil
     ) {
         self.headers = headers
         self.store = store
@@ -103,6 +104,7 @@ package final class VerifyRun {
         var plan = plan
         plan.scope.resumeAfter = checkpoint?.through
         plan.rules.resumed = checkpoint
+        plan.rules.within = plan.scope.within
         self.plan = plan
         self.controls = controls
         self.run = run
@@ -174,7 +176,8 @@ package final class VerifyRun {
             try sink.finishKeeping(in: keeping.store) {
                 _ = try keeping.baselines?.prove(
                     try Side.both { try run.folder.read(RunFolder.manifest($0)) },
-                    modifyWindow: plan.rules.comparison.modifyWindow)
+                    modifyWindow: plan.rules.comparison.modifyWindow,
+                    isWhole: plan.scope.within == nil)
             }
         }
         let tally = try sink.finish(isComplete: isDone)

@@ -150,16 +150,21 @@ final class VerifySink: @unchecked Sendable {
         }
     }
 
-    /// Where the walk came to its end, the manifests take the place of those kept before.
+    /// Where the walk came to its end, the manifests take the place of those kept before, if there is
+    /// one for them.
     ///
     /// - Parameter prove: called while both lie whole in the run's folder.
-    func finishKeeping(in store: KeptManifests, prove: () throws -> Void) throws {
+    func finishKeeping(in store: KeptManifests?, prove: () throws -> Void) throws {
         for (_, keeper) in keepers { guard try keeper.finish() != nil else { return } }
         // Where one was moved to its place already, both were whole, and proved what they prove.
         if keepers.count == Side.allCases.count { try prove() }
         for (side, keeper) in keepers {
-            try store.keep(
-                RunFolder.manifest(side), from: run.folder, of: keeper.header.identity)
+            let name = RunFolder.manifest(side)
+            if let store {
+                try store.keep(name, from: run.folder, of: keeper.header.identity)
+            } else {
+                try run.folder.remove(name)
+            }
         }
         keepers = []
     }

@@ -6,6 +6,9 @@ package struct WalkScope: Sendable {
     package var filter = Filter.none
     /// Only these, and nothing below them; nil for everything.
     package var selection: Selection?
+    /// Only these, each with all that lies below it, and the directories above them; nil for
+    /// everything.
+    package var within: Selection?
     /// Everything up to and including this entry was visited before.
     package var resumeAfter: RelativePath?
     /// Names looked at together; bounds the files a worker holds open.

@@ -26,7 +26,7 @@ package final class Ledger: Sendable {
     /// `rsyn`, by which the file is known for ours.
     static let applicationID: UInt32 = 0x7273_796e
     /// Of the newest migration.
-    package static let version: UInt32 = 1
+    package static let version: UInt32 = 2
 
     private let database: DatabasePool
     private let owner: (any Sendable)?
@@ -133,6 +133,9 @@ private var migrations: DatabaseMigrator {
     migrator.registerMigration("1") { database in
         try database.execute(sql: firstVersion)
     }
+    migrator.registerMigration("2") { database in
+        try database.execute(sql: secondVersion)
+    }
     return migrator
 }
 
@@ -210,4 +213,24 @@ private let firstVersion = """
         assurance TEXT NOT NULL,
         whole INTEGER NOT NULL
     ) STRICT;
+    """
+
+/// What verifications found out about modules.
+private let secondVersion = """
+    PRAGMA user_version = 2;
+    CREATE TABLE standing (
+        module TEXT NOT NULL,
+        looked_wall INTEGER NOT NULL,
+        pair TEXT NOT NULL,
+        run TEXT NOT NULL,
+        began_wall INTEGER NOT NULL,
+        answer TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        assurance TEXT NOT NULL,
+        entries INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        oldest_wall INTEGER,
+        reason TEXT NOT NULL,
+        PRIMARY KEY (module, looked_wall)
+    ) STRICT, WITHOUT ROWID;
     """

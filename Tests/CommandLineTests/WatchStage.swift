@@ -95,9 +95,11 @@ final class WatchStage {
 
     /// - Parameters:
     ///   - starts: the state that it finds the store in.
+    ///   - modules: what the configuration says of modules.
     ///   - prepare: called before the watcher is started.
     init(
         _ store: String, options: [String] = [], notify: String? = nil, starts: String = "ok",
+        modules: String = "",
         prepare: (Stage) throws -> Void = { _ in }
     ) throws {
         stage = try Stage()
@@ -112,6 +114,7 @@ final class WatchStage {
               - {name: mail, a: \(store), b: \(stage.folder)/other}
             watch: {interval: 1s, slow: 1s, hung: \(Self.hung)s, hold-down: \(Self.holdDown)s}\
             \(notification)
+            \(modules)
 
             """)
         try prepare(stage)

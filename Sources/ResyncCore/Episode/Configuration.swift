@@ -83,6 +83,7 @@ package struct Configuration: Sendable, Hashable {
     }
 
     package var pairs: [Pair] = []
+    package var modules: [Module] = []
     package var notification: Notification?
     package var detector = DetectorSettings()
 

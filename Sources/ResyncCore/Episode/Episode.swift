@@ -67,6 +67,11 @@ package struct Episode: Sendable, Hashable {
     package var kind: EpisodeClass { steps.last?.kind ?? .slow }
     package var isOpen: Bool { closed == nil }
 
+    /// Whether what was written long before may be lost, too.
+    package var reachesAll: Bool {
+        sawCheck || steps.contains { $0.kind == .lostWrite || $0.kind == .wrongDevice }
+    }
+
     /// Raises its class; false where it is that bad already.
     package mutating func rise(to kind: EpisodeClass, at moment: Moment) -> Bool {
         if let last = steps.last, kind <= last.kind { return false }

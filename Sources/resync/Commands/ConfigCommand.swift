@@ -69,6 +69,15 @@ struct ConfigCommand: ParsableCommand {
             return status
         }
 
+        private func line(_ module: Module) -> String {
+            let paths = module.paths.map { shown($0) }.joined(separator: ", ")
+            let after =
+                module.after.isEmpty ? "" : ", after \(module.after.joined(separator: ", "))"
+            let hot = module.hot.isEmpty ? "" : ", first \(module.hot.joined(separator: ", "))"
+            return "module \(module.name): \(paths) of \(module.pair), weight "
+                + "\(decimals(module.weight, 1)), \(module.scope.rawValue)\(after)\(hot)"
+        }
+
         private func limits(_ pair: Configuration.Pair) -> String {
             let read = pair.readLimit.map { "\(sizeText($0))/s" } ?? "as fast as it goes"
             let windows =
@@ -96,7 +105,8 @@ struct ConfigCommand: ParsableCommand {
 
         private func describe(_ configuration: Configuration) throws {
             let watch = configuration.detector
-            var lines = [
+            var lines = configuration.modules.map { line($0) }
+            lines += [
                 "watch: probed each \(durationText(watch.interval)), slow after "
                     + "\(durationText(watch.slow)), down after \(durationText(watch.hung)) "
                     + "without an answer, closed after \(durationText(watch.holdDown)) without "

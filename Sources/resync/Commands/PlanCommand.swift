@@ -297,7 +297,7 @@ private struct Planning {
         }
         task.decisions = try run.decisions()
         task.filter = filter
-        task.hasSelection = verify.scope.filesFrom != nil
+        task.hasSelection = try run.terms()?.selection != nil
         task.isComplete = summary.ending == .complete && rules.aspects.contains(.content)
         task.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
         return task

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ResyncCore
 import ResyncEngine
+import ResyncLedger
 import ResyncStorage
 
 struct VerifyCommand: ResyncCommand {
@@ -11,14 +12,22 @@ struct VerifyCommand: ResyncCommand {
             A and B are two directories, or two images or block devices. Every entry is compared \
             in existence, type, size, content, symlink target, mode, owner and mtime. What differs \
             is looked at again after --settle, from the medium, before it is called a difference. \
-            One of them may be a manifest: then the other is scanned and held against it.
+            One of them may be a manifest: then the other is scanned and held against it. Instead \
+            of both, a pair of the configuration may be named, or --module with one of its \
+            modules: then what agrees is kept as proven (as with --keep), and it is said which \
+            modules are released by it.
             """)
 
-    @Argument(help: ArgumentHelp("One store.", valueName: "A"))
-    var a: String
+    @Argument(help: ArgumentHelp("One store, or a pair of the configuration.", valueName: "A"))
+    var a = ""
 
     @Argument(help: ArgumentHelp("The other store.", valueName: "B"))
-    var b: String
+    var b = ""
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Compare this module of the configuration.", valueName: "M"))
+    var module: String?
 
     @Option(
         name: .long,
@@ -60,7 +69,7 @@ struct VerifyCommand: ResyncCommand {
         name: .long,
         help: ArgumentHelp(
             "How long a difference must have been left alone to count.", valueName: "DURATION"))
-    var settle = "2s"
+    var settle = Self.usualSettle
 
     @Option(
         name: .long,
@@ -70,6 +79,9 @@ struct VerifyCommand: ResyncCommand {
 
     @OptionGroup(title: "Results") var report: ReportOptions
     @OptionGroup var state: StateOptions
+    @OptionGroup var file: ConfigurationOptions
+
+    private static let usualSettle = "2s"
 
     mutating func execute() throws -> ExitStatus {
         try execute(resuming: nil)
@@ -84,6 +96,34 @@ struct VerifyCommand: ResyncCommand {
 
     /// - Parameter id: a run to go on with; its arguments are this command's.
     func execute(resuming id: String?) throws -> ExitStatus {
+        let (command, target) = try targeted()
+        return try command.execute(target, resuming: id)
+    }
+
+    /// With the stores of a pair or module that was named instead of them.
+    private func targeted() throws -> (command: VerifyCommand, target: VerifyTarget?) {
+        guard module != nil || b.isEmpty else { return (self, nil) }
+        guard module == nil || a.isEmpty, module != nil || !a.isEmpty else {
+            throw CommandError("verify takes two stores, a pair, or --module M", .usage)
+        }
+        let configuration = try ConfigurationFile.load(file.path)
+        let target =
+            try module.map { try VerifyTarget(module: $0, in: configuration) }
+            ?? VerifyTarget(pair: a, in: configuration)
+        var command = self
+        let stores = target.pair.stores
+        (command.a, command.b) = (
+            RawArguments.text(stores.a.path), RawArguments.text(stores.b.path)
+        )
+        command.keep = true
+        if settle == Self.usualSettle { command.settle = "\(target.pair.settle)" }
+        if read.readLimit == nil { command.read.readLimit = target.pair.readLimit.map { "\($0)" } }
+        return (command, target)
+    }
+
+    private func execute(
+        _ target: VerifyTarget?, resuming id: String?
+    ) throws -> ExitStatus {
         do {
             let patience = try duration(read.ioTimeout)
             let isManifest = try Sides(a: a, b: b).map {
@@ -92,7 +132,7 @@ struct VerifyCommand: ResyncCommand {
             if isManifest.a || isManifest.b {
                 return try ManifestVerification(self, isManifest, resuming: id).perform()
             }
-            return try Verification(self, resuming: id).perform()
+            return try Verification(self, target, resuming: id).perform()
         } catch  where report.json {
             if let known = Main.explain(error) {
                 try JSONReport.failure(known.message, known.status)
@@ -105,6 +145,7 @@ struct VerifyCommand: ResyncCommand {
 /// One comparison from its options to its printed result.
 struct Verification {
     private let command: VerifyCommand
+    private let target: VerifyTarget?
     private let resumed: String?
     private let state: StateFolder
     private let pace = Pace()
@@ -114,10 +155,11 @@ struct Verification {
     private let arguments: [String]
 
     init(
-        _ command: VerifyCommand, resuming id: String?,
+        _ command: VerifyCommand, _ target: VerifyTarget? = nil, resuming id: String?,
         arguments: [String] = RawArguments.all()
     ) throws {
         self.command = command
+        self.target = target
         self.arguments = arguments
         resumed = id
         state = try command.state.open()
@@ -130,17 +172,27 @@ struct Verification {
         // The files that are there now are those of the attempt that is gone on with.
         if resumed != nil { options.force = true }
         var reports = try ReportFiles(options)
-        let (result, run) = try compare(style, reports) { try printHeader($0, $1, $2) }
+        let (result, run, standings) = try compare(style, reports) { try printHeader($0, $1, $2) }
         try episodes.note(run.folder, result.summary)
+        let (json, quiet) = (command.report.json, command.report.quiet)
+        if json { for standing in standings { try StandardOutput.shared.write(standing.json.bytes) } }
         try run.printResult(result, command.report, &reports)
-        return result.summary.status
+        if !json, !command.report.usesStandardOutput {
+            for standing in standings where !quiet || standing.answer != .released {
+                try StandardOutput.shared.write("\(standing.line)\n")
+            }
+            try StandardOutput.shared.flush()
+        }
+        var status = result.summary.status
+        if standings.contains(where: { $0.entries == 0 }) { status.merge(.trouble) }
+        return status
     }
 
     /// The comparison alone, and the run that keeps what it found.
     func compare(
         _ style: ProgressStyle, _ reports: ReportFiles,
         announce: (KeptRun, VerifyPlan, Level) throws -> Void
-    ) throws -> (result: VerifyResult, run: KeptRun) {
+    ) throws -> (result: VerifyResult, run: KeptRun, standings: [StandingRecord]) {
         let sites = try openSites()
         let locks = try lockStores(sites)
         defer { withExtendedLifetime(locks) {} }
@@ -163,12 +215,19 @@ struct Verification {
             return checkpoint
         }
         try announce(run, plan, level)
-        let result = try watched(style, run.folder, pace, totalBytes: totalBytes(sites)) {
-            var controls = $0
+        let (result, standings) = try watched(
+            style, run.folder, pace, totalBytes: totalBytes(sites)
+        ) { controls -> (VerifyResult, [StandingRecord]) in
+            var controls = controls
             controls.doubts = try episodes.doubts(about: run.folder, in: state)
-            return try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
+            let result = try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
+            guard let target, result.summary.ending == .complete,
+                result.summary.doubtLines.isEmpty
+            else { return (result, []) }
+            let standings = ModuleStandings(sites, run.folder, state, plan.limits, controls)
+            return (result, try standings.find(target))
         }
-        return (result, run)
+        return (result, run, standings)
     }
 
     private static let markerPatience = 5.0
@@ -279,7 +338,8 @@ struct Verification {
                     kind: site.facts.kind, identity: site.identity, size: site.facts.size)
             },
             assurance: level.level, aspects: plan.rules.comparison.aspects,
-            exclusions: plan.scope.filter.digest, selection: plan.scope.selection?.digest)
+            exclusions: plan.scope.filter.digest, selection: plan.scope.selection?.digest()
+                ?? plan.scope.within?.digest(isDeep: true))
     }
 
     private func plan(
@@ -309,12 +369,15 @@ struct Verification {
             sites: WalkedSites(a: sites.a, b: sites.b), rules: rules, limits: limits)
         plan.scope.filter = try command.scope.filter()
         plan.scope.selection = try command.scope.selection()
+        plan.scope.within = target?.within
         plan.rules.namesAreGiven = plan.scope.selection != nil
         plan.scope.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
         plan.confirmPasses = try command.confirmPasses()
         plan.settle = try duration(command.settle)
         if command.keep {
-            plan.keeping = Keeping(try headers(sites, rules), state.manifests, state.baselines)
+            plan.keeping = Keeping(
+                try headers(sites, rules), target?.within == nil ? state.manifests : nil,
+                state.baselines)
         }
         return plan
     }

@@ -16,10 +16,12 @@ struct ConfigurationFile {
     private static let sizeLimit = 1 << 20
 
     let path: [UInt8]
-    private(set) var configuration = Configuration()
+    var configuration = Configuration()
     private(set) var mistakes: [ConfigurationMistake] = []
     /// What it says that has no effect yet.
-    private(set) var reserved: [String] = []
+    var reserved: [String] = []
+    /// Where each module is described.
+    var moduleMarks: [String: Node] = [:]
     private var names: Set<String> = []
     /// Where each store is named.
     private var places: [String: Mark] = [:]
@@ -38,6 +40,7 @@ struct ConfigurationFile {
             mistakes.append(Self.mistake(error))
         }
         if mistakes.isEmpty { findOverlaps() }
+        checkModules()
     }
 
     /// The configuration, if nothing is wrong with it.
@@ -111,7 +114,7 @@ struct ConfigurationFile {
 
     // MARK: What it says
 
-    private mutating func note(_ node: Node, _ text: String) {
+    mutating func note(_ node: Node, _ text: String) {
         let mark = node.mark
         mistakes.append(
             ConfigurationMistake(line: mark?.line ?? 1, column: mark?.column ?? 1, text: text))
@@ -123,18 +126,18 @@ struct ConfigurationFile {
             case "pairs": readPairs(value)
             case "watch": readWatch(value)
             case "notify": readNotification(value)
-            case "modules": reserved.append("modules: not used by this version")
+            case "modules": readModules(value)
             default: noteUnknown(key, "pairs, watch, notify, modules")
             }
         }
         if configuration.pairs.isEmpty, mistakes.isEmpty { note(root, "it names no pairs") }
     }
 
-    private mutating func noteUnknown(_ key: Node, _ known: String) {
+    mutating func noteUnknown(_ key: Node, _ known: String) {
         note(key, "unknown key '\(escaped((key.string ?? "?").utf8))': there are \(known)")
     }
 
-    private mutating func entries(_ node: Node, _ what: String) -> [(key: Node, value: Node)] {
+    mutating func entries(_ node: Node, _ what: String) -> [(key: Node, value: Node)] {
         guard case .mapping(let mapping) = node else {
             note(node, "\(what) must be a mapping of keys to values")
             return []
@@ -161,7 +164,10 @@ struct ConfigurationFile {
         for (key, value) in entries(node, "a pair") {
             found.insert(key.string ?? "")
             switch key.string {
-            case "name": if let name = pairName(value) { pair.name = name }
+            case "name":
+                guard let name = name(value) else { continue }
+                if !names.insert(name).inserted { note(value, "there is a pair '\(name)' already") }
+                pair.name = name
             case "a", "b":
                 let side: Side = key.string == "a" ? .a : .b
                 marks[side] = value.mark
@@ -185,13 +191,9 @@ struct ConfigurationFile {
         configuration.pairs.append(pair)
     }
 
-    private mutating func pairName(_ node: Node) -> String? {
+    mutating func name(_ node: Node) -> String? {
         guard let name = node.string, StoreName.isValid(name), !name.contains("/") else {
             note(node, "a name has letters, digits, '.', '-' and '_', at most 80 of them")
-            return nil
-        }
-        guard names.insert(name).inserted else {
-            note(node, "there is a pair '\(name)' already")
             return nil
         }
         return name

@@ -75,6 +75,19 @@ struct EpisodeKnowledge {
         return records(about: path).map { $0.window.end ?? .now }.max()
     }
 
+    /// The times in which it may have lost writes, each until its episode was closed.
+    func spans(of path: [UInt8]) -> [SuspectSpan] {
+        let known = records(about: path).map { record in
+            let (start, end) = record.window
+            let closed = record.episode.closed?.wall
+            return SuspectSpan(
+                start: start, end: closed.map { max($0, end ?? $0) },
+                reachesAll: record.episode.reachesAll)
+        }
+        let unkept = unkept(path).map { _ in SuspectSpan(start: nil, end: nil, reachesAll: true) }
+        return known + unkept
+    }
+
     /// Why nothing is to be copied from or to a store now; nil where nothing speaks against it.
     func refusal(for path: [UInt8]) -> String? {
         if let failure { return "whether '\(escaped(path))' is well is not known: \(failure)" }
@@ -114,6 +127,16 @@ struct EpisodeKnowledge {
         }
         guard let failure, wasKnown else { return doubts }
         return doubts + ["may have had an episode while this ran: \(failure)"]
+    }
+
+    /// Notes what was found out about a module where there is a ledger to keep it.
+    func note(_ standing: StandingRecord) throws {
+        guard let ledger else {
+            return Main.complain(
+                "module \(standing.module): there is no ledger to note it in; 'resync watch' keeps "
+                    + "one")
+        }
+        try ledger.save(standing)
     }
 
     /// Notes a run where there is a ledger; nothing rests on its being there.
@@ -166,6 +189,73 @@ struct EpisodeKnowledge {
             run.isWhole && run.assurance == Assurance.media.rawValue && run.began >= time
                 && (isSame(run.a, path) || isSame(run.b, path))
         }
+    }
+}
+
+extension EpisodeKnowledge {
+    /// Seconds within which a watcher looks at a store that is well, at least.
+    private static let heartbeat = 60.0
+
+    /// Whether a module's service may run.
+    func gate(_ module: Module, _ configuration: Configuration) throws -> Gate {
+        if let failure { return Gate(unknown: failure, []) }
+        guard let ledger else {
+            return Gate(
+                unknown: "there is no ledger here, so nothing is known of episodes: run 'resync "
+                    + "watch', then 'resync verify --module \(module.name)'; --override opens it "
+                    + "meanwhile", [])
+        }
+        let watch = configuration.detector
+        let heartbeat = max(Self.heartbeat, 2 * watch.interval + watch.hung)
+        let needs = try configuration.modules.needed(by: module).map { module -> Gate.Need in
+            let pair = configuration.pairs.first { $0.name == module.pair }
+            let stores = Side.allCases.compactMap { side in
+                pair.map { store($0.storeName(side), $0.stores[side].path, heartbeat) }
+            }
+            let closed = stores.compactMap(\.lastClosed).max()
+            let standings = try ledger.standings(
+                of: module.name, since: closed ?? Timestamp(seconds: 0, nanoseconds: 0))
+            return Gate.Need(
+                module: module.name, stores: stores, standings: standings.map { $0.known })
+        }
+        return Gate(unknown: nil, needs)
+    }
+
+    private func store(_ name: String, _ path: [UInt8], _ heartbeat: Double) -> Gate.Store {
+        var store = Gate.Store(name: name)
+        for record in records(about: path) {
+            guard let closed = record.episode.closed?.wall else {
+                store.openEpisode = record.episode.id
+                continue
+            }
+            let end = max(closed, record.window.end ?? closed)
+            if store.lastClosed.map({ $0 < end }) ?? true {
+                (store.lastClosed, store.lastEpisode) = (end, record.episode.id)
+            }
+        }
+        store.openEpisode = store.openEpisode ?? unkept(path).first?.episode
+        let statuses = statuses(about: path)
+        if statuses.isEmpty {
+            store.trouble = "is watched by nobody: 'resync watch' does"
+        }
+        for status in statuses {
+            let age = status.lastGood.map { $0.wall.seconds }.map { Timestamp.now.seconds - $0 }
+            if status.state != .ok {
+                store.trouble = "is \(status.state.word)"
+                    + (status.evidence.isEmpty ? "" : ": \(status.evidence)")
+            } else if !status.isReadOnlyProbe, let age, Double(age) > heartbeat {
+                store.trouble = "was last found well \(durationText(Double(age))) ago"
+            }
+        }
+        return store
+    }
+}
+
+extension StandingRecord {
+    fileprivate var known: Gate.Standing {
+        Gate.Standing(
+            answer, began: began,
+            answer == .released ? "released \(looked.localText) by run \(run)" : reason)
     }
 }
 

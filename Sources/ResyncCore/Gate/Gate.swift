@@ -1,0 +1,144 @@
+/// Whether a module's service may run on its data.
+package struct Gate: Sendable, Hashable {
+    package enum Answer: String, Sendable, Hashable {
+        case open, shut, undecided
+    }
+
+    package struct Reason: Sendable, Hashable {
+        package let answer: Answer
+        /// Without its end.
+        package let text: String
+
+        package init(_ answer: Answer, _ text: String) {
+            self.answer = answer
+            self.text = text
+        }
+    }
+
+    /// What is known of one store.
+    package struct Store: Sendable, Hashable {
+        package var name: String
+        /// When its last episode was closed; nil where none was ever recorded, or it is open.
+        package var lastClosed: Timestamp?
+        package var lastEpisode: String?
+        package var openEpisode: String?
+        /// Whether it ever had an episode.
+        package var hadEpisode: Bool { lastEpisode != nil || openEpisode != nil }
+        /// Why it is not known to be well now; nil where it is.
+        package var trouble: String?
+
+        package init(name: String) { self.name = name }
+    }
+
+    /// What a verification found out about a module; the newest come first.
+    package struct Standing: Sendable, Hashable {
+        package enum Answer: String, Sendable, Hashable {
+            /// Every entry was proven equal: its service may run until something is known against
+            /// it.
+            case released
+            /// It differs.
+            case different
+            /// Something of it is not known.
+            case undecided
+        }
+
+        package let answer: Answer
+        package let began: Timestamp
+        /// Why, without its end.
+        package let reason: String
+
+        package init(_ answer: Answer, began: Timestamp, _ reason: String) {
+            self.answer = answer
+            self.began = began
+            self.reason = reason
+        }
+    }
+
+    /// What is known of a module that has to be open.
+    package struct Need: Sendable, Hashable {
+        package var module: String
+        package var stores: [Store]
+        /// In order of their looks, the newest first.
+        package var standings: [Standing]
+
+        package init(module: String, stores: [Store], standings: [Standing]) {
+            self.module = module
+            self.stores = stores
+            self.standings = standings
+        }
+    }
+
+    package let answer: Answer
+    /// What decided it: of the module itself first, then of those that it needs.
+    package let reasons: [Reason]
+
+    /// Where one thing shuts it, it is shut; where nothing does and one is not known, undecided.
+    ///
+    /// - Parameters:
+    ///   - unknown: why nothing is known at all; nil where something is.
+    ///   - needs: the module itself, then all that have to be open before it.
+    package init(unknown: String?, _ needs: [Need]) {
+        if let unknown {
+            self.init([Reason(.undecided, unknown)])
+        } else {
+            self.init(needs.flatMap(Self.reasons))
+        }
+    }
+
+    /// Open because a person says so.
+    package init(override sentence: String) { self.init([Reason(.open, sentence)]) }
+
+    private init(_ reasons: [Reason]) {
+        let worst: Answer =
+            reasons.contains { $0.answer == .shut }
+            ? .shut : reasons.allSatisfy { $0.answer == .open } ? .open : .undecided
+        // Without anything known there is nothing to open it.
+        answer = reasons.isEmpty ? .undecided : worst
+        self.reasons = reasons
+    }
+
+    private static func reasons(_ need: Need) -> [Reason] {
+        let module = need.module
+        var reasons: [Reason] = []
+        for store in need.stores {
+            if let episode = store.openEpisode {
+                reasons.append(
+                    Reason(.undecided, "\(module): \(store.name) has an open episode, \(episode)"))
+            } else if let trouble = store.trouble {
+                reasons.append(Reason(.undecided, "\(module): \(store.name) \(trouble)"))
+            }
+        }
+        // Whatever was verified is void until it is over.
+        if need.stores.contains(where: { $0.openEpisode != nil }) { return reasons }
+        guard need.stores.contains(where: \.hadEpisode) else {
+            return reasons + [Reason(.open, "\(module): no episode was ever recorded")]
+        }
+        let closed = need.stores.compactMap(\.lastClosed).max()
+        // What began before the last episode was over proves nothing.
+        let standings = need.standings.filter { standing in
+            closed.map { standing.began > $0 } ?? false
+        }
+        return reasons + [reason(module, standings, need)]
+    }
+
+    private static func reason(
+        _ module: String, _ standings: [Standing], _ need: Need
+    ) -> Reason {
+        guard let newest = standings.first else {
+            let episodes = need.stores.compactMap(\.lastEpisode)
+            return Reason(
+                .shut,
+                "\(module): not verified since the end of \(episodes.joined(separator: " and "))")
+        }
+        let released = standings.firstIndex { $0.answer == .released }
+        // Ordinary writes leave it open; a difference does not.
+        let different = standings.firstIndex { $0.answer == .different }
+        if let different, released.map({ different < $0 }) ?? true {
+            return Reason(.shut, "\(module): \(standings[different].reason)")
+        }
+        guard let released else {
+            return Reason(.undecided, "\(module): \(newest.reason)")
+        }
+        return Reason(.open, "\(module): \(standings[released].reason)")
+    }
+}

@@ -1,0 +1,84 @@
+/// A named service's data: what is verified together, and what may be used again together.
+package struct Module: Sendable, Hashable {
+    /// Modules that one configuration may name.
+    package static let limit = 10_000
+    /// Paths that one module may name.
+    package static let pathLimit = 1000
+
+    /// What has to be proven after an episode before its service may run.
+    package enum Scope: String, Sendable, Hashable, CaseIterable {
+        /// What may have been written since it was last proven.
+        case suspect
+        /// Every entry.
+        case full
+    }
+
+    /// In one configuration there is one of this name.
+    package var name: String
+    /// The pair of stores that it lies in.
+    package var pair: String
+    /// Each with all that lies below it; the root alone where it is all of the pair.
+    package var paths: [RelativePath]
+    /// How much it matters that it reopens early, beside the others.
+    package var weight = 1.0
+    /// Modules that have to be open before it.
+    package var after: [String] = []
+    /// Paths in the store that are walked first, with dates in them, as `rec/%Y/%m/%d`.
+    package var hot: [String] = []
+    package var scope = Scope.full
+
+    package init(name: String, pair: String, paths: [RelativePath]) {
+        self.name = name
+        self.pair = pair
+        self.paths = paths
+    }
+
+    /// Whether an entry is its.
+    package func holds(_ path: RelativePath) -> Bool { paths.contains { path.isWithin($0) } }
+}
+
+extension Sequence where Element == Module {
+    /// One of them, and all that have to be open before it, the one itself first; none twice.
+    package func needed(by module: Module) -> [Module] {
+        let named = Dictionary(map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        var found = [module]
+        var seen: Set<String> = [module.name]
+        var at = 0
+        while at < found.count {
+            for name in found[at].after where seen.insert(name).inserted {
+                if let other = named[name] { found.append(other) }
+            }
+            at += 1
+        }
+        return found
+    }
+
+    /// The names of modules that come after each other in a circle; nil where none do.
+    package var circle: [String]? {
+        let named = Dictionary(map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        var isDone: Set<String> = []
+        for start in named.keys.sorted() where !isDone.contains(start) {
+            // Those on the way from the start, each with how many of its needs were followed.
+            var way = [(name: start, next: 0)]
+            var isOnWay: Set<String> = [start]
+            while let (name, next) = way.last {
+                let after = named[name]?.after ?? []
+                guard next < after.count else {
+                    way.removeLast()
+                    isOnWay.remove(name)
+                    isDone.insert(name)
+                    continue
+                }
+                way[way.count - 1].next += 1
+                let other = after[next]
+                if isOnWay.contains(other) {
+                    return Array(way.map(\.name).drop { $0 != other })
+                }
+                guard !isDone.contains(other), named[other] != nil else { continue }
+                way.append((other, 0))
+                isOnWay.insert(other)
+            }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,155 @@
+import ResyncCore
+import ResyncEngine
+import ResyncLedger
+import ResyncStorage
+
+/// What of the configuration a comparison is about.
+struct VerifyTarget {
+    let pair: Configuration.Pair
+    /// The modules that it is to prove.
+    let modules: [Module]
+    /// The only paths that are looked at; nil for all of the pair.
+    let within: Selection?
+
+    /// - Throws: `CommandError` where the configuration names no such pair.
+    init(pair name: String, in configuration: Configuration) throws {
+        guard let pair = configuration.pairs.first(where: { $0.name == name }) else {
+            throw CommandError(
+                "verify takes two stores, --module M, or a pair of the configuration, which has "
+                    + "no '\(escaped(name.utf8))'", .usage)
+        }
+        self.pair = pair
+        modules = configuration.modules.filter { $0.pair == name }
+        within = nil
+    }
+
+    /// - Throws: `CommandError` where the configuration names no such module.
+    init(module name: String, in configuration: Configuration) throws {
+        let module = try configuration.module(name)
+        guard let pair = configuration.pairs.first(where: { $0.name == module.pair }) else {
+            throw CommandError("module '\(name)' is of no pair", .defect)
+        }
+        self.pair = pair
+        modules = [module]
+        within = Selection(module.paths)
+    }
+}
+
+extension Configuration {
+    /// - Throws: `CommandError` where there is none of the name.
+    func module(_ name: String) throws -> Module {
+        guard let module = modules.first(where: { $0.name == name }) else {
+            throw CommandError(
+                "the configuration has no module '\(escaped(name.utf8))'", .usage)
+        }
+        return module
+    }
+}
+
+/// What a comparison proves of modules, looked at once it has come to its end.
+struct ModuleStandings {
+    private let sites: Sides<LocalSite>
+    private let run: RunFolder
+    private let state: StateFolder
+    private let limits: RunLimits
+    private let controls: RunControls
+
+    init(
+        _ sites: Sides<LocalSite>, _ run: RunFolder, _ state: StateFolder, _ limits: RunLimits,
+        _ controls: RunControls
+    ) {
+        self.sites = sites
+        self.run = run
+        self.state = state
+        self.limits = limits
+        self.controls = controls
+    }
+
+    /// Of each module; fewer where the run is interrupted meanwhile. They are kept in the ledger.
+    func find(_ target: VerifyTarget) throws -> [StandingRecord] {
+        let knowledge = EpisodeKnowledge(state)
+        let spans = sites.map { knowledge.spans(of: $0.facts.path) }
+        let look = LastLook(
+            sites.map { $0 as any Site }, try state.baselines.find(sites.map { $0.identity }),
+            limits, controls,
+            batchSize: limits.work.batchSize(descriptors: descriptorLimit()))
+        let differences = try differences(in: target.modules)
+        var found: [StandingRecord] = []
+        for module in target.modules {
+            guard let proof = try look(module, spans) else { break }
+            let standing = try standing(
+                module, proof, differing: differences[module.name, default: 0])
+            try knowledge.note(standing)
+            found.append(standing)
+        }
+        return found
+    }
+
+    /// How many entries of each module were seen to differ, twice.
+    private func differences(in modules: [Module]) throws -> [String: Int] {
+        var counts: [String: Int] = [:]
+        var reader = try run.results()
+        while let record = try reader.next() {
+            guard case .difference(let difference) = record else { continue }
+            switch difference.outcome {
+            case .differs, .missingOnA, .missingOnB, .conflict: break
+            case .same, .unstable, .unreadable, .notVerified: continue
+            }
+            // No path is of two modules.
+            guard let module = modules.first(where: { $0.holds(difference.path) }) else { continue }
+            counts[module.name, default: 0] += 1
+        }
+        return counts
+    }
+
+    private func standing(
+        _ module: Module, _ proof: ModuleProof, differing: Int
+    ) throws -> StandingRecord {
+        let header = try run.header()
+        var reasons: [String] = []
+        if proof.entries == 0 { reasons.append("nothing lies under its paths") }
+        if differing > 0 { reasons.append("\(countText(differing)) different") }
+        for (gap, count) in proof.gaps.sorted(by: { $0.key < $1.key }) {
+            let examples = proof.examples.filter { $0.gap == gap }.prefix(3)
+                .map { "'\(shown($0.path))'" }.joined(separator: ", ")
+            reasons.append(
+                "\(countText(count)) \(gap.sentence)" + (examples.isEmpty ? "" : ": \(examples)"))
+        }
+        let answer: Gate.Standing.Answer =
+            differing > 0 ? .different : proof.isWhole ? .released : .undecided
+        return StandingRecord(
+            module: module.name, pair: module.pair, run: run.id, began: header.started,
+            looked: .now, answer: answer, scope: module.scope,
+            assurance: try run.terms()?.assurance.rawValue ?? "", entries: proof.entries,
+            bytes: proof.bytes, oldest: proof.oldest, reason: reasons.joined(separator: "; "))
+    }
+}
+
+extension StandingRecord {
+    /// In one line.
+    var line: String {
+        let size = "\(countText(entries)) \(entries == 1 ? "entry" : "entries"), \(sizeText(bytes))"
+        switch answer {
+        case .released: return "module \(module): released, \(size) proven equal (\(scope.rawValue))"
+        case .different: return "module \(module): NOT RELEASED: \(reason)"
+        case .undecided: return "module \(module): UNDECIDED: \(reason)"
+        }
+    }
+
+    var json: JSONLine {
+        var line = JSONLine(type: "module")
+        line.field("module", module)
+        line.field("pair", pair)
+        line.field("run", run)
+        line.field("answer", answer.rawValue)
+        line.field("scope", scope.rawValue)
+        line.field("assurance", assurance)
+        line.field("entries", entries)
+        line.field("bytes", bytes)
+        line.field("began", began.utcText)
+        line.field("looked", looked.utcText)
+        if let oldest { line.field("oldest_proof", oldest.utcText) }
+        if !reason.isEmpty { line.field("reason", reason) }
+        return line
+    }
+}

@@ -1,0 +1,130 @@
+import ResyncCore
+import Yams
+
+// What a configuration says of modules.
+extension ConfigurationFile {
+    /// Keys that later versions will know.
+    private static let later = [
+        "policy", "expect", "lag", "check", "prepare", "finish", "kind", "checks",
+    ]
+
+    mutating func readModules(_ node: Node) {
+        guard case .sequence(let modules) = node else {
+            return note(node, "modules must be a list")
+        }
+        guard modules.count <= Module.limit else {
+            return note(node, "there are more than \(Module.limit) modules")
+        }
+        var marks: [String: Node] = [:]
+        for module in modules {
+            guard let found = described(module) else { continue }
+            guard marks.updateValue(module, forKey: found.name) == nil else {
+                note(module, "there is a module '\(found.name)' already")
+                continue
+            }
+            configuration.modules.append(found)
+        }
+        moduleMarks = marks
+    }
+
+    private mutating func described(_ node: Node) -> Module? {
+        let had = mistakes.count
+        var module = Module(name: "", pair: "", paths: [])
+        var found: Set<String> = []
+        for (key, value) in entries(node, "a module") {
+            let name = key.string ?? ""
+            found.insert(name)
+            switch name {
+            case "name": if let name = self.name(value) { module.name = name }
+            case "pair": if let name = self.name(value) { module.pair = name }
+            case "paths": module.paths = paths(value)
+            case "weight": if let weight = weight(value) { module.weight = weight }
+            case "after": module.after = words(value, "after is a list of modules")
+            case "hot": module.hot = words(value, "hot is a list of paths")
+            case "scope":
+                if let scope = value.string.flatMap(Module.Scope.init(rawValue:)) {
+                    module.scope = scope
+                } else {
+                    note(value, "scope is suspect or full")
+                }
+            case let word where Self.later.contains(word):
+                reserved.append("modules: '\(word)' is not used by this version")
+            default: noteUnknown(key, "name, pair, paths, weight, after, hot, scope")
+            }
+        }
+        guard case .mapping = node else { return nil }
+        for required in ["name", "pair", "paths"] where !found.contains(required) {
+            note(node, "a module needs '\(required)'")
+        }
+        return mistakes.count == had ? module : nil
+    }
+
+    private mutating func weight(_ node: Node) -> Double? {
+        if let weight = node.float, weight > 0, weight <= 1e6 { return weight }
+        note(node, "a weight is a number above 0, at most a million")
+        return nil
+    }
+
+    private mutating func words(_ node: Node, _ what: String) -> [String] {
+        let words = node.sequence.map { $0.compactMap { $0.string } } ?? []
+        if words.isEmpty || words.count != node.sequence?.count { note(node, what) }
+        return words
+    }
+
+    private mutating func paths(_ node: Node) -> [RelativePath] {
+        let words = words(node, "paths is a list of paths in the pair's stores")
+        guard words.count <= Module.pathLimit else {
+            note(node, "a module has at most \(Module.pathLimit) paths")
+            return []
+        }
+        return words.compactMap { word in
+            let names = word.utf8.split(separator: slash)
+                .filter { !$0.elementsEqual(".".utf8) }
+            let path = RelativePath(Array(names.joined(separator: [slash])))
+            guard !word.hasPrefix("/"), path.isValid, !path.isReserved else {
+                note(node, "'\(escaped(word.utf8))' is no path in a store")
+                return nil
+            }
+            return path
+        }
+    }
+
+    /// What is wrong with the modules beside each other and the pairs.
+    mutating func checkModules() {
+        let modules = configuration.modules
+        let pairs = Set(configuration.pairs.map(\.name))
+        let names = Set(modules.map(\.name))
+        var places: [String: [(path: RelativePath, module: String)]] = [:]
+        for module in modules {
+            guard let mark = moduleMarks[module.name] else { continue }
+            if !pairs.contains(module.pair) {
+                note(mark, "module '\(module.name)': there is no pair '\(module.pair)'")
+            }
+            for other in module.after where !names.contains(other) {
+                let other = escaped(other.utf8)
+                note(mark, "module '\(module.name)': there is no module '\(other)'")
+            }
+            for path in module.paths { places[module.pair, default: []].append((path, module.name)) }
+        }
+        for (_, found) in places.sorted(by: { $0.key < $1.key }) { findOverlaps(found) }
+        guard mistakes.isEmpty, let circle = modules.circle, let first = circle.first,
+            let mark = moduleMarks[first]
+        else { return }
+        note(mark, "modules wait for each other: \((circle + [first]).joined(separator: " after "))")
+    }
+
+    private mutating func findOverlaps(_ paths: [(path: RelativePath, module: String)]) {
+        // In walk order what holds a path comes right before it, or before others that it holds.
+        var above: [(path: RelativePath, module: String)] = []
+        for one in paths.sorted(by: { $0.path < $1.path }) {
+            while let last = above.last, !one.path.isWithin(last.path) { above.removeLast() }
+            if let last = above.last, let mark = moduleMarks[one.module] {
+                note(
+                    mark,
+                    "module '\(one.module)': '\(shown(one.path))' lies in '\(shown(last.path))' of "
+                        + (last.module == one.module ? "itself" : "module '\(last.module)'"))
+            }
+            above.append(one)
+        }
+    }
+}

@@ -1,0 +1,230 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// From an episode to the services' leave to run again: `verify --module`, and `gate`.
+@Suite struct GateTests {
+    /// Two equal stores that are watched, with three modules, as old as what was left alone for
+    /// years.
+    private final class Scene {
+        let folder: Stage
+        let watch: WatchStage
+
+        init() throws {
+            let folder = try Stage()
+            self.folder = folder
+            for (module, seed) in [("rec", 1), ("db", 2), ("log", 3)] {
+                try folder.makeFolder("a/\(module)")
+                for number in 0..<3 {
+                    try folder.write(
+                        "a/\(module)/f\(number)",
+                        noise(9000 + number, seed: UInt64(seed * 10 + number)))
+                }
+            }
+            watch = try WatchStage(
+                folder.a,
+                modules: """
+                    modules:
+                      - {name: rec, pair: mail, paths: [rec], after: [db]}
+                      - {name: db, pair: mail, paths: [db]}
+                      - {name: log, pair: mail, paths: [log], scope: suspect}
+                      - {name: nothing, pair: mail, paths: [nowhere/at/all]}
+                    """
+            ) { stage in
+                try system("cp", "-a", folder.a + "/.", stage.folder + "/other")
+                for store in [folder.a, stage.folder + "/other"] {
+                    let script = "find \"$1\" -exec touch -h -d @1500000000 {} +"
+                    let done = try Command("/bin/sh", ["-c", script, "sh", store]).run()
+                    try #require(done.status == 0, "\(done.report)")
+                }
+            }
+        }
+
+        var b: String { watch.stage.folder + "/other" }
+
+        func run(_ words: String...) throws -> Finished {
+            try watch.stage.resync(words + ["--config", watch.stage.folder + "/config.yaml"]).run()
+        }
+
+        /// An episode of B, from its opening to its end.
+        func episode(_ kind: String = "io-error", while body: () throws -> Void = {}) throws {
+            let opened = try run("episode", "open", "mail/b", "--note", "test", "--class", kind)
+            try #require(opened.status == 0, "\(opened.report)")
+            try body()
+            let id = try #require(try watch.episodes().last?["episode"] as? String)
+            let closed = try watch.stage.resync(
+                ["episode", "close", id, "--note", "test"]
+            ).run()
+            try #require(closed.status == 0, "\(closed.report)")
+            // What begins within the second in which it ended still falls into it.
+            usleep(1_200_000)
+        }
+
+        func gate(_ module: String) throws -> Int32 { try run("gate", module).status }
+
+        func verify(_ module: String, _ more: String...) throws -> Finished {
+            try watch.stage.resync(
+                ["verify", "--module", module, "--config", watch.stage.folder + "/config.yaml"]
+                    + more
+            ).run()
+        }
+    }
+
+    @Test func aModuleOpensOnceItAndWhatItNeedsAreProven() throws {
+        let scene = try Scene()
+        let calm = try scene.run("gate", "rec")
+        #expect(calm.status == 0, "\(calm.report)")
+        #expect(calm.text.contains("db: no episode was ever recorded"), "\(calm.report)")
+
+        // What is proven before, or while it is open, counts for nothing.
+        #expect(try scene.verify("rec").status == 0)
+        try scene.episode {
+            let open = try scene.run("gate", "rec")
+            #expect(open.status == 2, "\(open.report)")
+            #expect(open.text.contains("rec: mail/b has an open episode"), "\(open.report)")
+            #expect(try scene.verify("rec").status == 2)
+        }
+        let closed = try scene.run("gate", "rec")
+        #expect(closed.status == 1, "\(closed.report)")
+        #expect(closed.text.contains("rec: not verified since the end of e"), "\(closed.report)")
+
+        // One after the other; only with both proven it opens.
+        let proven = try scene.verify("rec")
+        #expect(proven.status == 0, "\(proven.report)")
+        #expect(proven.text.contains("at media"), "\(proven.report)")
+        #expect(
+            proven.text.contains("module rec: released, 4 entries, 26.4 KiB proven equal (full)"),
+            "\(proven.report)")
+        let half = try scene.run("gate", "rec", "--json")
+        #expect(half.status == 1, "\(half.report)")
+        let line = try #require(try objects(half.lines).last)
+        #expect(line["answer"] as? String == "shut", "\(half.report)")
+        #expect((line["reasons"] as? [String])?.count == 2, "\(half.report)")
+        #expect(try scene.verify("db").status == 0)
+        #expect(try scene.gate("rec") == 0)
+        #expect(try scene.gate("log") == 1)
+
+        // Its service may write; a difference that is found shuts it, until it is put right.
+        try scene.folder.write("a/rec/f1", "written since")
+        #expect(try scene.gate("rec") == 0)
+        let differs = try scene.verify("rec")
+        #expect(differs.status == 1, "\(differs.report)")
+        #expect(differs.text.contains("module rec: NOT RELEASED: 1 different"), "\(differs.report)")
+        let shut = try scene.run("gate", "rec")
+        #expect(shut.status == 1, "\(shut.report)")
+        #expect(shut.text.contains("rec: 1 different"), "\(shut.report)")
+        try system("cp", "-p", scene.folder.a + "/rec/f1", scene.b + "/rec/f1")
+        usleep(2_500_000)
+        #expect(try scene.verify("rec").status == 0)
+        #expect(try scene.gate("rec") == 0)
+
+        // With nobody watching nobody knows.
+        scene.watch.watcher.signal(SIGKILL)
+        _ = try scene.watch.watcher.wait()
+        let alone = try scene.run("gate", "rec")
+        #expect(alone.status == 2, "\(alone.report)")
+        #expect(alone.text.contains("mail/b is watched by nobody"), "\(alone.report)")
+    }
+
+    /// After failed write-back the cache looks right: it opens nothing.
+    @Test func onlyTheMediumOpensIt() throws {
+        let scene = try Scene()
+        try scene.episode()
+        usleep(1_200_000)
+        for module in ["log", "db"] {
+            let cached = try scene.verify(module, "--assurance", "hash")
+            #expect(cached.status == 0, "\(cached.report)")
+            #expect(
+                cached.text.contains(
+                    "module \(module): UNDECIDED: 4 not read from the medium since an episode"),
+                "\(cached.report)")
+            let gate = try scene.run("gate", module)
+            #expect(gate.status == 2, "\(gate.report)")
+        }
+        for module in ["log", "db"] {
+            #expect(try scene.verify(module, "--assurance", "media").status == 0)
+            #expect(try scene.gate(module) == 0)
+        }
+    }
+
+    @Test func aWholePairReleasesAllOfItsModules() throws {
+        let scene = try Scene()
+        try scene.episode("lost-write")
+        usleep(1_200_000)
+        try scene.folder.write("a/log/f0", "edited")
+        let found = try scene.run("verify", "mail")
+        #expect(found.status == 2, "\(found.report)")
+        for line in [
+            "module rec: released, 4 entries", "module db: released, 4 entries",
+            "module log: NOT RELEASED: 1 different",
+            "module nothing: UNDECIDED: nothing lies under its paths",
+        ] {
+            #expect(found.text.contains(line), "\(line)\n\(found.report)")
+        }
+        #expect(try scene.gate("rec") == 0)
+        #expect(try scene.gate("log") == 1)
+        #expect(try scene.gate("nothing") == 2)
+        // As JSON, the summary is still the last line.
+        let json = try scene.run("verify", "mail", "--json")
+        let lines = try objects(json.lines)
+        #expect(lines.last?["type"] as? String == "summary", "\(json.report)")
+        #expect(lines.filter { $0["type"] as? String == "module" }.count == 4, "\(json.report)")
+    }
+
+    /// A person may open it for a time, also where nothing is known.
+    @Test func aPersonOpensIt() throws {
+        let scene = try EpisodeStage()
+        try scene.stage.write(
+            "config.yaml",
+            """
+            pairs: [{name: mail, a: \(scene.stage.a), b: \(scene.stage.b)}]
+            modules:
+              - {name: m, pair: mail, paths: [file]}
+              - {name: n, pair: mail, paths: [other]}
+
+            """)
+        func gate(_ words: String...) throws -> Finished {
+            try scene.stage.resync(["gate"] + words + ["--config", scene.config]).run()
+        }
+        let unknown = try gate("m")
+        #expect(unknown.status == 2, "\(unknown.report)")
+        #expect(unknown.text.contains("there is no ledger here"), "\(unknown.report)")
+        for words in [["--override"], ["--for", "1h"], ["--reason", "x"]] {
+            let refused = try scene.stage.resync(["gate", "m", "--config", scene.config] + words)
+                .run()
+            #expect(refused.status == 64, "\(refused.report)")
+        }
+        for length in ["0s", "8d"] {
+            let refused = try gate("m", "--override", "--reason", "x", "--for", length)
+            #expect(refused.status == 64, "\(refused.report)")
+        }
+        let opened = try gate("m", "--override", "--reason", "a\nb \u{1b}[2J", "--for", "3s")
+        #expect(opened.status == 0, "\(opened.report)")
+        let still = try gate("m")
+        #expect(still.status == 0, "\(still.report)")
+        #expect(still.text.contains(#": a\x0ab \x1b[2J"#), "\(still.report)")
+        #expect(try gate("n").status == 2)
+        usleep(3_200_000)
+        #expect(try gate("m").status == 2)
+        let other = try gate("nobody")
+        #expect(other.status == 64, "\(other.report)")
+        #expect(other.errorText.contains("has no module 'nobody'"), "\(other.report)")
+        // What is damaged opens nothing.
+        try scene.stage.write("state/overrides", "1 99999999999\n")
+        let damaged = try gate("m")
+        #expect(damaged.status == 2, "\(damaged.report)")
+    }
+
+    @Test func whatVerifyIsAboutIsSaidInOneWay() throws {
+        let scene = try Scene()
+        for words in [["verify"], ["verify", "nobody"], ["verify", "--module", "nobody"]] {
+            let refused = try scene.watch.stage.resync(
+                words + ["--config", scene.watch.stage.folder + "/config.yaml"]
+            ).run()
+            #expect(refused.status == 64, "\(refused.report)")
+        }
+        let both = try scene.run("verify", scene.folder.a, scene.b, "--module", "rec")
+        #expect(both.status == 64, "\(both.report)")
+    }
+}

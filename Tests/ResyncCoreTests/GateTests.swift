@@ -1,0 +1,211 @@
+import ResyncCore
+import TestSupport
+import Testing
+
+/// What opens a gate, and what does not: `Gate`, and the modules that others need.
+@Suite struct ModuleGateTests {
+    private func time(_ seconds: Int64) -> Timestamp {
+        Timestamp(seconds: seconds, nanoseconds: 0)
+    }
+
+    private func need(
+        _ name: String = "m", closed: Int64? = 100, open: String? = nil, trouble: String? = nil,
+        _ standings: (Gate.Standing.Answer, began: Int64)...
+    ) -> Gate.Need {
+        var a = Gate.Store(name: "p/a")
+        a.lastClosed = closed.map { time($0) }
+        a.lastEpisode = closed.map { _ in "e1" }
+        a.openEpisode = open
+        var b = Gate.Store(name: "p/b")
+        b.trouble = trouble
+        return Gate.Need(
+            module: name, stores: [a, b],
+            standings: standings.map { Gate.Standing($0.0, began: time($0.began), "\($0.0)") })
+    }
+
+    private func answer(_ needs: Gate.Need...) -> Gate.Answer { Gate(unknown: nil, needs).answer }
+
+    @Test func onlyAProofSinceTheEpisodeOpensIt() {
+        #expect(answer(need(closed: nil)) == .open)
+        #expect(answer(need()) == .shut)
+        #expect(answer(need((.released, 99))) == .shut)
+        // What began as the episode was closed may have read what it still changed.
+        #expect(answer(need((.released, 100))) == .shut)
+        #expect(answer(need((.released, 101))) == .open)
+        #expect(answer(need((.undecided, 101))) == .undecided)
+        #expect(answer(need((.different, 101))) == .shut)
+    }
+
+    @Test func aDifferenceShutsItUntilTheNextProof() {
+        #expect(answer(need((.different, 120), (.released, 110))) == .shut)
+        #expect(answer(need((.released, 120), (.different, 110))) == .open)
+        // Ordinary writes leave it undecided for those who look, and open.
+        #expect(answer(need((.undecided, 120), (.released, 110))) == .open)
+        #expect(answer(need((.undecided, 130), (.different, 120), (.released, 110))) == .shut)
+        #expect(answer(need((.undecided, 130), (.released, 120), (.different, 110))) == .open)
+    }
+
+    @Test func aStoreThatIsNotWellLeavesItUndecided() {
+        let released: (Gate.Standing.Answer, began: Int64) = (.released, 101)
+        #expect(answer(need(open: "e2", released)) == .undecided)
+        #expect(answer(need(closed: nil, open: "e1", released)) == .undecided)
+        #expect(answer(need(trouble: "is suspect", released)) == .undecided)
+        #expect(answer(need(closed: nil, trouble: "is suspect")) == .undecided)
+        // That it differs is known all the same.
+        #expect(answer(need(trouble: "is suspect", (.different, 101))) == .shut)
+        #expect(Gate(unknown: "no ledger", [need(released)]).answer == .undecided)
+        #expect(Gate(unknown: nil, []).answer == .undecided)
+    }
+
+    @Test func allThatItNeedsMustBeOpen() {
+        let open = need("m", (.released, 101))
+        #expect(answer(open, need("n", (.released, 101))) == .open)
+        #expect(answer(open, need("n")) == .shut)
+        #expect(answer(open, need("n", (.undecided, 101))) == .undecided)
+        #expect(answer(open, need("n", (.undecided, 101)), need("o")) == .shut)
+    }
+
+    @Test func modulesAreFoundWithWhatTheyNeed() {
+        func module(_ name: String, _ after: String...) -> Module {
+            var module = Module(name: name, pair: "p", paths: [])
+            module.after = after
+            return module
+        }
+        let modules = [
+            module("a", "b", "c"), module("b", "d"), module("c", "d", "nobody"), module("d"),
+            module("e", "a"),
+        ]
+        #expect(modules.needed(by: modules[0]).map(\.name) == ["a", "b", "c", "d"])
+        #expect(modules.needed(by: modules[3]).map(\.name) == ["d"])
+        #expect(modules.circle == nil)
+        #expect([module("a", "a")].circle == ["a"])
+        let circle = [module("x", "a"), module("a", "b"), module("b", "c"), module("c", "a")]
+        #expect(circle.circle == ["a", "b", "c"])
+        // Deep ones are no trouble.
+        let chain = (0..<20_000).map { module("m\($0)", "m\($0 + 1)") }
+        #expect(chain.circle == nil)
+        #expect((chain + [module("m20000", "m0")]).circle?.count == 20_001)
+    }
+}
+
+/// Which entries count, and why others do not: `ModuleProof`.
+@Suite struct ModuleProofTests {
+    private func time(_ seconds: Int64) -> Timestamp {
+        Timestamp(seconds: seconds, nanoseconds: 0)
+    }
+
+    private func stat(_ touched: Int64 = 10, inode: UInt64 = 7) -> Stat {
+        var stat = Stat(type: .file)
+        (stat.inode, stat.size) = (inode, 100)
+        (stat.mtime, stat.ctime) = (time(touched), time(touched))
+        return stat
+    }
+
+    private func record(
+        _ stats: Sides<Stat>, at seconds: Int64 = 50, _ level: Assurance = .hash
+    ) -> BaselineRecord {
+        BaselineRecord(
+            path: RelativePath("m/f"), agreed: ObservedEntry(entry: Entry(stat: stats.a)),
+            witnesses: stats.map { BaselineRecord.Witness($0) }, aspects: .standard,
+            level: level, time: time(seconds))
+    }
+
+    /// Why an entry does not count; nil where it does.
+    private func gap(
+        _ stats: Sides<Stat?>, _ record: BaselineRecord?, _ spans: [SuspectSpan] = [],
+        _ scope: Module.Scope = .full
+    ) -> ModuleProof.Gap? {
+        var module = Module(name: "m", pair: "p", paths: [RelativePath("m")])
+        module.scope = scope
+        var proof = ModuleProof(module, Sides(a: [], b: spans))
+        proof.add(RelativePath("m/f"), stats, record)
+        #expect(proof.entries == 1)
+        #expect(proof.isWhole == proof.gaps.isEmpty)
+        #expect(proof.oldest == (proof.isWhole ? record?.time : nil))
+        return proof.gaps.keys.first
+    }
+
+    @Test func anEntryCountsWhileNothingMoved() {
+        let stats = Sides(a: stat(), b: stat(inode: 8))
+        let now = stats.map { Optional($0) }
+        #expect(gap(now, record(stats)) == nil)
+        #expect(gap(now, nil) == .unproven)
+        #expect(gap(Sides(a: nil, b: stats.b), record(stats)) == .missingOnA)
+        #expect(gap(Sides(a: stats.a, b: nil), record(stats)) == .missingOnB)
+        for side in Side.allCases {
+            for change in [
+                { $0.size += 1 }, { $0.inode += 1 }, { $0.mtime.nanoseconds += 1 },
+                { $0.ctime.nanoseconds += 1 }, { $0.type = .symlink },
+            ] as [(inout Stat) -> Void] {
+                var moved = now
+                var stat = stats[side]
+                change(&stat)
+                moved[side] = stat
+                #expect(gap(moved, record(stats)) == .moved)
+            }
+        }
+        var racy = record(stats)
+        racy.isRacy = true
+        #expect(gap(now, racy) == .racy)
+        var part = record(stats)
+        part.aspects.remove(.owner)
+        #expect(gap(now, part) == .unproven)
+    }
+
+    @Test func anEpisodeVoidsWhatItMayHaveHit() {
+        let span = SuspectSpan(start: time(60), end: time(70), reachesAll: false)
+        let old = Sides(a: stat(), b: stat())
+        let new = Sides(a: stat(), b: stat(60))
+        func found(
+            _ stats: Sides<Stat>, _ at: Int64, _ level: Assurance, _ scope: Module.Scope,
+            _ span: SuspectSpan
+        ) -> ModuleProof.Gap? {
+            gap(stats.map { Optional($0) }, record(stats, at: at, level), [span], scope)
+        }
+        for stats in [old, new] {
+            #expect(found(stats, 50, .media, .full, span) == .beforeEpisode)
+            #expect(found(stats, 70, .media, .full, span) == .beforeEpisode)
+            #expect(found(stats, 71, .hash, .full, span) == .notFromMedium)
+            #expect(found(stats, 71, .media, .full, span) == nil)
+        }
+        // In the suspect scope what was written before it began is as it was.
+        for (at, level) in [(50, .hash), (71, .hash), (71, .media)] as [(Int64, Assurance)] {
+            #expect(found(old, at, level, .suspect, span) == nil)
+        }
+        #expect(found(new, 50, .media, .suspect, span) == .beforeEpisode)
+        #expect(found(new, 71, .hash, .suspect, span) == .notFromMedium)
+        #expect(found(new, 71, .media, .suspect, span) == nil)
+        // Unless writes were lost without a word, nobody knows when it began, or it is not over.
+        for other in [
+            SuspectSpan(start: time(60), end: time(70), reachesAll: true),
+            SuspectSpan(start: nil, end: time(70), reachesAll: false),
+        ] {
+            #expect(found(old, 50, .media, .suspect, other) == .beforeEpisode)
+            #expect(found(old, 71, .media, .suspect, other) == nil)
+        }
+        let endless = SuspectSpan(start: time(60), end: nil, reachesAll: false)
+        #expect(found(new, 1000, .media, .suspect, endless) == .beforeEpisode)
+        #expect(found(old, 1000, .media, .full, endless) == .beforeEpisode)
+    }
+
+    @Test func onlyTheModulesEntriesCount() {
+        let module = Module(name: "m", pair: "p", paths: ["m", "x/y"].map { RelativePath($0) })
+        var proof = ModuleProof(module, Sides(a: [], b: []))
+        let stats = Sides<Stat?>(a: stat(), b: stat())
+        for path in ["mm", "x", "x/yy", "n/m", "x/z"] {
+            proof.add(RelativePath(path), stats, nil)
+            if path != "x" { proof.addUnreadable(RelativePath(path)) }
+        }
+        // On neither side any more.
+        proof.add(RelativePath("m/gone"), Sides(a: nil, b: nil), nil)
+        #expect(proof.entries == 0)
+        // Nothing is no proof.
+        #expect(!proof.isWhole)
+        for path in ["m", "m/a", "x/y/z/a"] { proof.add(RelativePath(path), stats, nil) }
+        #expect(proof.entries == 3 && proof.gaps == [.unproven: 3] && proof.bytes == 300)
+        // A directory above that cannot be read hides what is below it.
+        proof.addUnreadable(RelativePath("x"))
+        proof.addUnreadable(.root)
+        #expect(proof.gaps[.unreadable] == 2)
+    }
+}
