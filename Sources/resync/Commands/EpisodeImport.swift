@@ -253,8 +253,7 @@ enum ManualEpisode {
 
     static func place(_ episode: inout Episode, _ ledger: Ledger) throws {
         let first = episode.firstEvidence.wall.adding(seconds: -8 * 86400)
-        let known = try ledger.episodes(since: first).map { EpisodeHeader($0.episode) }
-        Incident.place(&episode, among: known) { moment in
+        try ledger.chronicle(since: first).place(&episode) { moment in
             "i" + moment.wall.utcText.filter { $0.isNumber }
         }
     }

@@ -67,7 +67,7 @@ struct WatchCommand: ResyncCommand {
             program: Array("/proc/self/exe".utf8), settings: configuration.detector)
         setup.trusted.formUnion(trusted)
         let week = Timestamp.now.adding(seconds: -7 * 86400)
-        setup.known = try ledger.episodes(since: week).map { EpisodeHeader($0.episode) }
+        setup.chronicle = try ledger.chronicle(since: week)
         let recorder = WatchRecorder(
             ledger, in: state.folder, configuration.notification,
             probeIDs: Dictionary(uniqueKeysWithValues: stores.map { ($0.name, $0.probeID) }),

@@ -10,7 +10,7 @@ struct Replay {
     private let lines: [Recording.Line]
     private let settings: DetectorSettings
     private var detectors: [String: Detector] = [:]
-    private var known: [EpisodeHeader] = []
+    private var chronicle = Chronicle()
 
     init(_ path: [UInt8], _ settings: DetectorSettings) throws {
         self.settings = settings
@@ -64,23 +64,9 @@ struct Replay {
         _ events: [DetectorEvent], _ store: String, _ now: Moment
     ) throws {
         for event in events {
-            switch event {
-            case .opened(var episode):
-                Incident.place(&episode, among: known) { "i\($0.boot)" }
-                known.append(EpisodeHeader(episode))
-                let placed = episode
-                detectors[store]?.annotate {
-                    $0.incident = placed.incident
-                    $0.recurrenceOf = placed.recurrenceOf
-                    $0.ordinal = placed.ordinal
-                }
-                try print(.opened(episode), store, now)
-            case .closed(let episode):
-                known.removeAll { $0.id == episode.id }
-                known.append(EpisodeHeader(episode))
-                try print(event, store, now)
-            default: try print(event, store, now)
-            }
+            let told = chronicle.take(event) { "i\($0.boot)" }
+            detectors[store]?.place(as: told)
+            try print(told, store, now)
         }
     }
 
