@@ -60,9 +60,7 @@ package final class Watcher {
     private static func newID(_ moment: Moment) -> String {
         let digits = moment.wall.utcText.filter { $0.isNumber || $0 == "T" }
             .map { $0 == "T" ? "-" : String($0) }.joined()
-        let random = (try? randomBytes(2)) ?? [0, 0]
-        let hex = random.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-        return "\(digits)-\(hex)"
+        return "\(digits)-\(hexText((try? randomBytes(2)) ?? [0, 0]))"
     }
 
     /// Watches until `isEnding` says so.

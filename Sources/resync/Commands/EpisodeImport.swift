@@ -220,11 +220,10 @@ enum ManualEpisode {
         let passed = Double(max(0, now.wall.seconds - start.seconds))
         let began = Moment(boot: now.earlier(bySeconds: passed).boot, wall: start)
         let digits = now.wall.utcText.filter { $0.isNumber }
-        let random = try randomBytes(2).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
-            .joined()
         var episode = Episode(
-            id: "e\(digits)-\(random)", store: store, bootID: bootIdentity(), lastGood: began,
-            firstEvidence: began, detected: began, steps: [Episode.Step(kind, began)])
+            id: "e\(digits)-\(hexText(try randomBytes(2)))", store: store, bootID: bootIdentity(),
+            lastGood: began, firstEvidence: began, detected: began,
+            steps: [Episode.Step(kind, began)])
         episode.add(
             Evidence(
                 .person, .hard, kind, what: "person.opened", text: Array(note.utf8), at: began))

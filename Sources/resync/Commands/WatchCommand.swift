@@ -143,7 +143,7 @@ struct WatchCommand: ResyncCommand {
             var record =
                 try known[name].flatMap { $0.path == configured.path ? $0 : nil }
                 ?? StoreRecord(
-                    name: name, path: configured.path, probeID: try newProbeID(),
+                    name: name, path: configured.path, probeID: hexText(try randomBytes(16)),
                     penalty: FlapPenalty(at: .now))
             if let good = record.lastGood, record.bootID != bootID {
                 // Of the boots before this one only the wall clock is left.
@@ -163,10 +163,6 @@ struct WatchCommand: ResyncCommand {
         let names = Set(stores.map { $0.name })
         open.removeAll { !names.contains($0.episode.store) }
         return (stores, open)
-    }
-
-    private func newProbeID() throws -> String {
-        try randomBytes(16).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }
 
