@@ -136,7 +136,9 @@ extension EpisodeCommand {
             let names = Set(device.map { RawArguments.bytes($0) })
             let booted = try boot.map { try pastTime($0) }
             var found: [Evidence] = []
-            for line in try text().split(separator: UInt8(ascii: "\n")) {
+            let text = try wholeFile(
+                RawArguments.bytes(journal), limit: Self.sizeLimit, .trouble)
+            for line in text.split(separator: UInt8(ascii: "\n")) {
                 guard let parsed = KernelLogLine(Array(line)),
                     let message = KernelMessage(text: parsed.text),
                     message.subject.map({ names.contains($0.bytes) }) ?? true
@@ -157,19 +159,6 @@ extension EpisodeCommand {
             return found.enumerated().sorted {
                 ($0.element.at.wall, $0.offset) < ($1.element.at.wall, $1.offset)
             }.map { $0.element }
-        }
-
-        private func text() throws -> [UInt8] {
-            let path = RawArguments.bytes(journal)
-            do throws(DiskError) {
-                let file = try InputFile.open(path: path, disk: LinuxDisk())
-                guard file.size <= Self.sizeLimit else {
-                    throw DiskError(.openat, ErrorNumber.tooLarge)
-                }
-                return try file.read(at: 0, count: file.size)
-            } catch {
-                throw CommandError("cannot read '\(escaped(path))': \(error.sentence)")
-            }
         }
 
         private func wall(_ time: KernelLogLine.Time, _ boot: Timestamp?) -> Timestamp? {

@@ -14,16 +14,7 @@ struct Replay {
 
     init(_ path: [UInt8], _ settings: DetectorSettings) throws {
         self.settings = settings
-        let bytes: [UInt8]
-        do throws(DiskError) {
-            let file = try InputFile.open(path: path, disk: LinuxDisk())
-            guard file.size <= Self.sizeLimit else {
-                throw DiskError(.openat, ErrorNumber.tooLarge)
-            }
-            bytes = try file.read(at: 0, count: file.size)
-        } catch {
-            throw CommandError("cannot read '\(escaped(path))': \(error.sentence)", .usage)
-        }
+        let bytes = try wholeFile(path, limit: Self.sizeLimit, .usage)
         guard let text = validText(bytes) else {
             throw CommandError("'\(escaped(path))' is no recording", .usage)
         }
