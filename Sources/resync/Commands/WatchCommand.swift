@@ -165,5 +165,3 @@ struct WatchCommand: ResyncCommand {
         return (stores, open)
     }
 }
-
-private let slash = UInt8(ascii: "/")

@@ -351,10 +351,4 @@ struct ConfigurationFile {
             }
         }
     }
-
-    private func isWithin(_ path: [UInt8], _ other: [UInt8]) -> Bool {
-        path == other || other == [slash] || path.starts(with: other + [slash])
-    }
 }
-
-private let slash = UInt8(ascii: "/")
