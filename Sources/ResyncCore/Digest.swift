@@ -45,12 +45,7 @@ package struct Digest: Sendable, Hashable {
     package var bytes: [UInt8] { withBytes { Array($0) } }
 
     /// Lower-case hexadecimal, 64 digits.
-    package var hex: String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(
-            decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] },
-            as: UTF8.self)
-    }
+    package var hex: String { hexText(bytes) }
 
     package init?(hex: some StringProtocol) {
         let digits = Array(hex.utf8)
@@ -64,6 +59,13 @@ package struct Digest: Sendable, Hashable {
         }
         self.init(bytes: bytes)
     }
+}
+
+/// Lower-case hexadecimal, two digits for each byte.
+package func hexText(_ bytes: [UInt8]) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    return String(
+        decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }
 
 /// The value of one hexadecimal digit of either case.

@@ -18,7 +18,7 @@ package func escaped(_ bytes: some Collection<UInt8>) -> String {
             output.unicodeScalars.append(scalar)
             at += length
         } else {
-            output += escapedByte(byte)
+            output += "\\x" + hexText([byte])
             at += 1
         }
     }
@@ -54,14 +54,6 @@ package func unescaped(_ text: some StringProtocol) -> [UInt8]? {
 /// The bytes as text when they are valid UTF-8, else nil. No normalisation, no repair.
 package func validText(_ bytes: [UInt8]) -> String? {
     String(validating: bytes, as: UTF8.self)
-}
-
-private func escapedByte(_ byte: UInt8) -> String {
-    let digits = Array("0123456789abcdef".unicodeScalars)
-    var text = "\\x"
-    text.unicodeScalars.append(digits[Int(byte >> 4)])
-    text.unicodeScalars.append(digits[Int(byte & 15)])
-    return text
 }
 
 /// One well-formed multi-byte scalar at `start` (Unicode 15, table 3-7): no overlong form, no

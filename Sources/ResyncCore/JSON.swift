@@ -162,8 +162,7 @@ extension [UInt8] {
     }
 
     private mutating func appendEscape(_ unit: UInt16) {
-        let digits = Array("0123456789abcdef".utf8)
-        append(contentsOf: Array("\\u".utf8))
-        for shift in [12, 8, 4, 0] as [UInt16] { append(digits[Int(unit >> shift & 15)]) }
+        let bytes = [UInt8(unit >> 8), UInt8(truncatingIfNeeded: unit)]
+        append(contentsOf: "\\u\(hexText(bytes))".utf8)
     }
 }

@@ -236,8 +236,3 @@ private func normalised(_ path: [UInt8]) -> [UInt8]? {
     }
     return output.isEmpty ? [slash] : output
 }
-
-/// Whether an absolute path is another one or lies below it.
-private func isWithin(_ path: [UInt8], _ other: [UInt8]) -> Bool {
-    RelativePath(path).isWithin(other == [slash] ? .root : RelativePath(other))
-}

@@ -30,6 +30,12 @@ package struct RelativePath: Sendable, Hashable {
 
     package init(_ bytes: [UInt8]) { self.bytes = bytes }
 
+    /// As a person writes it, with `.` and more slashes than are needed.
+    package static func written(_ bytes: [UInt8]) -> RelativePath {
+        let names = bytes.split(separator: slash).filter { !$0.elementsEqual([dot]) }
+        return RelativePath(Array(names.joined(separator: [slash])))
+    }
+
     package func appending(_ name: Name) -> RelativePath {
         bytes.isEmpty ? RelativePath(name.bytes) : RelativePath(bytes + [slash] + name.bytes)
     }
@@ -80,6 +86,11 @@ extension RelativePath: Comparable {
             }
         }
     }
+}
+
+/// Whether an absolute path is another one or lies below it.
+package func isWithin(_ path: [UInt8], _ other: [UInt8]) -> Bool {
+    RelativePath(path).isWithin(other == [slash] ? .root : RelativePath(other))
 }
 
 package let slash = UInt8(ascii: "/")

@@ -35,11 +35,7 @@ package struct StateFolder: Sendable {
         let seconds = time.utcText.filter { $0 != "-" && $0 != ":" && $0 != "Z" }
         let text =
             "\(seconds).\(decimals(Double(time.nanoseconds / 1_000_000) / 1000, 3).suffix(3))Z"
-        let random = try randomBytes(2).map { byte in
-            let hex = String(byte, radix: 16)
-            return hex.count == 1 ? "0" + hex : hex
-        }
-        return text + "-" + random.joined()
+        return text + "-" + hexText(try randomBytes(2))
     }
 
     /// The id that `last` or a part of an id that only one run has stands for.

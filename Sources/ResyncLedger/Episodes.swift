@@ -58,6 +58,11 @@ extension Ledger {
             "closed_wall IS NULL OR closed_wall >= ?", [time.number])
     }
 
+    /// The same, as a new one is placed among them.
+    package func chronicle(since time: Timestamp) throws -> Chronicle {
+        Chronicle(try episodes(since: time).map { EpisodeHeader($0.episode) })
+    }
+
     /// The one whose id this is, or the beginning or end of.
     package func episode(_ id: String) throws -> EpisodeRecord? {
         if let exact = try episodes("id = ?", [id]).first { return exact }

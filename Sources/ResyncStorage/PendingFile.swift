@@ -16,7 +16,6 @@ package final class PendingFile {
     /// Begins the file beside its later place; what lies under its name stays until the end.
     package init(path: [UInt8], disk: any Disk) throws(DiskError) {
         self.disk = disk
-        let slash = UInt8(ascii: "/")
         let cut = path.lastIndex(of: slash)
         let parent = cut.map { $0 == 0 ? [slash] : Array(path[..<$0]) } ?? [UInt8(ascii: ".")]
         name = cut.map { Array(path[($0 + 1)...]) } ?? path

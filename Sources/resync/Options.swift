@@ -56,13 +56,13 @@ struct ScopeOptions: ParsableArguments {
         let separator: UInt8 = fromNull ? 0 : UInt8(ascii: "\n")
         var paths: [RelativePath] = []
         for line in list.split(separator: separator) {
-            let names = line.split(separator: slash).filter { $0 != [UInt8(ascii: ".")] }
-            guard names.allSatisfy({ Name(Array($0)).isValid }) else {
+            let path = RelativePath.written(Array(line))
+            guard path.isValid else {
                 throw CommandError(
                     "'\(escaped(filesFrom.utf8))' names a path outside the store: "
                         + "'\(escaped(line))'", .usage)
             }
-            paths.append(RelativePath(Array(names.joined(separator: [slash]))))
+            paths.append(path)
         }
         return Selection(paths)
     }

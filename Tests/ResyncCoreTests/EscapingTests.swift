@@ -25,6 +25,12 @@ import Testing
         if unescaped(text) != bytes { Issue.record("\(bytes) became '\(text)'") }
     }
 
+    @Test func bytesAsDigits() {
+        #expect(hexText([]) == "")
+        #expect(hexText([0, 1, 15, 16, 0x9a, 0xbc, 255]) == "00010f109abcff")
+        for byte in UInt8.min...UInt8.max { #expect(UInt8(hexText([byte]), radix: 16) == byte) }
+    }
+
     @Test func everySingleByte() {
         for byte in UInt8.min...UInt8.max {
             expectRoundTrip([byte])

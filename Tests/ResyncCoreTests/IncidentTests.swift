@@ -17,7 +17,7 @@ private func episode(_ id: String, _ store: String, _ start: Timestamp) -> Episo
 }
 
 /// Episodes one after the other, as the ledger knows them.
-private struct Chronicle {
+private struct Story {
     private(set) var known: [EpisodeHeader] = []
     private var open: [String: Episode] = [:]
 
@@ -40,71 +40,71 @@ private struct Chronicle {
 
 @Suite struct IncidentTests {
     @Test func storesThatFailTogetherAreOneIncident() {
-        var chronicle = Chronicle()
-        #expect(chronicle.begins("1", "mail/a", at(0)).incident == "i-1")
-        #expect(chronicle.begins("2", "web/a", at(120)).incident == "i-1")
-        #expect(chronicle.begins("3", "web/b", at(240)).incident == "i-1")
-        #expect(chronicle.begins("4", "db/a", at(361)).incident == "i-4")
+        var story = Story()
+        #expect(story.begins("1", "mail/a", at(0)).incident == "i-1")
+        #expect(story.begins("2", "web/a", at(120)).incident == "i-1")
+        #expect(story.begins("3", "web/b", at(240)).incident == "i-1")
+        #expect(story.begins("4", "db/a", at(361)).incident == "i-4")
         // One that is found later may have begun before.
-        #expect(chronicle.begins("5", "db/b", at(-100)).incident == "i-1")
-        #expect(chronicle.known.allSatisfy { $0.ordinal == 1 })
+        #expect(story.begins("5", "db/b", at(-100)).incident == "i-1")
+        #expect(story.known.allSatisfy { $0.ordinal == 1 })
     }
 
     @Test func theGroupingIsExact() {
-        var chronicle = Chronicle()
-        chronicle.begins("1", "mail/a", at(0, 1))
-        #expect(chronicle.begins("2", "web/a", at(120, 1)).incident == "i-1")
-        var other = Chronicle()
+        var story = Story()
+        story.begins("1", "mail/a", at(0, 1))
+        #expect(story.begins("2", "web/a", at(120, 1)).incident == "i-1")
+        var other = Story()
         other.begins("1", "mail/a", at(0))
         #expect(other.begins("2", "web/a", at(120, 1)).incident == "i-2")
     }
 
     @Test func ofTwoIncidentsTheNearerOneCounts() {
-        var chronicle = Chronicle()
-        chronicle.begins("1", "mail/a", at(0))
-        chronicle.begins("2", "web/a", at(200))
-        #expect(chronicle.begins("3", "db/a", at(110)).incident == "i-2")
-        var other = Chronicle()
+        var story = Story()
+        story.begins("1", "mail/a", at(0))
+        story.begins("2", "web/a", at(200))
+        #expect(story.begins("3", "db/a", at(110)).incident == "i-2")
+        var other = Story()
         other.begins("1", "mail/a", at(0))
         other.begins("2", "web/a", at(200))
         #expect(other.begins("3", "db/a", at(90)).incident == "i-1")
     }
 
     @Test func whatComesBackWithinADayIsLinkedAndCounted() {
-        var chronicle = Chronicle()
+        var story = Story()
         var start: Int64 = 0
         for number in 1...5 {
-            let new = chronicle.begins("\(number)", "mail/a", at(start))
+            let new = story.begins("\(number)", "mail/a", at(start))
             #expect(new.incident == "i-1" && new.ordinal == number)
             #expect(new.recurrenceOf == (number == 1 ? nil : "\(number - 1)"))
-            chronicle.ends("\(number)", at(start + 600))
+            story.ends("\(number)", at(start + 600))
             start += 600 + (number == 4 ? day : 6 * 3600)
         }
         // A day and a second after the last one ended it is another story.
-        let later = chronicle.begins("9", "mail/a", at(start - 6 * 3600 + day + 1))
+        let later = story.begins("9", "mail/a", at(start - 6 * 3600 + day + 1))
         #expect(later.incident == "i-9" && later.ordinal == 1 && later.recurrenceOf == nil)
     }
 
     @Test func anotherStoresPastIsNotItsOwn() {
-        var chronicle = Chronicle()
-        chronicle.begins("1", "mail/a", at(0))
-        chronicle.ends("1", at(600))
-        let other = chronicle.begins("2", "mail/b", at(3600))
+        var story = Story()
+        story.begins("1", "mail/a", at(0))
+        story.ends("1", at(600))
+        let other = story.begins("2", "mail/b", at(3600))
         #expect(other.recurrenceOf == nil && other.incident == "i-2")
         // Who comes back brings its incident along, and others join it.
-        let again = chronicle.begins("3", "mail/a", at(7200))
-        let beside = chronicle.begins("4", "web/a", at(7230))
+        let again = story.begins("3", "mail/a", at(7200))
+        let beside = story.begins("4", "web/a", at(7230))
         #expect(again.incident == "i-1" && again.ordinal == 2)
         #expect(beside.incident == "i-1" && beside.ordinal == 1 && beside.recurrenceOf == nil)
     }
 
     @Test func anOpenOneIsNotRepeatedAndNoneRepeatsItself() {
-        var chronicle = Chronicle()
-        let first = chronicle.begins("1", "mail/a", at(0))
+        var story = Story()
+        let first = story.begins("1", "mail/a", at(0))
         var again = first
-        Incident.place(&again, among: chronicle.known) { _ in "i-new" }
+        Incident.place(&again, among: story.known) { _ in "i-new" }
         #expect(again.recurrenceOf == nil && again.incident == "i-new")
-        let second = chronicle.begins("2", "mail/a", at(5000))
+        let second = story.begins("2", "mail/a", at(5000))
         #expect(second.recurrenceOf == nil && second.incident == "i-2")
     }
 

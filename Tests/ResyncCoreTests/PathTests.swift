@@ -46,6 +46,26 @@ import Testing
         #expect(sorted.shuffled().sorted() == sorted)
     }
 
+    @Test func whatAPersonWritesIsPutIntoItsOnlyForm() {
+        func written(_ text: String) -> String {
+            let path = RelativePath.written(Array(text.utf8))
+            return String(decoding: path.bytes, as: UTF8.self) + (path.isValid ? "" : " is none")
+        }
+        for text in ["a/b", "/a//b/", "./a/./b/.", "//a/b"] { #expect(written(text) == "a/b") }
+        for text in ["", ".", "/", "././"] { #expect(written(text) == "") }
+        for text in ["..", "a/../b", "a\0"] { #expect(written(text).hasSuffix(" is none")) }
+        #expect(written("...") == "..." && written(".a/b.") == ".a/b.")
+    }
+
+    @Test func anAbsolutePathLiesInAnother() {
+        func lies(_ path: String, in other: String) -> Bool {
+            isWithin(Array(path.utf8), Array(other.utf8))
+        }
+        for path in ["/", "/a", "/a/b"] { #expect(lies(path, in: path) && lies(path, in: "/")) }
+        #expect(lies("/a/b", in: "/a") && lies("/a/b/c", in: "/a"))
+        #expect(!lies("/ab", in: "/a") && !lies("/a", in: "/a/b") && !lies("/", in: "/a"))
+    }
+
     @Test func pathsComeApartAndTogether() {
         let path = RelativePath(Array("a/b/c".utf8))
         #expect(path.components == [Name("a"), Name("b"), Name("c")])

@@ -117,6 +117,42 @@ import Testing
         }
     }
 
+    /// Sticky and writable for all, or for a group: what others have put there is not opened as
+    /// what was to be created.
+    @Test func creatingWhatSomebodyElseHasPutThere() throws {
+        guard geteuid() == 0 else { return skip("only root gives files away") }
+        try compareDisks(lay) { tape in
+            let owners: [UInt32] = [0, 5, 7]
+            for mode in [0o777, 0o1777, 0o1770, 0o1755] as [UInt16] {
+                let place = "sticky \(mode)"
+                tape.makeDirectory(place)
+                tape.setOwner(5, 5, of: place)
+                tape.setMode(mode, of: place)
+                for type in EntryType.allCases where type != .characterDevice {
+                    for owner in owners {
+                        let name = "\(place)/\(type) \(owner)"
+                        switch type {
+                        case .directory: tape.makeDirectory(name)
+                        case .symlink: tape.makeSymlink(Array("../socket".utf8), name)
+                        default: tape.makeSpecial(name, type, DeviceNumber(major: 2047, minor: 0))
+                        }
+                        tape.setOwner(owner, 5, of: name)
+                        for flags in [.create, [.create, .noFollow], []] as [OpenFlags] {
+                            tape.open(name, flags.union([.readWrite, .nonBlocking]))
+                        }
+                        tape.open(name, [.create, .exclusive, .readWrite, .nonBlocking])
+                        tape.open(name, [.create, .pathOnly])
+                        tape.open(name + "/", [.create, .readWrite, .nonBlocking])
+                        // From elsewhere, the directory of what is meant counts.
+                        tape.makeSymlink(Array(name.utf8), "to \(type) \(owner) \(mode)")
+                        tape.open(
+                            "to \(type) \(owner) \(mode)", [.create, .readWrite, .nonBlocking])
+                    }
+                }
+            }
+        }
+    }
+
     @Test func modificationTimes() throws {
         let times: [(Int64, UInt32)] = [
             (0, 0), (0, 1), (-1, 999_999_999), (1_700_000_000, 123_456_789), (-(1 << 31), 0),

@@ -24,6 +24,8 @@ struct SimulatedStage: Stage {
         identity.isRoot = geteuid() == 0
         identity.uid = geteuid()
         identity.gid = getegid()
+        identity.protectedFiles = setting("protected_regular")
+        identity.protectedFIFOs = setting("protected_fifos")
         disk = SimulatedDisk(as: identity)
         disk.addDirectory(root, Ownership(mode: 0o700, uid: geteuid(), gid: getegid()))
     }
@@ -44,6 +46,14 @@ struct SimulatedStage: Stage {
     func attribute(_ path: String, _ name: String, _ value: String) {
         disk.setAttribute("\(root)/\(path)", name, value)
     }
+}
+
+/// A setting of the kernel's; 0 where it has none.
+private func setting(_ name: String) -> Int {
+    guard let file = fopen("/proc/sys/fs/\(name)", "re") else { return 0 }
+    defer { fclose(file) }
+    let digit = fgetc(file) - 48
+    return (0...2).contains(digit) ? Int(digit) : 0
 }
 
 /// A temporary directory, removed with the last use of it.

@@ -54,6 +54,36 @@ import Testing
         #expect(throws: DiskError(call, number), "\(call)") { try body() }
     }
 
+    /// As the kernel's documentation of fs.protected_fifos and fs.protected_regular says; what
+    /// this machine's settings are, `DiskChangesConformanceTests` tries.
+    @Test func whatOthersHavePutThereIsNotCreated() throws {
+        for setting in 0...2 {
+            var identity = SimulatedDisk.Identity()
+            (identity.protectedFiles, identity.protectedFIFOs) = (setting, setting)
+            let disk = SimulatedDisk(as: identity)
+            for (mode, level) in [(0o777, 3), (0o1777, 1), (0o1770, 2), (0o1755, 3)] {
+                let place = "/\(mode)"
+                disk.addDirectory(place, Ownership(mode: UInt16(mode), uid: 5, gid: 5))
+                for owner in [0, 5, 7] as [UInt32] {
+                    disk.addFile("\(place)/file\(owner)", "x", Ownership(uid: owner, gid: 5))
+                    disk.addFifo("\(place)/fifo\(owner)", Ownership(uid: owner, gid: 5))
+                    for kind in ["file", "fifo"] {
+                        let path = "\(place)/\(kind)\(owner)"
+                        func open(_ flags: OpenFlags) throws {
+                            disk.close(try disk.open(path, flags.union([.readOnly, .nonBlocking])))
+                        }
+                        try open([])
+                        if owner == 7, setting >= level {
+                            expect(.openat, EACCES) { try open(.create) }
+                        } else {
+                            try open(.create)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     @Test func everyChangeCanFail() throws {
         for index in try changes(SimulatedDisk()).indices {
             let disk = SimulatedDisk()

@@ -52,6 +52,9 @@ package final class SimulatedDisk: Disk {
         package var gid: UInt32 = 0
         package var umask: UInt16 = 0o022
         package var descriptorLimit = 1024
+        /// `fs.protected_regular` and `fs.protected_fifos` of its machine.
+        package var protectedFiles = 0
+        package var protectedFIFOs = 0
 
         package init() {}
 

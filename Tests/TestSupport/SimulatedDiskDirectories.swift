@@ -207,7 +207,7 @@ extension State {
     private func checkMayGo(_ found: Object, in parent: ObjectID) throws(Refusal) {
         if found.isImmutable { throw Refusal(EPERM) }
         let directory = object(parent).attributes
-        if directory.mode & 0o1000 != 0, !identity.isRoot, directory.uid != identity.uid,
+        if directory.mode & Mode.sticky != 0, !identity.isRoot, directory.uid != identity.uid,
             found.attributes.uid != identity.uid
         {
             throw Refusal(EPERM)

@@ -20,6 +20,7 @@ extension State {
         }
         if isExclusive { throw Refusal(EEXIST) }
         let found = object(id)
+        if creates { try checkSticky(found, in: place.parent) }
         if place.wantsDirectory || flags.contains(.directory), found.type != .directory {
             throw Refusal(ENOTDIR)
         }
@@ -28,6 +29,25 @@ extension State {
         let descriptor = try addDescriptor(id, flags, path: path)
         if flags.contains(.truncate), found.type == .file { resize(id, to: 0) }
         return descriptor
+    }
+
+    /// What somebody else put into a sticky directory is not taken for a file that was to be
+    /// created. Settings spare files and FIFOs that; whatever else there is, but directories, is
+    /// refused in any case, which Solar Designer (2020, linux-kernel) calls unintended.
+    private func checkSticky(_ found: Object, in parent: ObjectID) throws(Refusal) {
+        let directory = object(parent).attributes
+        let protection =
+            switch found.type {
+            case .directory: 0
+            case .file: identity.protectedFiles
+            case .fifo: identity.protectedFIFOs
+            default: 1
+            }
+        guard protection > 0, directory.mode & Mode.sticky != 0,
+            found.attributes.uid != directory.uid, found.attributes.uid != identity.uid
+        else { return }
+        let writers = protection > 1 ? 0o022 : 0o002 as UInt16
+        if directory.mode & writers != 0 { throw Refusal(EACCES) }
     }
 
     private func checkOpen(

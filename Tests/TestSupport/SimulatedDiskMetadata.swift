@@ -6,6 +6,7 @@ import ResyncStorage
 enum Mode {
     static let setUser: UInt16 = 0o4000
     static let setGroup: UInt16 = 0o2000
+    static let sticky: UInt16 = 0o1000
     static let groupExecute: UInt16 = 0o010
 }
 

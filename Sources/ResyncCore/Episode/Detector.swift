@@ -208,14 +208,25 @@ package struct Detector: Sendable {
         return finish(.person, now)
     }
 
-    /// What the ledger adds to an episode once it knows it.
-    package mutating func annotate(_ change: (inout Episode) -> Void) {
+    // MARK: What the other stores say
+
+    /// Takes over the place that the episode which it opened has among the others.
+    package mutating func place(as event: DetectorEvent) {
+        guard case .opened(let placed) = event else { return }
+        annotate {
+            $0.incident = placed.incident
+            $0.recurrenceOf = placed.recurrenceOf
+            $0.ordinal = placed.ordinal
+        }
+    }
+
+    // MARK: From evidence to states
+
+    private mutating func annotate(_ change: (inout Episode) -> Void) {
         guard var changed = episode else { return }
         change(&changed)
         episode = changed
     }
-
-    // MARK: From evidence to states
 
     /// Whether a probe that waits is news.
     private var isCalm: Bool {

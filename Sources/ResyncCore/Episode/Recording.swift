@@ -189,7 +189,7 @@ package enum StoreName {
         !name.isEmpty && name.utf8.count <= 80
             && name.utf8.allSatisfy { byte in
                 (byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7a) || (byte >= 0x30 && byte <= 0x39)
-                    || byte == UInt8(ascii: "/") || byte == UInt8(ascii: "-")
+                    || byte == slash || byte == UInt8(ascii: "-")
                     || byte == UInt8(ascii: "_") || byte == UInt8(ascii: ".")
             }
     }

@@ -105,9 +105,8 @@ package struct StoreStatus: Sendable, Hashable {
         }
     }
 
-    package var json: JSONObject {
-        var line = JSONObject()
-        line.field("type", "store")
+    package var jsonLine: JSONLine {
+        var line = JSONLine(type: "store")
         line.field("store", name)
         line.path(RelativePath(path))
         line.field("state", state.word)

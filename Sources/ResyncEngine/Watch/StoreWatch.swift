@@ -270,7 +270,7 @@ final class StoreWatch {
         sequence = 0
     }
 
-    func annotate(_ change: (inout Episode) -> Void) { detector.annotate(change) }
+    func place(as event: DetectorEvent) { detector.place(as: event) }
 
     private func note(_ events: [DetectorEvent], _ now: Moment) -> [DetectorEvent] {
         for event in events {

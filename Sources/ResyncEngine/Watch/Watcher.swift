@@ -7,7 +7,7 @@ package struct WatchSetup: Sendable {
     package let program: [UInt8]
     package let settings: DetectorSettings
     /// Episodes of the last days, with which new ones may belong together.
-    package var known: [EpisodeHeader] = []
+    package var chronicle = Chronicle()
     /// Facilities whose messages are taken for the kernel's; only tests add to 0.
     package var trusted: Set<UInt64> = [0]
 
@@ -26,14 +26,13 @@ package final class Watcher {
     private static let beat = 10.0
     /// Who may be connected at once.
     private static let clientLimit = 16
-    private static let knownLimit = 4096
 
     private let stores: [StoreWatch]
     private let machine: MachineSignals
     private let sink: any WatchSink
     private let socket: ControlSocket?
     private var clients: [Channel] = []
-    private var known: [EpisodeHeader]
+    private var chronicle: Chronicle
     private var lastTick: UInt64 = 0
     private var lastBeat: UInt64 = 0
     private var shown: [String: [Int: Observation]] = [:]
@@ -45,7 +44,7 @@ package final class Watcher {
     ) {
         self.socket = socket
         self.sink = sink
-        known = setup.known
+        chronicle = setup.chronicle
         let machine = MachineSignals(trusted: setup.trusted)
         self.machine = machine
         let bootID = bootIdentity()
@@ -61,9 +60,7 @@ package final class Watcher {
     private static func newID(_ moment: Moment) -> String {
         let digits = moment.wall.utcText.filter { $0.isNumber || $0 == "T" }
             .map { $0 == "T" ? "-" : String($0) }.joined()
-        let random = (try? randomBytes(2)) ?? [0, 0]
-        let hex = random.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-        return "\(digits)-\(hex)"
+        return "\(digits)-\(hexText((try? randomBytes(2)) ?? [0, 0]))"
     }
 
     /// Watches until `isEnding` says so.
@@ -137,29 +134,10 @@ package final class Watcher {
 
     private func tell(_ events: [DetectorEvent], _ store: StoreWatch, _ now: Moment) {
         for event in events {
-            var told = event
-            switch event {
-            case .opened(var episode):
-                Incident.place(&episode, among: known, newID: newIncidentID)
-                let placed = episode
-                store.annotate {
-                    $0.incident = placed.incident
-                    $0.recurrenceOf = placed.recurrenceOf
-                    $0.ordinal = placed.ordinal
-                }
-                told = .opened(episode)
-                remember(episode)
-            case .closed(let episode): remember(episode)
-            case .suspected, .cleared, .rose, .recovering, .relapsed: break
-            }
+            let told = chronicle.take(event, newID: newIncidentID)
+            store.place(as: told)
             sink.happened(told, store.status(at: now), at: now)
         }
-    }
-
-    private func remember(_ episode: Episode) {
-        known.removeAll { $0.id == episode.id }
-        known.append(EpisodeHeader(episode))
-        if known.count > Self.knownLimit { known.removeFirst() }
     }
 
     // MARK: Who speaks to it

@@ -37,7 +37,7 @@ struct EpisodeCommand: ParsableCommand {
             for record in records {
                 try StandardOutput.shared.write(
                     json
-                        ? EpisodeReport.json(record).bytes + [newline]
+                        ? EpisodeReport.jsonLine(record).bytes
                         : Array("\(EpisodeReport.line(record))\n".utf8))
             }
             let isOpen = records.contains { $0.episode.isOpen }
@@ -74,7 +74,7 @@ struct EpisodeCommand: ParsableCommand {
             }
             for (index, record) in records.enumerated() {
                 if json {
-                    try output.write(EpisodeReport.json(record).bytes + [newline])
+                    try output.write(EpisodeReport.jsonLine(record).bytes)
                 } else {
                     if index > 0 { try output.write("\n") }
                     let lines = EpisodeReport.lines(record)
@@ -245,5 +245,3 @@ func parsing<Value>(
         throw CommandError(error.reason, .usage)
     }
 }
-
-private let newline = UInt8(ascii: "\n")

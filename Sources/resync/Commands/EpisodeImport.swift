@@ -136,7 +136,9 @@ extension EpisodeCommand {
             let names = Set(device.map { RawArguments.bytes($0) })
             let booted = try boot.map { try pastTime($0) }
             var found: [Evidence] = []
-            for line in try text().split(separator: UInt8(ascii: "\n")) {
+            let text = try wholeFile(
+                RawArguments.bytes(journal), limit: Self.sizeLimit, .trouble)
+            for line in text.split(separator: UInt8(ascii: "\n")) {
                 guard let parsed = KernelLogLine(Array(line)),
                     let message = KernelMessage(text: parsed.text),
                     message.subject.map({ names.contains($0.bytes) }) ?? true
@@ -157,19 +159,6 @@ extension EpisodeCommand {
             return found.enumerated().sorted {
                 ($0.element.at.wall, $0.offset) < ($1.element.at.wall, $1.offset)
             }.map { $0.element }
-        }
-
-        private func text() throws -> [UInt8] {
-            let path = RawArguments.bytes(journal)
-            do throws(DiskError) {
-                let file = try InputFile.open(path: path, disk: LinuxDisk())
-                guard file.size <= Self.sizeLimit else {
-                    throw DiskError(.openat, ErrorNumber.tooLarge)
-                }
-                return try file.read(at: 0, count: file.size)
-            } catch {
-                throw CommandError("cannot read '\(escaped(path))': \(error.sentence)")
-            }
         }
 
         private func wall(_ time: KernelLogLine.Time, _ boot: Timestamp?) -> Timestamp? {
@@ -220,11 +209,10 @@ enum ManualEpisode {
         let passed = Double(max(0, now.wall.seconds - start.seconds))
         let began = Moment(boot: now.earlier(bySeconds: passed).boot, wall: start)
         let digits = now.wall.utcText.filter { $0.isNumber }
-        let random = try randomBytes(2).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
-            .joined()
         var episode = Episode(
-            id: "e\(digits)-\(random)", store: store, bootID: bootIdentity(), lastGood: began,
-            firstEvidence: began, detected: began, steps: [Episode.Step(kind, began)])
+            id: "e\(digits)-\(hexText(try randomBytes(2)))", store: store, bootID: bootIdentity(),
+            lastGood: began, firstEvidence: began, detected: began,
+            steps: [Episode.Step(kind, began)])
         episode.add(
             Evidence(
                 .person, .hard, kind, what: "person.opened", text: Array(note.utf8), at: began))
@@ -253,8 +241,7 @@ enum ManualEpisode {
 
     static func place(_ episode: inout Episode, _ ledger: Ledger) throws {
         let first = episode.firstEvidence.wall.adding(seconds: -8 * 86400)
-        let known = try ledger.episodes(since: first).map { EpisodeHeader($0.episode) }
-        Incident.place(&episode, among: known) { moment in
+        try ledger.chronicle(since: first).place(&episode) { moment in
             "i" + moment.wall.utcText.filter { $0.isNumber }
         }
     }

@@ -39,7 +39,7 @@ struct StatusCommand: ResyncCommand {
 
     private func print(_ store: StoreStatus) throws {
         guard !json else {
-            return try StandardOutput.shared.write(store.json.bytes + [UInt8(ascii: "\n")])
+            return try StandardOutput.shared.write(store.jsonLine.bytes)
         }
         try StandardOutput.shared.write(
             Self.lines(store).joined(separator: "\n") + "\n")
@@ -78,12 +78,11 @@ struct StatusCommand: ResyncCommand {
     }
 
     private func summary(_ count: Int, isWatched: Bool, _ status: ExitStatus) throws {
-        var line = JSONObject()
-        line.field("type", "summary")
+        var line = JSONLine(type: "summary")
         line.field("stores", count)
         line.field("watched", isWatched)
         line.field("exit_status", Int(status.code))
-        try StandardOutput.shared.write(line.bytes + [UInt8(ascii: "\n")])
+        try StandardOutput.shared.write(line.bytes)
     }
 
     /// What is known without a watcher.
@@ -93,9 +92,7 @@ struct StatusCommand: ResyncCommand {
         let stores = try ledger?.stores() ?? []
         let open = try ledger?.openEpisodes() ?? []
         guard !json else {
-            for record in open {
-                try output.write(EpisodeReport.json(record).bytes + [UInt8(ascii: "\n")])
-            }
+            for record in open { try output.write(EpisodeReport.jsonLine(record).bytes) }
             try summary(stores.count, isWatched: false, .trouble)
             return .trouble
         }

@@ -67,7 +67,7 @@ struct WatchCommand: ResyncCommand {
             program: Array("/proc/self/exe".utf8), settings: configuration.detector)
         setup.trusted.formUnion(trusted)
         let week = Timestamp.now.adding(seconds: -7 * 86400)
-        setup.known = try ledger.episodes(since: week).map { EpisodeHeader($0.episode) }
+        setup.chronicle = try ledger.chronicle(since: week)
         let recorder = WatchRecorder(
             ledger, in: state.folder, configuration.notification,
             probeIDs: Dictionary(uniqueKeysWithValues: stores.map { ($0.name, $0.probeID) }),
@@ -143,7 +143,7 @@ struct WatchCommand: ResyncCommand {
             var record =
                 try known[name].flatMap { $0.path == configured.path ? $0 : nil }
                 ?? StoreRecord(
-                    name: name, path: configured.path, probeID: try newProbeID(),
+                    name: name, path: configured.path, probeID: hexText(try randomBytes(16)),
                     penalty: FlapPenalty(at: .now))
             if let good = record.lastGood, record.bootID != bootID {
                 // Of the boots before this one only the wall clock is left.
@@ -164,10 +164,4 @@ struct WatchCommand: ResyncCommand {
         open.removeAll { !names.contains($0.episode.store) }
         return (stores, open)
     }
-
-    private func newProbeID() throws -> String {
-        try randomBytes(16).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    }
 }
-
-private let slash = UInt8(ascii: "/")

@@ -1,5 +1,4 @@
 import ResyncCore
-import ResyncStorage
 import Yams
 
 /// One thing that is wrong in a configuration file.
@@ -60,23 +59,7 @@ struct ConfigurationFile {
     }
 
     private static func text(_ path: [UInt8]) throws -> String {
-        let bytes: [UInt8]
-        do {
-            let file = try InputFile.open(path: path, disk: LinuxDisk())
-            guard file.stat.type == .file else {
-                throw CommandError(
-                    "the configuration '\(escaped(path))' is no regular file", .usage)
-            }
-            guard file.size <= sizeLimit else {
-                throw CommandError(
-                    "the configuration '\(escaped(path))' is larger than \(sizeText(sizeLimit))",
-                    .usage)
-            }
-            bytes = try file.read(at: 0, count: sizeLimit)
-        } catch let error as DiskError {
-            throw CommandError(
-                "cannot read the configuration '\(escaped(path))': \(error.sentence)", .usage)
-        }
+        let bytes = try wholeFile(path, "the configuration", limit: sizeLimit, .usage)
         guard let text = validText(bytes) else {
             throw CommandError("the configuration '\(escaped(path))' is no UTF-8 text", .usage)
         }
@@ -370,10 +353,4 @@ struct ConfigurationFile {
             }
         }
     }
-
-    private func isWithin(_ path: [UInt8], _ other: [UInt8]) -> Bool {
-        path == other || other == [slash] || path.starts(with: other + [slash])
-    }
 }
-
-private let slash = UInt8(ascii: "/")

@@ -115,10 +115,9 @@ enum EpisodeReport {
             : Double(max(0, closed.wall.seconds - first.wall.seconds))
     }
 
-    static func json(_ record: EpisodeRecord, type: StaticString = "episode") -> JSONObject {
+    static func jsonLine(_ record: EpisodeRecord) -> JSONLine {
         let episode = record.episode
-        var line = JSONObject()
-        line.field("type", "\(type)")
+        var line = JSONLine(type: "episode")
         line.field("episode", episode.id)
         line.field("incident", episode.incident)
         if let before = episode.recurrenceOf { line.field("recurrence_of", before) }

@@ -64,7 +64,7 @@ enum LedgerFile {
     }
 
     private static func refused(_ state: StateFolder, _ reason: String) -> CommandError {
-        let path = state.path + [UInt8(ascii: "/")] + Ledger.fileName
+        let path = state.path + [slash] + Ledger.fileName
         return CommandError("the ledger '\(escaped(path))' \(reason)")
     }
 }

@@ -17,7 +17,7 @@ final class Notifier: Sendable {
 
     init(_ settings: Configuration.Notification) { self.settings = settings }
 
-    func send(_ message: JSONObject) {
+    func send(_ message: JSONLine) {
         let isTaken = waiting.withLock { count in
             guard count < Self.limit else { return false }
             count += 1
@@ -27,7 +27,7 @@ final class Notifier: Sendable {
             Main.complain("a notification was left out: \(Self.limit) others wait already")
             return
         }
-        let bytes = message.bytes + [UInt8(ascii: "\n")]
+        let bytes = message.bytes
         queue.async {
             self.run(bytes)
             self.waiting.withLock { $0 -= 1 }

@@ -10,20 +10,11 @@ struct Replay {
     private let lines: [Recording.Line]
     private let settings: DetectorSettings
     private var detectors: [String: Detector] = [:]
-    private var known: [EpisodeHeader] = []
+    private var chronicle = Chronicle()
 
     init(_ path: [UInt8], _ settings: DetectorSettings) throws {
         self.settings = settings
-        let bytes: [UInt8]
-        do throws(DiskError) {
-            let file = try InputFile.open(path: path, disk: LinuxDisk())
-            guard file.size <= Self.sizeLimit else {
-                throw DiskError(.openat, ErrorNumber.tooLarge)
-            }
-            bytes = try file.read(at: 0, count: file.size)
-        } catch {
-            throw CommandError("cannot read '\(escaped(path))': \(error.sentence)", .usage)
-        }
+        let bytes = try wholeFile(path, limit: Self.sizeLimit, .usage)
         guard let text = validText(bytes) else {
             throw CommandError("'\(escaped(path))' is no recording", .usage)
         }
@@ -64,23 +55,9 @@ struct Replay {
         _ events: [DetectorEvent], _ store: String, _ now: Moment
     ) throws {
         for event in events {
-            switch event {
-            case .opened(var episode):
-                Incident.place(&episode, among: known) { "i\($0.boot)" }
-                known.append(EpisodeHeader(episode))
-                let placed = episode
-                detectors[store]?.annotate {
-                    $0.incident = placed.incident
-                    $0.recurrenceOf = placed.recurrenceOf
-                    $0.ordinal = placed.ordinal
-                }
-                try print(.opened(episode), store, now)
-            case .closed(let episode):
-                known.removeAll { $0.id == episode.id }
-                known.append(EpisodeHeader(episode))
-                try print(event, store, now)
-            default: try print(event, store, now)
-            }
+            let told = chronicle.take(event) { "i\($0.boot)" }
+            detectors[store]?.place(as: told)
+            try print(told, store, now)
         }
     }
 

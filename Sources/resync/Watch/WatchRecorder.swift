@@ -66,7 +66,7 @@ final class WatchRecorder: WatchSink {
 
     private func notify(_ record: EpisodeRecord, _ store: StoreStatus, _ word: String) {
         guard let notifier else { return }
-        var message = EpisodeReport.json(record)
+        var message = EpisodeReport.jsonLine(record)
         message.field("event", word)
         message.field("state", store.state.word)
         message.field(
