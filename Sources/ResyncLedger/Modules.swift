@@ -22,8 +22,8 @@ package struct StandingRecord: Sendable, Hashable {
 
     package init(
         module: String, pair: String, run: String, began: Timestamp, looked: Timestamp,
-        answer: Gate.Standing.Answer, scope: Module.Scope, assurance: String, entries: Int, bytes: Int,
-        oldest: Timestamp?, reason: String
+        answer: Gate.Standing.Answer, scope: Module.Scope, assurance: String, entries: Int,
+        bytes: Int, oldest: Timestamp?, reason: String
     ) {
         self.module = module
         self.pair = pair

@@ -130,7 +130,8 @@ extension StandingRecord {
     var line: String {
         let size = "\(countText(entries)) \(entries == 1 ? "entry" : "entries"), \(sizeText(bytes))"
         switch answer {
-        case .released: return "module \(module): released, \(size) proven equal (\(scope.rawValue))"
+        case .released:
+            return "module \(module): released, \(size) proven equal (\(scope.rawValue))"
         case .different: return "module \(module): NOT RELEASED: \(reason)"
         case .undecided: return "module \(module): UNDECIDED: \(reason)"
         }

@@ -175,7 +175,9 @@ struct Verification {
         let (result, run, standings) = try compare(style, reports) { try printHeader($0, $1, $2) }
         try episodes.note(run.folder, result.summary)
         let (json, quiet) = (command.report.json, command.report.quiet)
-        if json { for standing in standings { try StandardOutput.shared.write(standing.json.bytes) } }
+        if json {
+            for standing in standings { try StandardOutput.shared.write(standing.json.bytes) }
+        }
         try run.printResult(result, command.report, &reports)
         if !json, !command.report.usesStandardOutput {
             for standing in standings where !quiet || standing.answer != .released {
@@ -338,8 +340,8 @@ struct Verification {
                     kind: site.facts.kind, identity: site.identity, size: site.facts.size)
             },
             assurance: level.level, aspects: plan.rules.comparison.aspects,
-            exclusions: plan.scope.filter.digest, selection: plan.scope.selection?.digest()
-                ?? plan.scope.within?.digest(isDeep: true))
+            exclusions: plan.scope.filter.digest,
+            selection: plan.scope.selection?.digest() ?? plan.scope.within?.digest(isDeep: true))
     }
 
     private func plan(

@@ -104,13 +104,14 @@ extension ConfigurationFile {
                 let other = escaped(other.utf8)
                 note(mark, "module '\(module.name)': there is no module '\(other)'")
             }
-            for path in module.paths { places[module.pair, default: []].append((path, module.name)) }
+            places[module.pair, default: []] += module.paths.map { ($0, module.name) }
         }
         for (_, found) in places.sorted(by: { $0.key < $1.key }) { findOverlaps(found) }
         guard mistakes.isEmpty, let circle = modules.circle, let first = circle.first,
             let mark = moduleMarks[first]
         else { return }
-        note(mark, "modules wait for each other: \((circle + [first]).joined(separator: " after "))")
+        let names = (circle + [first]).joined(separator: " after ")
+        note(mark, "modules wait for each other: \(names)")
     }
 
     private mutating func findOverlaps(_ paths: [(path: RelativePath, module: String)]) {

@@ -241,7 +241,8 @@ extension EpisodeKnowledge {
         for status in statuses {
             let age = status.lastGood.map { $0.wall.seconds }.map { Timestamp.now.seconds - $0 }
             if status.state != .ok {
-                store.trouble = "is \(status.state.word)"
+                store.trouble =
+                    "is \(status.state.word)"
                     + (status.evidence.isEmpty ? "" : ": \(status.evidence)")
             } else if !status.isReadOnlyProbe, let age, Double(age) > heartbeat {
                 store.trouble = "was last found well \(durationText(Double(age))) ago"

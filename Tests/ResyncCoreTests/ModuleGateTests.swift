@@ -2,6 +2,10 @@ import ResyncCore
 import TestSupport
 import Testing
 
+private typealias Gate = ResyncCore.Gate
+
+private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8)) }
+
 /// What opens a gate, and what does not: `Gate`, and the modules that others need.
 @Suite struct ModuleGateTests {
     private func time(_ seconds: Int64) -> Timestamp {
@@ -9,7 +13,7 @@ import Testing
     }
 
     private func need(
-        _ name: String = "m", closed: Int64? = 100, open: String? = nil, trouble: String? = nil,
+        named name: String = "m", closed: Int64? = 100, open: String? = nil, trouble: String? = nil,
         _ standings: (Gate.Standing.Answer, began: Int64)...
     ) -> Gate.Need {
         var a = Gate.Store(name: "p/a")
@@ -58,11 +62,11 @@ import Testing
     }
 
     @Test func allThatItNeedsMustBeOpen() {
-        let open = need("m", (.released, 101))
-        #expect(answer(open, need("n", (.released, 101))) == .open)
-        #expect(answer(open, need("n")) == .shut)
-        #expect(answer(open, need("n", (.undecided, 101))) == .undecided)
-        #expect(answer(open, need("n", (.undecided, 101)), need("o")) == .shut)
+        let open = need(named: "m", (.released, 101))
+        #expect(answer(open, need(named: "n", (.released, 101))) == .open)
+        #expect(answer(open, need(named: "n")) == .shut)
+        #expect(answer(open, need(named: "n", (.undecided, 101))) == .undecided)
+        #expect(answer(open, need(named: "n", (.undecided, 101)), need(named: "o")) == .shut)
     }
 
     @Test func modulesAreFoundWithWhatTheyNeed() {
@@ -105,7 +109,7 @@ import Testing
         _ stats: Sides<Stat>, at seconds: Int64 = 50, _ level: Assurance = .hash
     ) -> BaselineRecord {
         BaselineRecord(
-            path: RelativePath("m/f"), agreed: ObservedEntry(entry: Entry(stat: stats.a)),
+            path: path("m/f"), agreed: ObservedEntry(entry: Entry(stat: stats.a)),
             witnesses: stats.map { BaselineRecord.Witness($0) }, aspects: .standard,
             level: level, time: time(seconds))
     }
@@ -115,10 +119,10 @@ import Testing
         _ stats: Sides<Stat?>, _ record: BaselineRecord?, _ spans: [SuspectSpan] = [],
         _ scope: Module.Scope = .full
     ) -> ModuleProof.Gap? {
-        var module = Module(name: "m", pair: "p", paths: [RelativePath("m")])
+        var module = Module(name: "m", pair: "p", paths: [path("m")])
         module.scope = scope
         var proof = ModuleProof(module, Sides(a: [], b: spans))
-        proof.add(RelativePath("m/f"), stats, record)
+        proof.add(path("m/f"), stats, record)
         #expect(proof.entries == 1)
         #expect(proof.isWhole == proof.gaps.isEmpty)
         #expect(proof.oldest == (proof.isWhole ? record?.time : nil))
@@ -148,7 +152,7 @@ import Testing
         racy.isRacy = true
         #expect(gap(now, racy) == .racy)
         var part = record(stats)
-        part.aspects.remove(.owner)
+        part.aspects.remove(AspectSet(.owner))
         #expect(gap(now, part) == .unproven)
     }
 
@@ -189,22 +193,22 @@ import Testing
     }
 
     @Test func onlyTheModulesEntriesCount() {
-        let module = Module(name: "m", pair: "p", paths: ["m", "x/y"].map { RelativePath($0) })
+        let module = Module(name: "m", pair: "p", paths: ["m", "x/y"].map { path($0) })
         var proof = ModuleProof(module, Sides(a: [], b: []))
         let stats = Sides<Stat?>(a: stat(), b: stat())
-        for path in ["mm", "x", "x/yy", "n/m", "x/z"] {
-            proof.add(RelativePath(path), stats, nil)
-            if path != "x" { proof.addUnreadable(RelativePath(path)) }
+        for name in ["mm", "x", "x/yy", "n/m", "x/z"] {
+            proof.add(path(name), stats, nil)
+            if name != "x" { proof.addUnreadable(path(name)) }
         }
         // On neither side any more.
-        proof.add(RelativePath("m/gone"), Sides(a: nil, b: nil), nil)
+        proof.add(path("m/gone"), Sides(a: nil, b: nil), nil)
         #expect(proof.entries == 0)
         // Nothing is no proof.
         #expect(!proof.isWhole)
-        for path in ["m", "m/a", "x/y/z/a"] { proof.add(RelativePath(path), stats, nil) }
+        for name in ["m", "m/a", "x/y/z/a"] { proof.add(path(name), stats, nil) }
         #expect(proof.entries == 3 && proof.gaps == [.unproven: 3] && proof.bytes == 300)
         // A directory above that cannot be read hides what is below it.
-        proof.addUnreadable(RelativePath("x"))
+        proof.addUnreadable(path("x"))
         proof.addUnreadable(.root)
         #expect(proof.gaps[.unreadable] == 2)
     }
