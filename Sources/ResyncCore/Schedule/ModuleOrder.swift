@@ -50,8 +50,8 @@ package struct ModuleOrder: Sendable, Hashable {
     /// Whether no order costs less, up to rounding: numbers count to 2^-46 of the largest.
     package let isOptimal: Bool
 
-    /// Pairs of modules are kept as bits: 25 MB for so many.
-    package static let limit = 10_000
+    /// Pairs of modules are kept as bits, and time grows with the cube in the worst shapes.
+    package static let limit = 2000
 
     package init(_ modules: [ModuleWork]) throws(ModuleOrderError) {
         try self.init(modules, exactLimit: 14)
