@@ -1,0 +1,99 @@
+/// How likely it is that an entry was damaged, the most likely first.
+package enum SuspicionRank: UInt8, Sendable, CaseIterable, Comparable {
+    /// The last comparison found it different.
+    case mismatch
+    /// Something tells that it was written since the suspect window began, or nothing tells that it
+    /// was not.
+    case written
+    /// It lies where the services were writing.
+    case hot
+    case other
+
+    package static func < (left: SuspicionRank, right: SuspicionRank) -> Bool {
+        left.rawValue < right.rawValue
+    }
+}
+
+/// What comes first after an episode. It only orders the work: a journal that is rolled back takes
+/// times and sizes with it, so that nothing is spared because it looks old.
+package struct Suspicion: Sendable {
+    /// When the suspect window began, by the clock of each side's store.
+    private let starts: Sides<Timestamp>
+    private let hot: HotPaths
+
+    /// Seconds by which an entry's times may lie before its writing: file systems cut them, FAT to
+    /// two seconds, and the kernel takes them from a clock that it winds on a few hundred times a
+    /// second.
+    package static let coarseness: Int64 = 2
+
+    /// - Parameters:
+    ///   - start: of the suspect window, by our clock.
+    ///   - clocks: seconds by which the clock that sets each store's times is ahead of ours.
+    package init(since start: Timestamp, clocks: Sides<Int64>, hot: HotPaths = HotPaths()) {
+        starts = clocks.map { start.adding(seconds: $0).adding(seconds: -Self.coarseness) }
+        self.hot = hot
+    }
+
+    /// - Parameters:
+    ///   - stats: as they are now; nil where a side has no such entry.
+    ///   - record: what both sides were last proven to share.
+    ///   - isMismatch: whether the last comparison found it different.
+    package func rank(
+        of path: RelativePath, stats: Sides<Stat?>, record: BaselineRecord?, isMismatch: Bool
+    ) -> SuspicionRank {
+        if isMismatch { return .mismatch }
+        guard let record, !record.isRacy else { return .written }
+        for side in Side.allCases {
+            guard let stat = stats[side], !record.hasMoved(stat, on: side),
+                stat.mtime < starts[side], stat.ctime < starts[side]
+            else { return .written }
+        }
+        return hot.contain(path) ? .hot : .other
+    }
+}
+
+/// By what the entries of a pair are brought into the order of their verification.
+package struct SuspicionKey: Sendable, Hashable {
+    package var rank: SuspicionRank
+    /// The index of its module; nil where it belongs to none, which comes last.
+    package var module: Int?
+    /// When it was last verified; nil: never, which comes first.
+    package var verified: Timestamp?
+
+    package init(rank: SuspicionRank, module: Int?, verified: Timestamp?) {
+        self.rank = rank
+        self.module = module
+        self.verified = verified
+    }
+
+    /// The indices of keys by rank, then by what module is to open first, then the least recently
+    /// verified first; where all is equal, as they were given.
+    ///
+    /// - Parameter modules: indices of modules in their order; one that is missing counts as none.
+    package static func order(_ keys: [SuspicionKey], modules: [Int]) -> [Int] {
+        let positions = Dictionary(
+            modules.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+        let sorted = keys.enumerated().map { index, key in
+            let position = key.module.flatMap { positions[$0] } ?? modules.count
+            return SortedKey(
+                group: Int(key.rank.rawValue) * (modules.count + 1) + position,
+                seconds: key.verified?.seconds ?? .min,
+                nanoseconds: key.verified.map { Int64($0.nanoseconds) } ?? -1, index: index)
+        }
+        return sorted.sorted().map(\.index)
+    }
+
+    private struct SortedKey: Comparable {
+        let group: Int
+        let seconds: Int64
+        let nanoseconds: Int64
+        let index: Int
+
+        static func < (left: SortedKey, right: SortedKey) -> Bool {
+            if left.group != right.group { return left.group < right.group }
+            if left.seconds != right.seconds { return left.seconds < right.seconds }
+            if left.nanoseconds != right.nanoseconds { return left.nanoseconds < right.nanoseconds }
+            return left.index < right.index
+        }
+    }
+}
