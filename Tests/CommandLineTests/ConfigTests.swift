@@ -82,6 +82,7 @@ import Testing
         Mistaken(pair + module("scope: some"), "2:49: scope is suspect or full"),
         Mistaken(pair + module("after: n"), "2:49: after is a list of modules"),
         Mistaken(pair + module("hot: [[x]]"), "2:47: hot is a list of paths"),
+        Mistaken(pair + module("hot: [\"x/%q\"]"), "2:47: "),
         Mistaken(pair + module("after: [o]"), "2:11: module 'm': there is no module 'o'"),
         Mistaken(pair + module("after: [m]"), "2:11: modules wait for each other: m after m"),
         Mistaken(

@@ -1,7 +1,7 @@
 /// A named service's data: what is verified together, and what may be used again together.
 package struct Module: Sendable, Hashable {
     /// Modules that one configuration may name.
-    package static let limit = 10_000
+    package static let limit = ModuleOrder.limit
     /// Paths that one module may name.
     package static let pathLimit = 1000
 
@@ -52,33 +52,19 @@ extension Sequence where Element == Module {
         }
         return found
     }
+}
 
-    /// The names of modules that come after each other in a circle; nil where none do.
-    package var circle: [String]? {
-        let named = Dictionary(map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        var isDone: Set<String> = []
-        for start in named.keys.sorted() where !isDone.contains(start) {
-            // Those on the way from the start, each with how many of its needs were followed.
-            var way = [(name: start, next: 0)]
-            var isOnWay: Set<String> = [start]
-            while let (name, next) = way.last {
-                let after = named[name]?.after ?? []
-                guard next < after.count else {
-                    way.removeLast()
-                    isOnWay.remove(name)
-                    isDone.insert(name)
-                    continue
-                }
-                way[way.count - 1].next += 1
-                let other = after[next]
-                if isOnWay.contains(other) {
-                    return Array(way.map(\.name).drop { $0 != other })
-                }
-                guard !isDone.contains(other), named[other] != nil else { continue }
-                way.append((other, 0))
-                isOnWay.insert(other)
-            }
+extension [Module] {
+    /// As the schedule sees them; those that are not among them are waited for by nobody.
+    ///
+    /// - Parameter seconds: how long verifying one takes.
+    package func works(_ seconds: (Module) -> Double) -> [ModuleWork] {
+        let places = Dictionary(
+            enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        return map { module in
+            ModuleWork(
+                seconds: seconds(module), weight: module.weight,
+                after: module.after.compactMap { places[$0] })
         }
-        return nil
     }
 }

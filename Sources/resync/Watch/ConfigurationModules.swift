@@ -40,7 +40,7 @@ extension ConfigurationFile {
             case "paths": module.paths = paths(value)
             case "weight": if let weight = weight(value) { module.weight = weight }
             case "after": module.after = words(value, "after is a list of modules")
-            case "hot": module.hot = words(value, "hot is a list of paths")
+            case "hot": module.hot = hot(value)
             case "scope":
                 if let scope = value.string.flatMap(Module.Scope.init(rawValue:)) {
                     module.scope = scope
@@ -68,6 +68,18 @@ extension ConfigurationFile {
     private mutating func words(_ node: Node, _ what: String) -> [String] {
         let words = node.sequence.map { $0.compactMap { $0.string } } ?? []
         if words.isEmpty || words.count != node.sequence?.count { note(node, what) }
+        return words
+    }
+
+    private mutating func hot(_ node: Node) -> [String] {
+        let words = words(node, "hot is a list of paths")
+        // Any day shows what is wrong with them.
+        let day = CalendarDay(year: 2000, month: 1, day: 1)
+        do throws(HotPathError) {
+            _ = try HotPaths(words.map { Array($0.utf8) }, days: [day])
+        } catch {
+            note(node, error.reason)
+        }
         return words
     }
 
@@ -107,11 +119,17 @@ extension ConfigurationFile {
             places[module.pair, default: []] += module.paths.map { ($0, module.name) }
         }
         for (_, found) in places.sorted(by: { $0.key < $1.key }) { findOverlaps(found) }
-        guard mistakes.isEmpty, let circle = modules.circle, let first = circle.first,
-            let mark = moduleMarks[first]
-        else { return }
-        let names = (circle + [first]).joined(separator: " after ")
-        note(mark, "modules wait for each other: \(names)")
+        guard mistakes.isEmpty else { return }
+        do throws(ModuleOrderError) {
+            _ = try ModuleOrder(modules.works { _ in 0 })
+        } catch {
+            guard case .cycle(let circle) = error, let first = circle.first,
+                let mark = moduleMarks[modules[first].name]
+            else { return }
+            // Each comes after the one before it.
+            let chain = ([first] + circle.reversed()).map { modules[$0].name }
+            note(mark, "modules wait for each other: \(chain.joined(separator: " after "))")
+        }
     }
 
     private mutating func findOverlaps(_ paths: [(path: RelativePath, module: String)]) {
