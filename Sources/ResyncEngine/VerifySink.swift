@@ -150,8 +150,8 @@ final class VerifySink: @unchecked Sendable {
         }
     }
 
-    /// Where the walk came to its end, the manifests take the place of those kept before, if there is
-    /// one for them.
+    /// Where the walk came to its end, the manifests take the place of those kept before, if they
+    /// are to.
     ///
     /// - Parameter prove: called while both lie whole in the run's folder.
     func finishKeeping(in store: KeptManifests?, prove: () throws -> Void) throws {

@@ -173,13 +173,13 @@ _resync() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    verify|scan|diff|manifest|plan|apply|confirm|undo|quarantine|decide|runs|store|watch|status|episode|config|demo|help)
+    verify|scan|diff|manifest|plan|apply|confirm|undo|quarantine|decide|runs|store|watch|status|gate|episode|config|demo|help)
         # Offer subcommand argument completions
         "_resync_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'verify scan diff manifest plan apply confirm undo quarantine decide runs store watch status episode config demo help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'verify scan diff manifest plan apply confirm undo quarantine decide runs store watch status gate episode config demo help' -- "${cur}"))
         ;;
     esac
 }
@@ -188,11 +188,14 @@ _resync_verify() {
     repeating_flags=()
     non_repeating_flags=(--keep --from0 --cross-mounts -0 --null --force --json -q --quiet --version -h --help)
     repeating_options=(--since --exclude --exclude-from --with --without)
-    non_repeating_options=(--assurance --suspect --files-from --modify-window --owner-by --digest --block-size --workers --read-limit --io-timeout --confirm --settle --max-duration --combined --differ --missing-on-a --missing-on-src --missing-on-b --missing-on-dst --error --progress --state)
+    non_repeating_options=(--module --assurance --suspect --files-from --modify-window --owner-by --digest --block-size --workers --read-limit --io-timeout --confirm --settle --max-duration --combined --differ --missing-on-a --missing-on-src --missing-on-b --missing-on-dst --error --progress --state --config)
     __resync_offer_flags_options 2
 
     # Offer option value completions
     case "${prev}" in
+    '--module')
+        return
+        ;;
     '--assurance')
         return
         ;;
@@ -266,6 +269,9 @@ _resync_verify() {
         return
         ;;
     '--state')
+        return
+        ;;
+    '--config')
         return
         ;;
     esac
@@ -917,6 +923,30 @@ _resync_status() {
 
     # Offer option value completions
     case "${prev}" in
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_gate() {
+    repeating_flags=()
+    non_repeating_flags=(--override --json --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--reason --for --config --state)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--reason')
+        return
+        ;;
+    '--for')
+        return
+        ;;
+    '--config')
+        return
+        ;;
     '--state')
         return
         ;;

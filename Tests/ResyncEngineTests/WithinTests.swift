@@ -1,0 +1,138 @@
+import ResyncCore
+import ResyncStorage
+import TestSupport
+import Testing
+
+@testable import ResyncEngine
+
+/// A comparison of a part of two stores, and what the last look makes of it.
+@Suite struct WithinTests {
+    private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8)) }
+
+    private func sites(_ stores: TwoStores) throws -> Sides<LocalSite> {
+        try Sides(a: "/a", b: "/b").map {
+            try LocalSite(path: Array($0.utf8), disk: stores.disk, options: LocalSiteOptions())
+        }
+    }
+
+    private func stores() -> TwoStores {
+        let stores = TwoStores()
+        stores.both { root in
+            for folder in ["m", "m/d", "n", "p", "p/q", "p/q/r"] {
+                stores.disk.addDirectory("\(root)/\(folder)")
+            }
+            for file in ["m/f", "m/d/g", "n/x", "p/q/r/h", "p/q/i", "top"] {
+                stores.disk.addFile("\(root)/\(file)", "content of \(file)")
+            }
+        }
+        stores.calm()
+        return stores
+    }
+
+    /// Compares what lies within these paths, or everything, and keeps what it proves.
+    private func keep(_ stores: TwoStores, within paths: [String]? = nil) throws
+        -> TwoStores.Verified
+    {
+        var rules = ScanRules(scheme: try DigestScheme(.sha256, blockSize: 64 << 10))
+        rules.aspects = ComparisonRules().aspects
+        let headers = try sites(stores).map {
+            ScanRun($0, rules).header(mounts: .one, owners: .number, host: [], tool: [])
+        }
+        let state = try stores.state()
+        return try stores.verify {
+            $0.algorithm = .sha256
+            $0.plan = { plan in
+                plan.rules.keepsRecords = true
+                plan.scope.within = paths.map { Selection($0.map { path($0) }) }
+                plan.keeping = Keeping(
+                    headers, paths == nil ? state.manifests : nil, state.baselines)
+            }
+        }
+    }
+
+    private func baseline(_ stores: TwoStores) throws -> KeptBaseline? {
+        try stores.state().baselines.find(try sites(stores).map { $0.identity })
+    }
+
+    private func proven(_ stores: TwoStores) throws -> [String] {
+        guard var records = try baseline(stores)?.records() else { return [] }
+        var paths: [String] = []
+        while let record = try records.next() { paths.append(escaped(record.path.bytes)) }
+        return paths
+    }
+
+    private func look(_ stores: TwoStores, _ paths: String...) throws -> ModuleProof {
+        let module = Module(name: "m", pair: "p", paths: paths.map { path($0) })
+        let look = LastLook(
+            try sites(stores).map { $0 as any Site }, try baseline(stores),
+            RunLimits(work: WorkPolicy(fixed: 2, cores: 2)),
+            RunControls(interruption: { nil }, report: { _, _ in }), batchSize: 2)
+        return try #require(try look(module, Sides(a: [], b: [])))
+    }
+
+    @Test func onlyWhatLiesWithinIsCompared() throws {
+        let stores = stores()
+        for file in ["m/f", "n/x", "p/q/i", "p/q/r/h"] {
+            stores.disk.write("/a/\(file)", at: 0, "CHANGED")
+        }
+        stores.disk.change("/a/p", Ownership(mode: 0o700))
+        stores.disk.change("/a/p/q", Ownership(mtime: stores.disk.now))
+        let found = try keep(stores, within: ["m/d", "p/q/r"])
+        #expect(found.differences.map { escaped($0.path.bytes) } == ["p/q/r/h"])
+        // A directory that only leads there has to be one, and nothing more.
+        #expect(found.tally.entries == 7, "\(found.tally)")
+        #expect(found.tally.excluded == 0)
+        // The directory itself is of it.
+        stores.disk.change("/a/m/d", Ownership(mode: 0o700))
+        let own = try keep(stores, within: ["m/d"])
+        #expect(own.differences.map { escaped($0.path.bytes) } == ["m/d"])
+        let nowhere = try keep(stores, within: ["x/y"])
+        #expect(nowhere.differences.isEmpty && nowhere.tally.entries == 0)
+        #expect(nowhere.status == .trouble)
+    }
+
+    @Test func whatLeadsThereAndIsGoneIsMissing() throws {
+        let stores = stores()
+        for file in ["p/q/r/h", "p/q/r", "p/q/i", "p/q"] { stores.disk.remove("/b/\(file)") }
+        let found = try keep(stores, within: ["p/q/r"])
+        let lines = found.differences.filter { $0.outcome == .missingOnB }
+        #expect(lines.map { escaped($0.path.bytes) }.contains("p/q"), "\(found.lines)")
+        #expect(found.status == .differences)
+        let proof = try look(stores, "p/q/r")
+        #expect(proof.gaps == [.missingOnB: 2])
+    }
+
+    @Test func aPartProvesOnlyItself() throws {
+        let stores = stores()
+        #expect(try keep(stores).status == .ok)
+        let before = try proven(stores)
+        let kept = try stores.state().manifests.find(try sites(stores).a.identity)
+        stores.both { root in
+            stores.disk.remove("\(root)/n/x")
+            stores.disk.addFile("\(root)/m/new", "new on both")
+        }
+        stores.calm()
+        #expect(try keep(stores, within: ["m"]).status == .ok)
+        // What it did not look at is as it was, what is gone included.
+        #expect(try proven(stores) == (before + ["m/new"]).sorted { path($0) < path($1) })
+        let now = try stores.state().manifests.find(try sites(stores).a.identity)
+        #expect(now?.header == kept?.header, "a part took the place of the whole")
+        #expect(stores.kept.paths.filter { escaped($0).contains("manifest-") } == [])
+    }
+
+    @Test func theLastLookSeesWhatMovedSince() throws {
+        let stores = stores()
+        let empty = try look(stores, "m")
+        #expect(empty.gaps == [.unproven: 4] && !empty.isWhole)
+        #expect(try keep(stores, within: ["m", "p/q/r"]).status == .ok)
+        let whole = try look(stores, "m", "p/q/r")
+        #expect(whole.isWhole && whole.entries == 6, "\(whole.gaps)")
+        #expect(whole.bytes == 11 + "content of m/f".utf8.count + "content of m/d/g".utf8.count + 7)
+        #expect(try look(stores, "n").gaps == [.unproven: 2])
+        stores.disk.write("/b/m/d/g", at: 0, "content of m/d/g")
+        let moved = try look(stores, "m", "p/q/r")
+        #expect(moved.gaps == [.moved: 1] && moved.examples.first?.path == path("m/d/g"))
+        stores.disk.inject(Fault(.fail(ErrorNumber.inputOutput), under: "/a/p/q/r"))
+        #expect(try look(stores, "p/q/r").gaps.keys.contains(.unreadable))
+    }
+}
