@@ -71,8 +71,8 @@ int32_t clinux_spawn(
     return failure == 0 ? process : -failure;
 }
 
-int32_t clinux_kill_group(int32_t process) {
-    return kill(-process, SIGKILL) == -1 ? -errno : 0;
+int32_t clinux_signal_group(int32_t process, int32_t number) {
+    return kill(-process, number) == -1 ? -errno : 0;
 }
 
 int32_t clinux_reap(int32_t process, int32_t *status) {

@@ -29,6 +29,9 @@ package struct Timestamp: Sendable, Hashable, Comparable {
         self.nanoseconds = nanoseconds
     }
 
+    /// The beginning of 1970, before everything that is remembered.
+    package static let epoch = Timestamp(seconds: 0, nanoseconds: 0)
+
     package static func < (left: Timestamp, right: Timestamp) -> Bool {
         (left.seconds, left.nanoseconds) < (right.seconds, right.nanoseconds)
     }

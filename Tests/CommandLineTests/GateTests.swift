@@ -11,7 +11,10 @@ import Testing
         let folder: Stage
         let watch: WatchStage
 
-        init() throws {
+        /// - Parameter verifies: whether the watcher does so by itself.
+        init(
+            verifies: Bool = false, notify: String? = nil, readLimit: String? = nil
+        ) throws {
             let folder = try Stage()
             self.folder = folder
             for (module, seed) in [("rec", 1), ("db", 2), ("log", 3)] {
@@ -23,7 +26,8 @@ import Testing
                 }
             }
             watch = try WatchStage(
-                folder.a,
+                folder.a, options: verifies ? [] : ["--no-verify"], notify: notify,
+                readLimit: readLimit,
                 modules: """
                     modules:
                       - {name: rec, pair: mail, paths: [rec], after: [db]}
@@ -39,6 +43,8 @@ import Testing
                     try #require(done.status == 0, "\(done.report)")
                 }
             }
+            // What was written just before it is read is to be read again.
+            usleep(2_200_000)
         }
 
         var b: String { watch.stage.folder + "/other" }
@@ -52,9 +58,15 @@ import Testing
             let opened = try run("episode", "open", "mail/b", "--note", "test", "--class", kind)
             try #require(opened.status == 0, "\(opened.report)")
             try body()
-            let id = try #require(try watch.episodes().last?["episode"] as? String)
+            // It is kept a moment after it was opened.
+            var id: String?
+            try #require(
+                try watch.within(10) {
+                    id = try watch.episodes().first { $0["closed"] == nil }?["episode"] as? String
+                    return id != nil
+                })
             let closed = try watch.stage.resync(
-                ["episode", "close", id, "--note", "test"]
+                ["episode", "close", id ?? "", "--note", "test"]
             ).run()
             try #require(closed.status == 0, "\(closed.report)")
             // What begins within the second in which it ended still falls into it.
@@ -131,7 +143,6 @@ import Testing
     @Test func onlyTheMediumOpensIt() throws {
         let scene = try Scene()
         try scene.episode()
-        usleep(1_200_000)
         for module in ["log", "db"] {
             let cached = try scene.verify(module, "--assurance", "hash")
             #expect(cached.status == 0, "\(cached.report)")
@@ -151,7 +162,6 @@ import Testing
     @Test func aWholePairReleasesAllOfItsModules() throws {
         let scene = try Scene()
         try scene.episode("lost-write")
-        usleep(1_200_000)
         try scene.folder.write("a/log/f0", "edited")
         let found = try scene.run("verify", "mail")
         #expect(found.status == 2, "\(found.report)")
@@ -214,6 +224,70 @@ import Testing
         try scene.stage.write("state/overrides", "1 99999999999\n")
         let damaged = try gate("m")
         #expect(damaged.status == 2, "\(damaged.report)")
+    }
+
+    // MARK: By itself
+
+    /// After an episode the modules are verified in their order, and those are told who wait for
+    /// them; what differs waits for a person.
+    @Test func anEpisodeIsVerifiedByItself() throws {
+        let told = try Stage()
+        let script = told.folder + "/tell"
+        try told.write("tell", "#!/bin/sh\ncat >>'\(told.folder)/told'\n")
+        chmod(script, 0o755)
+        let scene = try Scene(verifies: true, notify: script)
+        try scene.folder.write("a/log/f0", "edited on one side")
+        func events() throws -> [[String: Any]] {
+            guard told.exists("told") else { return [] }
+            return try objects(told.text("told").split(separator: "\n").map(String.init))
+                .filter { $0["type"] as? String == "gate" }
+        }
+        // Before a watcher ran nobody knew; from now on they may run.
+        let areOpen = try scene.watch.within(30) { try events().count == 4 }
+        #expect(areOpen, "\(scene.watch.report)")
+        try scene.episode()
+        let isDone = try scene.watch.within(60) {
+            try scene.gate("rec") == 0 && scene.gate("log") == 1
+                && scene.run("gate", "log").text.contains("1 different")
+        }
+        #expect(isDone, "\(scene.watch.report)")
+        // What lies nowhere stays undecided, and is not tried again at once.
+        usleep(4_000_000)
+        let lines = scene.watch.watcher.outputSoFar.split(separator: "\n").map(String.init)
+        let verified = lines.filter { $0.contains("  mail  VERIF") }.map { line in
+            line.split(separator: " ").drop { !$0.hasPrefix("VERIF") }.prefix(2)
+                .joined(separator: " ").trimmingCharacters(in: [",", ":"])
+        }
+        #expect(verified.count == 8, "\(scene.watch.report)")
+        let db = verified.firstIndex(of: "VERIFIED db") ?? 9
+        #expect(db < verified.firstIndex(of: "VERIFY rec") ?? -1, "\(verified)")
+        // The waiting services are told, each once of its opening and of its withdrawal.
+        let all = try events()
+        func modules(_ event: String) -> [String] {
+            all.filter { $0["event"] as? String == event }
+                .compactMap { $0["module"] as? String }.sorted()
+        }
+        #expect(modules("released") == ["db", "db", "log", "nothing", "rec", "rec"], "\(all)")
+        #expect(modules("withdrawn") == ["db", "log", "nothing", "rec"], "\(all)")
+        // It never writes to a store: repair is a person's.
+        #expect(scene.folder.text("a/log/f0") == "edited on one side")
+    }
+
+    /// A recurrence ends what is under way; afterwards it begins anew.
+    @Test func aRecurrenceEndsAVerification() throws {
+        let scene = try Scene(verifies: true, readLimit: "4KiB/s")
+        try scene.episode()
+        func has(_ text: String, times: Int = 1) -> Bool {
+            scene.watch.watcher.outputSoFar.components(separatedBy: text).count > times
+        }
+        #expect(scene.watch.within(20) { has("VERIFY   ") }, "\(scene.watch.report)")
+        try scene.episode {
+            #expect(scene.watch.within(10) { has("STOPPED  verifying") }, "\(scene.watch.report)")
+            #expect(scene.watch.within(10) { has("VERIFIED ") }, "\(scene.watch.report)")
+            #expect(!has(": released"), "\(scene.watch.report)")
+        }
+        #expect(scene.watch.within(20) { has("VERIFY   ", times: 2) }, "\(scene.watch.report)")
+        #expect(try scene.gate("db") == 1)
     }
 
     @Test func whatVerifyIsAboutIsSaidInOneWay() throws {

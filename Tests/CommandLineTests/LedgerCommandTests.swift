@@ -223,7 +223,7 @@ import Testing
         ]).run()
         #expect(found.errorText.contains("trouble on A: the watcher says"), "\(found.report)")
         #expect(found.text.contains("at media"), "\(found.report)")
-        #expect(found.errorText.contains("A had episode e"), "\(found.report)")
+        #expect(found.text.contains("! A had episode e"), "\(found.report)")
         #expect(found.status == 2, "\(found.report)")
         holder.signal(SIGKILL)
         _ = try? holder.wait(5)

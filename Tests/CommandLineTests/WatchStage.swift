@@ -99,19 +99,20 @@ final class WatchStage {
     ///   - prepare: called before the watcher is started.
     init(
         _ store: String, options: [String] = [], notify: String? = nil, starts: String = "ok",
-        modules: String = "",
+        readLimit: String? = nil, modules: String = "",
         prepare: (Stage) throws -> Void = { _ in }
     ) throws {
         stage = try Stage()
         self.store = store
         self.options = options
         try stage.makeFolder("other")
+        let limit = readLimit.map { ", read-limit: \($0)" } ?? ""
         let notification = notify.map { "\nnotify: {command: [\($0)]}" } ?? ""
         try stage.write(
             "config.yaml",
             """
             pairs:
-              - {name: mail, a: \(store), b: \(stage.folder)/other}
+              - {name: mail, a: \(store), b: \(stage.folder)/other\(limit)}
             watch: {interval: 1s, slow: 1s, hung: \(Self.hung)s, hold-down: \(Self.holdDown)s}\
             \(notification)
             \(modules)

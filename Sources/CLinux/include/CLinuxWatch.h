@@ -15,8 +15,8 @@ uint64_t clinux_boot_time(void);
  */
 int32_t clinux_spawn(
     const char *path, char *const arguments[], int32_t input, int32_t output, int32_t error);
-/* Kills the whole group. */
-int32_t clinux_kill_group(int32_t process);
+/* Sends a signal to the whole group. */
+int32_t clinux_signal_group(int32_t process, int32_t number);
 /* 1 when it ended and is gone for good, 0 while it runs or cannot end; `status` as of wait(2). */
 int32_t clinux_reap(int32_t process, int32_t *status);
 

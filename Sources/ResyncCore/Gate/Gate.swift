@@ -44,12 +44,17 @@ package struct Gate: Sendable, Hashable {
 
         package let answer: Answer
         package let began: Timestamp
+        /// When that was found.
+        package let looked: Timestamp
         /// Why, without its end.
         package let reason: String
 
-        package init(_ answer: Answer, began: Timestamp, _ reason: String) {
+        package init(
+            _ answer: Answer, began: Timestamp, looked: Timestamp? = nil, _ reason: String
+        ) {
             self.answer = answer
             self.began = began
+            self.looked = looked ?? began
             self.reason = reason
         }
     }
@@ -110,15 +115,10 @@ package struct Gate: Sendable, Hashable {
         }
         // Whatever was verified is void until it is over.
         if need.stores.contains(where: { $0.openEpisode != nil }) { return reasons }
-        guard need.stores.contains(where: \.hadEpisode) else {
+        guard need.hadEpisode else {
             return reasons + [Reason(.open, "\(module): no episode was ever recorded")]
         }
-        let closed = need.stores.compactMap(\.lastClosed).max()
-        // What began before the last episode was over proves nothing.
-        let standings = need.standings.filter { standing in
-            closed.map { standing.began > $0 } ?? false
-        }
-        return reasons + [reason(module, standings, need)]
+        return reasons + [reason(module, need.standingsSince, need)]
     }
 
     private static func reason(
@@ -141,4 +141,32 @@ package struct Gate: Sendable, Hashable {
         }
         return Reason(.open, "\(module): \(standings[released].reason)")
     }
+}
+
+extension Gate.Need {
+    fileprivate var hadEpisode: Bool { stores.contains(where: \.hadEpisode) }
+
+    /// What was found out since the last episode was over: what began before proves nothing.
+    fileprivate var standingsSince: [Gate.Standing] {
+        guard let closed = stores.compactMap(\.lastClosed).max() else { return [] }
+        return standings.filter { $0.began > closed }
+    }
+
+    /// Whether it is to be verified without anybody asking: its stores are well after an episode,
+    /// and it was not verified since; or that left it undecided, and is long ago beside the time
+    /// that it took. What differs waits for a person.
+    package func isDue(at now: Timestamp) -> Bool {
+        guard hadEpisode,
+            stores.allSatisfy({ $0.openEpisode == nil && $0.trouble == nil })
+        else { return false }
+        guard let newest = standingsSince.first else { return true }
+        let took = max(0, min(newest.looked.seconds - newest.began.seconds, 1 << 40))
+        return !standingsSince.contains { $0.answer != .undecided }
+            && newest.looked.adding(seconds: max(Self.retry, Self.share * took)) < now
+    }
+
+    /// Seconds after which what was left undecided is verified again, at the earliest.
+    private static var retry: Int64 { 60 }
+    /// Of the time, not more than one part in so many goes into trying again.
+    private static var share: Int64 { 10 }
 }

@@ -133,7 +133,10 @@ package struct ChildProcess: Sendable {
     }
 
     /// It and all that it started. What waits for a disk ends only when that answers.
-    package func kill() { _ = clinux_kill_group(number) }
+    package func kill() { _ = clinux_signal_group(number, SIGKILL) }
+
+    /// Asks it, and all that it started, to come to an end.
+    package func terminate() { _ = clinux_signal_group(number, SIGTERM) }
 
     /// How it ended, as of wait(2); nil while it has not.
     package func ended() -> Int32? {

@@ -67,18 +67,22 @@ struct GateCommand: ResyncCommand {
     }
 
     private func print(_ module: Module, _ gate: Gate) throws {
-        if json {
-            var line = JSONLine(type: "gate")
-            line.field("module", module.name)
-            line.field("answer", gate.answer.rawValue)
-            line.field("scope", module.scope.rawValue)
-            line.field("reasons", gate.reasons.map(\.text))
-            return try StandardOutput.shared.write(line.bytes)
-        }
+        if json { return try StandardOutput.shared.write(gate.jsonLine(module).bytes) }
         var text = "\(module.name): \(gate.answer.rawValue.uppercased())"
         text += " (scope \(module.scope.rawValue))\n"
         for reason in gate.reasons { text += "  \(reason.text)\n" }
         try StandardOutput.shared.write(text)
+    }
+}
+
+extension Gate {
+    func jsonLine(_ module: Module) -> JSONLine {
+        var line = JSONLine(type: "gate")
+        line.field("module", module.name)
+        line.field("answer", answer.rawValue)
+        line.field("scope", module.scope.rawValue)
+        line.field("reasons", reasons.map(\.text))
+        return line
     }
 }
 

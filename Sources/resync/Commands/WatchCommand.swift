@@ -23,7 +23,9 @@ struct WatchCommand: ResyncCommand {
             Runs until it is ended. Reads what the kernel says of the configured stores each \
             second, and has each store written to and read back by a process of its own, which \
             may hang without the watcher hanging. What happens is printed, kept in the ledger of \
-            the state folder, and told to the command that the configuration names.
+            the state folder, and told to the command that the configuration names. After an \
+            episode the pair's modules are verified, one after the other, by processes of their \
+            own.
 
             An episode is opened at once, and closed only when probes were verified over the whole \
             hold-down: never because something was mounted again, or said so. See 'resync status' \
@@ -44,6 +46,9 @@ struct WatchCommand: ResyncCommand {
             "Watch nothing: print what the configured times make of a file of --record.",
             valueName: "FILE"))
     var replay: String?
+
+    @Flag(name: .long, help: "Verify no modules after an episode: a person does.")
+    var noVerify = false
 
     @Option(name: .customLong("trust-facility"), help: .private)
     var trusted: [UInt64] = []
@@ -68,8 +73,12 @@ struct WatchCommand: ResyncCommand {
         setup.trusted.formUnion(trusted)
         let week = Timestamp.now.adding(seconds: -7 * 86400)
         setup.chronicle = try ledger.chronicle(since: week)
+        let notifier = configuration.notification.map { Notifier($0) }
+        let verifications =
+            noVerify || configuration.modules.isEmpty
+            ? nil : Verifications(configuration, at: file.path, state, ledger, notifier)
         let recorder = WatchRecorder(
-            ledger, in: state.folder, configuration.notification,
+            ledger, in: state.folder, configuration.notification, notifier, verifications,
             probeIDs: Dictionary(uniqueKeysWithValues: stores.map { ($0.name, $0.probeID) }),
             open: open, recording: try recording())
         let isLocked = lockMemory()

@@ -18,19 +18,32 @@ struct EpisodeKnowledge {
     /// Seconds in which the path of a store that lives was followed.
     private static let patience = 2.0
 
+    /// As a command knows it, from outside of the watcher.
     init(_ state: StateFolder) {
+        self.init(
+            ledger: { try LedgerFile.open(in: state) },
+            statuses: { try WatchClient(state)?.status() ?? [] })
+    }
+
+    /// As the watcher itself knows it. It must not open the ledger's file once more: closing that
+    /// would take the locks away by which SQLite keeps others out.
+    init(_ ledger: Ledger, _ statuses: [StoreStatus]) {
+        self.init(ledger: { ledger }, statuses: { statuses })
+    }
+
+    private init(ledger open: () throws -> Ledger?, statuses ask: () throws -> [StoreStatus]) {
         var (ledger, records, runs): (Ledger?, [EpisodeRecord], [RunRecord]) = (nil, [], [])
         var failure: String?
         do {
-            ledger = try LedgerFile.open(in: state)
-            records = try ledger?.episodes(since: Timestamp(seconds: 0, nanoseconds: 0)) ?? []
+            ledger = try open()
+            records = try ledger?.episodes(since: .epoch) ?? []
             runs = try ledger?.runs() ?? []
         } catch {
             failure = Main.explain(error)?.message ?? "the ledger cannot be read: \(error)"
         }
         var statuses: [StoreStatus] = []
         do {
-            statuses = try WatchClient(state)?.status() ?? []
+            statuses = try ask()
         } catch {
             failure = failure ?? Main.explain(error)?.message ?? "\(error)"
         }
@@ -205,20 +218,50 @@ extension EpisodeKnowledge {
                     + "watch', then 'resync verify --module \(module.name)'; --override opens it "
                     + "meanwhile", [])
         }
-        let watch = configuration.detector
-        let heartbeat = max(Self.heartbeat, 2 * watch.interval + watch.hung)
-        let needs = try configuration.modules.needed(by: module).map { module -> Gate.Need in
-            let pair = configuration.pairs.first { $0.name == module.pair }
-            let stores = Side.allCases.compactMap { side in
-                pair.map { store($0.storeName(side), $0.stores[side].path, heartbeat) }
-            }
-            let closed = stores.compactMap(\.lastClosed).max()
-            let standings = try ledger.standings(
-                of: module.name, since: closed ?? Timestamp(seconds: 0, nanoseconds: 0))
-            return Gate.Need(
-                module: module.name, stores: stores, standings: standings.map { $0.known })
+        let needs = try configuration.modules.needed(by: module).map {
+            try need($0, configuration, ledger)
         }
         return Gate(unknown: nil, needs)
+    }
+
+    /// The modules of a pair that are to be verified without anybody asking, in the order in which
+    /// they open soonest; none where nothing is known.
+    func due(
+        _ pair: Configuration.Pair, _ configuration: Configuration
+    ) throws -> [Module] {
+        guard failure == nil, let ledger else { return [] }
+        let now = Timestamp.now
+        let modules = try configuration.modules.filter { module in
+            try module.pair == pair.name
+                && need(module, configuration, ledger).isDue(at: now)
+        }
+        // Before anything is known of them, all are as large.
+        let sizes = Dictionary(
+            try modules.map { module in
+                (
+                    module.name,
+                    try ledger.standings(
+                        of: module.name, since: .epoch, limit: 1
+                    ).first?.bytes ?? 1
+                )
+            }, uniquingKeysWith: { first, _ in first })
+        let works = modules.works { Double(sizes[$0.name] ?? 1) }
+        return try ModuleOrder(works).order.map { modules[$0] }
+    }
+
+    private func need(
+        _ module: Module, _ configuration: Configuration, _ ledger: Ledger
+    ) throws -> Gate.Need {
+        let watch = configuration.detector
+        let heartbeat = max(Self.heartbeat, 2 * watch.interval + watch.hung)
+        let pair = configuration.pairs.first { $0.name == module.pair }
+        let stores = Side.allCases.compactMap { side in
+            pair.map { store($0.storeName(side), $0.stores[side].path, heartbeat) }
+        }
+        let closed = stores.compactMap(\.lastClosed).max()
+        let standings = try ledger.standings(of: module.name, since: closed ?? .epoch)
+        return Gate.Need(
+            module: module.name, stores: stores, standings: standings.map { $0.known })
     }
 
     private func store(_ name: String, _ path: [UInt8], _ heartbeat: Double) -> Gate.Store {
@@ -255,7 +298,7 @@ extension EpisodeKnowledge {
 extension StandingRecord {
     fileprivate var known: Gate.Standing {
         Gate.Standing(
-            answer, began: began,
+            answer, began: began, looked: looked,
             answer == .released ? "released \(looked.localText) by run \(run)" : reason)
     }
 }

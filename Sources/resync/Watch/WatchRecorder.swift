@@ -12,6 +12,7 @@ final class WatchRecorder: WatchSink {
 
     private let ledger: LedgerQueue
     private let notifier: Notifier?
+    private let verifications: Verifications?
     private let repeats: Double?
     private let margin: Double
     private let bootID: String
@@ -22,12 +23,14 @@ final class WatchRecorder: WatchSink {
 
     init(
         _ ledger: Ledger, in folder: Folder, _ notification: Configuration.Notification?,
-        probeIDs: [String: String], open: [EpisodeRecord], recording: OutputFile?
+        _ notifier: Notifier?, _ verifications: Verifications?, probeIDs: [String: String],
+        open: [EpisodeRecord], recording: OutputFile?
     ) {
         self.ledger = LedgerQueue(ledger, in: folder)
         self.probeIDs = probeIDs
         self.recording = recording
-        notifier = notification.map { Notifier($0) }
+        self.notifier = notifier
+        self.verifications = verifications
         repeats = notification?.repeats
         margin = writeBackMargin()
         bootID = bootIdentity()
@@ -52,6 +55,7 @@ final class WatchRecorder: WatchSink {
             open[episode.id] = nil
         }
         save([store], now)
+        verifications?.happened(store)
     }
 
     private func keep(
@@ -123,6 +127,7 @@ final class WatchRecorder: WatchSink {
                 if let store { notify(entry.record, store, "still-open") }
             }
         }
+        verifications?.beat(stores)
         ledger.add { $0.heartbeat = Self.heartbeatText(stores, now) }
         ledger.flush()
         notifyService("WATCHDOG=1\nSTATUS=\(Self.summary(stores))")
@@ -171,6 +176,7 @@ final class WatchRecorder: WatchSink {
 
     /// Waits until all is written, so many seconds at most.
     func end(within seconds: Double) {
+        verifications?.end(within: seconds)
         ledger.end(within: seconds)
         try? recording?.sync()
         notifier?.end(within: seconds)

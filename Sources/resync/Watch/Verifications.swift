@@ -1,0 +1,167 @@
+import Dispatch
+import ResyncCore
+import ResyncEngine
+import ResyncLedger
+import ResyncStorage
+
+/// Verifies modules after an episode without anybody asking: one at a time of each pair, each by a
+/// process of its own, which is ended where a store of the pair is not well any more. Never writes
+/// to a store. What it does next follows from the ledger alone, so that nothing is lost with it.
+final class Verifications: @unchecked Sendable {
+    // Unchecked because everything below is touched on its queue only.
+
+    /// Seconds after which is looked for what is to be done, also where nothing happened.
+    private static let interval = 10.0
+
+    private let configuration: Configuration
+    private let configurationPath: [UInt8]
+    private let state: StateFolder
+    private let ledger: Ledger
+    private let notifier: Notifier?
+    private let queue = DispatchQueue(label: "resync.verifications")
+    private let timer: any DispatchSourceTimer
+    private var stores: [StoreStatus] = []
+    /// By the monotonic clock; nil where something has happened since.
+    private var lastLook: Double?
+    private var running: [String: Running] = [:]
+    /// Of each module; empty before the first turn.
+    private var answers: [String: Gate.Answer] = [:]
+
+    private struct Running {
+        let module: Module
+        let process: ChildProcess
+        var isEnding = false
+    }
+
+    init(
+        _ configuration: Configuration, at path: [UInt8], _ state: StateFolder,
+        _ ledger: Ledger, _ notifier: Notifier?
+    ) {
+        self.configuration = configuration
+        configurationPath = absolutePath(path)
+        (self.state, self.ledger) = (state, ledger)
+        self.notifier = notifier
+        timer = DispatchSource.makeTimerSource(queue: queue)
+        timer.schedule(deadline: .now() + 1, repeating: 1)
+        timer.setEventHandler { [weak self] in self?.turn() }
+        timer.activate()
+    }
+
+    /// How all stores are. Nothing waits for what follows from it.
+    func beat(_ stores: [StoreStatus]) {
+        queue.async { self.stores = stores }
+    }
+
+    /// Something happened to a store.
+    func happened(_ store: StoreStatus) {
+        queue.async {
+            guard let at = self.stores.firstIndex(where: { $0.name == store.name }) else { return }
+            self.stores[at] = store
+            self.lastLook = nil
+            self.turn()
+        }
+    }
+
+    /// Ends what runs, and waits for that, so many seconds at most.
+    func end(within seconds: Double) {
+        let isDone = DispatchSemaphore(value: 0)
+        queue.async {
+            self.timer.cancel()
+            for one in self.running.values { one.process.terminate() }
+            let end = monotonicSeconds() + seconds
+            while monotonicSeconds() < end, !self.running.isEmpty {
+                self.running = self.running.filter { $0.value.process.ended() == nil }
+                pause(milliseconds: 20)
+            }
+            isDone.signal()
+        }
+        _ = isDone.wait(timeout: .now() + seconds + 1)
+    }
+
+    private func turn() {
+        guard !stores.isEmpty else { return }
+        let bad = Set(stores.filter { $0.state != .ok || $0.isSuppressed }.map(\.name))
+        for pair in configuration.pairs {
+            guard let one = running[pair.name] else { continue }
+            if let status = one.process.ended() {
+                running[pair.name] = nil
+                say(pair.name, "VERIFIED \(one.module.name)\(ending(one.module, status))")
+                lastLook = nil
+            } else if !one.isEnding,
+                let store = Side.allCases.map(pair.storeName)
+                    .first(where: bad.contains)
+            {
+                running[pair.name]?.isEnding = true
+                one.process.terminate()
+                say(pair.name, "STOPPED  verifying \(one.module.name): \(store) is not well")
+            }
+        }
+        let now = monotonicSeconds()
+        guard lastLook.map({ now - $0 >= Self.interval }) ?? true else { return }
+        lastLook = now
+        do {
+            let knowledge = EpisodeKnowledge(ledger, stores)
+            try tellChanges(knowledge)
+            for pair in configuration.pairs
+            where running[pair.name] == nil && !bad.contains(where: pair.has) {
+                try start(pair, knowledge)
+            }
+        } catch {
+            Main.complain(Main.explain(error)?.message ?? "\(error)")
+        }
+    }
+
+    private func start(_ pair: Configuration.Pair, _ knowledge: EpisodeKnowledge) throws {
+        let due = try knowledge.due(pair, configuration)
+        guard let module = due.first else { return }
+        let words = [
+            programName, "verify", "--module", module.name, "--quiet", "--progress", "none",
+        ].map { Array($0.utf8) }
+        let process = try ChildProcess(
+            Array("/proc/self/exe".utf8),
+            words + [
+                Array("--state".utf8), absolutePath(state.path), Array("--config".utf8),
+                configurationPath,
+            ], input: nil, keepsErrors: false)
+        running[pair.name] = Running(module: module, process: process)
+        let more = due.count > 1 ? ", \(due.count - 1) more to follow" : ""
+        say(pair.name, "VERIFY   \(module.name)\(more)")
+    }
+
+    /// How it came out, from the ledger.
+    private func ending(_ module: Module, _ status: Int32) -> String {
+        let newest = try? ledger.standings(of: module.name, since: .epoch, limit: 1).first
+        guard let newest, newest.looked.adding(seconds: 60) > .now else {
+            return ": it did not come to its end (wait status \(status))"
+        }
+        return newest.answer == .released
+            ? ": released" : ": \(newest.answer.rawValue), \(newest.reason)"
+    }
+
+    /// Tells of gates that opened or shut since the last time.
+    private func tellChanges(_ knowledge: EpisodeKnowledge) throws {
+        for module in configuration.modules {
+            let gate = try knowledge.gate(module, configuration)
+            let before = answers.updateValue(gate.answer, forKey: module.name)
+            guard let before, before != gate.answer else { continue }
+            let hasOpened = gate.answer == .open
+            guard hasOpened || before == .open else { continue }
+            let reasons = gate.reasons.map(\.text).joined(separator: "; ")
+            say(module.name, hasOpened ? "OPEN     \(reasons)" : "WITHDRAWN \(reasons)")
+            var message = gate.jsonLine(module)
+            message.field("event", hasOpened ? "released" : "withdrawn")
+            message.field("message", "\(module.name) \(gate.answer.rawValue): \(reasons)")
+            notifier?.send(message)
+        }
+    }
+
+    private func say(_ name: String, _ text: String) {
+        try? StandardOutput.shared.write("\(Timestamp.now.localText)  \(name)  \(text)\n")
+        try? StandardOutput.shared.flush()
+    }
+}
+
+extension Configuration.Pair {
+    /// Whether a store of this name is one of the two.
+    func has(_ store: String) -> Bool { Side.allCases.contains { storeName($0) == store } }
+}
