@@ -29,6 +29,33 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
 
     private func answer(_ needs: Gate.Need...) -> Gate.Answer { Gate(unknown: nil, needs).answer }
 
+    /// All of them at once say what each gate says of the module and all that it needs.
+    @Test func gatesAreTheWorstOfWhatIsNeeded() {
+        var seed = Seed.fromEnvironment()
+        for _ in 0..<rounds(200) {
+            let names = (0..<1 + seed.below(12)).map { "m\($0)" }
+            var own: [String: Gate.Answer] = [:]
+            let modules = names.enumerated().map { number, name in
+                var module = Module(name: name, pair: "p", paths: [path(name)])
+                module.after = (0..<seed.below(3)).map { _ in "m\(seed.below(number + 1))" }
+                // Of one in five nothing is known.
+                own[name] = [.open, .open, .shut, .undecided, nil][seed.below(5)]
+                return module
+            }
+            let gates = modules.gates(own)
+            for module in modules {
+                let needs = modules.needed(by: module).map { module in
+                    switch own[module.name] ?? .undecided {
+                    case .open: need(named: module.name, closed: nil)
+                    case .shut: need(named: module.name)
+                    case .undecided: need(named: module.name, (.undecided, 101))
+                    }
+                }
+                #expect(gates[module.name] == Gate(unknown: nil, needs).answer, "\(modules)")
+            }
+        }
+    }
+
     @Test func onlyAProofSinceTheEpisodeOpensIt() {
         #expect(answer(need(closed: nil)) == .open)
         #expect(answer(need()) == .shut)

@@ -67,4 +67,26 @@ extension [Module] {
                 after: module.after.compactMap { places[$0] })
         }
     }
+
+    /// What the gate of each answers, by its name: the worst of it and of all that it needs.
+    ///
+    /// - Parameter own: what is known of each by itself; undecided where nothing is.
+    package func gates(_ own: [String: Gate.Answer]) -> [String: Gate.Answer] {
+        var followers: [String: [String]] = [:]
+        for module in self {
+            for other in module.after { followers[other, default: []].append(module.name) }
+        }
+        var gates = Dictionary(
+            map { ($0.name, Gate.Answer.open) }, uniquingKeysWith: { first, _ in first })
+        // What is shut counts more than what is not known.
+        for answer in [Gate.Answer.undecided, .shut] {
+            var next = map(\.name).filter { (own[$0] ?? .undecided) == answer }
+            var seen = Set(next)
+            while let name = next.popLast() {
+                gates[name] = answer
+                next += followers[name, default: []].filter { seen.insert($0).inserted }
+            }
+        }
+        return gates
+    }
 }
