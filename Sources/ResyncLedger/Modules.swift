@@ -66,17 +66,41 @@ extension Ledger {
                     ORDER BY looked_wall DESC LIMIT ?
                     """,
                 arguments: [module, time.number, limit]
-            ).map { row in
-                let oldest: Int64? = try row.value("oldest_wall")
-                return StandingRecord(
-                    module: try row.value("module"), pair: try row.value("pair"),
-                    run: try row.value("run"), began: try row.time("began_wall"),
-                    looked: try row.time("looked_wall"), answer: try row.word("answer"),
-                    scope: try row.word("scope"), assurance: try row.value("assurance"),
-                    entries: try row.value("entries"), bytes: try row.value("bytes"),
-                    oldest: oldest.map { Timestamp(number: $0) },
-                    reason: try row.value("reason"))
-            }
+            ).map { try StandingRecord($0) }
         }
+    }
+
+    /// What the last look at each module found out, in order of their names.
+    package func newestStandings() throws -> [StandingRecord] {
+        try read { database in
+            // Of each module one row of the index is visited, however many there are.
+            try Row.fetchAll(
+                database,
+                sql: """
+                    WITH RECURSIVE named(name) AS (
+                        SELECT min(module) FROM standing
+                        UNION ALL
+                        SELECT (SELECT min(module) FROM standing WHERE module > name)
+                        FROM named WHERE name IS NOT NULL)
+                    SELECT standing.* FROM named JOIN standing ON module = name
+                    WHERE looked_wall = (
+                        SELECT max(looked_wall) FROM standing WHERE module = name)
+                    ORDER BY module
+                    """
+            ).map { try StandingRecord($0) }
+        }
+    }
+}
+
+extension StandingRecord {
+    fileprivate init(_ row: Row) throws {
+        let oldest: Int64? = try row.value("oldest_wall")
+        self.init(
+            module: try row.value("module"), pair: try row.value("pair"),
+            run: try row.value("run"), began: try row.time("began_wall"),
+            looked: try row.time("looked_wall"), answer: try row.word("answer"),
+            scope: try row.word("scope"), assurance: try row.value("assurance"),
+            entries: try row.value("entries"), bytes: try row.value("bytes"),
+            oldest: oldest.map { Timestamp(number: $0) }, reason: try row.value("reason"))
     }
 }

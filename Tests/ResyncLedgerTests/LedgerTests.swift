@@ -56,6 +56,36 @@ import Testing
         #expect(try ledger.episodes(since: Timestamp(number: .min)).count == 2)
     }
 
+    @Test func theNewestStandingOfEachModuleIsFound() throws {
+        var seed = Seed.fromEnvironment()
+        let stage = try LedgerStage()
+        let ledger = try stage.open()
+        #expect(try ledger.newestStandings().isEmpty)
+        var newest: [String: StandingRecord] = [:]
+        for _ in 0..<rounds(300) {
+            let answers: [ResyncCore.Gate.Standing.Answer] = [.released, .different, .undecided]
+            let standing = StandingRecord(
+                module: "m\(seed.below(40))", pair: seed.text(), run: seed.text(),
+                began: Timestamp(seconds: Int64(seed.below(1000)), nanoseconds: 5),
+                looked: Timestamp(seconds: Int64(seed.below(1000)) - 500, nanoseconds: 7),
+                answer: answers[seed.below(3)], scope: seed.flag() ? .full : .suspect,
+                assurance: seed.text(), entries: seed.below(.max), bytes: seed.below(.max),
+                oldest: seed.flag() ? Timestamp(seconds: 3, nanoseconds: 1) : nil,
+                reason: seed.text())
+            try ledger.save(standing)
+            // One of the same time takes the place of the one before.
+            if newest[standing.module].map({ $0.looked <= standing.looked }) ?? true {
+                newest[standing.module] = standing
+            }
+        }
+        let found = try ledger.newestStandings()
+        #expect(found == newest.values.sorted { $0.module < $1.module })
+        for standing in found {
+            let all = try ledger.standings(of: standing.module, since: Timestamp(number: .min))
+            #expect(all.first == standing)
+        }
+    }
+
     @Test func aTimeBeyondTheColumnsIsTheLastThereIs() throws {
         var seed = Seed(1)
         let stage = try LedgerStage()
