@@ -112,8 +112,12 @@ struct Overrides {
     init(_ state: StateFolder) { self.state = state }
 
     func current(of module: String) throws -> Override? {
+        try current().last { $0.module == module }
+    }
+
+    func current() throws -> [Override] {
         let now = Timestamp.now
-        return try all().last { $0.module == module && $0.given <= now && now < $0.until }
+        return try all().filter { $0.given <= now && now < $0.until }
     }
 
     /// - Throws: `CommandError` where it is to hold for too long, or what is kept is no such list.

@@ -173,13 +173,13 @@ _resync() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    verify|scan|diff|manifest|plan|apply|confirm|undo|quarantine|decide|runs|store|watch|status|gate|episode|config|demo|help)
+    verify|scan|diff|manifest|plan|apply|confirm|undo|quarantine|decide|runs|store|watch|status|gate|schedule|episode|config|demo|help)
         # Offer subcommand argument completions
         "_resync_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'verify scan diff manifest plan apply confirm undo quarantine decide runs store watch status gate episode config demo help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'verify scan diff manifest plan apply confirm undo quarantine decide runs store watch status gate schedule episode config demo help' -- "${cur}"))
         ;;
     esac
 }
@@ -942,6 +942,27 @@ _resync_gate() {
         return
         ;;
     '--for')
+        return
+        ;;
+    '--config')
+        return
+        ;;
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_schedule() {
+    repeating_flags=()
+    non_repeating_flags=(--simulate --all --json --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--read-limit --config --state)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--read-limit')
         return
         ;;
     '--config')

@@ -13,7 +13,9 @@ struct EpisodeKnowledge {
     /// Where each watched store lies: as it was named, and without symlinks.
     private let places: [[UInt8]: [Components]]
     /// Why the ledger or the watcher cannot be asked: then nothing is known to be good.
-    private let failure: String?
+    let failure: String?
+
+    var hasLedger: Bool { ledger != nil }
 
     /// Seconds in which the path of a store that lives was followed.
     private static let patience = 2.0
@@ -99,6 +101,19 @@ struct EpisodeKnowledge {
         }
         let unkept = unkept(path).map { _ in SuspectSpan(start: nil, end: nil, reachesAll: true) }
         return known + unkept
+    }
+
+    /// The suspect windows of the last incident of some stores, each up to now while it is open.
+    func lastWindows(of paths: [[UInt8]]) -> [(start: Timestamp, end: Timestamp)] {
+        let now = Timestamp.now
+        let known = paths.flatMap { records(about: $0) }
+        let last = known.max { $0.window.end ?? now < $1.window.end ?? now }
+        let windows = known.filter { $0.episode.incident == last?.episode.incident }.map { record in
+            // Where nothing ever was good, the first evidence is the best guess there is.
+            let start = record.window.start ?? record.episode.firstEvidence.wall
+            return (start, record.window.end ?? now)
+        }
+        return windows + paths.flatMap { unkept($0) }.map { ($0.since ?? now, now) }
     }
 
     /// Why nothing is to be copied from or to a store now; nil where nothing speaks against it.
@@ -212,16 +227,46 @@ extension EpisodeKnowledge {
     /// Whether a module's service may run.
     func gate(_ module: Module, _ configuration: Configuration) throws -> Gate {
         if let failure { return Gate(unknown: failure, []) }
-        guard let ledger else {
+        let needed = configuration.modules.needed(by: module)
+        guard let needs = try needs(needed, configuration) else {
             return Gate(
                 unknown: "there is no ledger here, so nothing is known of episodes: run 'resync "
                     + "watch', then 'resync verify --module \(module.name)'; --override opens it "
                     + "meanwhile", [])
         }
-        let needs = try configuration.modules.needed(by: module).map {
-            try need($0, configuration, ledger)
-        }
         return Gate(unknown: nil, needs)
+    }
+
+    /// What is known of each of some modules by itself; nil where nothing is.
+    func needs(_ modules: [Module], _ configuration: Configuration) throws -> [Gate.Need]? {
+        guard let ledger, failure == nil else { return nil }
+        let watch = configuration.detector
+        let heartbeat = max(Self.heartbeat, 2 * watch.interval + watch.hung)
+        let named = Set(modules.map(\.pair))
+        let stores = Dictionary(
+            uniqueKeysWithValues: configuration.pairs.filter { named.contains($0.name) }.map {
+                pair in
+                (
+                    pair.name,
+                    Side.allCases.map {
+                        store(pair.storeName($0), pair.stores[$0].path, heartbeat)
+                    }
+                )
+            })
+        return try modules.map { module in
+            let stores = stores[module.pair, default: []]
+            let closed = stores.compactMap(\.lastClosed).max()
+            let standings = try ledger.standings(
+                of: module.name, since: closed ?? .epoch)
+            return Gate.Need(
+                module: module.name, stores: stores, standings: standings.map { $0.known })
+        }
+    }
+
+    /// What the newest verification of each module found out, whenever that was.
+    func newestStandings() throws -> [StandingRecord] {
+        guard let ledger, failure == nil else { return [] }
+        return try ledger.newestStandings()
     }
 
     /// The modules of a pair that are to be verified without anybody asking, in the order in which
@@ -229,39 +274,17 @@ extension EpisodeKnowledge {
     func due(
         _ pair: Configuration.Pair, _ configuration: Configuration
     ) throws -> [Module] {
-        guard failure == nil, let ledger else { return [] }
+        let own = configuration.modules.filter { $0.pair == pair.name }
+        guard let needs = try needs(own, configuration) else { return [] }
         let now = Timestamp.now
-        let modules = try configuration.modules.filter { module in
-            try module.pair == pair.name
-                && need(module, configuration, ledger).isDue(at: now)
-        }
+        let modules = zip(own, needs).filter { $1.isDue(at: now) }.map(\.0)
+        guard modules.count > 1 else { return modules }
         // Before anything is known of them, all are as large.
         let sizes = Dictionary(
-            try modules.map { module in
-                (
-                    module.name,
-                    try ledger.standings(
-                        of: module.name, since: .epoch, limit: 1
-                    ).first?.bytes ?? 1
-                )
-            }, uniquingKeysWith: { first, _ in first })
+            try newestStandings().map { ($0.module, $0.bytes) },
+            uniquingKeysWith: { first, _ in first })
         let works = modules.works { Double(sizes[$0.name] ?? 1) }
         return try ModuleOrder(works).order.map { modules[$0] }
-    }
-
-    private func need(
-        _ module: Module, _ configuration: Configuration, _ ledger: Ledger
-    ) throws -> Gate.Need {
-        let watch = configuration.detector
-        let heartbeat = max(Self.heartbeat, 2 * watch.interval + watch.hung)
-        let pair = configuration.pairs.first { $0.name == module.pair }
-        let stores = Side.allCases.compactMap { side in
-            pair.map { store($0.storeName(side), $0.stores[side].path, heartbeat) }
-        }
-        let closed = stores.compactMap(\.lastClosed).max()
-        let standings = try ledger.standings(of: module.name, since: closed ?? .epoch)
-        return Gate.Need(
-            module: module.name, stores: stores, standings: standings.map { $0.known })
     }
 
     private func store(_ name: String, _ path: [UInt8], _ heartbeat: Double) -> Gate.Store {
