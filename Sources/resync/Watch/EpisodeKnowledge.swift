@@ -195,13 +195,20 @@ struct EpisodeKnowledge {
     }
 
     private func records(about path: [UInt8]) -> [EpisodeRecord] {
-        let paths = [path, realPath(path) ?? path].map(components)
+        let paths = forms(of: path)
         return records.filter { isAbout($0.path, paths) }
     }
 
     private func statuses(about path: [UInt8]) -> [StoreStatus] {
-        let paths = [path, realPath(path) ?? path].map(components)
+        let paths = forms(of: path)
         return statuses.filter { isAbout($0.path, paths) }
+    }
+
+    /// What a store may be called. One that hangs is not asked again where it lies.
+    private func forms(of path: [UInt8]) -> [Components] {
+        if let known = places[path] { return known }
+        let real = answer(within: Self.patience) { realPath(path) }
+        return [path, real ?? path].map(components)
     }
 
     /// Whether a watched store is the one at a path, holds it, or lies in it.
