@@ -184,6 +184,31 @@ import Testing
         #expect(known.map { $0["size_known"] as? Bool } == [true, false, true])
     }
 
+    /// Sparse files can be larger together than any number tells.
+    @Test func whatIsLargerThanAnythingIsStillOrdered() throws {
+        guard Command.find("sqlite3") != nil else { return skip("sqlite3 is not installed") }
+        let scene = try Scene(
+            ["o": [:], "p": [:]],
+            modules: """
+                  - {name: bad, pair: o, paths: [bad]}
+                  - {name: x, pair: p, paths: [x]}
+                  - {name: y, pair: p, paths: [y]}
+                  - {name: z, pair: p, paths: [z]}
+                """)
+        try scene.episode("p/a")
+        for (module, bytes) in [("x", Int.max), ("y", .max), ("bad", -5)] {
+            let row = "'\(module)', 1, 'p', 'r', 1, 'released', 'full', '', 3, \(bytes), NULL, ''"
+            let found = try sqlite(
+                scene.stage.state + "/ledger.sqlite", "INSERT INTO standing VALUES (\(row))")
+            #expect(found?.status == 0, "\(found?.report ?? "")")
+        }
+        let lines = modules(try scene.schedule("--simulate", "--read-limit", "1B"))
+        #expect(lines.map { $0["module"] as? String } == ["bad", "x", "y", "z"])
+        #expect(numbers(lines, "released_after_s") == [0, 1e12, 2e12, 3e12])
+        let text = try scene.run("schedule", "--simulate", "--read-limit", "1B")
+        #expect(text.status == 0, "\(text.report)")
+    }
+
     /// A module opens only when those it needs have, in whichever pair they lie.
     @Test func simulatedTimesAddUp() throws {
         let scene = try Scene(

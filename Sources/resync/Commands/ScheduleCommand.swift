@@ -54,7 +54,7 @@ struct ScheduleCommand: ResyncCommand {
         }
         let state = try state.open()
         let episodes = EpisodeKnowledge(state)
-        let knowledge = try ModuleKnowledge(configuration, episodes, Overrides(state))
+        let knowledge = ModuleKnowledge(configuration, episodes, Overrides(state))
         var notes = knowledge.troubles.map { "NOT KNOWN: \($0)" }
         if !configuration.modules.contains(where: { $0.pair == pair ?? $0.pair }) {
             notes.append("no modules \(pair.map { "of pair \($0) " } ?? "")are configured")

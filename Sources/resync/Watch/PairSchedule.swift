@@ -16,10 +16,10 @@ struct ModuleKnowledge {
     private let own: [String: Gate.Answer]
     private let gates: [String: Gate.Answer]
     private let stores: [String: [Gate.Store]]
+    /// The largest of all numbers is none that a whole one could be made of.
+    private static let largest = 9e18
 
-    init(
-        _ configuration: Configuration, _ episodes: EpisodeKnowledge, _ overrides: Overrides
-    ) throws {
+    init(_ configuration: Configuration, _ episodes: EpisodeKnowledge, _ overrides: Overrides) {
         let modules = configuration.modules
         self.modules = Dictionary(grouping: modules, by: \.pair)
         places = Dictionary(uniqueKeysWithValues: modules.map { ($0.name, $0.pair) })
@@ -31,14 +31,20 @@ struct ModuleKnowledge {
             self.overrides = []
             troubles.append(Main.explain(error)?.message ?? "\(error)")
         }
-        let needs = try episodes.needs(modules, configuration) ?? []
+        var (needs, standings): ([Gate.Need], [StandingRecord]) = ([], [])
+        do {
+            needs = try episodes.needs(modules, configuration) ?? []
+            standings = try episodes.newestStandings()
+        } catch {
+            troubles.append(Main.explain(error)?.message ?? "\(error)")
+        }
         own = Dictionary(
             uniqueKeysWithValues: needs.map { ($0.module, Gate(unknown: nil, [$0]).answer) })
         stores = Dictionary(
             zip(modules.map(\.pair), needs.map(\.stores)), uniquingKeysWith: { one, _ in one })
         gates = modules.gates(own)
-        standings = Dictionary(
-            uniqueKeysWithValues: try episodes.newestStandings().map { ($0.module, $0) })
+        self.standings = Dictionary(
+            standings.map { ($0.module, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
     /// Why nothing of a pair is to be trusted now.
@@ -55,7 +61,7 @@ struct ModuleKnowledge {
         let known = modules.compactMap { standings[$0.name]?.bytes }
         // Shares first: the sum may be more than there can be.
         let mean = known.reduce(0.0) { $0 + Double($1) / Double(known.count) }
-        let bytes = known.isEmpty ? ModuleTurn.usualBytes : Int(mean)
+        let bytes = known.isEmpty ? ModuleTurn.usualBytes : Int(min(mean, Self.largest))
         let days = modules.contains { !$0.hot.isEmpty } ? days(of: pair) : []
         return modules.map { module in
             var turn = ModuleTurn(
@@ -165,7 +171,7 @@ struct PairSchedule {
         // Both sides are read at the same time.
         for index in shut.indices where !shut[index].isProven {
             let seconds = Double(shut[index].bytes) / Double(rate)
-            shut[index].seconds = min(seconds, ModuleWork.limit)
+            shut[index].seconds = min(max(0, seconds), ModuleWork.limit)
         }
         let seconds = Dictionary(
             uniqueKeysWithValues: shut.map { ($0.module.name, $0.seconds) })
