@@ -892,7 +892,7 @@ _resync_store_adopt() {
 
 _resync_watch() {
     repeating_flags=()
-    non_repeating_flags=(--version -h --help)
+    non_repeating_flags=(--no-verify --version -h --help)
     repeating_options=()
     non_repeating_options=(--config --state --record --replay)
     __resync_offer_flags_options 0

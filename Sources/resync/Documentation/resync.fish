@@ -91,7 +91,7 @@ function __resync_parse_tokens -S
                 __resync_parse_subcommand 1 'io-timeout=' 'state=' 'version' 'h/help'
             end
         case 'watch'
-            __resync_parse_subcommand 0 'config=' 'state=' 'record=' 'replay=' 'version' 'h/help'
+            __resync_parse_subcommand 0 'config=' 'state=' 'record=' 'replay=' 'no-verify' 'version' 'h/help'
         case 'status'
             __resync_parse_subcommand 0 'json' 'state=' 'version' 'h/help'
         case 'gate'
@@ -411,6 +411,7 @@ complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options 
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync watch" state' -l 'state' -d 'Keep runs in this folder instead of /var/lib/resync (root) or $XDG_STATE_HOME/resync.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync watch" record' -l 'record' -d 'Write what the signals say to this new file.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync watch" replay' -l 'replay' -d 'Watch nothing: print what the configured times make of a file of --record.' -rfka ''
+complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync watch" no-verify' -l 'no-verify' -d 'Verify no modules after an episode: a person does.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync watch" version' -l 'version' -d 'Show the version.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync watch" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync status" json' -l 'json' -d 'Print JSON Lines instead of text.'

@@ -140,12 +140,15 @@ final class Verifications: @unchecked Sendable {
 
     /// Tells of gates that opened or shut since the last time.
     private func tellChanges(_ knowledge: EpisodeKnowledge) throws {
-        for module in configuration.modules {
+        let modules = configuration.modules
+        guard let needs = try knowledge.needs(modules, configuration) else { return }
+        let own = needs.map { ($0.module, Gate(unknown: nil, [$0]).answer) }
+        let before = answers
+        answers = modules.gates(Dictionary(own, uniquingKeysWith: { first, _ in first }))
+        for module in modules {
+            let hasOpened = answers[module.name] == .open
+            guard let before = before[module.name], (before == .open) != hasOpened else { continue }
             let gate = try knowledge.gate(module, configuration)
-            let before = answers.updateValue(gate.answer, forKey: module.name)
-            guard let before, before != gate.answer else { continue }
-            let hasOpened = gate.answer == .open
-            guard hasOpened || before == .open else { continue }
             let reasons = gate.reasons.map(\.text).joined(separator: "; ")
             say(module.name, hasOpened ? "OPEN     \(reasons)" : "WITHDRAWN \(reasons)")
             var message = gate.jsonLine(module)
