@@ -10,14 +10,34 @@ package struct Selection: Sendable {
     }
 
     /// Whether a path is one of them, or lies below one.
-    package func holds(_ path: RelativePath) -> Bool { paths.contains { path.isWithin($0) } }
+    package func holds(_ path: RelativePath) -> Bool {
+        var above = path
+        while true {
+            let at = place(of: above)
+            if at < paths.count, paths[at] == above { return true }
+            if above == .root { return false }
+            above = above.parent
+        }
+    }
 
     /// The names in a directory that lead to a path, or are one; nil where all lie below one.
     package func names(in directory: RelativePath) -> Set<[UInt8]>? {
         if holds(directory) { return nil }
         let depth = directory.components.count
+        // What lies below a directory comes right behind it.
         return Set(
-            paths.lazy.filter { $0.isWithin(directory) }.map { $0.components[depth].bytes })
+            paths[place(of: directory)...].lazy.prefix { $0.isWithin(directory) }
+                .map { $0.components[depth].bytes })
+    }
+
+    /// Of the first path that does not come before another one.
+    private func place(of path: RelativePath) -> Int {
+        var (low, high) = (0, paths.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if paths[middle] < path { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     /// The selected paths that share one component at some depth.

@@ -27,7 +27,8 @@ struct Resync: ParsableCommand {
             VerifyCommand.self, ScanCommand.self, DiffCommand.self, ManifestCommand.self,
             PlanCommand.self, ApplyCommand.self, ConfirmCommand.self, UndoCommand.self,
             QuarantineCommand.self, DecideCommand.self, RunsCommand.self, StoreCommand.self,
-            WatchCommand.self, StatusCommand.self, GateCommand.self, ScheduleCommand.self,
+            WatchCommand.self, StatusCommand.self, GateCommand.self, NightlyCommand.self,
+            ScheduleCommand.self,
             EpisodeCommand.self, ConfigCommand.self, DemoCommand.self,
         ])
 

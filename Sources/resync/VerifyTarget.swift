@@ -11,6 +11,12 @@ struct VerifyTarget {
     /// The only paths that are looked at; nil for all of the pair.
     let within: Selection?
 
+    init(_ pair: Configuration.Pair, modules: [Module], within: Selection?) {
+        self.pair = pair
+        self.modules = modules
+        self.within = within
+    }
+
     /// - Throws: `CommandError` where the configuration names no such pair.
     init(pair name: String, in configuration: Configuration) throws {
         guard let pair = configuration.pairs.first(where: { $0.name == name }) else {

@@ -154,6 +154,40 @@ import Testing
                 == ["new ", "new d", "new d/x", "old d/y", "new e", "old f"])
     }
 
+    /// Digests that were kept and used again are older than what was read since.
+    @Test func whatWasReadLaterIsKept() throws {
+        let manifest = tree([file("x")])
+        func proven(_ old: BaselineRecord?) throws -> BaselineRecord {
+            func reader() throws -> ManifestReader<EVPHash> {
+                let file = try ManifestSample.write(manifest).file
+                return try ManifestReader(ManifestHashes.openSSL) { file.read($0, $1) }
+            }
+            var proof = try BaselineProof(try reader(), try reader(), listsEverything: true)
+            var left = [old].compactMap { $0 }[...]
+            var found: [BaselineRecord] = []
+            try proof.merge({ left.popFirst() }) { found.append($0) }
+            return try #require(found.last)
+        }
+        let new = try proven(nil)
+        #expect(new.path == RelativePath(Array("x".utf8)))
+        func kept(_ change: (inout BaselineRecord) -> Void) throws -> Bool {
+            var old = new
+            old.time.seconds += 1
+            change(&old)
+            let found = try proven(old)
+            #expect(found == old || found == new)
+            return found == old
+        }
+        #expect(try kept { _ in })
+        #expect(try kept { $0.level = .media })
+        #expect(try !kept { $0.time.seconds -= 2 })
+        // It must be of the same objects, contents and aspects, and leave no doubt.
+        #expect(try !kept { $0.witnesses.b.ctime.seconds += 1 })
+        #expect(try !kept { $0.agreed.content = .zero })
+        #expect(try !kept { $0.aspects.remove(AspectSet(.owner)) })
+        #expect(try !kept { $0.isRacy = true })
+    }
+
     @Test func whatMayBeHiddenKeepsItsRecord() throws {
         let whole = tree([file("x")])
         let broken = tree([file("x")], .broken)

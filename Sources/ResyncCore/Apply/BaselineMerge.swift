@@ -86,7 +86,12 @@ package struct BaselineProof<Hash: HashFunction> {
     ) throws -> BaselineRecord? {
         let a = try cursors.a.take(path)
         let b = try cursors.b.take(path)
-        if let a, let b { return proven(path, a, b) ?? known }
+        if let a, let b {
+            guard let proven = proven(path, a, b) else { return known }
+            // Digests that were kept and used again prove it as of then, and no later.
+            guard let known, known.isNewer(than: proven) else { return proven }
+            return known
+        }
         guard a == nil, b == nil, listsEverything, cursors.a.isListedWhole,
             cursors.b.isListedWhole
         else { return known }
@@ -159,5 +164,14 @@ package struct BaselineProof<Hash: HashFunction> {
             try advance()
             return entry
         }
+    }
+}
+
+extension BaselineRecord {
+    /// Whether it says the same as another one, of a later reading that was no weaker.
+    fileprivate func isNewer(than other: BaselineRecord) -> Bool {
+        time > other.time && (level == .media || other.level != .media)
+            && witnesses == other.witnesses && agreed.content == other.agreed.content
+            && aspects.isSuperset(of: other.aspects) && !isRacy
     }
 }

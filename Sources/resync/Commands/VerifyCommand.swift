@@ -101,7 +101,7 @@ struct VerifyCommand: ResyncCommand {
     }
 
     /// With the stores of a pair or module that was named instead of them.
-    private func targeted() throws -> (command: VerifyCommand, target: VerifyTarget?) {
+    func targeted() throws -> (command: VerifyCommand, target: VerifyTarget?) {
         guard module != nil || b.isEmpty else { return (self, nil) }
         guard module == nil || a.isEmpty, module != nil || !a.isEmpty else {
             throw CommandError("verify takes two stores, a pair, or --module M", .usage)
@@ -184,6 +184,11 @@ struct Verification {
                 try StandardOutput.shared.write("\(standing.line)\n")
             }
             try StandardOutput.shared.flush()
+        }
+        if !standings.isEmpty, !episodes.hasLedger {
+            Main.complain(
+                "there is no ledger to note it in, so 'resync gate' knows nothing of it: 'resync "
+                    + "watch' keeps one")
         }
         var status = result.summary.status
         if standings.contains(where: { $0.entries == 0 }) { status.merge(.trouble) }

@@ -173,13 +173,13 @@ _resync() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    verify|scan|diff|manifest|plan|apply|confirm|undo|quarantine|decide|runs|store|watch|status|gate|schedule|episode|config|demo|help)
+    verify|scan|diff|manifest|plan|apply|confirm|undo|quarantine|decide|runs|store|watch|status|gate|nightly|schedule|episode|config|demo|help)
         # Offer subcommand argument completions
         "_resync_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'verify scan diff manifest plan apply confirm undo quarantine decide runs store watch status gate schedule episode config demo help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'verify scan diff manifest plan apply confirm undo quarantine decide runs store watch status gate nightly schedule episode config demo help' -- "${cur}"))
         ;;
     esac
 }
@@ -944,6 +944,24 @@ _resync_gate() {
     '--for')
         return
         ;;
+    '--config')
+        return
+        ;;
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_nightly() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--config --state)
+    __resync_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
     '--config')
         return
         ;;

@@ -15,8 +15,6 @@ struct EpisodeKnowledge {
     /// Why the ledger or the watcher cannot be asked: then nothing is known to be good.
     let failure: String?
 
-    var hasLedger: Bool { ledger != nil }
-
     /// Seconds in which the path of a store that lives was followed.
     private static let patience = 2.0
 
@@ -157,15 +155,10 @@ struct EpisodeKnowledge {
         return doubts + ["may have had an episode while this ran: \(failure)"]
     }
 
-    /// Notes what was found out about a module where there is a ledger to keep it.
-    func note(_ standing: StandingRecord) throws {
-        guard let ledger else {
-            return Main.complain(
-                "module \(standing.module): there is no ledger to note it in; 'resync watch' keeps "
-                    + "one")
-        }
-        try ledger.save(standing)
-    }
+    var hasLedger: Bool { ledger != nil }
+
+    /// Notes what was found out about a module where there is a ledger.
+    func note(_ standing: StandingRecord) throws { try ledger?.save(standing) }
 
     /// Notes a run where there is a ledger; nothing rests on its being there.
     func note(_ run: RunFolder, _ summary: Summary) throws {

@@ -1,0 +1,303 @@
+import ArgumentParser
+import Glibc
+import ResyncCore
+import ResyncEngine
+import ResyncLedger
+import ResyncStorage
+
+struct NightlyCommand: ResyncCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "nightly",
+        abstract: "Compare all pairs of the configuration, as cron or a timer does each night.",
+        discussion: """
+            Each pair is compared by what changed since the night before, and what was read \
+            longest ago is read again from the medium, so that everything is read within the \
+            pair's max-age. It keeps to the pair's windows: what does not fit goes on the next \
+            night. Nothing is printed while the copies agree; what is new or worse than the night \
+            before is, and what was not read within max-age. The status is that of verify, 75 \
+            while another one runs.
+            """)
+
+    @Argument(help: ArgumentHelp("Only these pairs.", valueName: "PAIR"))
+    var pairs: [String] = []
+
+    @OptionGroup var file: ConfigurationOptions
+    @OptionGroup var state: StateOptions
+
+    mutating func execute() throws -> ExitStatus {
+        let configuration = try ConfigurationFile.load(file.path)
+        let names = Set(configuration.pairs.map(\.name))
+        if let unknown = pairs.first(where: { !names.contains($0) }) {
+            throw CommandError(
+                "the configuration has no pair '\(escaped(unknown.utf8))'", .usage)
+        }
+        let state = try state.open()
+        let own = try state.folder.folder(Array("nightly".utf8), create: true)
+        guard try own.lock(exclusive: true) else {
+            throw CommandError("another nightly works with this state folder", .locked)
+        }
+        defer { withExtendedLifetime(own) {} }
+        var status = ExitStatus.ok
+        for pair in configuration.pairs where pairs.isEmpty || pairs.contains(pair.name) {
+            do {
+                status.merge(
+                    try Night(pair, configuration, state, own, file.path, self.state).perform())
+            } catch {
+                // The other pairs are compared all the same.
+                guard let known = Main.explain(error) else { throw error }
+                Main.complain("\(pair.name): \(known.message)")
+                status.merge(known.status)
+            }
+        }
+        return status
+    }
+}
+
+/// One pair's night.
+private struct Night {
+    private let pair: Configuration.Pair
+    private let configuration: Configuration
+    private let state: StateFolder
+    private let memory: NightMemory
+    /// That lead to the same configuration and state.
+    private let options: [String]
+
+    /// Files that are chosen to be read again, at a time.
+    private static let portion = 200_000
+    /// So much more than the least is read again each night: a night may fail.
+    private static let margin = 1.2
+    private static let night = 86400.0
+    private static let shown = 100
+
+    init(
+        _ pair: Configuration.Pair, _ configuration: Configuration, _ state: StateFolder,
+        _ folder: Folder, _ path: [UInt8], _ given: StateOptions
+    ) throws {
+        self.pair = pair
+        self.configuration = configuration
+        self.state = state
+        memory = NightMemory(folder, pair.name)
+        options = [
+            "--config=\(RawArguments.text(absolutePath(path)))",
+            "--state=\(RawArguments.text(absolutePath(state.path)))",
+        ]
+    }
+
+    func perform() throws -> ExitStatus {
+        guard let time = pair.timeLeft(at: .now) else {
+            Main.complain("\(pair.name): it is in none of its windows now")
+            return .outOfTime
+        }
+        let end = monotonicSeconds() + time
+        let (result, run) = try compare(until: end)
+        var status = result.summary.status
+        if result.summary.ending == .complete, pair.maximumAge != nil {
+            status.merge(try readAgain(until: end, known: run.id))
+        }
+        return status
+    }
+
+    // MARK: What changed
+
+    private func compare(until end: Double) throws -> (result: VerifyResult, run: RunFolder) {
+        let before = try memory.last()
+        let (result, run) = try begin(before, until: end)
+        let isOver = result.summary.ending == .complete
+        try tell(result.summary, run, since: before?.complete)
+        try memory.keep(
+            isOver
+                ? NightMemory.Last(complete: run.id, unfinished: nil)
+                : NightMemory.Last(complete: before?.complete, unfinished: run.id))
+        return (result, run)
+    }
+
+    /// Goes on with what last night had to leave, where that can be.
+    private func begin(
+        _ before: NightMemory.Last?, until end: Double
+    ) throws -> (result: VerifyResult, run: RunFolder) {
+        let words = ["--assurance=cached", pair.name]
+        if let id = before?.unfinished {
+            do {
+                return try verify(words, nil, resuming: id, until: end)
+            } catch is RunError {
+                // It was begun otherwise, or is gone: then it begins anew.
+            }
+        }
+        return try verify(words, nil, resuming: nil, until: end)
+    }
+
+    private func verify(
+        _ words: [String], _ within: Selection?, resuming id: String?, until end: Double
+    ) throws -> (result: VerifyResult, run: RunFolder) {
+        let left = max(1, end - monotonicSeconds())
+        let limit = left.isFinite ? ["--max-duration=\(left)"] : []
+        let arguments = ["verify"] + options + limit + words
+        guard let command = try Resync.parseAsRoot(arguments) as? VerifyCommand else {
+            throw CommandError("verify is no command", .defect)
+        }
+        var (targeted, target) = try command.targeted()
+        if let within { target = target.map { VerifyTarget($0.pair, modules: [], within: within) } }
+        targeted.read.readLimit = pair.readLimit.map { "\($0)" }
+        let style = try ProgressStyle.parse("none", quiet: true)
+        let found = try Verification(targeted, target, resuming: id, arguments: arguments).compare(
+            style, try ReportFiles(targeted.report)
+        ) { _, _, level in
+            for line in level.lines { Main.complain("\(pair.name): trouble on \(line)") }
+        }
+        return (found.result, found.run.folder)
+    }
+
+    // MARK: What was read longest ago
+
+    /// - Parameter known: the run that has compared everything tonight.
+    private func readAgain(until end: Double, known: String) throws -> ExitStatus {
+        guard let age = pair.maximumAge else { return .ok }
+        var status = ExitStatus.ok
+        let share = min(1, Self.margin * Self.night / age)
+        if let oldest = try oldest(age, share), !oldest.paths.isEmpty {
+            let (result, run) = try verify(
+                ["--assurance=media", pair.name], Selection(oldest.paths), resuming: nil, until: end
+            )
+            try tell(result.summary, run, since: known)
+            status.merge(result.summary.status)
+        }
+        guard let left = try oldest(age, 0), left.overdue > 0, let since = left.oldest else {
+            return status
+        }
+        try write(
+            "\(pair.name): \(countText(left.overdue)) files, \(sizeText(left.overdueBytes)), were "
+                + "not read within \(durationText(age)); the oldest was read "
+                + "\(since.localText)\n")
+        status.merge(.trouble)
+        return status
+    }
+
+    private func oldest(_ age: Double, _ share: Double) throws -> OldestRead? {
+        let identities = try pair.stores.map { store in
+            try LocalSite(
+                path: store.path, disk: LinuxDisk(), options: LocalSiteOptions()
+            ).identity
+        }
+        return try state.baselines.find(identities).map {
+            try OldestRead(
+                $0, at: .now, age: age, pause: Self.night, share: share, limit: Self.portion)
+        }
+    }
+
+    // MARK: What is said
+
+    /// - Parameter known: the run that was told of before.
+    private func tell(_ summary: Summary, _ run: RunFolder, since known: String?) throws {
+        guard summary.status != .ok, summary.status != .outOfTime else { return }
+        var news = try NightNews(
+            known.flatMap { try? RunFolder.open($0, in: state.runs).results() })
+        var reader = try run.results()
+        while let record = try reader.next() {
+            if case .difference(let difference) = record { try news.add(difference) }
+        }
+        guard news.count > 0 || summary.status == .trouble else { return }
+        var text = "\(pair.name): \(escaped(pair.stores.a.path)) and "
+        text += "\(escaped(pair.stores.b.path))\n"
+        for line in news.lines.prefix(Self.shown) { text += line + "\n" }
+        if news.count > Self.shown { text += "… \(countText(news.count - Self.shown)) more\n" }
+        if news.known > 0 { text += "\(countText(news.known)) known from before\n" }
+        text += TextReport.summaryText(summary)
+        text += "all of it: resync runs show \(run.id)\n"
+        try write(text)
+    }
+
+    private func write(_ text: String) throws {
+        try StandardOutput.shared.write(text)
+        try StandardOutput.shared.flush()
+    }
+}
+
+/// What differs now, held against what an earlier run found, both in walk order.
+private struct NightNews {
+    private static let kept = 1000
+
+    private var before: ResultReader?
+    private var front: Difference?
+    private(set) var count = 0
+    private(set) var known = 0
+    private(set) var lines: [String] = []
+
+    init(_ before: ResultReader?) throws {
+        self.before = before
+        try advance()
+    }
+
+    mutating func add(_ difference: Difference) throws {
+        while let front, front.path < difference.path { try advance() }
+        if let front, front.path == difference.path, front.outcome == difference.outcome,
+            front.aspects.isSuperset(of: difference.aspects)
+        {
+            known += 1
+            return
+        }
+        count += 1
+        if lines.count < Self.kept { lines.append(TextReport.line(difference)) }
+    }
+
+    private mutating func advance() throws {
+        front = nil
+        while let record = try before?.next() {
+            guard case .difference(let difference) = record else { continue }
+            return front = difference
+        }
+    }
+}
+
+/// Which runs the nights before were.
+private struct NightMemory {
+    struct Last {
+        var complete: String?
+        /// One that ran out of time.
+        var unfinished: String?
+    }
+
+    private let folder: Folder
+    private let name: [UInt8]
+
+    init(_ folder: Folder, _ pair: String) {
+        self.folder = folder
+        name = Array("pair-\(pair)".utf8)
+    }
+
+    /// What cannot be read is as if there had been none.
+    func last() throws -> Last? {
+        guard let file = try? folder.read(name), file.size < 1024,
+            let text = validText(try file.read(at: 0, count: file.size))
+        else { return nil }
+        let words = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        guard words.count >= 2 else { return nil }
+        func id(_ word: String) -> String? { word.isEmpty ? nil : word }
+        return Last(complete: id(words[0]), unfinished: id(words[1]))
+    }
+
+    func keep(_ last: Last) throws {
+        let fresh = name + Array(".new".utf8)
+        try? folder.remove(fresh)
+        let file = try folder.create(fresh)
+        try file.write(Array("\(last.complete ?? "")\n\(last.unfinished ?? "")\n".utf8))
+        try file.sync()
+        try folder.rename(fresh, to: name)
+    }
+}
+
+extension Configuration.Pair {
+    /// Seconds that are left of the window it is in, by the local clock; infinite where it may run at
+    /// any time, nil where it is in none.
+    fileprivate func timeLeft(at now: Timestamp) -> Double? {
+        guard !windows.isEmpty else { return .infinity }
+        var (time, fields) = (time_t(now.seconds), tm())
+        guard localtime_r(&time, &fields) != nil else { return nil }
+        let second = Int(fields.tm_hour) * 3600 + Int(fields.tm_min) * 60 + Int(fields.tm_sec)
+        let left = windows.compactMap { window -> Int? in
+            let since = (second - window.start * 60 + 86400) % 86400
+            let left = window.length * 60 - since
+            return left > 0 ? left : nil
+        }
+        return left.max().map { Double($0) }
+    }
+}

@@ -1,0 +1,156 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// Nights from cron: silence while the copies agree, one page for what is new.
+@Suite struct NightlyTests {
+    private final class Scene {
+        let stage: Stage
+
+        init(_ more: String = "") throws {
+            stage = try Stage()
+            for number in 0..<6 {
+                try stage.write("a/f\(number)", noise(20_000, seed: UInt64(number)))
+            }
+            try stage.copy()
+            try configure(more)
+            usleep(2_200_000)
+        }
+
+        func configure(_ more: String) throws {
+            try stage.write(
+                "c.yaml",
+                "pairs: [{name: mail, a: \(stage.a), b: \(stage.b), settle: 0s\(more)}]\n")
+        }
+
+        func night(_ words: String..., zone: String = "UTC") throws -> Finished {
+            var command = stage.resync(["nightly", "--config", "c.yaml"] + words)
+            command.arguments =
+                [Array("TZ=\(zone)".utf8), Array(command.program.utf8)] + command.arguments
+            command.program = "/usr/bin/env"
+            return try command.run()
+        }
+
+        /// Runs of verify, the newest first: their last lines.
+        func runs() throws -> [String] { try stage.runs("list").lines }
+    }
+
+    private func isSilent(_ found: Finished) -> Bool {
+        found.output.isEmpty && found.errorText.isEmpty
+    }
+
+    @Test func aNightIsSilentUntilSomethingIsNew() throws {
+        let scene = try Scene()
+        for _ in 0..<2 {
+            let calm = try scene.night()
+            #expect(calm.status == 0 && isSilent(calm), "\(calm.report)")
+        }
+        // The second night read nothing again.
+        let second = try scene.stage.runs("show", "last")
+        #expect(second.text.contains("at cached; 0 B read"), "\(second.report)")
+        try scene.stage.write("b/f1", noise(20_000, seed: 99))
+        let new = try scene.night()
+        #expect(new.status == 1, "\(new.report)")
+        #expect(new.lines.first?.hasPrefix("mail: ") == true, "\(new.report)")
+        #expect(new.lines.dropFirst().first?.hasPrefix("* f1  content") == true, "\(new.report)")
+        #expect(!new.text.contains("known from before"), "\(new.report)")
+        // Told once; what is worse or new is told again.
+        let known = try scene.night()
+        #expect(known.status == 1 && isSilent(known), "\(known.report)")
+        try scene.stage.remove("a/f2")
+        chmod(scene.stage.b + "/f1", 0o600)
+        let more = try scene.night()
+        #expect(more.status == 1, "\(more.report)")
+        #expect(more.text.contains("\n* f1  content"), "\(more.report)")
+        #expect(more.text.contains("\n- f2  missing on A"), "\(more.report)")
+        try scene.stage.write("b/f3", "other")
+        let third = try scene.night()
+        #expect(third.text.contains("\n2 known from before\n"), "\(third.report)")
+    }
+
+    /// What was read longest ago is read again, from the medium, and is younger then.
+    @Test func everythingIsReadAgain() throws {
+        let scene = try Scene(", max-age: 1d")
+        #expect(try scene.night().status == 0)
+        let first = try scene.runs()
+        #expect(first.count == 2, "\(first)")
+        let again = try scene.stage.runs("show", "last")
+        #expect(again.text.contains("117.2 KiB at media"), "\(again.report)")
+        // Nothing is overdue: the next night reads a share, and what was kept makes it no older.
+        try scene.configure(", max-age: 2s")
+        usleep(1_500_000)
+        let next = try scene.night()
+        #expect(next.status == 0 && isSilent(next), "\(next.report)")
+    }
+
+    @Test func whatStaysUnreadIsSaid() throws {
+        let scene = try Scene()
+        #expect(try scene.night().status == 0)
+        usleep(2_000_000)
+        // So old by now, and what differs is proven by no reading.
+        try scene.configure(", max-age: 1s")
+        try scene.stage.write("b/f1", noise(20_000, seed: 99))
+        usleep(1_100_000)
+        let found = try scene.night()
+        #expect(found.status == 2, "\(found.report)")
+        #expect(
+            found.text.contains("mail: 1 files, 19.5 KiB, were not read within 1.00 s"),
+            "\(found.report)")
+    }
+
+    /// It keeps to the windows, and what it had no time for goes on the next night.
+    @Test func aWindowEndsANight() throws {
+        // By the time zone it is any time of the day that is wanted.
+        let hour = Int(time(nil) / 3600 % 24)
+        let scene = try Scene(", windows: [\"12:00-13:00\"]")
+        let outside = try scene.night(zone: "XXX\((hour + 6) % 24)")
+        #expect(outside.status == 10, "\(outside.report)")
+        #expect(outside.errorText.contains("it is in none of its windows now"))
+        #expect(outside.output.isEmpty)
+        // West of Greenwich is positive.
+        let shift = hour - 12
+        let inside = try scene.night(zone: "XXX\(shift)")
+        #expect(inside.status == 0 && isSilent(inside), "\(inside.report)")
+    }
+
+    @Test func twoNightsAtOnceAreOne() throws {
+        let scene = try Scene(", read-limit: 8KiB/s")
+        let first = try scene.stage.resync(["nightly", "--config", "c.yaml"]).start()
+        let begun = (0..<100).contains { _ in
+            usleep(50_000)
+            return (try? scene.runs().isEmpty) == false
+        }
+        #expect(begun)
+        let second = try scene.night()
+        #expect(second.status == 75, "\(second.report)")
+        first.signal(SIGTERM)
+        let ended = try first.wait()
+        #expect(ended.status == 128 + SIGTERM, "\(ended.report)")
+        // What was interrupted goes on.
+        let id = try scene.runs().first?.split(separator: " ").first.map(String.init)
+        try scene.configure("")
+        let next = try scene.night()
+        #expect(next.status == 0 && isSilent(next), "\(next.report)")
+        #expect(try scene.runs().count == 1 && id != nil)
+    }
+
+    @Test func aPairThatIsNotThereIsRefused() throws {
+        let scene = try Scene()
+        let found = try scene.night("mall")
+        #expect(found.status == 64, "\(found.report)")
+        try scene.stage.write(
+            "c.yaml",
+            """
+            pairs:
+              - {name: gone, a: /nowhere/a, b: /nowhere/b}
+              - {name: mail, a: \(scene.stage.a), b: \(scene.stage.b), settle: 0s}
+
+            """)
+        // One pair's trouble keeps no other from its night.
+        let both = try scene.night()
+        #expect(both.status == 2, "\(both.report)")
+        #expect(both.errorText.contains("gone: "), "\(both.report)")
+        #expect(try scene.runs().count == 1)
+    }
+}

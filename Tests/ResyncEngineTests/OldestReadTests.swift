@@ -1,0 +1,104 @@
+import ResyncCore
+import ResyncStorage
+import TestSupport
+import Testing
+
+@testable import ResyncEngine
+
+/// What is chosen to be read again.
+@Suite struct OldestReadTests {
+    private static let day: Int64 = 86400
+    private static let now = Timestamp(seconds: 1_700_000_000, nanoseconds: 0)
+
+    /// A baseline of files that were read so many days ago, of so many bytes each.
+    private func baseline(_ files: [(name: String, days: Double, size: Int)]) throws
+        -> KeptBaseline
+    {
+        let identities = Sides(
+            a: StoreIdentity(fileSystem: 1, inode: 1, device: DeviceNumber(major: 0, minor: 1)),
+            b: StoreIdentity(fileSystem: 1, inode: 2, device: DeviceNumber(major: 0, minor: 1)))
+        let header = BaselineHeader(
+            identities: identities, blockSize: 1 << 20, exclusions: Filter.none.digest,
+            written: Self.now)
+        let state = try StateFolder(path: Array("/state".utf8), disk: SimulatedDisk())
+        var updates = files.sorted { $0.name < $1.name }
+            .map { file -> BaselineUpdate in
+                var stat = Stat(type: file.size < 0 ? .directory : .file)
+                stat.size = max(0, file.size)
+                return .set(
+                    BaselineRecord(
+                        path: RelativePath(Array(file.name.utf8)),
+                        agreed: ObservedEntry(entry: Entry(stat: stat)),
+                        witnesses: Sides(
+                            a: BaselineRecord.Witness(stat), b: BaselineRecord.Witness(stat)),
+                        aspects: .standard, level: .hash,
+                        time: Self.now.adding(seconds: -Int64(file.days * Double(Self.day)))))
+            }[...]
+        _ = try state.baselines.update(header) { updates.popFirst() }
+        return try #require(try state.baselines.find(identities))
+    }
+
+    private func chosen(
+        _ baseline: KeptBaseline, days: Double, pause: Double = 0, share: Double,
+        limit: Int = 1000
+    ) throws -> OldestRead {
+        try OldestRead(
+            baseline, at: Self.now, age: days * Double(Self.day),
+            pause: pause * Double(Self.day), share: share, limit: limit)
+    }
+
+    @Test func theOldestComeFirst() throws {
+        let baseline = try baseline([
+            ("d", 50, -1), ("a", 6, 100), ("b", 1, 100), ("c", 8, 100), ("d/e", 3, 100),
+            ("empty", 90, 0),
+        ])
+        func names(_ days: Double, _ share: Double, _ limit: Int = 1000) throws -> [String] {
+            try chosen(baseline, days: days, share: share, limit: limit).paths
+                .map { escaped($0.bytes) }
+        }
+        #expect(try names(7, 0) == ["c"])
+        #expect(try names(7, 0.1) == ["c"])
+        #expect(try names(7, 0.5) == ["a", "c"])
+        #expect(try names(7, 0.51) == ["a", "c", "d/e"])
+        #expect(try names(7, 1) == ["a", "b", "c", "d/e"])
+        #expect(try names(2, 0) == ["a", "c", "d/e"])
+        #expect(try names(7, 1, 2) == ["a", "b"])
+        #expect(try names(100, 0) == [])
+        let soon = try chosen(baseline, days: 7, pause: 2, share: 0)
+        #expect(soon.paths.map { escaped($0.bytes) } == ["a", "c"] && soon.overdue == 1)
+        let found = try chosen(baseline, days: 5, share: 0)
+        #expect(found.overdue == 2 && found.overdueBytes == 200 && found.bytes == 200)
+        #expect(found.oldest == Self.now.adding(seconds: -8 * Self.day))
+        let nothing = try chosen(try self.baseline([]), days: 5, share: 1)
+        #expect(nothing.paths.isEmpty && nothing.oldest == nil)
+    }
+
+    /// Night by night everything is read within its age, whatever it was before.
+    @Test func everythingIsReadInTime() throws {
+        var random = Seed.fromEnvironment()
+        for _ in 0..<20 {
+            let age = Double(Int.random(in: 2...10, using: &random))
+            var files = (0..<60).map { number in
+                (
+                    name: "f\(number)", days: Double.random(in: 0..<age - 1, using: &random),
+                    size: Int.random(in: 1...1000, using: &random)
+                )
+            }
+            let largest = files.map(\.size).max() ?? 0
+            let total = files.reduce(0) { $0 + $1.size }
+            for night in 0..<30 {
+                let found = try chosen(
+                    try baseline(files), days: age, pause: 1, share: 1.2 / age)
+                #expect(found.overdue == 0)
+                let chosen = Set(found.paths.map { escaped($0.bytes) })
+                // Not much more than the share: an hour's worth, and one file.
+                #expect(
+                    night < Int(age)
+                        || Double(found.bytes) <= Double(total) * 1.2 / age + Double(largest) + 1)
+                files = files.map { file in
+                    (file.name, chosen.contains(file.name) ? 1 : file.days + 1, file.size)
+                }
+            }
+        }
+    }
+}
