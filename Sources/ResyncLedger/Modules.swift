@@ -54,18 +54,15 @@ extension Ledger {
         }
     }
 
-    /// What verifications that began at or after a time found out about a module, the newest first.
-    package func standings(
-        of module: String, since time: Timestamp, limit: Int = 1000
-    ) throws -> [StandingRecord] {
+    /// What verifications found out about a module, the newest first.
+    package func standings(of module: String, limit: Int = 1000) throws -> [StandingRecord] {
         try read { database in
             try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT * FROM standing WHERE module = ? AND began_wall >= ?
-                    ORDER BY looked_wall DESC LIMIT ?
+                    SELECT * FROM standing WHERE module = ? ORDER BY looked_wall DESC LIMIT ?
                     """,
-                arguments: [module, time.number, limit]
+                arguments: [module, limit]
             ).map { try StandingRecord($0) }
         }
     }

@@ -76,6 +76,15 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         #expect(answer(need((.undecided, 130), (.released, 120), (.different, 110))) == .open)
     }
 
+    @Test func aDifferenceCountsHoweverEarlyItsVerificationBegan() {
+        // It began while the episode was open, and came to its end after another had released it.
+        #expect(answer(need((.different, 90), (.released, 101))) == .shut)
+        #expect(answer(need((.undecided, 95), (.different, 90), (.released, 101))) == .shut)
+        #expect(answer(need((.released, 101), (.different, 90))) == .open)
+        #expect(answer(need((.undecided, 101), (.different, 90))) == .undecided)
+        #expect(answer(need((.released, 90), (.released, 101))) == .open)
+    }
+
     @Test func aStoreThatIsNotWellLeavesItUndecided() {
         let released: (Gate.Standing.Answer, began: Int64) = (.released, 101)
         #expect(answer(need(open: "e2", released)) == .undecided)

@@ -118,38 +118,37 @@ package struct Gate: Sendable, Hashable {
         guard need.hadEpisode else {
             return reasons + [Reason(.open, "\(module): no episode was ever recorded")]
         }
-        return reasons + [reason(module, need.standingsSince, need)]
+        return reasons + [reason(need)]
     }
 
-    private static func reason(
-        _ module: String, _ standings: [Standing], _ need: Need
-    ) -> Reason {
-        guard let newest = standings.first else {
+    private static func reason(_ need: Need) -> Reason {
+        let module = need.module
+        guard let newest = need.standings.first(where: need.counts) else {
             let episodes = need.stores.compactMap(\.lastEpisode)
             return Reason(
                 .shut,
                 "\(module): not verified since the end of \(episodes.joined(separator: " and "))")
         }
-        let released = standings.firstIndex { $0.answer == .released }
-        // Ordinary writes leave it open; a difference does not.
-        let different = standings.firstIndex { $0.answer == .different }
-        if let different, released.map({ different < $0 }) ?? true {
-            return Reason(.shut, "\(module): \(standings[different].reason)")
+        let released = need.standings.firstIndex { $0.answer == .released && need.counts($0) }
+        // Ordinary writes leave it open; a difference does not, however early the verification
+        // began that found it.
+        let since = released.map { Array(need.standings[..<$0]) } ?? need.standings.filter(need.counts)
+        if let different = since.first(where: { $0.answer == .different }) {
+            return Reason(.shut, "\(module): \(different.reason)")
         }
         guard let released else {
             return Reason(.undecided, "\(module): \(newest.reason)")
         }
-        return Reason(.open, "\(module): \(standings[released].reason)")
+        return Reason(.open, "\(module): \(need.standings[released].reason)")
     }
 }
 
 extension Gate.Need {
     fileprivate var hadEpisode: Bool { stores.contains(where: \.hadEpisode) }
 
-    /// What was found out since the last episode was over: what began before proves nothing.
-    fileprivate var standingsSince: [Gate.Standing] {
-        guard let closed = stores.compactMap(\.lastClosed).max() else { return [] }
-        return standings.filter { $0.began > closed }
+    /// What began before the last episode was over proves nothing.
+    fileprivate func counts(_ standing: Gate.Standing) -> Bool {
+        stores.compactMap(\.lastClosed).max().map { standing.began > $0 } ?? false
     }
 
     /// Whether it is to be verified without anybody asking: its stores are well after an episode,
@@ -159,9 +158,9 @@ extension Gate.Need {
         guard hadEpisode,
             stores.allSatisfy({ $0.openEpisode == nil && $0.trouble == nil })
         else { return false }
-        guard let newest = standingsSince.first else { return true }
+        guard let newest = standings.first(where: counts) else { return true }
         let took = max(0, min(newest.looked.seconds - newest.began.seconds, 1 << 40))
-        return !standingsSince.contains { $0.answer != .undecided }
+        return !standings.contains { counts($0) && $0.answer != .undecided }
             && newest.looked.adding(seconds: max(Self.retry, Self.share * took)) < now
     }
 

@@ -255,11 +255,9 @@ extension EpisodeKnowledge {
             })
         return try modules.map { module in
             let stores = stores[module.pair, default: []]
-            let closed = stores.compactMap(\.lastClosed).max()
-            let standings = try ledger.standings(
-                of: module.name, since: closed ?? .epoch)
             return Gate.Need(
-                module: module.name, stores: stores, standings: standings.map { $0.known })
+                module: module.name, stores: stores,
+                standings: try ledger.standings(of: module.name).map { $0.known })
         }
     }
 

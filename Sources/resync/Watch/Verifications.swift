@@ -130,7 +130,7 @@ final class Verifications: @unchecked Sendable {
 
     /// How it came out, from the ledger.
     private func ending(_ module: Module, _ status: Int32) -> String {
-        let newest = try? ledger.standings(of: module.name, since: .epoch, limit: 1).first
+        let newest = try? ledger.standings(of: module.name, limit: 1).first
         guard let newest, newest.looked.adding(seconds: 60) > .now else {
             return ": it did not come to its end (wait status \(status))"
         }
