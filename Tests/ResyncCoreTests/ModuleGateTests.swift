@@ -220,6 +220,10 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
             #expect(found(old, 50, .media, .suspect, other) == .beforeEpisode)
             #expect(found(old, 71, .media, .suspect, other) == nil)
         }
+        // File systems cut times: what was written as it began may look two seconds older.
+        let cut = Sides(a: stat(), b: stat(58))
+        #expect(found(cut, 50, .media, .suspect, span) == .beforeEpisode)
+        #expect(found(Sides(a: stat(), b: stat(57)), 50, .media, .suspect, span) == nil)
         let endless = SuspectSpan(start: time(60), end: nil, reachesAll: false)
         #expect(found(new, 1000, .media, .suspect, endless) == .beforeEpisode)
         #expect(found(old, 1000, .media, .full, endless) == .beforeEpisode)

@@ -17,7 +17,8 @@ package struct SuspectSpan: Sendable, Hashable {
     /// Whether it may have hit what was last written to, by all that its stat tells, at a time.
     func reaches(_ touched: Timestamp, _ scope: Module.Scope) -> Bool {
         guard scope == .suspect, !reachesAll, let start else { return true }
-        return touched >= start
+        // A file's times may lie before its writing.
+        return touched >= start.adding(seconds: -Suspicion.coarseness)
     }
 }
 
