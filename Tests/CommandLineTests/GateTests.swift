@@ -102,6 +102,7 @@ import Testing
         #expect(closed.text.contains("rec: not verified since the end of e"), "\(closed.report)")
 
         // One after the other; only with both proven it opens.
+        usleep(1_200_000)
         let proven = try scene.verify("rec")
         #expect(proven.status == 0, "\(proven.report)")
         #expect(proven.text.contains("at media"), "\(proven.report)")

@@ -17,8 +17,8 @@ struct GateHistory {
     private var lastGood: [Int64?] = [nil, nil, nil, nil]
     var runs: [GateVerification] = []
     var records: [RelativePath: BaselineRecord] = [:]
-    /// When a file was last really read equal from both media.
-    var proven: [Int: Int64] = [:]
+    /// When a file was last really read equal from both media, and what that was.
+    var proven: [Int: (at: Int64, bytes: Int?)] = [:]
     /// Of each module, the newest first.
     var standings: [[GateRelease]] = []
     /// Whether much goes wrong.
@@ -40,7 +40,7 @@ struct GateHistory {
             let root = RelativePath(Array(name.utf8))
             let pair = world.random.below(3) / 2
             var module = Module(name: name, pair: "p\(pair)", paths: [root])
-            module.scope = world.random.once(in: 2) ? .full : .suspect
+            module.scope = world.random.once(in: 3) ? .full : .suspect
             module.after = (0..<index).filter { _ in world.random.once(in: 2) }.map { "m\($0)" }
             modules.append(module)
             pairs.append(pair)
@@ -87,30 +87,39 @@ struct GateHistory {
         let side = Side.allCases[world.random.below(2)]
         let store = GateWorld.store(world.files[file].pair, side)
         switch world.random.below(100) {
-        case 0..<14: world.edit(file, side, onBoth: true, removes: false)
-        case 14 where world.random.once(in: 2): world.edit(file, side, onBoth: true, removes: true)
+        case 0..<13: world.edit(file, side, onBoth: true, removes: false)
+        case 13..<16: world.edit(file, side, onBoth: true, removes: true)
         case 16 where world.random.once(in: 2):
             world.edit(file, side, onBoth: false, removes: world.random.once(in: 3))
         case 17..<20: world.copy(file, from: side)
         case 20: world.forgetPages(file, side)
-        case 21 where isRough: world.loseSilently(file, side, goodBefore: lastGood[store])
+        case 21 where isRough: world.loseSilently(file, side)
         case 22..<26 where isRough || world.random.once(in: 6):
-            let kind: GateWorld.FaultKind = [.readOnly, .crash, .errors][world.random.below(3)]
-            world.fail(kind, store, goodBefore: lastGood[store])
+            fail(store)
         case 26..<32: notice(store, lost: world.random.once(in: 3))
         case 32..<46: recover()
         case 46:
             if isWatched == world.random.once(in: 6) { watch(!isWatched) }
         case 47: suspected[store] = !suspected[store] && world.random.once(in: 6)
         case 48..<54: copyAndConfirm(file, from: side)
-        case 55..<61 where runs.count < 3:
-            let only = world.random.below(modules.count)
-            verify(
-                pairs[only], world.random.once(in: 2) ? only : nil,
-                isMedia: world.random.below(3) > 0)
+        case 55..<61 where runs.count < 3: verify()
         case 61..<92: goOn()
         default: repair()
         }
+    }
+
+    private mutating func fail(_ store: Int) {
+        // What was written as early as it may be lost at all is lost right after a good probe.
+        if world.random.once(in: 2), world.waitUntilLost(store) { probe(store) }
+        let kind: GateWorld.FaultKind = [.readOnly, .crash, .errors][world.random.below(3)]
+        world.fail(kind, store, goodBefore: lastGood[store])
+    }
+
+    private mutating func verify() {
+        let only = world.random.below(modules.count)
+        verify(
+            pairs[only], world.random.once(in: 2) ? only : nil,
+            isMedia: world.random.once(in: 2))
     }
 
     private mutating func goOn() {
@@ -165,10 +174,17 @@ struct GateHistory {
         world.say(isOn ? "the watcher is back" : "the watcher dies")
         guard isOn else { return }
         // What it knew may be gone with it.
-        let hasForgotten = world.random.once(in: 4)
+        let hasForgotten = world.random.once(in: 2)
         for store in 0..<4 {
-            if hasForgotten { lastGood[store] = nil }
+            if hasForgotten { forget(store) }
             if world.random.once(in: 2) { notice(store, lost: false) }
+        }
+    }
+
+    private mutating func forget(_ store: Int) {
+        lastGood[store] = nil
+        for index in world.faults.indices where world.faults[index].store == store {
+            world.faults[index].goodBefore = nil
         }
     }
 
@@ -184,7 +200,8 @@ struct GateHistory {
         let isLost = faults.contains { $0.kind == .silent }
         let kind: EpisodeClass =
             isLost ? .lostWrite : faults.contains { $0.kind == .readOnly } ? .readOnly : .ioError
-        let times = faults.map(\.goodBefore)
+        // Probes are good while writes are lost without an error.
+        let times = faults.map { $0.kind == .silent ? lastGood[store] : $0.goodBefore }
         let good = times.contains(nil) ? nil : times.compactMap { $0 }.min()
         let now = moment(world.now)
         if episodes[store].last?.isOpen != true {
@@ -211,6 +228,7 @@ struct GateHistory {
             world.mend(store)
         } else if episodes[store].last?.firstGood == nil, world.random.below(4) > 0 {
             findGood(store)
+            if world.random.once(in: 3), runs.count < 3 { verify() }
         } else if world.random.once(in: 3) {
             close(store)
         }

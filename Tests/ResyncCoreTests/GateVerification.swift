@@ -59,7 +59,8 @@ extension GateHistory {
         let modules = only.map { [$0] } ?? modules.indices.filter { pairs[$0] == pair }
         guard !modules.isEmpty else { return }
         var run = GateVerification(pair, modules, isMedia: isMedia, began: world.now)
-        for file in files(of: modules) {
+        // What is not read keeps its record.
+        for file in files(of: modules) where isOver || !world.random.once(in: 12) {
             let sides = world.random.once(in: 2) ? Side.allCases : [.b, .a]
             // Both at the same time, or one behind the other.
             if world.random.once(in: 2) {
@@ -138,7 +139,7 @@ extension GateHistory {
             return readings[side].stat.map { $0.mtime > limit || $0.ctime > limit } ?? false
         }
         records[path] = record
-        if isMedia { proven[file] = min(readings.a.at, readings.b.at) }
+        if isMedia { proven[file] = (min(readings.a.at, readings.b.at), readings.a.bytes) }
     }
 
     /// A difference counts when it is seen again, from the medium, and nothing moved meanwhile.
@@ -227,8 +228,14 @@ extension GateHistory {
         var found: [GateFinding] = []
         let isFull = modules[module].scope == .full
         if a.bytes != b.bytes {
-            // What was read from the medium was right then.
-            let faults = blame.filter { !isFull || $0.at >= proven[file] ?? .min }
+            // What was read from the medium was right then, but for names and inodes, which are
+            // not read past the kernel.
+            let isHidden = Side.allCases.contains { side in
+                entry.sides[side].seen.stat != entry.sides[side].medium.stat
+            }
+            let faults = blame.filter {
+                !isFull || isHidden || $0.at >= proven[file]?.at ?? .min
+            }
             found.append(GateFinding(text: "\(name) differs", faults: faults.map { $0.fault }))
         }
         guard entry.sides.a.seen.stat != nil || entry.sides.b.seen.stat != nil else { return found }
@@ -243,8 +250,14 @@ extension GateHistory {
                 since = max(since, closing(episodes[store][place]))
             }
         }
-        if since > .min, (proven[file] ?? .min) <= since {
+        guard since > .min else { return found }
+        guard let proof = proven[file], proof.at > since else {
             found.append(GateFinding(text: "\(name) was not read from the medium", faults: []))
+            return found
+        }
+        if entry.sides.a.fromMedium != proof.bytes || entry.sides.b.fromMedium != proof.bytes {
+            let faults = blame.filter { $0.at >= proof.at }.map { $0.fault }
+            found.append(GateFinding(text: "\(name) is not what was read", faults: faults))
         }
         return found
     }

@@ -54,7 +54,7 @@ struct GateWorld {
         let store: Int
         let at: Int64
         /// What the watcher knew as the last good probe then.
-        let goodBefore: Int64?
+        var goodBefore: Int64?
         var sawCheck = false
         var needsRemount = false
         /// The place of the episode that it is known by, among its store's.
@@ -189,14 +189,14 @@ struct GateWorld {
     }
 
     /// A write that is acknowledged and lost, and nobody is told.
-    mutating func loseSilently(_ file: Int, _ side: Side, goodBefore: Int64?) {
+    mutating func loseSilently(_ file: Int, _ side: Side) {
         let store = Self.store(files[file].pair, side)
         guard active[store] == nil, !files[file].isDirectory else { return }
         let old = files[file].sides[side]
         version += 1
         let new = fresh(file, side, version)
         guard old.seen.stat != nil else { return }
-        let id = begin(.silent, store, goodBefore)
+        let id = begin(.silent, store, nil)
         files[file].sides[side].seen = new
         lose(file, side, id, .bytes, old.medium)
         underway.append((now + Int64(random.below(5)), file, side.other, version))
@@ -227,6 +227,17 @@ struct GateWorld {
         faults.append(Fault(kind: kind, store: store, at: now, goodBefore: goodBefore))
         say("fault \(faults.count - 1) (\(kind)) on store \(store)")
         return faults.count - 1
+    }
+
+    /// Waits as long as something that was written to a store last may still be lost; false where
+    /// nothing may.
+    mutating func waitUntilLost(_ store: Int) -> Bool {
+        let side: Side = store % 2 == 0 ? .a : .b
+        let times = files.filter { $0.pair == store / 2 }
+            .compactMap { $0.sides[side].recent.last?.at }.filter { $0 >= now - Self.margin }
+        guard let last = times.randomElement(using: &random) else { return false }
+        now = last + Self.margin
+        return true
     }
 
     /// What was acknowledged shortly before is lost in part.

@@ -85,6 +85,37 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         #expect(answer(need((.released, 90), (.released, 101))) == .open)
     }
 
+    @Test func theStoreWhoseEpisodeEndedLastDecides() {
+        func answer(_ closed: Sides<Int64?>, open: Sides<String?> = Sides(a: nil, b: nil))
+            -> Gate
+            .Answer
+        {
+            let stores = Side.allCases.map { side in
+                var store = Gate.Store(name: "p/\(side)")
+                store.lastClosed = closed[side].map { time($0) }
+                store.lastEpisode = closed[side].map { _ in "e" }
+                store.openEpisode = open[side]
+                return store
+            }
+            let released = Gate.Standing(.released, began: time(101), "")
+            return Gate(
+                unknown: nil, [Gate.Need(module: "m", stores: stores, standings: [released])]
+            ).answer
+        }
+        for side in Side.allCases {
+            var closed = Sides<Int64?>(a: 100, b: 100)
+            #expect(answer(closed) == .open)
+            closed[side] = 110
+            #expect(answer(closed) == .shut)
+            closed[side.other] = nil
+            #expect(answer(closed) == .shut)
+            var open = Sides<String?>(a: nil, b: nil)
+            open[side] = "e2"
+            closed[side] = nil
+            #expect(answer(closed, open: open) == .undecided)
+        }
+    }
+
     @Test func aStoreThatIsNotWellLeavesItUndecided() {
         let released: (Gate.Standing.Answer, began: Int64) = (.released, 101)
         #expect(answer(need(open: "e2", released)) == .undecided)
@@ -103,6 +134,7 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         #expect(answer(open, need(named: "n")) == .shut)
         #expect(answer(open, need(named: "n", (.undecided, 101))) == .undecided)
         #expect(answer(open, need(named: "n", (.undecided, 101)), need(named: "o")) == .shut)
+        #expect(answer(need(named: "m"), need(named: "n", (.undecided, 101))) == .shut)
     }
 
     @Test func modulesAreFoundWithWhatTheyNeed() {
@@ -149,12 +181,12 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
 
     /// Why an entry does not count; nil where it does.
     private func gap(
-        _ stats: Sides<Stat?>, _ record: BaselineRecord?, _ spans: [SuspectSpan] = [],
-        _ scope: Module.Scope = .full
+        _ stats: Sides<Stat?>, _ record: BaselineRecord?,
+        _ spans: Sides<[SuspectSpan]> = Sides(a: [], b: []), _ scope: Module.Scope = .full
     ) -> ModuleProof.Gap? {
         var module = Module(name: "m", pair: "p", paths: [path("m")])
         module.scope = scope
-        var proof = ModuleProof(module, Sides(a: [], b: spans))
+        var proof = ModuleProof(module, spans)
         proof.add(path("m/f"), stats, record)
         #expect(proof.entries == 1)
         #expect(proof.isWhole == proof.gaps.isEmpty)
@@ -191,13 +223,39 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
 
     @Test func anEpisodeVoidsWhatItMayHaveHit() {
         let span = SuspectSpan(start: time(60), end: time(70), reachesAll: false)
+        let early = SuspectSpan(start: time(20), end: time(30), reachesAll: false)
         let old = Sides(a: stat(), b: stat())
         let new = Sides(a: stat(), b: stat(60))
+        func gap(_ stats: Sides<Stat>, _ spans: Sides<[SuspectSpan]>) -> ModuleProof.Gap? {
+            self.gap(
+                stats.map { Optional($0) }, record(stats, at: 50, .media), spans, .suspect)
+        }
         func found(
             _ stats: Sides<Stat>, _ at: Int64, _ level: Assurance, _ scope: Module.Scope,
             _ span: SuspectSpan
         ) -> ModuleProof.Gap? {
-            gap(stats.map { Optional($0) }, record(stats, at: at, level), [span], scope)
+            self.gap(
+                stats.map { Optional($0) }, record(stats, at: at, level),
+                Sides(a: [], b: [span]), scope)
+        }
+        // Either time tells of a write, and either side's episodes count.
+        for change in [{ $0.mtime = self.time(60) }, { $0.ctime = self.time(60) }]
+            as [(inout Stat) -> Void]
+        {
+            var touched = stat()
+            change(&touched)
+            let stats = Sides(a: touched, b: touched)
+            #expect(found(stats, 50, .media, .suspect, span) == .beforeEpisode)
+            for side in Side.allCases {
+                var spans = Sides<[SuspectSpan]>(a: [], b: [])
+                spans[side] = [span]
+                #expect(gap(stats, spans) == .beforeEpisode)
+                // Of several, each.
+                spans[side] = [early, span]
+                #expect(gap(stats, spans) == .beforeEpisode)
+                spans[side] = [span, early]
+                #expect(gap(stats, spans) == .beforeEpisode)
+            }
         }
         for stats in [old, new] {
             #expect(found(stats, 50, .media, .full, span) == .beforeEpisode)
@@ -248,5 +306,18 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         proof.addUnreadable(path("x"))
         proof.addUnreadable(.root)
         #expect(proof.gaps[.unreadable] == 2)
+    }
+
+    @Test func theOldestProofIsTold() {
+        let module = Module(name: "m", pair: "p", paths: [.root])
+        var proof = ModuleProof(module, Sides(a: [], b: []))
+        let stats = Sides(a: stat(), b: stat())
+        // Our own marker moves the root's times.
+        proof.add(.root, stats.map { Optional($0) }, nil)
+        #expect(proof.entries == 0)
+        for (name, seconds) in [("a", 60), ("b", 50), ("c", 70)] as [(String, Int64)] {
+            proof.add(path(name), stats.map { Optional($0) }, record(stats, at: seconds))
+        }
+        #expect(proof.isWhole && proof.entries == 3 && proof.oldest == time(50))
     }
 }
