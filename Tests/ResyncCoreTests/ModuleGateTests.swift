@@ -86,10 +86,9 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
     }
 
     @Test func theStoreWhoseEpisodeEndedLastDecides() {
-        func answer(_ closed: Sides<Int64?>, open: Sides<String?> = Sides(a: nil, b: nil))
-            -> Gate
-            .Answer
-        {
+        func answer(
+            _ closed: Sides<Int64?>, open: Sides<String?> = Sides(a: nil, b: nil)
+        ) -> Gate.Answer {
             let stores = Side.allCases.map { side in
                 var store = Gate.Store(name: "p/\(side)")
                 store.lastClosed = closed[side].map { time($0) }
@@ -114,6 +113,12 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
             closed[side] = nil
             #expect(answer(closed, open: open) == .undecided)
         }
+        // Where its end is not known nothing counts.
+        var endless = Gate.Store(name: "p/a")
+        endless.lastEpisode = "e"
+        let released = Gate.Standing(.released, began: time(101), "")
+        let need = Gate.Need(module: "m", stores: [endless], standings: [released])
+        #expect(Gate(unknown: nil, [need]).answer == .shut)
     }
 
     @Test func aStoreThatIsNotWellLeavesItUndecided() {
@@ -223,13 +228,8 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
 
     @Test func anEpisodeVoidsWhatItMayHaveHit() {
         let span = SuspectSpan(start: time(60), end: time(70), reachesAll: false)
-        let early = SuspectSpan(start: time(20), end: time(30), reachesAll: false)
         let old = Sides(a: stat(), b: stat())
         let new = Sides(a: stat(), b: stat(60))
-        func gap(_ stats: Sides<Stat>, _ spans: Sides<[SuspectSpan]>) -> ModuleProof.Gap? {
-            self.gap(
-                stats.map { Optional($0) }, record(stats, at: 50, .media), spans, .suspect)
-        }
         func found(
             _ stats: Sides<Stat>, _ at: Int64, _ level: Assurance, _ scope: Module.Scope,
             _ span: SuspectSpan
@@ -237,25 +237,6 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
             self.gap(
                 stats.map { Optional($0) }, record(stats, at: at, level),
                 Sides(a: [], b: [span]), scope)
-        }
-        // Either time tells of a write, and either side's episodes count.
-        for change in [{ $0.mtime = self.time(60) }, { $0.ctime = self.time(60) }]
-            as [(inout Stat) -> Void]
-        {
-            var touched = stat()
-            change(&touched)
-            let stats = Sides(a: touched, b: touched)
-            #expect(found(stats, 50, .media, .suspect, span) == .beforeEpisode)
-            for side in Side.allCases {
-                var spans = Sides<[SuspectSpan]>(a: [], b: [])
-                spans[side] = [span]
-                #expect(gap(stats, spans) == .beforeEpisode)
-                // Of several, each.
-                spans[side] = [early, span]
-                #expect(gap(stats, spans) == .beforeEpisode)
-                spans[side] = [span, early]
-                #expect(gap(stats, spans) == .beforeEpisode)
-            }
         }
         for stats in [old, new] {
             #expect(found(stats, 50, .media, .full, span) == .beforeEpisode)
@@ -285,6 +266,33 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         let endless = SuspectSpan(start: time(60), end: nil, reachesAll: false)
         #expect(found(new, 1000, .media, .suspect, endless) == .beforeEpisode)
         #expect(found(old, 1000, .media, .full, endless) == .beforeEpisode)
+    }
+
+    /// Either time tells of a write, and of either side's episodes each counts.
+    @Test func eachEpisodeVoidsWhatEitherTimeTellsOf() {
+        let early = SuspectSpan(start: time(20), end: time(30), reachesAll: false)
+        let span = SuspectSpan(start: time(60), end: time(70), reachesAll: false)
+        func gap(_ stats: Sides<Stat>, _ spans: Sides<[SuspectSpan]>) -> ModuleProof.Gap? {
+            self.gap(
+                stats.map { Optional($0) }, record(stats, at: 50, .media), spans, .suspect)
+        }
+        for change in [{ $0.mtime = self.time(60) }, { $0.ctime = self.time(60) }]
+            as [(inout Stat) -> Void]
+        {
+            var touched = stat()
+            change(&touched)
+            let stats = Sides(a: touched, b: touched)
+            for side in Side.allCases {
+                var spans = Sides<[SuspectSpan]>(a: [], b: [])
+                spans[side] = [span]
+                #expect(gap(stats, spans) == .beforeEpisode)
+                // Of several, each.
+                spans[side] = [early, span]
+                #expect(gap(stats, spans) == .beforeEpisode)
+                spans[side] = [span, early]
+                #expect(gap(stats, spans) == .beforeEpisode)
+            }
+        }
     }
 
     @Test func onlyTheModulesEntriesCount() {

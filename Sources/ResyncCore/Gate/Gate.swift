@@ -22,8 +22,6 @@ package struct Gate: Sendable, Hashable {
         package var lastClosed: Timestamp?
         package var lastEpisode: String?
         package var openEpisode: String?
-        /// Whether it ever had an episode.
-        package var hadEpisode: Bool { lastEpisode != nil || openEpisode != nil }
         /// Why it is not known to be well now; nil where it is.
         package var trouble: String?
 
@@ -144,7 +142,8 @@ package struct Gate: Sendable, Hashable {
 }
 
 extension Gate.Need {
-    fileprivate var hadEpisode: Bool { stores.contains(where: \.hadEpisode) }
+    /// Asked only where none is open.
+    fileprivate var hadEpisode: Bool { stores.contains { $0.lastEpisode != nil } }
 
     /// What began before the last episode was over proves nothing.
     fileprivate func counts(_ standing: Gate.Standing) -> Bool {
@@ -155,9 +154,9 @@ extension Gate.Need {
     /// and it was not verified since; or that left it undecided, and is long ago beside the time
     /// that it took. What differs waits for a person.
     package func isDue(at now: Timestamp) -> Bool {
-        guard hadEpisode,
-            stores.allSatisfy({ $0.openEpisode == nil && $0.trouble == nil })
-        else { return false }
+        guard stores.allSatisfy({ $0.openEpisode == nil && $0.trouble == nil }), hadEpisode else {
+            return false
+        }
         guard let newest = standings.first(where: counts) else { return true }
         let took = max(0, min(newest.looked.seconds - newest.began.seconds, 1 << 40))
         return !standings.contains { counts($0) && $0.answer != .undecided }
