@@ -82,6 +82,7 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         #expect(answer(need((.undecided, 95), (.different, 90), (.released, 101))) == .shut)
         #expect(answer(need((.released, 101), (.different, 90))) == .open)
         #expect(answer(need((.undecided, 101), (.different, 90))) == .undecided)
+        #expect(answer(need((.undecided, 101), (.released, 90))) == .undecided)
         #expect(answer(need((.released, 90), (.released, 101))) == .open)
     }
 
@@ -140,6 +141,7 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         #expect(answer(open, need(named: "n", (.undecided, 101))) == .undecided)
         #expect(answer(open, need(named: "n", (.undecided, 101)), need(named: "o")) == .shut)
         #expect(answer(need(named: "m"), need(named: "n", (.undecided, 101))) == .shut)
+        #expect(answer(open, need(named: "n", open: "e2", (.released, 101))) == .undecided)
     }
 
     @Test func modulesAreFoundWithWhatTheyNeed() {
