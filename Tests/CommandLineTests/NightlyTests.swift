@@ -104,13 +104,13 @@ import Testing
         // By the time zone it is any time of the day that is wanted.
         let hour = Int(time(nil) / 3600 % 24)
         let scene = try Scene(", windows: [\"12:00-13:00\"]")
-        let outside = try scene.night(zone: "XXX\((hour + 6) % 24)")
+        let outside = try scene.night(zone: "ABC\((hour + 6) % 24)")
         #expect(outside.status == 10, "\(outside.report)")
         #expect(outside.errorText.contains("it is in none of its windows now"))
         #expect(outside.output.isEmpty)
         // West of Greenwich is positive.
         let shift = hour - 12
-        let inside = try scene.night(zone: "XXX\(shift)")
+        let inside = try scene.night(zone: "ABC\(shift)")
         #expect(inside.status == 0 && isSilent(inside), "\(inside.report)")
     }
 

@@ -144,6 +144,25 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         #expect(answer(open, need(named: "n", open: "e2", (.released, 101))) == .undecided)
     }
 
+    /// What is verified without anybody asking: never in an episode, never what differs.
+    @Test func whatWasNotVerifiedSinceAnEpisodeIsDue() {
+        func isDue(_ need: Gate.Need, at now: Int64 = 150) -> Bool { need.isDue(at: time(now)) }
+        #expect(!isDue(need(closed: nil)))
+        #expect(isDue(need()))
+        #expect(isDue(need((.released, 100))) && !isDue(need((.released, 101))))
+        #expect(!isDue(need((.different, 101))))
+        #expect(!isDue(need(open: "e2")) && !isDue(need(trouble: "is suspect")))
+        // What was left undecided is tried again, beside the time that it takes.
+        #expect(!isDue(need((.undecided, 101)), at: 161) && isDue(need((.undecided, 101)), at: 162))
+        var long = need()
+        long.standings = [
+            Gate.Standing(.undecided, began: time(101), looked: time(201), "moved")
+        ]
+        #expect(!isDue(long, at: 1201) && isDue(long, at: 1202))
+        #expect(!isDue(need((.undecided, 120), (.released, 110)), at: 9999))
+        #expect(!isDue(need((.undecided, 120), (.different, 110)), at: 9999))
+    }
+
     @Test func modulesAreFoundWithWhatTheyNeed() {
         func module(_ name: String, _ after: String...) -> Module {
             var module = Module(name: name, pair: "p", paths: [])

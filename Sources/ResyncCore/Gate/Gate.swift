@@ -130,7 +130,8 @@ package struct Gate: Sendable, Hashable {
         let released = need.standings.firstIndex { $0.answer == .released && need.counts($0) }
         // Ordinary writes leave it open; a difference does not, however early the verification
         // began that found it.
-        let since = released.map { Array(need.standings[..<$0]) } ?? need.standings.filter(need.counts)
+        let since =
+            released.map { Array(need.standings[..<$0]) } ?? need.standings.filter(need.counts)
         if let different = since.first(where: { $0.answer == .different }) {
             return Reason(.shut, "\(module): \(different.reason)")
         }

@@ -286,8 +286,8 @@ private struct NightMemory {
 }
 
 extension Configuration.Pair {
-    /// Seconds that are left of the window it is in, by the local clock; infinite where it may run at
-    /// any time, nil where it is in none.
+    /// Seconds that are left of the window it is in, by the local clock; infinite where it may run
+    /// at any time, nil where it is in none.
     fileprivate func timeLeft(at now: Timestamp) -> Double? {
         guard !windows.isEmpty else { return .infinity }
         var (time, fields) = (time_t(now.seconds), tm())
