@@ -7,23 +7,41 @@ import ResyncStorage
 struct StatusCommand: ResyncCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Say of each watched store how it is, and why.",
+        abstract: "Say of each watched store and module how it is, and why.",
         discussion: """
             Asks the watcher; where none is running, prints what it last knew. The status is 0 \
             when every store is ok, 1 when one is not, 2 when no watcher runs or a store was not \
-            probed yet.
+            probed yet. Of each module of the configuration it says whether its gate is open, and \
+            as of when it was proven: no entry was proven equal earlier.
             """)
 
     @Flag(name: .long, help: "Print JSON Lines instead of text.")
     var json = false
 
+    @Flag(name: .long, help: "Print metrics for Prometheus's textfile collector.")
+    var prometheus = false
+
+    @Flag(
+        name: .long,
+        help: "Print one line, and end with 0 to 3, as plug-ins of Nagios do.")
+    var nagios = false
+
     var printsJSON: Bool { json }
 
+    @OptionGroup var file: ConfigurationOptions
     @OptionGroup var state: StateOptions
 
     mutating func execute() throws -> ExitStatus {
+        guard [json, prometheus, nagios].count(where: { $0 }) <= 1 else {
+            throw CommandError("--json, --prometheus and --nagios are not for each other", .usage)
+        }
         let state = try state.open()
-        guard let stores = try WatchClient(state)?.status() else { return try remembered(state) }
+        let watched = try WatchClient(state)?.status()
+        let modules = try modules(state)
+        if prometheus || nagios {
+            return try monitor(Monitoring(stores: watched ?? [], modules: modules), watched != nil)
+        }
+        guard let stores = watched else { return try remembered(state, modules) }
         var status = ExitStatus.ok
         for store in stores {
             switch store.state {
@@ -33,7 +51,40 @@ struct StatusCommand: ResyncCommand {
             }
             try print(store)
         }
+        try print(modules)
         if json { try summary(stores.count, isWatched: true, status) }
+        return status
+    }
+
+    /// None where nothing is configured in the usual place.
+    private func modules(_ state: StateFolder) throws -> [ModuleStatus] {
+        if file.config == nil, (try? LinuxDisk().stat(path: file.path)) == nil { return [] }
+        return try ModuleStatus.all(state, try ConfigurationFile.load(file.path))
+    }
+
+    private func print(_ modules: [ModuleStatus]) throws {
+        for status in modules {
+            try StandardOutput.shared.write(
+                json
+                    ? status.jsonLine.bytes
+                    : Array((status.lines.joined(separator: "\n") + "\n").utf8))
+        }
+    }
+
+    private func monitor(_ monitoring: Monitoring, _ isWatched: Bool) throws -> ExitStatus {
+        if prometheus {
+            let text =
+                "# HELP resync_watched Whether a watcher runs.\n# TYPE resync_watched gauge\n"
+            try StandardOutput.shared.write(
+                "\(text)resync_watched \(isWatched ? 1 : 0)\n\(monitoring.prometheus)")
+            return .ok
+        }
+        guard isWatched else {
+            try StandardOutput.shared.write("RESYNC UNKNOWN - no watcher runs\n")
+            return .unconfirmed
+        }
+        let (line, status) = monitoring.nagios
+        try StandardOutput.shared.write("\(line)\n")
         return status
     }
 
@@ -86,13 +137,16 @@ struct StatusCommand: ResyncCommand {
     }
 
     /// What is known without a watcher.
-    private func remembered(_ state: StateFolder) throws -> ExitStatus {
+    private func remembered(
+        _ state: StateFolder, _ modules: [ModuleStatus]
+    ) throws -> ExitStatus {
         let output = StandardOutput.shared
         let ledger = try LedgerFile.open(in: state)
         let stores = try ledger?.stores() ?? []
         let open = try ledger?.openEpisodes() ?? []
         guard !json else {
             for record in open { try output.write(EpisodeReport.jsonLine(record).bytes) }
+            try print(modules)
             try summary(stores.count, isWatched: false, .trouble)
             return .trouble
         }
@@ -102,6 +156,7 @@ struct StatusCommand: ResyncCommand {
             try output.write("\(store.name)  last good  \(good)\n")
         }
         for record in open { try output.write("\(EpisodeReport.line(record))\n") }
+        try print(modules)
         return .trouble
     }
 }

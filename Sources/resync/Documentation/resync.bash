@@ -916,13 +916,16 @@ _resync_watch() {
 
 _resync_status() {
     repeating_flags=()
-    non_repeating_flags=(--json --version -h --help)
+    non_repeating_flags=(--json --prometheus --nagios --version -h --help)
     repeating_options=()
-    non_repeating_options=(--state)
+    non_repeating_options=(--config --state)
     __resync_offer_flags_options 0
 
     # Offer option value completions
     case "${prev}" in
+    '--config')
+        return
+        ;;
     '--state')
         return
         ;;

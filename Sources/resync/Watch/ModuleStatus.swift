@@ -1,0 +1,129 @@
+import ResyncCore
+import ResyncEngine
+import ResyncLedger
+import ResyncStorage
+
+/// How a module stands, for a person or a monitoring system.
+struct ModuleStatus {
+    let module: Module
+    let gate: Gate
+    /// By which it was last released; nil where it never was.
+    let proof: StandingRecord?
+    /// What was found out last.
+    let newest: StandingRecord?
+
+    /// Of all modules of a configuration.
+    static func all(_ state: StateFolder, _ configuration: Configuration) throws -> [ModuleStatus] {
+        let knowledge = EpisodeKnowledge(state)
+        let ledger = try LedgerFile.open(in: state)
+        return try configuration.modules.map { module in
+            let standings = try ledger?.standings(of: module.name) ?? []
+            return ModuleStatus(
+                module: module, gate: try knowledge.gate(module, configuration),
+                proof: standings.first { $0.answer == .released }, newest: standings.first)
+        }
+    }
+
+    /// No entry of it was proven equal earlier than then; nil where some never was.
+    var provenAsOf: Timestamp? { proof?.oldest }
+
+    var lines: [String] {
+        let reasons = gate.reasons.filter { $0.answer == gate.answer }.map(\.text)
+        var lines = [
+            "module \(module.name)  \(gate.answer.rawValue.uppercased())  "
+                + reasons.prefix(1).joined()
+        ]
+        if let proof, let time = provenAsOf {
+            lines.append(
+                "  proven     as of \(time.localText), \(age(time)) ago: "
+                    + "\(countText(proof.entries)) entries, \(sizeText(proof.bytes))")
+        } else {
+            lines.append("  proven     never")
+        }
+        if let newest, newest.answer != .released {
+            lines.append("  last look  \(newest.looked.localText): \(newest.reason)")
+        }
+        return lines
+    }
+
+    private func age(_ time: Timestamp) -> String {
+        durationText(Double(max(0, Timestamp.now.seconds - time.seconds)))
+    }
+
+    var jsonLine: JSONLine {
+        var line = gate.jsonLine(module)
+        line.field("pair", module.pair)
+        if let proof, let time = provenAsOf {
+            line.field("proven_as_of", time.utcText)
+            line.field("entries", proof.entries)
+            line.field("bytes", proof.bytes)
+            line.field("assurance", proof.assurance)
+        }
+        if let newest {
+            line.field("looked", newest.looked.utcText)
+            line.field("found", newest.answer.rawValue)
+            if !newest.reason.isEmpty { line.field("reason", newest.reason) }
+        }
+        return line
+    }
+}
+
+/// The same for a program that watches over many machines.
+struct Monitoring {
+    let stores: [StoreStatus]
+    let modules: [ModuleStatus]
+
+    /// In the text format of Prometheus, 0.0.4, as its node exporter reads it from a file.
+    var prometheus: String {
+        var text = ""
+        func metric(_ name: String, _ help: String, _ rows: [(labels: String, value: Int64)]) {
+            guard !rows.isEmpty else { return }
+            text += "# HELP resync_\(name) \(help)\n# TYPE resync_\(name) gauge\n"
+            for row in rows { text += "resync_\(name){\(row.labels)} \(row.value)\n" }
+        }
+        // Names have letters, digits, '.', '-', '_' and '/' only: nothing is to be escaped.
+        func of(_ value: (StoreStatus) -> Int64?) -> [(String, Int64)] {
+            stores.compactMap { store in value(store).map { ("store=\"\(store.name)\"", $0) } }
+        }
+        func each(_ value: (ModuleStatus) -> Int64?) -> [(String, Int64)] {
+            modules.compactMap { status in
+                value(status).map { ("module=\"\(status.module.name)\"", $0) }
+            }
+        }
+        metric("store_ok", "Whether the store is safely writable.", of { $0.state == .ok ? 1 : 0 })
+        metric(
+            "store_episode_open", "Whether an episode of the store is open.",
+            of { $0.episode == nil ? 0 : 1 })
+        metric(
+            "store_last_good_timestamp_seconds", "The start of the last verified probe.",
+            of { $0.lastGood?.wall.seconds })
+        metric(
+            "module_open", "Whether the module's service may run.",
+            each { $0.gate.answer == .open ? 1 : 0 })
+        metric(
+            "module_undecided", "Whether that is not known.",
+            each { $0.gate.answer == .undecided ? 1 : 0 })
+        metric(
+            "module_proven_timestamp_seconds", "No entry was proven equal earlier than then.",
+            each { $0.provenAsOf?.seconds })
+        return text
+    }
+
+    /// As a plug-in of Nagios and its like says it: one line, and its status.
+    var nagios: (line: String, status: ExitStatus) {
+        var (critical, warning): ([String], [String]) = ([], [])
+        for store in stores where store.state != .ok {
+            let text = "\(store.name) \(store.state.word)"
+            if store.state == .down { critical.append(text) } else { warning.append(text) }
+        }
+        for module in modules where module.gate.answer != .open {
+            warning.append("\(module.module.name) \(module.gate.answer.rawValue)")
+        }
+        let bad = (critical + warning).joined(separator: ", ")
+        if !critical.isEmpty { return ("RESYNC CRITICAL - \(bad)", .trouble) }
+        if !warning.isEmpty { return ("RESYNC WARNING - \(bad)", .differences) }
+        return (
+            "RESYNC OK - \(stores.count) stores ok, \(modules.count) modules open", .ok
+        )
+    }
+}
