@@ -291,6 +291,58 @@ import Testing
         #expect(try scene.gate("db") == 1)
     }
 
+    /// What is shipped for systemd does what it says, as far as it can be run without it.
+    @Test func aReleasedModulesUnitIsStarted() throws {
+        let stage = try Stage()
+        try stage.write("systemctl", "#!/bin/sh\necho \"$*\" >>'\(stage.folder)/started'\n")
+        chmod(stage.folder + "/systemctl", 0o755)
+        let script = Command.project + "/Sources/resync/Documentation/notify-start"
+        func tell(_ line: String) throws {
+            try stage.write("line", line + "\n")
+            let done = try Command(
+                "/bin/sh",
+                [
+                    "-c",
+                    """
+                    PATH="$1:$PATH" "$2" mail=a.service mail2='b c.service' <"$1/line"
+                    """, "sh", stage.folder, script,
+                ]
+            ).run()
+            #expect(done.status == 0, "\(done.report)")
+        }
+        try tell(#"{"type":"gate","module":"mail","answer":"shut","event":"withdrawn"}"#)
+        try tell(#"{"type":"episode","event":"opened"}"#)
+        #expect(!stage.exists("started"))
+        try tell(#"{"type":"gate","module":"mail2","answer":"open","event":"released"}"#)
+        #expect(stage.text("started") == "start --no-block -- b c.service\n")
+        let dropIn = try String(
+            contentsOfFile: Command.project + "/Sources/resync/Documentation/resync-gate.conf",
+            encoding: .utf8)
+        #expect(
+            dropIn.hasSuffix(
+                "\n[Service]\nExecCondition=+/usr/local/bin/resync gate mailboxes\n"))
+        guard let analyze = Command.find("systemd-analyze") else {
+            return skip("systemd-analyze is not installed")
+        }
+        try stage.makeFolder("d.service.d")
+        try stage.write("d.service", "[Service]\nExecStart=/bin/true\n")
+        func installed(_ text: String) -> String {
+            text.replacing("/usr/local/bin/resync", with: "/bin/true")
+        }
+        try stage.write("d.service.d/resync-gate.conf", installed(dropIn))
+        for unit in ["resync-nightly.service", "resync-nightly.timer"] {
+            let text = try String(
+                contentsOfFile: Command.project + "/Sources/resync/Documentation/" + unit,
+                encoding: .utf8)
+            try stage.write(unit, installed(text))
+        }
+        let names = ["d.service", "resync-nightly.service", "resync-nightly.timer"]
+        let checked = try Command(
+            analyze, ["verify", "--man=no"] + names.map { stage.folder + "/" + $0 }
+        ).run()
+        #expect(checked.status == 0 && checked.errorText.isEmpty, "\(checked.report)")
+    }
+
     @Test func whatVerifyIsAboutIsSaidInOneWay() throws {
         let scene = try Scene()
         for words in [["verify"], ["verify", "nobody"], ["verify", "--module", "nobody"]] {
