@@ -127,6 +127,12 @@ import Testing
         let shut = try scene.run("gate", "rec")
         #expect(shut.status == 1, "\(shut.report)")
         #expect(shut.text.contains("rec: 1 different"), "\(shut.report)")
+        // A plan is made from the run that found it.
+        let finding = try #require(shut.text.firstMatch(of: /\(run ([^ )]+)\)/)).1
+        let plan = try scene.watch.stage.resync([
+            "plan", String(finding), "--authority", "a", "-o", scene.watch.stage.folder + "/plan",
+        ]).run()
+        #expect(plan.status == 0 && plan.text.contains("replaced"), "\(plan.report)")
         try system("cp", "-p", scene.folder.a + "/rec/f1", scene.b + "/rec/f1")
         usleep(2_500_000)
         #expect(try scene.verify("rec").status == 0)
@@ -247,6 +253,11 @@ import Testing
         let areOpen = try scene.watch.within(30) { try events().count == 4 }
         #expect(areOpen, "\(scene.watch.report)")
         try scene.episode()
+        // At once, and not only when it is looked again some time later.
+        let begins = scene.watch.within(4) {
+            scene.watch.watcher.outputSoFar.contains("  VERIFY   ")
+        }
+        #expect(begins, "\(scene.watch.report)")
         let isDone = try scene.watch.within(60) {
             try scene.gate("rec") == 0 && scene.gate("log") == 1
                 && scene.run("gate", "log").text.contains("1 different")
@@ -277,6 +288,9 @@ import Testing
     /// A recurrence ends what is under way; afterwards it begins anew.
     @Test func aRecurrenceEndsAVerification() throws {
         let scene = try Scene(verifies: true, readLimit: "4KiB/s")
+        // What a person found before is not what the ended one found.
+        let before = try scene.run("verify", "mail", "--read-limit", "1MiB/s")
+        #expect(before.text.contains("module db: released"), "\(before.report)")
         try scene.episode()
         func has(_ text: String, times: Int = 1) -> Bool {
             scene.watch.watcher.outputSoFar.components(separatedBy: text).count > times
@@ -285,7 +299,7 @@ import Testing
         try scene.episode {
             #expect(scene.watch.within(10) { has("STOPPED  verifying") }, "\(scene.watch.report)")
             #expect(scene.watch.within(10) { has("VERIFIED ") }, "\(scene.watch.report)")
-            #expect(!has(": released"), "\(scene.watch.report)")
+            #expect(has(": it did not come to its end"), "\(scene.watch.report)")
         }
         #expect(scene.watch.within(20) { has("VERIFY   ", times: 2) }, "\(scene.watch.report)")
         #expect(try scene.gate("db") == 1)

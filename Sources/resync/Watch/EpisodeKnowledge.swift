@@ -320,7 +320,9 @@ extension StandingRecord {
     fileprivate var known: Gate.Standing {
         Gate.Standing(
             answer, began: began, looked: looked,
-            answer == .released ? "released \(looked.localText) by run \(run)" : reason)
+            // A plan is made from the run that found it.
+            answer == .released
+                ? "released \(looked.localText) by run \(run)" : "\(reason) (run \(run))")
     }
 }
 

@@ -69,6 +69,11 @@ final class LedgerQueue: Sendable {
         queue.async { while self.write() {} }
     }
 
+    /// Has something done once what is being written is written, or could not be.
+    func afterwards(_ body: @escaping @Sendable () -> Void) {
+        queue.async(execute: body)
+    }
+
     /// Waits until all is written, so many seconds at most.
     func end(within seconds: Double) {
         flush()

@@ -30,6 +30,7 @@ final class Verifications: @unchecked Sendable {
     private struct Running {
         let module: Module
         let process: ChildProcess
+        let started: Timestamp
         var isEnding = false
     }
 
@@ -62,6 +63,15 @@ final class Verifications: @unchecked Sendable {
         }
     }
 
+    /// What happened is in the ledger by now: before that it says of an episode that was closed
+    /// that it is open, and nothing is due.
+    func kept() {
+        queue.async {
+            self.lastLook = nil
+            self.turn()
+        }
+    }
+
     /// Ends what runs, and waits for that, so many seconds at most.
     func end(within seconds: Double) {
         let isDone = DispatchSemaphore(value: 0)
@@ -85,7 +95,7 @@ final class Verifications: @unchecked Sendable {
             guard let one = running[pair.name] else { continue }
             if let status = one.process.ended() {
                 running[pair.name] = nil
-                say(pair.name, "VERIFIED \(one.module.name)\(ending(one.module, status))")
+                say(pair.name, "VERIFIED \(one.module.name)\(ending(one, status))")
                 lastLook = nil
             } else if !one.isEnding,
                 let store = Side.allCases.map(pair.storeName)
@@ -117,25 +127,28 @@ final class Verifications: @unchecked Sendable {
         let words = [
             programName, "verify", "--module", module.name, "--quiet", "--progress", "none",
         ].map { Array($0.utf8) }
+        let started = Timestamp.now
         let process = try ChildProcess(
             Array("/proc/self/exe".utf8),
             words + [
                 Array("--state".utf8), absolutePath(state.path), Array("--config".utf8),
                 configurationPath,
             ], input: nil, keepsErrors: false)
-        running[pair.name] = Running(module: module, process: process)
+        running[pair.name] = Running(module: module, process: process, started: started)
         let more = due.count > 1 ? ", \(due.count - 1) more to follow" : ""
         say(pair.name, "VERIFY   \(module.name)\(more)")
     }
 
     /// How it came out, from the ledger.
-    private func ending(_ module: Module, _ status: Int32) -> String {
-        let newest = try? ledger.standings(of: module.name, limit: 1).first
-        guard let newest, newest.looked.adding(seconds: 60) > .now else {
+    private func ending(_ one: Running, _ status: Int32) -> String {
+        let newest = try? ledger.standings(of: one.module.name, limit: 1).first
+        // One that it did not make itself is of another run.
+        guard let newest, newest.began.seconds >= one.started.seconds else {
             return ": it did not come to its end (wait status \(status))"
         }
         return newest.answer == .released
-            ? ": released" : ": \(newest.answer.rawValue), \(newest.reason)"
+            ? ": released"
+            : ": \(newest.answer.rawValue), \(newest.reason) (run \(newest.run))"
     }
 
     /// Tells of gates that opened or shut since the last time.

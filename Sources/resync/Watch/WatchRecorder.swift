@@ -55,7 +55,10 @@ final class WatchRecorder: WatchSink {
             open[episode.id] = nil
         }
         save([store], now)
-        verifications?.happened(store)
+        if let verifications {
+            verifications.happened(store)
+            ledger.afterwards { verifications.kept() }
+        }
     }
 
     private func keep(
