@@ -135,6 +135,23 @@ import Testing
         #expect(try scene.runs().count == 1 && id != nil)
     }
 
+    /// Images have no baseline: each night they are compared.
+    @Test func imagesAreComparedEachNight() throws {
+        let scene = try Scene()
+        let (one, two) = (scene.stage.folder + "/one.img", scene.stage.folder + "/two.img")
+        for image in ["one.img", "two.img"] { try scene.stage.write(image, noise(3 << 20)) }
+        try scene.stage.write(
+            "c.yaml",
+            "pairs: [{name: images, a: \(one), b: \(two), settle: 0s, max-age: 1d}]\n")
+        for _ in 0..<2 {
+            let calm = try scene.night()
+            #expect(calm.status == 0 && isSilent(calm), "\(calm.report)")
+        }
+        try system("sh", "-c", "printf x | dd of='\(two)' seek=99 bs=1 conv=notrunc")
+        let found = try scene.night()
+        #expect(found.status == 1, "\(found.report)")
+    }
+
     @Test func aPairThatIsNotThereIsRefused() throws {
         let scene = try Scene()
         let found = try scene.night("mall")

@@ -115,7 +115,6 @@ struct VerifyCommand: ResyncCommand {
         (command.a, command.b) = (
             RawArguments.text(stores.a.path), RawArguments.text(stores.b.path)
         )
-        command.keep = true
         if settle == Self.usualSettle { command.settle = "\(target.pair.settle)" }
         if read.readLimit == nil { command.read.readLimit = target.pair.readLimit.map { "\($0)" } }
         return (command, target)
@@ -228,7 +227,8 @@ struct Verification {
             var controls = controls
             controls.doubts = try episodes.doubts(about: run.folder, in: state)
             let result = try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
-            guard let target, result.summary.ending == .complete,
+            guard let target, sites.a.facts.kind == .directory,
+                result.summary.ending == .complete,
                 result.summary.doubtLines.isEmpty
             else { return (result, []) }
             let standings = ModuleStandings(sites, run.folder, state, plan.limits, controls)
@@ -352,7 +352,9 @@ struct Verification {
     private func plan(
         _ sites: Sides<LocalSite>, _ level: Level, _ reports: ReportFiles
     ) throws -> VerifyPlan {
-        let outlives = command.keep || level.level == .cached
+        // Of what is configured the proof is kept; images and devices have none.
+        let keeps = command.keep || target != nil && sites.a.facts.kind == .directory
+        let outlives = keeps || level.level == .cached
         var rules = VerifyRules(
             scheme: outlives
                 ? try keptScheme(command.read) : try command.read.scheme(default: .gmac))
@@ -369,7 +371,7 @@ struct Verification {
             // What has to be read in doubtful times is read where it can be kept.
             if command.suspect != nil { rules.source = .media }
         }
-        rules.keepsRecords = command.keep
+        rules.keepsRecords = keeps
         var limits = try command.read.limits()
         limits.maxDuration = try command.maxDuration.map { try duration($0) }
         var plan = VerifyPlan(
@@ -381,7 +383,7 @@ struct Verification {
         plan.scope.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
         plan.confirmPasses = try command.confirmPasses()
         plan.settle = try duration(command.settle)
-        if command.keep {
+        if keeps {
             plan.keeping = Keeping(
                 try headers(sites, rules), target?.within == nil ? state.manifests : nil,
                 state.baselines)
