@@ -127,12 +127,7 @@ import Testing
         let shut = try scene.run("gate", "rec")
         #expect(shut.status == 1, "\(shut.report)")
         #expect(shut.text.contains("rec: 1 different"), "\(shut.report)")
-        // A plan is made from the run that found it.
-        let finding = try #require(shut.text.firstMatch(of: /\(run ([^ )]+)\)/)).1
-        let plan = try scene.watch.stage.resync([
-            "plan", String(finding), "--authority", "a", "-o", scene.watch.stage.folder + "/plan",
-        ]).run()
-        #expect(plan.status == 0 && plan.text.contains("replaced"), "\(plan.report)")
+        try expectPlan(from: shut, in: scene)
         try system("cp", "-p", scene.folder.a + "/rec/f1", scene.b + "/rec/f1")
         usleep(2_500_000)
         #expect(try scene.verify("rec").status == 0)
@@ -144,6 +139,15 @@ import Testing
         let alone = try scene.run("gate", "rec")
         #expect(alone.status == 2, "\(alone.report)")
         #expect(alone.text.contains("mail/b is watched by nobody"), "\(alone.report)")
+    }
+
+    /// A plan is made from the run that a gate's answer names.
+    private func expectPlan(from answer: Finished, in scene: Scene) throws {
+        let run = try #require(answer.text.firstMatch(of: /\(run ([^ )]+)\)/)).1
+        let plan = try scene.watch.stage.resync([
+            "plan", String(run), "--authority", "a", "-o", scene.watch.stage.folder + "/plan",
+        ]).run()
+        #expect(plan.status == 0 && plan.text.contains("replaced"), "\(plan.report)")
     }
 
     /// After failed write-back the cache looks right: it opens nothing.
