@@ -221,6 +221,7 @@ private let secondVersion = """
     CREATE TABLE standing (
         module TEXT NOT NULL,
         looked_wall INTEGER NOT NULL,
+        terms TEXT NOT NULL,
         pair TEXT NOT NULL,
         run TEXT NOT NULL,
         began_wall INTEGER NOT NULL,

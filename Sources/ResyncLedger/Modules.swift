@@ -4,6 +4,8 @@ package import ResyncCore
 /// What a verification found out about a module.
 package struct StandingRecord: Sendable, Hashable {
     package let module: String
+    /// Stands for what the module was then: its stores, paths and scope.
+    package let terms: String
     package let pair: String
     package let run: String
     /// When the verification began.
@@ -21,11 +23,12 @@ package struct StandingRecord: Sendable, Hashable {
     package let reason: String
 
     package init(
-        module: String, pair: String, run: String, began: Timestamp, looked: Timestamp,
-        answer: Gate.Standing.Answer, scope: Module.Scope, assurance: String, entries: Int,
-        bytes: Int, oldest: Timestamp?, reason: String
+        module: String, terms: String, pair: String, run: String, began: Timestamp,
+        looked: Timestamp, answer: Gate.Standing.Answer, scope: Module.Scope, assurance: String,
+        entries: Int, bytes: Int, oldest: Timestamp?, reason: String
     ) {
         self.module = module
+        self.terms = terms
         self.pair = pair
         self.run = run
         self.began = began
@@ -44,10 +47,14 @@ extension Ledger {
     package func save(_ standing: StandingRecord) throws {
         try write { database in
             try database.execute(
-                sql: "INSERT OR REPLACE INTO standing VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                sql: """
+                    INSERT OR REPLACE INTO standing
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    """,
                 arguments: [
-                    standing.module, standing.looked.number, standing.pair, standing.run,
-                    standing.began.number, standing.answer.rawValue, standing.scope.rawValue,
+                    standing.module, standing.looked.number, standing.terms, standing.pair,
+                    standing.run, standing.began.number, standing.answer.rawValue,
+                    standing.scope.rawValue,
                     standing.assurance, standing.entries, standing.bytes,
                     standing.oldest?.number, standing.reason,
                 ])
@@ -93,8 +100,9 @@ extension StandingRecord {
     fileprivate init(_ row: Row) throws {
         let oldest: Int64? = try row.value("oldest_wall")
         self.init(
-            module: try row.value("module"), pair: try row.value("pair"),
-            run: try row.value("run"), began: try row.time("began_wall"),
+            module: try row.value("module"), terms: try row.value("terms"),
+            pair: try row.value("pair"), run: try row.value("run"),
+            began: try row.time("began_wall"),
             looked: try row.time("looked_wall"), answer: try row.word("answer"),
             scope: try row.word("scope"), assurance: try row.value("assurance"),
             entries: try row.value("entries"), bytes: try row.value("bytes"),

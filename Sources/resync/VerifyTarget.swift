@@ -52,6 +52,25 @@ extension Configuration {
     }
 }
 
+extension Configuration.Pair {
+    /// Stands for what one of its modules is: what was proven of other stores or paths, or in
+    /// another scope, says nothing of it.
+    func terms(of module: Module) -> String {
+        var hash = ManifestHashes.openSSL.make(.sha256)
+        let paths = Selection(module.paths).paths.map(\.bytes)
+        for part in [stores.a.path, stores.b.path] + paths { hash.update(part + [0]) }
+        return "\(module.scope.rawValue) \(hash.finalize().hex)"
+    }
+}
+
+extension Sequence where Element == StandingRecord {
+    /// Those that say something of a module as it is now. That it was found to differ does always.
+    func about(_ module: Module, of pair: Configuration.Pair?) -> [StandingRecord] {
+        let terms = pair?.terms(of: module)
+        return filter { $0.answer == .different || $0.terms == terms }
+    }
+}
+
 /// What a comparison proves of modules, looked at once it has come to its end.
 struct ModuleStandings {
     private let sites: Sides<LocalSite>
@@ -84,7 +103,8 @@ struct ModuleStandings {
         for module in target.modules {
             guard let proof = try look(module, spans) else { break }
             let standing = try standing(
-                module, proof, differing: differences[module.name, default: 0])
+                module, proof, differing: differences[module.name, default: 0],
+                target.pair.terms(of: module))
             try knowledge.note(standing)
             found.append(standing)
         }
@@ -109,7 +129,7 @@ struct ModuleStandings {
     }
 
     private func standing(
-        _ module: Module, _ proof: ModuleProof, differing: Int
+        _ module: Module, _ proof: ModuleProof, differing: Int, _ terms: String
     ) throws -> StandingRecord {
         let header = try run.header()
         var reasons: [String] = []
@@ -124,8 +144,8 @@ struct ModuleStandings {
         let answer: Gate.Standing.Answer =
             differing > 0 ? .different : proof.isWhole ? .released : .undecided
         return StandingRecord(
-            module: module.name, pair: module.pair, run: run.id, began: header.started,
-            looked: .now, answer: answer, scope: module.scope,
+            module: module.name, terms: terms, pair: module.pair, run: run.id,
+            began: header.started, looked: .now, answer: answer, scope: module.scope,
             assurance: try run.terms()?.assurance.rawValue ?? "", entries: proof.entries,
             bytes: proof.bytes, oldest: proof.oldest, reason: reasons.joined(separator: "; "))
     }

@@ -65,7 +65,8 @@ import Testing
         for _ in 0..<rounds(300) {
             let answers: [ResyncCore.Gate.Standing.Answer] = [.released, .different, .undecided]
             let standing = StandingRecord(
-                module: "m\(seed.below(40))", pair: seed.text(), run: seed.text(),
+                module: "m\(seed.below(40))", terms: seed.text(), pair: seed.text(),
+                run: seed.text(),
                 began: Timestamp(seconds: Int64(seed.below(1000)), nanoseconds: 5),
                 looked: Timestamp(seconds: Int64(seed.below(1000)) - 500, nanoseconds: 7),
                 answer: answers[seed.below(3)], scope: seed.flag() ? .full : .suspect,

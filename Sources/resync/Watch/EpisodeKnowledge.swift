@@ -82,19 +82,17 @@ struct EpisodeKnowledge {
         return reasons
     }
 
-    /// Before this nothing that was kept of a store counts: the end of its last suspect window.
+    /// Before this nothing that was kept of a store counts: the end of its last episode.
     func suspectEnd(of path: [UInt8]) -> Timestamp? {
         guard unkept(path).isEmpty else { return .now }
-        return records(about: path).map { $0.window.end ?? .now }.max()
+        return records(about: path).map { $0.end ?? .now }.max()
     }
 
     /// The times in which it may have lost writes, each until its episode was closed.
     func spans(of path: [UInt8]) -> [SuspectSpan] {
         let known = records(about: path).map { record in
-            let (start, end) = record.window
-            let closed = record.episode.closed?.wall
-            return SuspectSpan(
-                start: start, end: closed.map { max($0, end ?? $0) },
+            SuspectSpan(
+                start: record.window.start, end: record.end,
                 reachesAll: record.episode.reachesAll)
         }
         let unkept = unkept(path).map { _ in SuspectSpan(start: nil, end: nil, reachesAll: true) }
@@ -145,7 +143,7 @@ struct EpisodeKnowledge {
         about path: [UInt8], since began: Timestamp, wasKnown: Bool
     ) -> [String] {
         let ids =
-            records(about: path).filter { ($0.window.end ?? .now) >= began }.map { $0.episode.id }
+            records(about: path).filter { ($0.end ?? .now) >= began }.map { $0.episode.id }
             + unkept(path).compactMap { $0.episode }
         let doubts = ids.map {
             "had episode \($0) while this ran: what it found is not to be trusted, verify again "
@@ -243,21 +241,18 @@ extension EpisodeKnowledge {
         let watch = configuration.detector
         let heartbeat = max(Self.heartbeat, 2 * watch.interval + watch.hung)
         let named = Set(modules.map(\.pair))
-        let stores = Dictionary(
-            uniqueKeysWithValues: configuration.pairs.filter { named.contains($0.name) }.map {
-                pair in
-                (
-                    pair.name,
-                    Side.allCases.map {
-                        store(pair.storeName($0), pair.stores[$0].path, heartbeat)
-                    }
-                )
-            })
+        let pairs = Dictionary(
+            configuration.pairs.filter { named.contains($0.name) }.map { ($0.name, $0) },
+            uniquingKeysWith: { first, _ in first })
+        let stores = pairs.mapValues { pair in
+            Side.allCases.map { store(pair.storeName($0), pair.stores[$0].path, heartbeat) }
+        }
         return try modules.map { module in
-            let stores = stores[module.pair, default: []]
+            let standings = try ledger.standings(of: module.name)
+                .about(module, of: pairs[module.pair])
             return Gate.Need(
-                module: module.name, stores: stores,
-                standings: try ledger.standings(of: module.name).map { $0.known })
+                module: module.name, stores: stores[module.pair, default: []],
+                standings: standings.map { $0.known })
         }
     }
 
@@ -288,11 +283,10 @@ extension EpisodeKnowledge {
     private func store(_ name: String, _ path: [UInt8], _ heartbeat: Double) -> Gate.Store {
         var store = Gate.Store(name: name)
         for record in records(about: path) {
-            guard let closed = record.episode.closed?.wall else {
+            guard let end = record.end else {
                 store.openEpisode = record.episode.id
                 continue
             }
-            let end = max(closed, record.window.end ?? closed)
             if store.lastClosed.map({ $0 < end }) ?? true {
                 (store.lastClosed, store.lastEpisode) = (end, record.episode.id)
             }
@@ -338,4 +332,12 @@ private func components(_ path: [UInt8]) -> Components {
 
 private func absolute(_ path: [UInt8]) -> [UInt8] {
     path.first == UInt8(ascii: "/") ? path : realPath(path) ?? path
+}
+
+extension EpisodeRecord {
+    /// When it was over: not before it was closed, whatever was good again by then. Nil while it is
+    /// open.
+    fileprivate var end: Timestamp? {
+        episode.closed.map { max($0.wall, window.end ?? $0.wall) }
+    }
 }

@@ -17,7 +17,8 @@ struct ModuleStatus {
         let knowledge = EpisodeKnowledge(state)
         let ledger = try LedgerFile.open(in: state)
         return try configuration.modules.map { module in
-            let standings = try ledger?.standings(of: module.name) ?? []
+            let pair = configuration.pairs.first { $0.name == module.pair }
+            let standings = (try ledger?.standings(of: module.name) ?? []).about(module, of: pair)
             return ModuleStatus(
                 module: module, gate: try knowledge.gate(module, configuration),
                 proof: standings.first { $0.answer == .released }, newest: standings.first)
