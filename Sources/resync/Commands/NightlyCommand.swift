@@ -67,6 +67,8 @@ private struct Night {
     /// So much more than the least is read again each night: a night may fail.
     private static let margin = 1.2
     private static let night = 86400.0
+    /// Seconds in which a store that lives has answered.
+    private static let patience = 60.0
     private static let shown = 100
 
     init(
@@ -174,9 +176,11 @@ private struct Night {
 
     private func oldest(_ age: Double, _ share: Double) throws -> OldestRead? {
         let identities = try pair.stores.map { store in
-            try LocalSite(
-                path: store.path, disk: LinuxDisk(), options: LocalSiteOptions()
-            ).identity
+            try answered(within: Self.patience, store.path) {
+                try LocalSite(
+                    path: store.path, disk: LinuxDisk(), options: LocalSiteOptions()
+                ).identity
+            }
         }
         return try state.baselines.find(identities).map {
             try OldestRead(
