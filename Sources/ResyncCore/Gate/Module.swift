@@ -23,7 +23,8 @@ package struct Module: Sendable, Hashable {
     package var weight = 1.0
     /// Modules that have to be open before it.
     package var after: [String] = []
-    /// Paths in the store that are walked first, with dates in them, as `rec/%Y/%m/%d`.
+    /// Where its service writes, with dates in it, as `rec/%Y/%m/%d`: what the schedule names to be
+    /// looked at first.
     package var hot: [String] = []
     package var scope = Scope.full
 
