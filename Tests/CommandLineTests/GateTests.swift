@@ -335,6 +335,22 @@ import Testing
         #expect(try scene.gate("db") == 1)
     }
 
+    /// What fails at once is not started over and over.
+    @Test func whatDoesNotComeToItsEndIsTriedLater() throws {
+        let scene = try Scene(verifies: true)
+        try scene.episode { try scene.watch.stage.remove("config.yaml") }
+        let hasEnded = scene.watch.within(30) {
+            scene.watch.watcher.outputSoFar.components(separatedBy: "VERIFIED").count > 4
+        }
+        #expect(hasEnded, "\(scene.watch.report)")
+        usleep(4_000_000)
+        let lines = scene.watch.watcher.outputSoFar.split(separator: "\n")
+        let begun = lines.filter { $0.contains("  VERIFY   ") }
+        #expect(begun.count == 4, "\(scene.watch.report)")
+        let ended = lines.filter { $0.contains(": it did not come to its end") }
+        #expect(ended.count == 4, "\(scene.watch.report)")
+    }
+
     /// What is shipped for systemd does what it says, as far as it can be run without it.
     @Test func aReleasedModulesUnitIsStarted() throws {
         let stage = try Stage()

@@ -12,6 +12,8 @@ final class Verifications: @unchecked Sendable {
 
     /// Seconds after which is looked for what is to be done, also where nothing happened.
     private static let interval = 10.0
+    /// Seconds after which what could not come to its end is tried again.
+    private static let retry = 60.0
 
     private let configuration: Configuration
     private let configurationPath: [UInt8]
@@ -24,6 +26,8 @@ final class Verifications: @unchecked Sendable {
     /// By the monotonic clock; nil where something has happened since.
     private var lastLook: Double?
     private var running: [String: Running] = [:]
+    /// Modules whose verification could not come to its end, and when that was.
+    private var failed: [String: Double] = [:]
     /// Of each module; empty before the first turn.
     private var answers: [String: Gate.Answer] = [:]
 
@@ -95,7 +99,10 @@ final class Verifications: @unchecked Sendable {
             guard let one = running[pair.name] else { continue }
             if let status = one.process.ended() {
                 running[pair.name] = nil
-                say(pair.name, "VERIFIED \(one.module.name)\(ending(one, status))")
+                let standing = standing(of: one)
+                say(pair.name, "VERIFIED \(one.module.name): \(words(standing, status))")
+                failed[one.module.name] =
+                    standing == nil && !one.isEnding ? monotonicSeconds() : nil
                 lastLook = nil
             } else if !one.isEnding,
                 let store = Side.allCases.map(pair.storeName)
@@ -122,7 +129,10 @@ final class Verifications: @unchecked Sendable {
     }
 
     private func start(_ pair: Configuration.Pair, _ knowledge: EpisodeKnowledge) throws {
-        let due = try knowledge.due(pair, configuration)
+        let now = monotonicSeconds()
+        let due = try knowledge.due(pair, configuration).filter { module in
+            failed[module.name].map { now - $0 >= Self.retry } ?? true
+        }
         guard let module = due.first else { return }
         let words = [
             programName, "verify", "--module", module.name, "--quiet", "--progress", "none",
@@ -139,16 +149,19 @@ final class Verifications: @unchecked Sendable {
         say(pair.name, "VERIFY   \(module.name)\(more)")
     }
 
-    /// How it came out, from the ledger.
-    private func ending(_ one: Running, _ status: Int32) -> String {
-        let newest = try? ledger.standings(of: one.module.name, limit: 1).first
-        // One that it did not make itself is of another run.
-        guard let newest, newest.began.seconds >= one.started.seconds else {
-            return ": it did not come to its end (wait status \(status))"
-        }
-        return newest.answer == .released
-            ? ": released"
-            : ": \(newest.answer.rawValue), \(newest.reason) (run \(newest.run))"
+    /// What it found out, from the ledger; nil where that is of another run.
+    private func standing(of one: Running) -> StandingRecord? {
+        guard let newest = try? ledger.standings(of: one.module.name, limit: 1).first,
+            newest.began.seconds >= one.started.seconds
+        else { return nil }
+        return newest
+    }
+
+    /// - Parameter status: as of wait(2).
+    private func words(_ standing: StandingRecord?, _ status: Int32) -> String {
+        guard let standing else { return "it did not come to its end (wait status \(status))" }
+        return standing.answer == .released
+            ? "released" : "\(standing.answer.rawValue), \(standing.reason) (run \(standing.run))"
     }
 
     /// Tells of gates that opened or shut since the last time.
