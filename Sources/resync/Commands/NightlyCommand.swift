@@ -41,7 +41,7 @@ struct NightlyCommand: ResyncCommand {
         for pair in configuration.pairs where pairs.isEmpty || pairs.contains(pair.name) {
             do {
                 status.merge(
-                    try Night(pair, configuration, state, own, file.path, self.state).perform())
+                    try Night(pair, state, own, file.path).perform())
             } catch {
                 // The other pairs are compared all the same.
                 guard let known = Main.explain(error) else { throw error }
@@ -56,7 +56,6 @@ struct NightlyCommand: ResyncCommand {
 /// One pair's night.
 private struct Night {
     private let pair: Configuration.Pair
-    private let configuration: Configuration
     private let state: StateFolder
     private let memory: NightMemory
     /// That lead to the same configuration and state.
@@ -72,11 +71,9 @@ private struct Night {
     private static let shown = 100
 
     init(
-        _ pair: Configuration.Pair, _ configuration: Configuration, _ state: StateFolder,
-        _ folder: Folder, _ path: [UInt8], _ given: StateOptions
+        _ pair: Configuration.Pair, _ state: StateFolder, _ folder: Folder, _ path: [UInt8]
     ) throws {
         self.pair = pair
-        self.configuration = configuration
         self.state = state
         memory = NightMemory(folder, pair.name)
         options = [
@@ -137,9 +134,8 @@ private struct Night {
         guard let command = try Resync.parseAsRoot(arguments) as? VerifyCommand else {
             throw CommandError("verify is no command", .defect)
         }
-        var (targeted, target) = try command.targeted()
-        if let within { target = target.map { VerifyTarget($0.pair, modules: [], within: within) } }
-        targeted.read.readLimit = pair.readLimit.map { "\($0)" }
+        let (targeted, named) = try command.targeted()
+        let target = within.map { VerifyTarget(pair, modules: [], within: $0) } ?? named
         let style = try ProgressStyle.parse("none", quiet: true)
         let found = try Verification(targeted, target, resuming: id, arguments: arguments).compare(
             style, try ReportFiles(targeted.report)
@@ -294,8 +290,7 @@ extension Configuration.Pair {
     /// at any time, nil where it is in none.
     fileprivate func timeLeft(at now: Timestamp) -> Double? {
         guard !windows.isEmpty else { return .infinity }
-        var (time, fields) = (time_t(now.seconds), tm())
-        guard localtime_r(&time, &fields) != nil else { return nil }
+        guard let fields = now.localFields else { return nil }
         let second = Int(fields.tm_hour) * 3600 + Int(fields.tm_min) * 60 + Int(fields.tm_sec)
         let left = windows.compactMap { window -> Int? in
             let since = (second - window.start * 60 + 86400) % 86400

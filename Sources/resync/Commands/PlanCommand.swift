@@ -345,9 +345,7 @@ func sharedLock(_ site: LocalSite, _ state: StateFolder) throws -> Folder {
 
 /// A path below a store's root, as a person gives it.
 func storePath(_ text: String) throws -> RelativePath {
-    let names = RawArguments.bytes(text).split(separator: slash)
-        .filter { $0 != [UInt8(ascii: ".")] }
-    let path = RelativePath(Array(names.joined(separator: [slash])))
+    let path = RelativePath.written(RawArguments.bytes(text))
     guard path.isValid else {
         throw CommandError("'\(escaped(text.utf8))' is no path in a store", .usage)
     }

@@ -90,9 +90,7 @@ extension ConfigurationFile {
             return []
         }
         return words.compactMap { word in
-            let names = word.utf8.split(separator: slash)
-                .filter { !$0.elementsEqual(".".utf8) }
-            let path = RelativePath(Array(names.joined(separator: [slash])))
+            let path = RelativePath.written(Array(word.utf8))
             guard !word.hasPrefix("/"), path.isValid, !path.isReserved else {
                 note(node, "'\(escaped(word.utf8))' is no path in a store")
                 return nil

@@ -237,7 +237,7 @@ extension EpisodeKnowledge {
 
     /// What is known of each of some modules by itself; nil where nothing is.
     func needs(_ modules: [Module], _ configuration: Configuration) throws -> [Gate.Need]? {
-        guard let ledger, failure == nil else { return nil }
+        guard hasLedger, failure == nil else { return nil }
         let watch = configuration.detector
         let heartbeat = max(Self.heartbeat, 2 * watch.interval + watch.hung)
         let named = Set(modules.map(\.pair))
@@ -248,12 +248,18 @@ extension EpisodeKnowledge {
             Side.allCases.map { store(pair.storeName($0), pair.stores[$0].path, heartbeat) }
         }
         return try modules.map { module in
-            let standings = try ledger.standings(of: module.name)
-                .about(module, of: pairs[module.pair])
+            let standings = try standings(of: module, in: pairs[module.pair])
             return Gate.Need(
                 module: module.name, stores: stores[module.pair, default: []],
                 standings: standings.map { $0.known })
         }
+    }
+
+    /// What verifications found out about a module as it is now, the newest first.
+    func standings(
+        of module: Module, in pair: Configuration.Pair?
+    ) throws -> [StandingRecord] {
+        try (ledger?.standings(of: module.name) ?? []).about(module, of: pair)
     }
 
     /// What the newest verification of each module found out, whenever that was.

@@ -8,9 +8,14 @@ extension Timestamp {
     /// The time of day alone: `17:50:03`.
     var clockText: String { text(withDate: false) }
 
-    private func text(withDate: Bool) -> String {
+    /// By the clock of this machine; nil for what no calendar holds.
+    var localFields: tm? {
         var (time, fields) = (time_t(seconds), tm())
-        guard localtime_r(&time, &fields) != nil else { return utcText }
+        return localtime_r(&time, &fields) == nil ? nil : fields
+    }
+
+    private func text(withDate: Bool) -> String {
+        guard let fields = localFields else { return utcText }
         func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
         let clock = "\(two(fields.tm_hour)):\(two(fields.tm_min)):\(two(fields.tm_sec))"
         guard withDate else { return clock }

@@ -15,10 +15,9 @@ struct ModuleStatus {
     /// Of all modules of a configuration.
     static func all(_ state: StateFolder, _ configuration: Configuration) throws -> [ModuleStatus] {
         let knowledge = EpisodeKnowledge(state)
-        let ledger = try LedgerFile.open(in: state)
         return try configuration.modules.map { module in
             let pair = configuration.pairs.first { $0.name == module.pair }
-            let standings = (try ledger?.standings(of: module.name) ?? []).about(module, of: pair)
+            let standings = try knowledge.standings(of: module, in: pair)
             return ModuleStatus(
                 module: module, gate: try knowledge.gate(module, configuration),
                 proof: standings.first { $0.answer == .released }, newest: standings.first)

@@ -280,8 +280,7 @@ extension CalendarDay {
 
     /// Days of the calendar since 1970, however many hours each had.
     private static func number(of time: Timestamp) -> Int? {
-        var (time, fields) = (time_t(time.seconds), tm())
-        guard localtime_r(&time, &fields) != nil else { return nil }
+        guard var fields = time.localFields else { return nil }
         (fields.tm_hour, fields.tm_min, fields.tm_sec) = (0, 0, 0)
         return Int(timegm(&fields)) / length
     }
