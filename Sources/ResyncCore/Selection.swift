@@ -1,33 +1,36 @@
 /// Paths picked out one by one, in walk order.
 package struct Selection: Sendable {
     package let paths: [RelativePath]
+    /// Whether a walk that keeps within them takes what lies below one for a part of it.
+    package let isDeep: Bool
 
     /// Sorts, and drops repeats.
-    package init(_ paths: [RelativePath]) {
+    package init(_ paths: [RelativePath], isDeep: Bool = true) {
+        self.isDeep = isDeep
         var unique: [RelativePath] = []
         for path in paths.sorted() where unique.last != path { unique.append(path) }
         self.paths = unique
     }
 
-    /// Whether a path is one of them, or lies below one.
+    /// Whether a path is one of them, or, where they are deep, lies below one.
     package func holds(_ path: RelativePath) -> Bool {
         var above = path
         while true {
             let at = place(of: above)
             if at < paths.count, paths[at] == above { return true }
-            if above == .root { return false }
+            if above == .root || !isDeep { return false }
             above = above.parent
         }
     }
 
-    /// The names in a directory that lead to a path, or are one; nil where all lie below one.
+    /// The names in a directory that lead to a path, or are one; nil where all belong to one.
     package func names(in directory: RelativePath) -> Set<[UInt8]>? {
-        if holds(directory) { return nil }
+        if isDeep, holds(directory) { return nil }
         let depth = directory.components.count
         // What lies below a directory comes right behind it.
         return Set(
             paths[place(of: directory)...].lazy.prefix { $0.isWithin(directory) }
-                .map { $0.components[depth].bytes })
+                .filter { $0 != directory }.map { $0.components[depth].bytes })
     }
 
     /// Of the first path that does not come before another one.

@@ -15,6 +15,11 @@ package struct Summary: Sendable, Hashable {
     /// At least so many entries were not reached because the run ended early.
     package var leftUnread: Int
     package var elapsed: Double
+    /// Entries that were not compared, because they were proven equal before and nothing tells that
+    /// they were touched since.
+    package var provenBefore = 0
+    /// Whether what is left to be proven was left out on purpose, for a first verdict.
+    package var isFirstLook = false
     /// What of the usual aspects was not compared at all.
     package var leftOut: AspectSet = []
     /// Why nothing that was found on a side is to be trusted; sentences without their ends.
@@ -32,7 +37,7 @@ package struct Summary: Sendable, Hashable {
     /// Something in scope has no verdict.
     private var hasTrouble: Bool {
         tally.unreadable > 0 || tally.notVerified > 0 || tally.flapping > 0
-            || (tally.entries == 0 && ending == .complete) || ending == .stalled
+            || (tally.entries + provenBefore == 0 && ending == .complete) || ending == .stalled
             || isIncomplete || isDoubtful
     }
 
@@ -74,6 +79,7 @@ package struct Summary: Sendable, Hashable {
             return "CONTENT IN SYNC, \(metadataText)"
         }
         guard status == .ok else { return "NOT VERIFIED" }
+        if isFirstLook { return "IN SYNC SO FAR" }
         return leftOut.contains(.content) ? "IN SYNC, content not compared" : "IN SYNC"
     }
 

@@ -25,14 +25,21 @@ package struct Baselines: Sendable {
 
     /// Replaces the records of what two manifests of one run prove.
     ///
-    /// - Parameter isWhole: whether what they do not list is not there.
+    /// - Parameters:
+    ///   - parts: how much of them is written, of a run that was ended early; nil where they are
+    ///     whole.
+    ///   - isWhole: whether what they do not list is not there.
     /// - Returns: the new baseline's id.
     @discardableResult
     package func prove(
-        _ manifests: Sides<InputFile>, modifyWindow: UInt64, isWhole: Bool = true
+        _ manifests: Sides<InputFile>, parts: Sides<ManifestPart>? = nil, modifyWindow: UInt64,
+        isWhole: Bool = true
     ) throws -> Digest {
-        let readers = try manifests.map { file in
-            try ManifestReader(ManifestHashes.openSSL) { try file.read(at: $0, count: $1) }
+        let readers = try Side.both { side in
+            let file = manifests[side]
+            let read: ReadBytes = { try file.read(at: $0, count: $1) }
+            guard let parts else { return try ManifestReader(.openSSL, read: read) }
+            return try ManifestReader(.openSSL, parts[side], read: read)
         }
         let of = readers.map { $0.header }
         var header = BaselineHeader(
@@ -43,7 +50,8 @@ package struct Baselines: Sendable {
             let old = try find(header.identities)
             var proof = try BaselineProof(
                 readers.a, readers.b, modifyWindow: modifyWindow,
-                listsEverything: isWhole && old?.header.exclusions == header.exclusions)
+                listsEverything: isWhole && parts == nil
+                    && old?.header.exclusions == header.exclusions)
             return try write(header, old) { old, emit in try proof.merge(old, into: emit) }
         }
     }

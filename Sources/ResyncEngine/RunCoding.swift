@@ -59,6 +59,8 @@ extension ByteWriter {
             number(doubts.count)
             for doubt in doubts { string(Array(doubt.utf8.prefix(doubtLength))) }
         }
+        number(summary.provenBefore)
+        byte(summary.isFirstLook ? 1 : 0)
     }
 
     mutating func order(_ order: PaceOrder) {
@@ -137,6 +139,8 @@ extension ByteReader {
                     String(decoding: try string(limit: doubtLength), as: UTF8.self))
             }
         }
+        summary.provenBefore = try int()
+        summary.isFirstLook = try byte() == 1
         return summary
     }
 

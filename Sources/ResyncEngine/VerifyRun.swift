@@ -11,6 +11,10 @@ package struct VerifyPlan: Sendable {
     package var confirmPasses = 1
     /// Seconds that a difference must have been left alone.
     package var settle = 2.0
+    /// As in `Summary`.
+    package var provenBefore = 0
+    /// As in `Summary`.
+    package var isFirstLook = false
     /// What each side keeps, and where; nil to keep nothing.
     package var keeping: Keeping?
     /// Between two checkpoints.
@@ -140,6 +144,8 @@ package final class VerifyRun {
         if plan.sites.a.facts.kind == .directory {
             result.summary.leftOut = plan.rules.comparison.aspects.leftOut
         }
+        result.summary.provenBefore = plan.provenBefore
+        result.summary.isFirstLook = plan.isFirstLook
         result.summary.doubts = controls.doubts()
         try run.save(result.summary)
         return result
@@ -173,17 +179,25 @@ package final class VerifyRun {
         let left = isDone ? 0 : max(1, drain.remaining.reduce(0) { $0 + $1.knownEntries })
         // Before the checkpoint that says that only second looks are left.
         if isDone, let keeping = plan.keeping {
-            try sink.finishKeeping(in: keeping.store) {
-                _ = try keeping.baselines?.prove(
-                    try Side.both { try run.folder.read(RunFolder.manifest($0)) },
-                    modifyWindow: plan.rules.comparison.modifyWindow,
-                    isWhole: plan.scope.within == nil)
-            }
+            try sink.finishKeeping(in: keeping.store) { try prove(keeping) }
         }
         let tally = try sink.finish(isComplete: isDone)
+        // What was read so far need not be read again by a run that does not go on with this one.
+        if !isDone, let keeping = plan.keeping, let kept = sink.kept {
+            try prove(keeping, kept)
+        }
         return VerifyResult(
             summary: Summary(tally: tally, ending: ending, leftUnread: left),
             stalled: supervisor.stalled)
+    }
+
+    /// - Parameter parts: where they are not whole.
+    private func prove(_ keeping: Keeping, _ parts: Sides<ManifestPart>? = nil) throws {
+        // All of the baseline is written anew.
+        guard sink.hasEntries else { return }
+        _ = try keeping.baselines?.prove(
+            try Side.both { try run.folder.read(RunFolder.manifest($0)) }, parts: parts,
+            modifyWindow: plan.rules.comparison.modifyWindow, isWhole: plan.scope.within == nil)
     }
 
     /// The roots, or two images or devices as one pair of files for all workers.

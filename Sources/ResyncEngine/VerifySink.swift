@@ -19,9 +19,13 @@ final class VerifySink: @unchecked Sendable {
     private var hasCheckpoint: Bool
     private var isInOrder = true
     private var keepers: [(side: Side, keeper: ManifestKeeper)] = []
+    /// What the last checkpoint found written of both manifests; nil where they are not kept.
+    private(set) var kept: Sides<ManifestPart>?
     /// What a run resumed at `through` would find again: kept out of the checkpoint until the walk
     /// is past it.
     private var held: [VerifyOutput] = []
+    /// Whether there is any beside the root.
+    var hasEntries: Bool { tally.entries > 0 }
     private let keepsLinks: Bool
     /// The directories on the way to the last entry, from the root down, and perhaps some that
     /// have ended behind them. Empty where paths were selected: then no directory is listed.
@@ -115,6 +119,7 @@ final class VerifySink: @unchecked Sendable {
     private func save(isDone: Bool = false) throws {
         var manifests = Sides<ManifestPart?>(a: nil, b: nil)
         if !isDone { for (side, keeper) in keepers { manifests[side] = try keeper.save() } }
+        if let a = manifests.a, let b = manifests.b { kept = Sides(a: a, b: b) }
         let through = through?.path
         let depth = isDone ? 0 : (through?.components.count ?? 0) + (isAtDirectory ? 1 : 0)
         try run.save(

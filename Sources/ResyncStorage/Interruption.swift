@@ -8,7 +8,11 @@ package final class Interruption: @unchecked Sendable {
     private var sources: [any DispatchSourceSignal] = []
     private let received = Atomic<Int32>(0)
 
-    package init() {
+    /// The one of the process, from its first use on. A source that is made while an earlier one of
+    /// the same signal is being released hears of none.
+    package static let shared = Interruption()
+
+    private init() {
         let queue = DispatchQueue(label: "resync.signals")
         for number in [SIGINT, SIGTERM, SIGHUP] {
             // Only an ignored signal reaches the source instead of ending the process. One that was

@@ -9,13 +9,18 @@ struct VerifyTarget {
     /// The modules that it is to prove.
     let modules: [Module]
     /// The only paths that are looked at; nil for all of the pair.
-    let within: Selection?
+    var within: Selection?
+    /// What of that is compared; nil for all of it.
+    var part: UnprovenEntries.Part?
 
     init(_ pair: Configuration.Pair, modules: [Module], within: Selection?) {
         self.pair = pair
         self.modules = modules
         self.within = within
     }
+
+    /// Whether it can prove its modules: a first look at a part of them does not.
+    var isWhole: Bool { part == nil || part == .unproven }
 
     /// - Throws: `CommandError` where the configuration names no such pair.
     init(pair name: String, in configuration: Configuration) throws {
@@ -71,6 +76,18 @@ extension Sequence where Element == StandingRecord {
     }
 }
 
+extension BaselineLook {
+    convenience init(
+        _ sites: Sides<LocalSite>, _ state: StateFolder, _ limits: RunLimits,
+        _ controls: RunControls
+    ) throws {
+        self.init(
+            sites.map { $0 as any Site }, try state.baselines.find(sites.map { $0.identity }),
+            limits, controls,
+            batchSize: limits.work.batchSize(descriptors: descriptorLimit()))
+    }
+}
+
 /// What a comparison proves of modules, looked at once it has come to its end.
 struct ModuleStandings {
     private let sites: Sides<LocalSite>
@@ -93,15 +110,14 @@ struct ModuleStandings {
     /// Of each module; fewer where the run is interrupted meanwhile. They are kept in the ledger.
     func find(_ target: VerifyTarget) throws -> [StandingRecord] {
         let knowledge = EpisodeKnowledge(state)
-        let spans = sites.map { knowledge.spans(of: $0.facts.path) }
-        let look = LastLook(
-            sites.map { $0 as any Site }, try state.baselines.find(sites.map { $0.identity }),
-            limits, controls,
-            batchSize: limits.work.batchSize(descriptors: descriptorLimit()))
+        let overrides = try Overrides(state).all()
+        let look = try BaselineLook(sites, state, limits, controls)
         let differences = try differences(in: target.modules)
         var found: [StandingRecord] = []
         for module in target.modules {
-            guard let proof = try look(module, spans) else { break }
+            let spans = try knowledge.spans(
+                against: module, sites.map { $0.facts.path }, overrides)
+            guard let proof = try look.proof(of: module, spans) else { break }
             let standing = try standing(
                 module, proof, differing: differences[module.name, default: 0],
                 target.pair.terms(of: module))

@@ -11,7 +11,7 @@ func watched<Result>(
     _ style: ProgressStyle, _ run: RunFolder? = nil, _ pace: Pace = Pace(),
     totalBytes: Int? = nil, _ work: (RunControls) throws -> Result
 ) throws -> Result {
-    let interruption = Interruption()
+    let interruption = Interruption.shared
     let line = ProgressLine(style, totalBytes: totalBytes)
     defer { line.clear() }
     if let run {

@@ -181,6 +181,8 @@ import Testing
         #expect(try kept { _ in })
         #expect(try kept { $0.level = .media })
         #expect(try !kept { $0.time.seconds -= 2 })
+        // What the medium had says more than what the cache has, however long ago.
+        #expect(try kept { ($0.level, $0.time.seconds) = (.media, $0.time.seconds - 1000) })
         // It must be of the same objects, contents and aspects, and leave no doubt.
         #expect(try !kept { $0.witnesses.b.ctime.seconds += 1 })
         #expect(try !kept { $0.agreed.content = .zero })

@@ -166,8 +166,10 @@ extension GateHistory {
             runs[index].phase = .done
             return
         }
-        let spans = Side.both { self.spans(GateWorld.store(run.pair, $0)) }
+        let all = Side.both { self.spans(GateWorld.store(run.pair, $0)) }
         for module in run.modules {
+            let released = standings[module].map(\.standing).filter { $0.answer == .released }
+            let spans = all.knowing(openings: released.map { $0.looked...$0.looked })
             runs[index].proofs[module] = ModuleProof(modules[module], spans)
             runs[index].looks += files(of: [module]).map { (module, $0) }
         }

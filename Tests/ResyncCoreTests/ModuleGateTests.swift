@@ -316,6 +316,43 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         }
     }
 
+    /// What came again before a gate was open voids only what was touched meanwhile.
+    @Test func aRecurrenceSparesWhatWasShutAllThroughIt() {
+        let first = SuspectSpan(start: time(20), end: time(30), reachesAll: false)
+        let again = SuspectSpan(start: time(60), end: time(70), reachesAll: false)
+        func gap(
+            at proof: Int64, touched: Int64 = 10, _ again: SuspectSpan,
+            openings: [ClosedRange<Int64>] = []
+        ) -> ModuleProof.Gap? {
+            let stats = Sides(a: stat(touched), b: stat(touched))
+            let spans = Sides(a: [first], b: [again])
+                .knowing(openings: openings.map { time($0.lowerBound)...time($0.upperBound) })
+            return self.gap(
+                stats.map { Optional($0) }, record(stats, at: proof, .media), spans, .full)
+        }
+        #expect(gap(at: 40, again) == nil)
+        // Not what was proven before the first one, nor what may have been touched in the second.
+        #expect(gap(at: 30, again) == .beforeEpisode)
+        #expect(gap(at: 40, touched: 57, again) == nil)
+        #expect(gap(at: 40, touched: 58, again) == .beforeEpisode)
+        // Once its service was let run all of it is void, however short that was.
+        for opening in [31...31, 50...55, 65...65, 70...90, 1...31] as [ClosedRange<Int64>] {
+            #expect(gap(at: 40, again, openings: [opening]) == .beforeEpisode, "\(opening)")
+        }
+        for opening in [10...30, 71...71] as [ClosedRange<Int64>] {
+            #expect(gap(at: 40, again, openings: [opening]) == nil, "\(opening)")
+        }
+        for other in [
+            SuspectSpan(start: time(60), end: time(70), reachesAll: true),
+            SuspectSpan(start: nil, end: time(70), reachesAll: false),
+            SuspectSpan(start: time(60), end: nil, reachesAll: false),
+            // It began before the first one was over: nothing was shut yet.
+            SuspectSpan(start: time(30), end: time(70), reachesAll: false),
+        ] {
+            #expect(gap(at: 40, other) == .beforeEpisode, "\(other)")
+        }
+    }
+
     @Test func onlyTheModulesEntriesCount() {
         let module = Module(name: "m", pair: "p", paths: ["m", "x/y"].map { path($0) })
         var proof = ModuleProof(module, Sides(a: [], b: []))

@@ -79,7 +79,9 @@ import Testing
             refusal { $0.assurance = .media } == "it was begun at hash, and would go on at media")
         #expect(refusal { $0.aspects.insert(.xattrs) }?.contains("aspects") == true)
         #expect(refusal { $0.exclusions = .zero }?.contains("exclusions") == true)
-        #expect(refusal { $0.selection = Selection([]).digest() }?.contains("list") == true)
+        #expect(
+            refusal { $0.selection = Selection([]).digest(isWithin: false) }?.contains("list")
+                == true)
         #expect(refusal { $0.stores.b.size = 1 }?.hasPrefix("B has 1 bytes") == true)
         #expect(refusal { $0.stores.a.kind = .file }?.hasPrefix("A is not") == true)
         // A plan looks at both stores anew; only a store of its own makes it another.
@@ -91,7 +93,9 @@ import Testing
         mounted.identity.inode = 3
         #expect(terms.otherStore(than: Sides(a: store.identity, b: mounted.identity)) == .b)
         let paths = [RelativePath(Array("x/y".utf8)), RelativePath(Array("x".utf8))]
-        #expect(Selection(paths).digest() != Selection([paths[0]]).digest())
+        #expect(
+            Selection(paths).digest(isWithin: false)
+                != Selection([paths[0]]).digest(isWithin: false))
     }
 
     /// The power fails at each call to the disk that holds the run.

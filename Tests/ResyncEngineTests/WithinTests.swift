@@ -1,3 +1,4 @@
+import Glibc
 import ResyncCore
 import ResyncStorage
 import TestSupport
@@ -30,9 +31,10 @@ import Testing
     }
 
     /// Compares what lies within these paths, or everything, and keeps what it proves.
-    private func keep(_ stores: TwoStores, within paths: [String]? = nil) throws
-        -> TwoStores.Verified
-    {
+    private func keep(
+        _ stores: TwoStores, within paths: [String]? = nil, isDeep: Bool = true,
+        interruption: @escaping @Sendable () -> Int32? = { nil }
+    ) throws -> TwoStores.Verified {
         var rules = ScanRules(scheme: try DigestScheme(.sha256, blockSize: 64 << 10))
         rules.aspects = ComparisonRules().aspects
         let headers = try sites(stores).map {
@@ -41,9 +43,14 @@ import Testing
         let state = try stores.state()
         return try stores.verify {
             $0.algorithm = .sha256
+            $0.interruption = interruption
+            $0.workers = 1
             $0.plan = { plan in
                 plan.rules.keepsRecords = true
-                plan.scope.within = paths.map { Selection($0.map { path($0) }) }
+                plan.scope.batchSize = 1
+                plan.scope.within = paths.map {
+                    Selection($0.map { path($0) }, isDeep: isDeep)
+                }
                 plan.keeping = Keeping(
                     headers, paths == nil ? state.manifests : nil, state.baselines)
             }
@@ -63,11 +70,11 @@ import Testing
 
     private func look(_ stores: TwoStores, _ paths: String...) throws -> ModuleProof {
         let module = Module(name: "m", pair: "p", paths: paths.map { path($0) })
-        let look = LastLook(
+        let look = BaselineLook(
             try sites(stores).map { $0 as any Site }, try baseline(stores),
             RunLimits(work: WorkPolicy(fixed: 2, cores: 2)),
             RunControls(interruption: { nil }, report: { _, _ in }), batchSize: 2)
-        return try #require(try look(module, Sides(a: [], b: [])))
+        return try #require(try look.proof(of: module, Sides(a: [], b: [])))
     }
 
     @Test func onlyWhatLiesWithinIsCompared() throws {
@@ -89,6 +96,47 @@ import Testing
         let nowhere = try keep(stores, within: ["x/y"])
         #expect(nowhere.differences.isEmpty && nowhere.tally.entries == 0)
         #expect(nowhere.status == .trouble)
+    }
+
+    /// Of a directory that was picked out alone, what lies in it is not looked at.
+    @Test func whatLiesBelowASinglePathIsLeftAlone() throws {
+        let stores = stores()
+        for file in ["m/d/g", "n/x", "p/q/i", "p/q/r/h", "top"] {
+            stores.disk.write("/a/\(file)", at: 0, "CHANGED")
+        }
+        stores.disk.change("/a/p/q", Ownership(mode: 0o700))
+        stores.disk.change("/a/n", Ownership(mode: 0o700))
+        let found = try keep(stores, within: ["m/d", "p/q", "p/q/i", "top"], isDeep: false)
+        let expected = ["p/q", "p/q/i", "top"]
+        #expect(found.differences.map { escaped($0.path.bytes) } == expected, "\(found.lines)")
+        #expect(try keep(stores, within: [""], isDeep: false).tally.entries == 0)
+    }
+
+    /// What a run came to before it was ended is proven; the rest is as it was.
+    @Test func aRunThatIsEndedProvesWhatItCameTo() throws {
+        var counts: Set<Int> = []
+        for place in 1...100 {
+            let stores = stores()
+            let (flag, calls) = (Flag(), Counter())
+            stores.disk.onCall { _ in
+                guard calls.next() == place else { return }
+                flag.raise()
+                usleep(60_000)
+            }
+            let found = try keep(stores, interruption: { flag.isUp ? SIGINT : nil })
+            stores.disk.onCall(nil)
+            guard found.summary.ending != .complete else { continue }
+            let proven = try proven(stores)
+            counts.insert(proven.count)
+            // Only what was compared: the last entry of the checkpoint, and nothing behind it.
+            #expect(proven.count <= found.tally.same + 1, "\(place): \(proven)")
+            let gaps = try look(stores, "m", "n", "p", "top").gaps
+            #expect(gaps[.unproven, default: 0] == 12 - max(0, proven.count - 1), "\(gaps)")
+            // Another run proves the rest.
+            #expect(try keep(stores).status == .ok)
+            #expect(try look(stores, "m", "n", "p", "top").isWhole)
+        }
+        #expect(counts.count > 3, "\(counts)")
     }
 
     @Test func whatLeadsThereAndIsGoneIsMissing() throws {

@@ -88,8 +88,7 @@ package struct BaselineProof<Hash: HashFunction> {
         let b = try cursors.b.take(path)
         if let a, let b {
             guard let proven = proven(path, a, b) else { return known }
-            // Digests that were kept and used again prove it as of then, and no later.
-            guard let known, known.isNewer(than: proven) else { return proven }
+            guard let known, known.saysMore(than: proven) else { return proven }
             return known
         }
         guard a == nil, b == nil, listsEverything, cursors.a.isListedWhole,
@@ -168,9 +167,10 @@ package struct BaselineProof<Hash: HashFunction> {
 }
 
 extension BaselineRecord {
-    /// Whether it says the same as another one, of a later reading that was no weaker.
-    fileprivate func isNewer(than other: BaselineRecord) -> Bool {
-        time > other.time && (level == .media || other.level != .media)
+    /// Whether it says the same as another one, of a reading from the medium where that was none,
+    /// or of a later one: digests that were kept and used again prove it as of then, and no later.
+    fileprivate func saysMore(than other: BaselineRecord) -> Bool {
+        (level == other.level ? time > other.time : level == .media)
             && witnesses == other.witnesses && agreed.content == other.agreed.content
             && aspects.isSuperset(of: other.aspects) && !isRacy
     }

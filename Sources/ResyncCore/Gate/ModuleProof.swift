@@ -7,6 +7,9 @@ package struct SuspectSpan: Sendable, Hashable {
     /// Whether what was written long before may be lost as well: writes were lost without an error,
     /// another device came, or a check of the file system put things right.
     package let reachesAll: Bool
+    /// Whether the module's gate was shut all through it, after another episode: then it reaches
+    /// only what was written in it, whatever the scope.
+    package fileprivate(set) var wasShut = false
 
     package init(start: Timestamp?, end: Timestamp?, reachesAll: Bool) {
         self.start = start
@@ -16,9 +19,31 @@ package struct SuspectSpan: Sendable, Hashable {
 
     /// Whether it may have hit what was last written to, by all that its stat tells, at a time.
     func reaches(_ touched: Timestamp, _ scope: Module.Scope) -> Bool {
-        guard scope == .suspect, !reachesAll, let start else { return true }
+        guard scope == .suspect || wasShut, !reachesAll, let start else { return true }
         // A file's times may lie before its writing.
         return touched >= start.adding(seconds: -Suspicion.coarseness)
+    }
+}
+
+extension Sides where Value == [SuspectSpan] {
+    /// The same, with what is known of the times in which a module's gate was open: an episode that
+    /// came again before that voids nothing of it but what was touched meanwhile.
+    ///
+    /// - Parameter openings: a moment at least within each time in which it was opened.
+    package func knowing(openings: [ClosedRange<Timestamp>]) -> Self {
+        let ends = (a + b).compactMap(\.end)
+        return map { spans in
+            spans.map { span in
+                guard let start = span.start, let end = span.end,
+                    let before = ends.filter({ $0 < start }).max()
+                else { return span }
+                var span = span
+                span.wasShut = !openings.contains {
+                    $0.upperBound > before && $0.lowerBound <= end
+                }
+                return span
+            }
+        }
     }
 }
 
@@ -94,13 +119,8 @@ package struct ModuleProof: Sendable {
         if let stat = stats.a ?? stats.b, stat.type == .file {
             bytes = cappedSum(bytes, stat.size)
         }
-        guard let a = stats.a else { return miss(path, .missingOnA) }
-        guard let b = stats.b else { return miss(path, .missingOnB) }
-        guard let record, record.aspects.isSuperset(of: .standard) else {
-            return miss(path, .unproven)
-        }
-        if let gap = gap(Sides(a: a, b: b), record) { return miss(path, gap) }
-        oldest = oldest.map { min($0, record.time) } ?? record.time
+        if let gap = gap(stats, record) { return miss(path, gap) }
+        if let record { oldest = oldest.map { min($0, record.time) } ?? record.time }
     }
 
     /// What could not be looked at, or not wholly.
@@ -113,11 +133,19 @@ package struct ModuleProof: Sendable {
         miss(path, .unreadable)
     }
 
-    private func gap(_ stats: Sides<Stat>, _ record: BaselineRecord) -> Gap? {
-        if Side.allCases.contains(where: { record.hasMoved(stats[$0], on: $0) }) { return .moved }
+    /// Why an entry does not count; nil where it does.
+    ///
+    /// - Parameters:
+    ///   - stats: as they are now; nil where a side has no such entry.
+    ///   - record: what was proven of it.
+    package func gap(_ stats: Sides<Stat?>, _ record: BaselineRecord?) -> Gap? {
+        guard let a = stats.a else { return .missingOnA }
+        guard let b = stats.b else { return .missingOnB }
+        guard let record, record.aspects.isSuperset(of: .standard) else { return .unproven }
+        if record.hasMoved(a, on: .a) || record.hasMoved(b, on: .b) { return .moved }
         if record.isRacy { return .racy }
-        for side in Side.allCases {
-            let touched = max(stats[side].mtime, stats[side].ctime)
+        for (side, stat) in [(Side.a, a), (.b, b)] {
+            let touched = max(stat.mtime, stat.ctime)
             for span in spans[side] where span.reaches(touched, module.scope) {
                 guard let end = span.end, record.time > end else { return .beforeEpisode }
                 // After failed write-back the cache looks right while the disk is stale.

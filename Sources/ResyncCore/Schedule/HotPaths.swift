@@ -22,6 +22,8 @@ package struct CalendarDay: Sendable, Hashable {
 package struct HotPathError: Error, Hashable {
     /// As a person reads it.
     package let reason: String
+
+    package init(reason: String) { self.reason = reason }
 }
 
 /// Where services write: paths below a store's root, each with all below it.

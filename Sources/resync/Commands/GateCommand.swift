@@ -135,16 +135,12 @@ struct Overrides {
                 "\(override.given.seconds) \(override.until.seconds) \(override.module) "
                     + "\(override.reason)\n"
             }
-            let temporary = Self.name + Array(".new".utf8)
-            try? state.folder.remove(temporary)
-            let file = try state.folder.create(temporary)
-            try file.write(Array(lines.joined().utf8))
-            try file.sync()
-            try state.folder.rename(temporary, to: Self.name)
+            try state.folder.replace(Self.name, with: Array(lines.joined().utf8))
         }
     }
 
-    private func all() throws -> [Override] {
+    /// Those that are over, too.
+    func all() throws -> [Override] {
         let bytes: [UInt8]
         do throws(DiskError) {
             let file = try state.folder.read(Self.name)

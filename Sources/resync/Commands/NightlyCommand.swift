@@ -276,12 +276,8 @@ private struct NightMemory {
     }
 
     func keep(_ last: Last) throws {
-        let fresh = name + Array(".new".utf8)
-        try? folder.remove(fresh)
-        let file = try folder.create(fresh)
-        try file.write(Array("\(last.complete ?? "")\n\(last.unfinished ?? "")\n".utf8))
-        try file.sync()
-        try folder.rename(fresh, to: name)
+        let text = "\(last.complete ?? "")\n\(last.unfinished ?? "")\n"
+        try folder.replace(name, with: Array(text.utf8))
     }
 }
 

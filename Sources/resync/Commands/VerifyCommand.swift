@@ -32,6 +32,14 @@ struct VerifyCommand: ResyncCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
+            "Of a pair or module, compare this alone: unproven (what was not proven equal since "
+                + "the last episode), suspect (of that, what is likely to be damaged), or hot (of "
+                + "that, what lies in hot paths).", valueName: "PART"))
+    var only: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
             "How strongly content is compared: media (past the page cache), hash, metadata, size. "
                 + "By default hash, but media where the machine shows trouble on a store.",
             valueName: "LEVEL"))
@@ -102,14 +110,25 @@ struct VerifyCommand: ResyncCommand {
 
     /// With the stores of a pair or module that was named instead of them.
     func targeted() throws -> (command: VerifyCommand, target: VerifyTarget?) {
-        guard module != nil || b.isEmpty else { return (self, nil) }
+        guard module != nil || b.isEmpty else {
+            guard only == nil else {
+                throw CommandError("--only is for a pair of the configuration, or --module", .usage)
+            }
+            return (self, nil)
+        }
         guard module == nil || a.isEmpty, module != nil || !a.isEmpty else {
             throw CommandError("verify takes two stores, a pair, or --module M", .usage)
         }
         let configuration = try ConfigurationFile.load(file.path)
-        let target =
+        var target =
             try module.map { try VerifyTarget(module: $0, in: configuration) }
             ?? VerifyTarget(pair: a, in: configuration)
+        if let only {
+            guard let part = UnprovenEntries.Part(rawValue: only) else {
+                throw CommandError("--only takes unproven, suspect or hot", .usage)
+            }
+            target.part = part
+        }
         var command = self
         let stores = target.pair.stores
         (command.a, command.b) = (
@@ -172,7 +191,6 @@ struct Verification {
         if resumed != nil { options.force = true }
         var reports = try ReportFiles(options)
         let (result, run, standings) = try compare(style, reports) { try printHeader($0, $1, $2) }
-        try episodes.note(run.folder, result.summary)
         let (json, quiet) = (command.report.json, command.report.quiet)
         if json {
             for standing in standings { try StandardOutput.shared.write(standing.json.bytes) }
@@ -210,7 +228,11 @@ struct Verification {
             // Nobody watches over this read yet.
             return answer(within: patience) { (try? MarkerFile.read(site))?.inconsistent }
         }
-        let plan = try plan(sites, level, reports)
+        let found = try target.map { target in
+            let search = UnprovenSearch(sites, state, episodes, try command.read.limits())
+            return try watched(style, nil, pace) { try search(target, $0) }
+        }
+        let plan = try plan(sites, level, reports, found)
         let run = try KeptRun(
             state, kind: "verify", sites.map { $0.facts.path }, resuming: resumed,
             terms: terms(sites, plan, level), arguments: arguments)
@@ -227,7 +249,8 @@ struct Verification {
             var controls = controls
             controls.doubts = try episodes.doubts(about: run.folder, in: state)
             let result = try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
-            guard let target, sites.a.facts.kind == .directory,
+            try episodes.note(run.folder, result.summary)
+            guard let target, target.isWhole, sites.a.facts.kind == .directory,
                 result.summary.ending == .complete,
                 result.summary.doubtLines.isEmpty
             else { return (result, []) }
@@ -315,10 +338,11 @@ struct Verification {
         }
         let unseen = trouble.a.unseen + trouble.b.unseen.filter { !trouble.a.unseen.contains($0) }
         guard let asked = command.assurance ?? (command.since.isEmpty ? nil : "cached") else {
-            let hasTrouble = !reasons.a.isEmpty || !reasons.b.isEmpty
-            return Level(
-                level: hasTrouble || wasBegunAtMedia() ? .media : .hash, reasons: reasons,
-                unseen: unseen)
+            // After an episode only the medium proves a module, whoever has read all of it since.
+            let needsMedium =
+                try !reasons.a.isEmpty || !reasons.b.isEmpty || wasBegunAtMedia()
+                || target.map { try episodes.isToBeProven($0.modules, of: $0.pair) } ?? false
+            return Level(level: needsMedium ? .media : .hash, reasons: reasons, unseen: unseen)
         }
         guard let level = Assurance(rawValue: asked), level != .none else {
             throw CommandError(
@@ -346,11 +370,13 @@ struct Verification {
             },
             assurance: level.level, aspects: plan.rules.comparison.aspects,
             exclusions: plan.scope.filter.digest,
-            selection: plan.scope.selection?.digest() ?? plan.scope.within?.digest(isDeep: true))
+            selection: plan.scope.selection?.digest(isWithin: false)
+                ?? plan.scope.within?.digest(isWithin: true))
     }
 
     private func plan(
-        _ sites: Sides<LocalSite>, _ level: Level, _ reports: ReportFiles
+        _ sites: Sides<LocalSite>, _ level: Level, _ reports: ReportFiles,
+        _ found: UnprovenSearch.Found?
     ) throws -> VerifyPlan {
         // Of what is configured the proof is kept; images and devices have none.
         let keeps = command.keep || target != nil && sites.a.facts.kind == .directory
@@ -378,14 +404,16 @@ struct Verification {
             sites: WalkedSites(a: sites.a, b: sites.b), rules: rules, limits: limits)
         plan.scope.filter = try command.scope.filter()
         plan.scope.selection = try command.scope.selection()
-        plan.scope.within = target?.within
+        plan.scope.within = found?.within
+        plan.provenBefore = found?.proven ?? 0
+        plan.isFirstLook = target?.isWhole == false
         plan.rules.namesAreGiven = plan.scope.selection != nil
         plan.scope.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
         plan.confirmPasses = try command.confirmPasses()
         plan.settle = try duration(command.settle)
         if keeps {
             plan.keeping = Keeping(
-                try headers(sites, rules), target?.within == nil ? state.manifests : nil,
+                try headers(sites, rules), found?.within == nil ? state.manifests : nil,
                 state.baselines)
         }
         return plan

@@ -85,7 +85,7 @@ struct WatchCommand: ResyncCommand {
         let watcher = Watcher(
             stores, setup, socket: try ControlSocket(in: state.folder), sink: recorder)
         try greet(configuration, open, isLocked)
-        let interruption = Interruption()
+        let interruption = Interruption.shared
         notifyService("READY=1")
         watcher.run { interruption.signalNumber != nil }
         notifyService("STOPPING=1")

@@ -108,6 +108,8 @@ enum JSONReport {
         line.field("unreadable", tally.unreadable)
         line.field("not_verified", summary.notVerified)
         line.field("excluded", tally.excluded)
+        line.field("proven_before", summary.provenBefore)
+        line.field("first_look", summary.isFirstLook)
         line.field("bytes_read", tally.bytesRead)
         var levels = JSONObject()
         for level in Assurance.allCases {

@@ -118,6 +118,7 @@ struct TextReport {
             parts.append("at least \(countText(summary.leftUnread)) not reached")
         }
         add(tally.excluded, "excluded")
+        add(summary.provenBefore, "proven before")
         var text = parts.joined(separator: ", ") + "\n"
         text += coverage(summary)
         if tally.flapping > 0 {
@@ -146,7 +147,9 @@ struct TextReport {
 
     private static func ending(_ summary: Summary) -> String {
         switch summary.ending {
-        case .complete: summary.tally.entries == 0 ? ": there was nothing to compare" : ""
+        case .complete:
+            summary.tally.entries + summary.provenBefore == 0
+                ? ": there was nothing to compare" : ""
         case .interrupted: ": interrupted; 'resync runs resume last' goes on"
         case .outOfTime: ": out of time; 'resync runs resume last' goes on"
         case .stalled: ": storage does not answer; 'resync runs resume last' goes on"

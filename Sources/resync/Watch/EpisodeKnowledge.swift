@@ -15,6 +15,8 @@ struct EpisodeKnowledge {
     /// Why the ledger or the watcher cannot be asked: then nothing is known to be good.
     let failure: String?
 
+    /// Of all runs, the newest are remembered.
+    private static let runLimit = 1000
     /// Seconds in which the path of a store that lives was followed.
     private static let patience = 2.0
 
@@ -37,7 +39,7 @@ struct EpisodeKnowledge {
         do {
             ledger = try open()
             records = try ledger?.episodes(since: .epoch) ?? []
-            runs = try ledger?.runs() ?? []
+            runs = try ledger?.runs(limit: Self.runLimit) ?? []
         } catch {
             failure = Main.explain(error)?.message ?? "the ledger cannot be read: \(error)"
         }
@@ -99,6 +101,18 @@ struct EpisodeKnowledge {
         return known + unkept
     }
 
+    /// The same of both stores of a pair, as they count against one of its modules.
+    func spans(
+        against module: Module, _ paths: Sides<[UInt8]>, _ overrides: [Overrides.Override]
+    ) throws -> Sides<[SuspectSpan]> {
+        // Whatever it was then, its service was let run.
+        let released = try (ledger?.standings(of: module.name) ?? [])
+            .filter { $0.answer == .released }.map { $0.looked...$0.looked }
+        let opened = overrides.filter { $0.module == module.name }
+            .map { $0.given...max($0.given, $0.until) }
+        return paths.map { spans(of: $0) }.knowing(openings: released + opened)
+    }
+
     /// The suspect windows of the last incident of some stores, each up to now while it is open.
     func lastWindows(of paths: [[UInt8]]) -> [(start: Timestamp, end: Timestamp)] {
         let now = Timestamp.now
@@ -124,6 +138,66 @@ struct EpisodeKnowledge {
             "'\(escaped(path))' has an open episode, \($0.episode.id): "
                 + $0.episode.kind.sentence
         }
+    }
+
+    /// The episode of two stores that was closed last.
+    func lastEpisode(of paths: Sides<[UInt8]>) -> String? {
+        let known = (records(about: paths.a) + records(about: paths.b)).filter { $0.end != nil }
+        return known.max { $0.end ?? .epoch < $1.end ?? .epoch }?.episode.id
+    }
+
+    /// Where the services of some modules were writing in the last incident of their stores.
+    ///
+    /// - Throws: `HotPathError` where that is too much.
+    func hotPaths(
+        of modules: [Module], _ paths: Sides<[UInt8]>
+    ) throws(HotPathError) -> HotPaths {
+        let patterns = modules.flatMap(\.hot).map { Array($0.utf8) }
+        guard !patterns.isEmpty else { return HotPaths() }
+        return try HotPaths(patterns, days: try days(of: paths))
+    }
+
+    /// The days of the last incident's suspect windows.
+    ///
+    /// - Throws: `HotPathError` where they are too many.
+    func days(of paths: Sides<[UInt8]>) throws(HotPathError) -> [CalendarDay] {
+        var days: Set<CalendarDay> = []
+        for (start, end) in lastWindows(of: [paths.a, paths.b]) {
+            guard let more = CalendarDay.local(from: start, to: end, limit: HotPaths.limit) else {
+                throw HotPathError(
+                    reason: "the suspect window has more than \(countText(HotPaths.limit)) days")
+            }
+            days.formUnion(more)
+        }
+        return Array(days)
+    }
+
+    /// What was found to differ between two stores, and may do so still: by all comparisons since
+    /// the last one of everything that found no difference.
+    ///
+    /// - Returns: nil where that is not known, since one of them is not kept any more.
+    func mismatches(_ paths: Sides<[UInt8]>, in state: StateFolder) throws -> Set<RelativePath>? {
+        var found: Set<RelativePath> = []
+        for run in runs
+        where isSame(run.a, paths.a) && isSame(run.b, paths.b)
+            || isSame(run.a, paths.b) && isSame(run.b, paths.a)
+        {
+            if run.status == ExitStatus.ok.code {
+                if run.isWhole { return found }
+                continue
+            }
+            do {
+                var results = try RunFolder.open(run.id, in: state.runs).results()
+                while let record = try results.next() {
+                    guard case .difference(let difference) = record else { continue }
+                    found.insert(difference.path)
+                    guard found.count <= UnprovenEntries.limit else { return nil }
+                }
+            } catch is RunError {
+                return nil
+            }
+        }
+        return runs.count < Self.runLimit ? found : nil
     }
 
     /// What is asked once a run has read everything: what speaks by then against what it found.
@@ -266,6 +340,18 @@ extension EpisodeKnowledge {
     func newestStandings() throws -> [StandingRecord] {
         guard let ledger, failure == nil else { return [] }
         return try ledger.newestStandings()
+    }
+
+    /// Whether one of a pair's modules was not released since the last episode of its stores.
+    func isToBeProven(_ modules: [Module], of pair: Configuration.Pair) throws -> Bool {
+        let paths = pair.stores.map { $0.path }
+        let ends = (records(about: paths.a) + records(about: paths.b)).compactMap(\.end)
+        guard let last = ends.max() else { return false }
+        return try modules.contains { module in
+            try !standings(of: module, in: pair).contains {
+                $0.answer == .released && $0.began > last
+            }
+        }
     }
 
     /// The modules of a pair that are to be verified without anybody asking, in the order in which

@@ -62,7 +62,6 @@ struct ModuleKnowledge {
         // Shares first: the sum may be more than there can be.
         let mean = known.reduce(0.0) { $0 + Double($1) / Double(known.count) }
         let bytes = known.isEmpty ? ModuleTurn.usualBytes : Int(min(mean, Self.largest))
-        let days = modules.contains { !$0.hot.isEmpty } ? days(of: pair) : []
         return modules.map { module in
             var turn = ModuleTurn(
                 module: module, gate: gates[module.name] ?? .undecided,
@@ -78,21 +77,9 @@ struct ModuleKnowledge {
                     turn.waits.append((name, other))
                 }
             }
-            turn.expandHotPaths(days)
+            turn.findHotPaths(episodes, pair.stores.map { $0.path })
             return turn
         }
-    }
-
-    /// Of the last incident's suspect windows; nil where they are too many.
-    private func days(of pair: Configuration.Pair) -> [CalendarDay]? {
-        var days: Set<CalendarDay> = []
-        for (start, end) in episodes.lastWindows(of: Side.allCases.map { pair.stores[$0].path }) {
-            guard let more = CalendarDay.local(from: start, to: end, limit: HotPaths.limit) else {
-                return nil
-            }
-            days.formUnion(more)
-        }
-        return Array(days)
     }
 }
 
@@ -123,15 +110,12 @@ struct ModuleTurn {
     /// The same, where pairs are verified side by side and all goes well.
     fileprivate(set) var released = 0.0
 
-    /// - Parameter days: nil where they are too many.
-    fileprivate mutating func expandHotPaths(_ days: [CalendarDay]?) {
+    fileprivate mutating func findHotPaths(
+        _ episodes: EpisodeKnowledge, _ paths: Sides<[UInt8]>
+    ) {
         guard !module.hot.isEmpty else { return }
-        guard let days else {
-            hotTrouble = "the suspect window has more than \(countText(HotPaths.limit)) days"
-            return
-        }
         do throws(HotPathError) {
-            hot = try HotPaths(module.hot.map { Array($0.utf8) }, days: days)
+            hot = try episodes.hotPaths(of: [module], paths)
             if hot.paths.isEmpty { hotTrouble = "no suspect window is known" }
         } catch {
             hotTrouble = error.reason

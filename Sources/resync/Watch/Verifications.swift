@@ -4,9 +4,10 @@ import ResyncEngine
 import ResyncLedger
 import ResyncStorage
 
-/// Verifies modules after an episode without anybody asking: one at a time of each pair, each by a
-/// process of its own, which is ended where a store of the pair is not well any more. Never writes
-/// to a store. What it does next follows from the ledger alone, so that nothing is lost with it.
+/// Verifies modules after an episode without anybody asking: first what is suspect of all of them,
+/// then one at a time of each pair, each by a process of its own, which is ended where a store of
+/// the pair is not well any more. Never writes to a store. What it does next follows from the
+/// ledger, so that nothing is lost with it but first looks.
 final class Verifications: @unchecked Sendable {
     // Unchecked because everything below is touched on its queue only.
 
@@ -30,9 +31,23 @@ final class Verifications: @unchecked Sendable {
     private var failed: [String: Double] = [:]
     /// Of each module; empty before the first turn.
     private var answers: [String: Gate.Answer] = [:]
+    /// Of each pair: the episode after which it is looked at first, and what is left of that.
+    private var first: [String: (episode: String, left: [UnprovenEntries.Part])] = [:]
+
+    private enum Task {
+        case look(UnprovenEntries.Part)
+        case module(Module)
+
+        var words: String {
+            switch self {
+            case .look(let part): "what is \(part.rawValue)"
+            case .module(let module): module.name
+            }
+        }
+    }
 
     private struct Running {
-        let module: Module
+        let task: Task
         let process: ChildProcess
         let started: Timestamp
         var isEnding = false
@@ -99,10 +114,7 @@ final class Verifications: @unchecked Sendable {
             guard let one = running[pair.name] else { continue }
             if let status = one.process.ended() {
                 running[pair.name] = nil
-                let standing = standing(of: one)
-                say(pair.name, "VERIFIED \(one.module.name): \(words(standing, status))")
-                failed[one.module.name] =
-                    standing == nil && !one.isEnding ? monotonicSeconds() : nil
+                conclude(one, of: pair, status)
                 lastLook = nil
             } else if !one.isEnding,
                 let store = Side.allCases.map(pair.storeName)
@@ -110,7 +122,7 @@ final class Verifications: @unchecked Sendable {
             {
                 running[pair.name]?.isEnding = true
                 one.process.terminate()
-                say(pair.name, "STOPPED  verifying \(one.module.name): \(store) is not well")
+                say(pair.name, "STOPPED  verifying \(one.task.words): \(store) is not well")
             }
         }
         let now = monotonicSeconds()
@@ -134,9 +146,38 @@ final class Verifications: @unchecked Sendable {
             failed[module.name].map { now - $0 >= Self.retry } ?? true
         }
         guard let module = due.first else { return }
-        let words = [
-            programName, "verify", "--module", module.name, "--quiet", "--progress", "none",
-        ].map { Array($0.utf8) }
+        if let part = nextLook(of: pair, due, knowledge) {
+            try start(.look(part), of: pair)
+            say(pair.name, "LOOK     what is \(part.rawValue)")
+            return
+        }
+        try start(.module(module), of: pair)
+        let more = due.count > 1 ? ", \(due.count - 1) more to follow" : ""
+        say(pair.name, "VERIFY   \(module.name)\(more)")
+    }
+
+    /// What is to be looked at before any module is verified; nil where that was done.
+    private func nextLook(
+        of pair: Configuration.Pair, _ due: [Module], _ knowledge: EpisodeKnowledge
+    ) -> UnprovenEntries.Part? {
+        let paths = pair.stores.map { $0.path }
+        guard let episode = knowledge.lastEpisode(of: paths) else { return nil }
+        if first[pair.name]?.episode != episode {
+            let hasHot = due.contains { !$0.hot.isEmpty }
+            first[pair.name] = (episode, hasHot ? [.hot, .suspect] : [.suspect])
+        }
+        return first[pair.name]?.left.first
+    }
+
+    private func start(_ task: Task, of pair: Configuration.Pair) throws {
+        let about =
+            switch task {
+            case .look(let part): ["--only", part.rawValue, pair.name]
+            case .module(let module):
+                ["--only", UnprovenEntries.Part.unproven.rawValue, "--module", module.name]
+            }
+        let words = ([programName, "verify", "--quiet", "--progress", "none"] + about)
+            .map { Array($0.utf8) }
         let started = Timestamp.now
         let process = try ChildProcess(
             Array("/proc/self/exe".utf8),
@@ -144,22 +185,53 @@ final class Verifications: @unchecked Sendable {
                 Array("--state".utf8), absolutePath(state.path), Array("--config".utf8),
                 configurationPath,
             ], input: nil, keepsErrors: false)
-        running[pair.name] = Running(module: module, process: process, started: started)
-        let more = due.count > 1 ? ", \(due.count - 1) more to follow" : ""
-        say(pair.name, "VERIFY   \(module.name)\(more)")
+        running[pair.name] = Running(task: task, process: process, started: started)
+    }
+
+    /// - Parameter status: as of wait(2).
+    private func conclude(_ one: Running, of pair: Configuration.Pair, _ status: Int32) {
+        switch one.task {
+        case .look(let part):
+            let run = run(of: one, pair)
+            say(
+                pair.name,
+                "LOOKED   what is \(part.rawValue): "
+                    + (run.map { "\($0.verdict) (run \($0.id))" } ?? Self.noEnd(status)))
+            // What was not looked at first is looked at with its module.
+            if !one.isEnding { first[pair.name]?.left.removeAll { $0 == part } }
+        case .module(let module):
+            let standing = standing(of: module, since: one.started)
+            say(pair.name, "VERIFIED \(module.name): \(words(standing, status))")
+            failed[module.name] = standing == nil && !one.isEnding ? monotonicSeconds() : nil
+        }
     }
 
     /// What it found out, from the ledger; nil where that is of another run.
-    private func standing(of one: Running) -> StandingRecord? {
-        guard let newest = try? ledger.standings(of: one.module.name, limit: 1).first,
-            newest.began.seconds >= one.started.seconds
+    private func standing(of module: Module, since started: Timestamp) -> StandingRecord? {
+        guard let newest = try? ledger.standings(of: module.name, limit: 1).first,
+            newest.began.seconds >= started.seconds
         else { return nil }
         return newest
     }
 
+    /// The run of a look, from the ledger; nil where it did not come to its end.
+    private func run(of one: Running, _ pair: Configuration.Pair) -> RunRecord? {
+        try? ledger.runs(limit: 100).first { run in
+            run.began.seconds >= one.started.seconds && run.a == pair.stores.a.path
+                && run.b == pair.stores.b.path
+        }
+    }
+
+    /// - Parameter status: as of wait(2).
+    private static func noEnd(_ status: Int32) -> String {
+        let (signal, code) = (status & 0x7f, status >> 8 & 0xff)
+        return "it did not come to its end ("
+            + (signal == 0 ? "status \(code))" : "ended by signal \(signal))")
+    }
+
     /// - Parameter status: as of wait(2).
     private func words(_ standing: StandingRecord?, _ status: Int32) -> String {
-        guard let standing else { return "it did not come to its end (wait status \(status))" }
+        guard let standing else { return Self.noEnd(status) }
         return standing.answer == .released
             ? "released" : "\(standing.answer.rawValue), \(standing.reason) (run \(standing.run))"
     }

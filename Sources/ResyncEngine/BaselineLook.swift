@@ -1,8 +1,12 @@
 package import ResyncCore
 package import ResyncStorage
 
-/// Looks at a module's entries once more, reading no content, and holds them against the baseline.
-package final class LastLook {
+/// Looks at entries of a pair, reading no content, and holds them against the baseline.
+package final class BaselineLook {
+    /// Takes the entries in walk order: what is there now on each side, nil where that could not be
+    /// looked at, and what was proven of it.
+    package typealias Take = (RelativePath, Sides<Stat?>?, BaselineRecord?) throws -> Void
+
     private let sites: Sides<any Site>
     private let baseline: KeptBaseline?
     private let limits: RunLimits
@@ -20,60 +24,63 @@ package final class LastLook {
         scope.batchSize = batchSize
     }
 
-    /// - Parameter spans: in which each side may have lost writes.
-    /// - Returns: nil where it was ended before it was over.
-    package func callAsFunction(
-        _ module: Module, _ spans: Sides<[SuspectSpan]>
-    ) throws -> ModuleProof? {
+    /// - Returns: false where it was ended before it was over.
+    package func callAsFunction(within paths: [RelativePath], _ take: @escaping Take) throws -> Bool
+    {
         var scope = scope
-        scope.within = Selection(module.paths)
+        scope.within = Selection(paths)
         let stop = Stop()
         let board = PulseBoard()
         // Nothing is digested.
         let scheme = try DigestScheme(.sha256, blockSize: 1 << 20)
         let progress = Progress()
         let walk = Walk(Look(), WalkedSites(a: sites.a, b: sites.b), scope)
-        let proof = Proving(ModuleProof(module, spans), try baseline?.records())
+        let held = Held(try baseline?.records(), take)
         let drain = Drain<WalkUnit<Look>, Look.Output, Worker>(
             first: [.root],
             context: { index in
                 try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop, index: index)
             },
             run: { try walk.run($0, $1) },
-            emit: { output, _ in try proof.take(output) })
+            emit: { output, _ in try held.take(output) })
         var supervisor = Supervisor(limits, controls, stop, board, monotonicSeconds())
-        let isDone = try drain.work(workers: limits.work.first) { status in
+        return try drain.work(workers: limits.work.first) { status in
             supervisor.decide(status) { self.controls.report(.comparing, progress) }
         }
-        return isDone ? proof.found : nil
+    }
+
+    /// What is proven of a module.
+    ///
+    /// - Parameter spans: in which each side may have lost writes.
+    /// - Returns: nil where it was ended before it was over.
+    package func proof(
+        of module: Module, _ spans: Sides<[SuspectSpan]>
+    ) throws -> ModuleProof? {
+        var proof = ModuleProof(module, spans)
+        let isDone = try self(within: module.paths) { path, stats, record in
+            if let stats { proof.add(path, stats, record) } else { proof.addUnreadable(path) }
+        }
+        return isDone ? proof : nil
     }
 
     /// Unchecked because a drain emits on one thread at a time, and is over before it is read.
-    private final class Proving: @unchecked Sendable {
-        private(set) var found: ModuleProof
-
+    private final class Held: @unchecked Sendable {
         private var records: BaselineRecords?
+        private let take: Take
 
-        init(_ proof: ModuleProof, _ records: BaselineRecords?) {
-            found = proof
+        init(_ records: BaselineRecords?, _ take: @escaping Take) {
             self.records = records
+            self.take = take
         }
 
         func take(_ output: Look.Output) throws {
-            switch output {
-            case .entry(let path, let stats):
-                found.add(path, stats, try records?.record(of: path))
-            case .failed(let path): found.addUnreadable(path)
-            }
+            let (path, stats) = output
+            try take(path, stats, stats == nil ? nil : try records?.record(of: path))
         }
     }
 
     private struct Look: Pass {
-        enum Output: Sendable {
-            case entry(RelativePath, Sides<Stat?>)
-            case failed(RelativePath)
-        }
-
+        typealias Output = (path: RelativePath, stats: Sides<Stat?>?)
         typealias Work = Never
 
         func run(_ work: Never, _ worker: Worker) throws -> Pieces {}
@@ -83,8 +90,7 @@ package final class LastLook {
         ) -> [Output] {
             let path = path()
             let hasFailed = opened.a.failure != nil || opened.b.failure != nil
-            if hasFailed { return [.failed(path)] }
-            return [.entry(path, opened.map { $0.entry?.stat })]
+            return [(path, hasFailed ? nil : opened.map { $0.entry?.stat })]
         }
 
         func leave(
@@ -93,7 +99,7 @@ package final class LastLook {
             let isWhole = Side.allCases.allSatisfy { side in
                 directory.sides[side] == nil || completeness[side] == .complete
             }
-            return isWhole ? [] : [.failed(directory.path)]
+            return isWhole ? [] : [(directory.path, nil)]
         }
 
         func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [Output] { [] }
@@ -118,9 +124,9 @@ package final class LastLook {
                 let path = directory.path.appending(names.names.name(index))
                 let found = examined.map { $0?[index] ?? Examined() }
                 guard found.a.failure == nil, found.b.failure == nil else {
-                    return .output(.failed(path))
+                    return .output((path, nil))
                 }
-                return .output(.entry(path, found.map { $0.entry?.stat }))
+                return .output((path, found.map { $0.entry?.stat }))
             }
         }
     }

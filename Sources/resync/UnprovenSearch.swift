@@ -1,0 +1,94 @@
+import ResyncCore
+import ResyncEngine
+import ResyncStorage
+
+/// Finds out what a comparison of a pair or module is to look at, where only a part is asked for:
+/// what is still to be proven of it.
+struct UnprovenSearch {
+    struct Found {
+        /// The only paths that are looked at; nil for all of the pair.
+        var within: Selection?
+        /// Entries that need no looking at.
+        var proven = 0
+    }
+
+    private let sites: Sides<LocalSite>
+    private let state: StateFolder
+    private let episodes: EpisodeKnowledge
+    private let limits: RunLimits
+
+    init(
+        _ sites: Sides<LocalSite>, _ state: StateFolder, _ episodes: EpisodeKnowledge,
+        _ limits: RunLimits
+    ) {
+        self.sites = sites
+        self.state = state
+        self.episodes = episodes
+        self.limits = limits
+    }
+
+    /// - Throws: `CommandError` where it is ended before it is over, or a part is empty by the
+    ///   configuration.
+    func callAsFunction(_ target: VerifyTarget, _ controls: RunControls) throws -> Found {
+        guard let part = target.part else { return Found(within: target.within) }
+        guard sites.a.facts.kind == .directory else {
+            throw CommandError("--only is for directories", .usage)
+        }
+        let paths = sites.map { $0.facts.path }
+        let hot = try hotPaths(of: target, paths)
+        let places = part == .hot ? hot.paths : target.within?.paths ?? [.root]
+        guard !places.isEmpty else {
+            throw CommandError(
+                "there are no hot paths: no module of it names any, or no episode was recorded",
+                .usage)
+        }
+        guard var entries = try entries(part, of: target, hot) else {
+            Main.complain(
+                "a run that found differences is not kept any more, so all of it is compared")
+            return Found(within: target.within)
+        }
+        let look = try BaselineLook(sites, state, limits, controls)
+        guard try look(within: places, { entries.add($0, $1, $2) }) else {
+            let status = controls.interruption().map { ExitStatus.signal($0) }
+            throw CommandError(
+                "ended before it was known what is to be compared", status ?? .trouble)
+        }
+        guard !entries.isCut else {
+            Main.complain(
+                "more than \(countText(UnprovenEntries.limit)) entries are to be proven, so all of "
+                    + "it is compared")
+            return Found(within: part == .hot ? Selection(places) : target.within)
+        }
+        if entries.left > 0 {
+            Main.complain("\(countText(entries.left)) more are not proven, and not suspect")
+        }
+        return Found(
+            within: Selection(entries.paths, isDeep: false), proven: entries.proven)
+    }
+
+    private func hotPaths(of target: VerifyTarget, _ paths: Sides<[UInt8]>) throws -> HotPaths {
+        do throws(HotPathError) {
+            return try episodes.hotPaths(of: target.modules, paths)
+        } catch {
+            throw CommandError("hot paths: \(error.reason)", .usage)
+        }
+    }
+
+    /// Nil where it is not known what was found to differ.
+    private func entries(
+        _ part: UnprovenEntries.Part, of target: VerifyTarget, _ hot: HotPaths
+    ) throws -> UnprovenEntries? {
+        let paths = sites.map { $0.facts.path }
+        guard let mismatches = try episodes.mismatches(paths, in: state) else { return nil }
+        let overrides = try Overrides(state).all()
+        // Without an episode nothing is suspect for its times.
+        let start = episodes.lastWindows(of: [paths.a, paths.b]).map(\.start).min() ?? .now
+        return UnprovenEntries(
+            part,
+            try target.modules.map { module in
+                (module, try episodes.spans(against: module, paths, overrides))
+            },
+            rest: paths.map { episodes.spans(of: $0) },
+            Suspicion(since: start, clocks: Sides(a: 0, b: 0), hot: hot), mismatches: mismatches)
+    }
+}
