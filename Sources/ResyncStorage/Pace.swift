@@ -8,6 +8,8 @@ package struct PaceOrder: Sendable, Hashable {
     package var readLimit: Int?
     /// As `readLimit`.
     package var writeLimit: Int?
+    /// What is said of it instead of what it is; empty: nothing is. Kept nowhere.
+    package var sentence: String?
 
     package init() {}
 }

@@ -6,10 +6,11 @@ import ResyncStorage
 ///
 /// - Parameters:
 ///   - run: whose orders are obeyed meanwhile, by all that goes by `pace`; nil: none are given.
+///   - ramp: what changes its rate where no order does.
 ///   - totalBytes: nil where nobody knows how much there is to do.
 func watched<Result>(
     _ style: ProgressStyle, _ run: RunFolder? = nil, _ pace: Pace = Pace(),
-    totalBytes: Int? = nil, _ work: (RunControls) throws -> Result
+    ramp: Ramp? = nil, totalBytes: Int? = nil, _ work: (RunControls) throws -> Result
 ) throws -> Result {
     let interruption = Interruption.shared
     let line = ProgressLine(style, totalBytes: totalBytes)
@@ -17,7 +18,11 @@ func watched<Result>(
     if let run {
         run.forgetOrder()
         pace.follow(
-            { run.order() }, changed: { Main.complain($0.sentence(for: run.id)) },
+            { ramp?.order(run.order()) ?? run.order() },
+            changed: { order in
+                let words = order.sentence ?? order.words(for: run.id)
+                if !words.isEmpty { Main.complain(words) }
+            },
             isInterrupted: { interruption.signalNumber != nil })
     }
     defer { run?.forgetOrder() }
@@ -67,7 +72,7 @@ func answering<Value>(
 
 extension PaceOrder {
     /// What a run does when it is told so.
-    fileprivate func sentence(for run: String) -> String {
+    fileprivate func words(for run: String) -> String {
         if isPaused { return "paused; 'resync runs resume \(run)' lets it go on" }
         let limits = [("reading", readLimit), ("writing", writeLimit)].compactMap { what, limit in
             limit.map { $0 == 0 ? "\(what) at any rate" : "\(what) at \(sizeText($0))/s" }

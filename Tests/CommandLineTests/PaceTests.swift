@@ -76,6 +76,27 @@ import Testing
         #expect(resumed.status == 0, "\(resumed.report)")
     }
 
+    /// Nothing is slow here: 0.4, 0.8, 1.6 and then 3.2 MiB/s, each for two seconds.
+    @Test func aRampBeginsSlowly() throws {
+        let stage = try stage()
+        for number in 8..<20 { try stage.remove("a/f\(number)") }
+        try stage.remove("b")
+        try stage.copy()
+        func seconds(_ words: String...) throws -> Double {
+            let start = Date()
+            let done = try stage.resync(["verify"] + words + [stage.a, stage.b]).run()
+            #expect(done.status == 0, "\(done.report)")
+            return Date().timeIntervalSince(start)
+        }
+        #expect(try seconds("--read-limit", "4MiB/s", "--ramp", "1") < 5)
+        let slow = try seconds("--read-limit", "4MiB/s", "--ramp", "0.1")
+        #expect(slow > 5 && slow < 20, "\(slow)")
+        for words in [["--ramp", "0.1"], ["--ramp", "2", "--read-limit", "1MiB/s"]] {
+            let refused = try stage.resync(["verify"] + words + [stage.a, stage.b]).run()
+            #expect(refused.status == 64, "\(refused.report)")
+        }
+    }
+
     @Test func whatCannotBeObeyedIsRefused() throws {
         let stage = try stage()
         _ = try stage.verify()

@@ -85,6 +85,13 @@ struct VerifyCommand: ResyncCommand {
             "End after this time, with a checkpoint to go on from.", valueName: "DURATION"))
     var maxDuration: String?
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Begin with this share of --read-limit (0.1 to 1), and double it while the devices "
+                + "answer as they usually do.", valueName: "SHARE"))
+    var ramp: Double?
+
     @OptionGroup(title: "Results") var report: ReportOptions
     @OptionGroup var state: StateOptions
     @OptionGroup var file: ConfigurationOptions
@@ -244,7 +251,7 @@ struct Verification {
         }
         try announce(run, plan, level)
         let (result, standings) = try watched(
-            style, run.folder, pace, totalBytes: totalBytes(sites)
+            style, run.folder, pace, ramp: try ramp(sites), totalBytes: totalBytes(sites)
         ) { controls -> (VerifyResult, [StandingRecord]) in
             var controls = controls
             controls.doubts = try episodes.doubts(about: run.folder, in: state)
@@ -261,6 +268,18 @@ struct Verification {
     }
 
     private static let markerPatience = 5.0
+
+    private func ramp(_ sites: Sides<LocalSite>) throws -> Ramp? {
+        guard let share = command.ramp else { return nil }
+        guard share >= RateRamp.least, share <= 1 else {
+            throw CommandError("--ramp takes \(RateRamp.least) to 1", .usage)
+        }
+        guard let limit = try command.read.readLimit.map({ try rate($0) }) else {
+            throw CommandError("--ramp needs a --read-limit to come to", .usage)
+        }
+        return Ramp(
+            RateRamp(limit: limit, share: share), of: [sites.a.facts.path, sites.b.facts.path])
+    }
 
     // MARK: Before
 
@@ -289,43 +308,6 @@ struct Verification {
 
     private func lockStores(_ sites: Sides<LocalSite>) throws -> Sides<Folder> {
         try sites.map { try lockStore($0, state) }
-    }
-
-    struct Level {
-        var level: Assurance
-        /// What speaks against a store.
-        var reasons: Sides<[String]> = Sides(a: [], b: [])
-        /// Where nobody could look for trouble.
-        var unseen: [String] = []
-        /// Runs that have begun to change a side, and were neither confirmed nor taken back since.
-        var unfinished: Sides<String?> = Sides(a: nil, b: nil)
-
-        var hasTrouble: Bool { !reasons.a.isEmpty || !reasons.b.isEmpty }
-
-        /// With the side in front.
-        var lines: [String] {
-            reasons.a.map { "A: \($0)" } + reasons.b.map { "B: \($0)" }
-        }
-
-        var unfinishedLines: [String] {
-            Side.allCases.compactMap { side in
-                unfinished[side].map { run in
-                    "run \(escaped(run.utf8)) has begun to change \(side.letter), and was not "
-                        + "confirmed since: confirm it, go on with its plan, or undo it"
-                }
-            }
-        }
-
-        private static let unseenShown = 3
-
-        /// That silence is no proof, in one line; nil where it is, or where nothing rests on it.
-        var unseenLine: String? {
-            guard !unseen.isEmpty, level == .hash || level == .cached else { return nil }
-            let more = unseen.count - Self.unseenShown
-            return "trouble may go unseen, this could not be looked at: "
-                + unseen.prefix(Self.unseenShown).joined(separator: "; ")
-                + (more > 0 ? "; \(more) more" : "")
-        }
     }
 
     private func assurance(_ sites: Sides<LocalSite>) throws -> Level {

@@ -23,7 +23,7 @@ function __resync_parse_tokens -S
         __resync_parse_subcommand 0 'version' 'h/help'
         switch $unparsed_tokens[1]
         case 'verify'
-            __resync_parse_subcommand 2 'module=' 'only=' 'assurance=' 'keep' 'since=+' 'suspect=' 'exclude=+' 'exclude-from=+' 'files-from=' 'from0' 'cross-mounts' 'with=+' 'without=+' 'modify-window=' 'owner-by=' 'digest=' 'block-size=' 'workers=' 'read-limit=' 'io-timeout=' 'confirm=' 'settle=' 'max-duration=' 'combined=' 'differ=' 'missing-on-a=' 'missing-on-b=' 'error=' '0/null' 'force' 'json' 'q/quiet' 'progress=' 'state=' 'config=' 'version' 'h/help'
+            __resync_parse_subcommand 2 'module=' 'only=' 'assurance=' 'keep' 'since=+' 'suspect=' 'exclude=+' 'exclude-from=+' 'files-from=' 'from0' 'cross-mounts' 'with=+' 'without=+' 'modify-window=' 'owner-by=' 'digest=' 'block-size=' 'workers=' 'read-limit=' 'io-timeout=' 'confirm=' 'settle=' 'max-duration=' 'ramp=' 'combined=' 'differ=' 'missing-on-a=' 'missing-on-b=' 'error=' '0/null' 'force' 'json' 'q/quiet' 'progress=' 'state=' 'config=' 'version' 'h/help'
         case 'scan'
             __resync_parse_subcommand 1 'o/output=' 'whole-file' 'assurance=' 'max-duration=' 'force' 'q/quiet' 'progress=' 'exclude=+' 'exclude-from=+' 'files-from=' 'from0' 'cross-mounts' 'with=+' 'without=+' 'modify-window=' 'owner-by=' 'digest=' 'block-size=' 'workers=' 'read-limit=' 'io-timeout=' 'state=' 'version' 'h/help'
         case 'diff'
@@ -225,6 +225,7 @@ complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options 
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync verify" confirm' -l 'confirm' -d 'Look again at differences up to N times.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync verify" settle' -l 'settle' -d 'How long a difference must have been left alone to count.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync verify" max-duration' -l 'max-duration' -d 'End after this time, with a checkpoint to go on from.' -rfka ''
+complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync verify" ramp' -l 'ramp' -d 'Begin with this share of --read-limit (0.1 to 1), and double it while the devices answer as they usually do.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync verify" combined' -l 'combined' -d 'Write a line per entry: = same, * differs, - missing on A, + missing on B, ! unreadable, ~ unstable, ? not verified.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync verify" differ' -l 'differ' -d 'Write the paths that differ.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync verify" missing-on-a missing-on-src' -l 'missing-on-a' -l 'missing-on-src' -d 'Write the paths missing on A.' -rfka ''

@@ -32,7 +32,14 @@ final class Verifications: @unchecked Sendable {
     /// Of each module; empty before the first turn.
     private var answers: [String: Gate.Answer] = [:]
     /// Of each pair: the episode after which it is looked at first, and what is left of that.
-    private var first: [String: (episode: String, left: [UnprovenEntries.Part])] = [:]
+    private var first: [String: First] = [:]
+
+    private struct First {
+        let episode: String
+        var left: [UnprovenEntries.Part]
+        /// By the monotonic clock.
+        let began = monotonicSeconds()
+    }
 
     private enum Task {
         case look(UnprovenEntries.Part)
@@ -164,7 +171,8 @@ final class Verifications: @unchecked Sendable {
         guard let episode = knowledge.lastEpisode(of: paths) else { return nil }
         if first[pair.name]?.episode != episode {
             let hasHot = due.contains { !$0.hot.isEmpty }
-            first[pair.name] = (episode, hasHot ? [.hot, .suspect] : [.suspect])
+            first[pair.name] = First(
+                episode: episode, left: hasHot ? [.hot, .suspect] : [.suspect])
         }
         return first[pair.name]?.left.first
     }
@@ -176,7 +184,11 @@ final class Verifications: @unchecked Sendable {
             case .module(let module):
                 ["--only", UnprovenEntries.Part.unproven.rawValue, "--module", module.name]
             }
-        let words = ([programName, "verify", "--quiet", "--progress", "none"] + about)
+        // What services that come back do counts more than how soon all of it is verified.
+        let began = first[pair.name]?.began ?? monotonicSeconds()
+        let share = RateRamp.share(after: monotonicSeconds() - began)
+        let ramp = pair.readLimit == nil ? [] : ["--ramp", "\(share)"]
+        let words = ([programName, "verify", "--quiet", "--progress", "none"] + ramp + about)
             .map { Array($0.utf8) }
         let started = Timestamp.now
         let process = try ChildProcess(
@@ -184,7 +196,7 @@ final class Verifications: @unchecked Sendable {
             words + [
                 Array("--state".utf8), absolutePath(state.path), Array("--config".utf8),
                 configurationPath,
-            ], input: nil, keepsErrors: false)
+            ], input: nil)
         running[pair.name] = Running(task: task, process: process, started: started)
     }
 
