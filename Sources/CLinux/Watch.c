@@ -81,6 +81,13 @@ int32_t clinux_reap(int32_t process, int32_t *status) {
     return found == 0 ? 0 : 1;
 }
 
+int32_t clinux_has_ended(int32_t process) {
+    siginfo_t found = {0};
+    int64_t result = RETRY(waitid(P_PID, process, &found, WEXITED | WNOHANG | WNOWAIT));
+    // Nobody's child: it was reaped before.
+    return result < 0 || found.si_pid != 0 ? 1 : 0;
+}
+
 int32_t clinux_socket_pair(int32_t ends[2]) {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1) return -errno;
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
@@ -93,8 +100,18 @@ int32_t clinux_pipe(int32_t ends[2]) {
     return 0;
 }
 
+int32_t clinux_output_pipe(int32_t ends[2]) {
+    if (pipe2(ends, O_CLOEXEC) == -1) return -errno;
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
 int64_t clinux_write(int32_t descriptor, const void *bytes, uint64_t size) {
     return RETRY(write(descriptor, bytes, size));
+}
+
+int64_t clinux_read(int32_t descriptor, void *buffer, uint64_t size) {
+    return RETRY(read(descriptor, buffer, size));
 }
 
 int64_t clinux_send(int32_t socket, const void *bytes, uint64_t size, int32_t descriptor) {

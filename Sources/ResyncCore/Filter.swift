@@ -70,6 +70,22 @@ package struct Filter: Sendable, Hashable {
         self = result
     }
 
+    /// Leaves out a path of the store and all below it; the root: everything.
+    ///
+    /// Throws as `add(rule:)` does.
+    package mutating func leaveOut(_ path: RelativePath) throws(FilterError) {
+        let star = UInt8(ascii: "*")
+        guard path != .root else { return try add(rule: excludePrefix + [slash, star]) }
+        let special = [star, UInt8(ascii: "?"), UInt8(ascii: "[")]
+        let backslash = UInt8(ascii: "\\")
+        // Without a wildcard a backslash is no escape.
+        let escapes = path.bytes.contains(where: special.contains)
+        let text = path.bytes.flatMap { byte in
+            escapes && (special + [backslash]).contains(byte) ? [backslash, byte] : [byte]
+        }
+        try add(rule: excludePrefix + [slash] + text)
+    }
+
     /// Whether there are no rules.
     package var isEmpty: Bool { rules.isEmpty }
 

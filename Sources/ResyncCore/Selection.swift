@@ -23,6 +23,12 @@ package struct Selection: Sendable {
         }
     }
 
+    /// Whether one of them lies below a path, or is it.
+    package func isLedTo(by path: RelativePath) -> Bool {
+        let at = place(of: path)
+        return at < paths.count && paths[at].isWithin(path)
+    }
+
     /// The names in a directory that lead to a path, or are one; nil where all belong to one.
     package func names(in directory: RelativePath) -> Set<[UInt8]>? {
         if isDeep, holds(directory) { return nil }

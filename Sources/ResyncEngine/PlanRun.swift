@@ -15,6 +15,9 @@ package struct PlanTask: Sendable {
     /// The end of each side's last suspect window: what was proven before may be lost since.
     package var suspectEnd = Sides<Timestamp?>(a: nil, b: nil)
     package var decisions = Decisions()
+    /// Of external modules: nothing at, above or below these is replaced or deleted, and nothing is
+    /// put there.
+    package var external = Selection([])
     /// As the comparison was made.
     package var filter = Filter.none
     /// Whether the comparison came to its end.
@@ -40,6 +43,15 @@ package struct PlanTask: Sendable {
         paths.isEmpty || paths.contains { path.isWithin($0) }
     }
 
+    /// Whether what is to be done would touch an external module's data.
+    func isExternal(_ entry: SurveyedEntry, _ choice: PlanChoice) -> Bool {
+        if external.holds(entry.path) { return true }
+        guard case .take(let source) = choice, external.isLedTo(by: entry.path) else {
+            return false
+        }
+        return entry.sides[source]?.isDirectory != true
+    }
+
     /// Whether something in scope lies below it.
     func leadsToScope(_ path: RelativePath) -> Bool { paths.contains { $0.isWithin(path) } }
 }
@@ -47,6 +59,8 @@ package struct PlanTask: Sendable {
 package struct PlanResult: Sendable {
     package let id: Digest
     package let trailer: PlanTrailer
+    /// Differences that were left since they are of external modules; among those left out.
+    package var external = 0
 }
 
 /// Why no plan can be made; a sentence without its end.
@@ -68,6 +82,7 @@ package final class PlanRun {
     private var writer: PlanWriter<EVPHash>
     private var baseline: BaselineRecords?
     private var poisoned: Set<RelativePath> = []
+    private var external = 0
     private var agreeing: Sides<AgreeingNames?> = Sides(a: nil, b: nil)
 
     private static let chunkSize = 4096
@@ -121,7 +136,7 @@ package final class PlanRun {
     private func finish(_ leftOut: PlanLeftOut) throws -> PlanResult {
         writer.isRootIncomplete = poisoned.contains(.root)
         let id = try writer.finish(leftOut)
-        return PlanResult(id: id, trailer: writer.trailer)
+        return PlanResult(id: id, trailer: writer.trailer, external: external)
     }
 
     private func imageDifference() throws -> Difference? {
@@ -310,7 +325,11 @@ package final class PlanRun {
         // What agrees by now needs nothing, and neither does what is gone.
         guard !entry.aspects.isEmpty else { return }
         entry.verdict = try judge(entry, difference, isUnmoved: isUnmoved)
-        let choice = task.policy.choose(entry, decided: task.decisions.winner(entry.path))
+        var choice = task.policy.choose(entry, decided: task.decisions.winner(entry.path))
+        if task.isExternal(entry, choice) {
+            choice = .leave(.external)
+            external += 1
+        }
         if !task.isInScope(entry.path) {
             guard case .take(let source) = choice, entry.sides[source]?.isDirectory == true,
                 entry.sides[source.other]?.isDirectory != true

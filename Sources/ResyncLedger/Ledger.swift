@@ -26,7 +26,7 @@ package final class Ledger: Sendable {
     /// `rsyn`, by which the file is known for ours.
     static let applicationID: UInt32 = 0x7273_796e
     /// Of the newest migration.
-    package static let version: UInt32 = 2
+    package static let version: UInt32 = 3
 
     private let database: DatabasePool
     private let owner: (any Sendable)?
@@ -136,6 +136,9 @@ private var migrations: DatabaseMigrator {
     migrator.registerMigration("2") { database in
         try database.execute(sql: secondVersion)
     }
+    migrator.registerMigration("3") { database in
+        try database.execute(sql: thirdVersion)
+    }
     return migrator
 }
 
@@ -233,5 +236,20 @@ private let secondVersion = """
         oldest_wall INTEGER,
         reason TEXT NOT NULL,
         PRIMARY KEY (module, looked_wall)
+    ) STRICT, WITHOUT ROWID;
+    """
+
+/// How modules' checks ended, and what the checks of pairs last said.
+private let thirdVersion = """
+    PRAGMA user_version = 3;
+    ALTER TABLE standing ADD COLUMN check_exit INTEGER;
+    CREATE TABLE pair_check (
+        pair TEXT NOT NULL,
+        name TEXT NOT NULL,
+        began_wall INTEGER NOT NULL,
+        ended_wall INTEGER NOT NULL,
+        exit INTEGER NOT NULL,
+        line TEXT NOT NULL,
+        PRIMARY KEY (pair, name)
     ) STRICT, WITHOUT ROWID;
     """

@@ -21,6 +21,8 @@ package struct StandingRecord: Sendable, Hashable {
     package let oldest: Timestamp?
     /// Why it was not released, for people.
     package let reason: String
+    /// How its check ended, as a shell has it; nil where none was run.
+    package var checkExit: Int?
 
     package init(
         module: String, terms: String, pair: String, run: String, began: Timestamp,
@@ -49,14 +51,14 @@ extension Ledger {
             try database.execute(
                 sql: """
                     INSERT OR REPLACE INTO standing
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: [
                     standing.module, standing.looked.number, standing.terms, standing.pair,
                     standing.run, standing.began.number, standing.answer.rawValue,
                     standing.scope.rawValue,
                     standing.assurance, standing.entries, standing.bytes,
-                    standing.oldest?.number, standing.reason,
+                    standing.oldest?.number, standing.reason, standing.checkExit,
                 ])
         }
     }
@@ -107,5 +109,55 @@ extension StandingRecord {
             scope: try row.word("scope"), assurance: try row.value("assurance"),
             entries: try row.value("entries"), bytes: try row.value("bytes"),
             oldest: oldest.map { Timestamp(number: $0) }, reason: try row.value("reason"))
+        checkExit = try row.value("check_exit")
+    }
+}
+
+/// What a check of a pair last said.
+package struct CheckRecord: Sendable, Hashable {
+    package let pair: String
+    package let name: String
+    package let began: Timestamp
+    package let ended: Timestamp
+    /// As a shell has it.
+    package let exit: Int
+    /// One line of what it said, for people.
+    package let line: String
+
+    package init(
+        pair: String, name: String, began: Timestamp, ended: Timestamp, exit: Int, line: String
+    ) {
+        self.pair = pair
+        self.name = name
+        self.began = began
+        self.ended = ended
+        self.exit = exit
+        self.line = line
+    }
+}
+
+extension Ledger {
+    /// In place of what the same check said before.
+    package func save(_ check: CheckRecord) throws {
+        try write { database in
+            try database.execute(
+                sql: "INSERT OR REPLACE INTO pair_check VALUES (?, ?, ?, ?, ?, ?)",
+                arguments: [
+                    check.pair, check.name, check.began.number, check.ended.number, check.exit,
+                    check.line,
+                ])
+        }
+    }
+
+    /// In order of pairs and names.
+    package func checks() throws -> [CheckRecord] {
+        try read { database in
+            try Row.fetchAll(database, sql: "SELECT * FROM pair_check ORDER BY pair, name").map {
+                CheckRecord(
+                    pair: try $0.value("pair"), name: try $0.value("name"),
+                    began: try $0.time("began_wall"), ended: try $0.time("ended_wall"),
+                    exit: try $0.value("exit"), line: try $0.value("line"))
+            }
+        }
     }
 }

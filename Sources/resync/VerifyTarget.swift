@@ -12,11 +12,16 @@ struct VerifyTarget {
     var within: Selection?
     /// What of that is compared; nil for all of it.
     var part: UnprovenEntries.Part?
+    /// Paths of which equal bytes prove nothing: they are not compared.
+    let external: [RelativePath]
 
-    init(_ pair: Configuration.Pair, modules: [Module], within: Selection?) {
+    init(
+        _ pair: Configuration.Pair, modules: [Module], within: Selection?, external: [RelativePath]
+    ) {
         self.pair = pair
         self.modules = modules
         self.within = within
+        self.external = external
     }
 
     /// Whether it can prove its modules: a first look at a part of them does not.
@@ -32,6 +37,7 @@ struct VerifyTarget {
         self.pair = pair
         modules = configuration.modules.filter { $0.pair == name }
         within = nil
+        external = configuration.externalPaths(of: name)
     }
 
     /// - Throws: `CommandError` where the configuration names no such module.
@@ -43,10 +49,35 @@ struct VerifyTarget {
         self.pair = pair
         modules = [module]
         within = Selection(module.paths)
+        external = configuration.externalPaths(of: pair.name)
+    }
+
+    /// The module, where its check alone is what is asked for.
+    var onlyExternal: Module? {
+        guard within != nil, modules.count == 1, let module = modules.first else { return nil }
+        return module.kind == .external ? module : nil
+    }
+
+    /// What the operator leaves out, and what is external.
+    ///
+    /// - Throws: `CommandError` where that is more than can be left out.
+    func filter(with rules: Filter) throws -> Filter {
+        var filter = rules
+        do throws(FilterError) {
+            for path in external { try filter.leaveOut(path) }
+        } catch {
+            throw CommandError("the paths of external modules are too many: \(error.reason)")
+        }
+        return filter
     }
 }
 
 extension Configuration {
+    /// Of a pair, in walk order.
+    func externalPaths(of pair: String) -> [RelativePath] {
+        Selection(modules.filter { $0.pair == pair && $0.kind == .external }.flatMap(\.paths)).paths
+    }
+
     /// - Throws: `CommandError` where there is none of the name.
     func module(_ name: String) throws -> Module {
         guard let module = modules.first(where: { $0.name == name }) else {
@@ -64,6 +95,7 @@ extension Configuration.Pair {
         var hash = ManifestHashes.openSSL.make(.sha256)
         let paths = Selection(module.paths).paths.map(\.bytes)
         for part in [stores.a.path, stores.b.path] + paths { hash.update(part + [0]) }
+        for condition in module.conditions { hash.update(condition + [0, 0]) }
         return "\(module.scope.rawValue) \(hash.finalize().hex)"
     }
 }
@@ -115,12 +147,18 @@ struct ModuleStandings {
         let differences = try differences(in: target.modules)
         var found: [StandingRecord] = []
         for module in target.modules {
-            let spans = try knowledge.spans(
-                against: module, sites.map { $0.facts.path }, overrides)
-            guard let proof = try look.proof(of: module, spans) else { break }
-            let standing = try standing(
-                module, proof, differing: differences[module.name, default: 0],
-                target.pair.terms(of: module))
+            let terms = target.pair.terms(of: module)
+            let standing: StandingRecord
+            if module.kind == .external {
+                standing = externalStanding(module, terms, controls.interruption)
+            } else {
+                let spans = try knowledge.spans(
+                    against: module, sites.map { $0.facts.path }, overrides)
+                guard let proof = try look.proof(of: module, spans) else { break }
+                standing = try self.standing(
+                    module, proof, differing: differences[module.name, default: 0], terms)
+            }
+            guard controls.interruption() == nil else { break }
             try knowledge.note(standing)
             found.append(standing)
         }
@@ -157,19 +195,60 @@ struct ModuleStandings {
             reasons.append(
                 "\(countText(count)) \(gap.sentence)" + (examples.isEmpty ? "" : ": \(examples)"))
         }
-        let answer: Gate.Standing.Answer =
+        var answer: Gate.Standing.Answer =
             differing > 0 ? .different : proof.isWhole ? .released : .undecided
-        return StandingRecord(
+        var check: CheckOutcome?
+        if answer == .released, let words = module.check {
+            check = CheckOutcome(running: words) { controls.interruption() != nil }
+        }
+        if let failure = check?.failure {
+            answer = .undecided
+            reasons.append("check failed: \(failure)")
+        }
+        var standing = StandingRecord(
             module: module.name, terms: terms, pair: module.pair, run: run.id,
             began: header.started, looked: .now, answer: answer, scope: module.scope,
             assurance: try run.terms()?.assurance.rawValue ?? "", entries: proof.entries,
             bytes: proof.bytes, oldest: proof.oldest, reason: reasons.joined(separator: "; "))
+        standing.checkExit = check?.exit
+        return standing
     }
 }
 
+/// What the check of an external module says of it: nothing else proves it.
+func externalStanding(
+    _ module: Module, _ terms: String, _ interruption: () -> Int32?
+) -> StandingRecord {
+    let began = Timestamp.now
+    let check = CheckOutcome(running: module.check ?? []) { interruption() != nil }
+    var standing = StandingRecord(
+        module: module.name, terms: terms, pair: module.pair, run: "", began: began,
+        looked: .now, answer: check.failure == nil ? .released : .undecided, scope: module.scope,
+        assurance: StandingRecord.external, entries: 0, bytes: 0,
+        oldest: check.failure == nil ? began : nil,
+        reason: check.failure.map { "check failed: \($0)" } ?? "")
+    standing.checkExit = check.exit
+    return standing
+}
+
 extension StandingRecord {
+    /// The assurance of what no comparison proves.
+    static let external = "external"
+
+    var isExternal: Bool { assurance == Self.external }
+
+    static let unkept =
+        "there is no ledger to note it in, so 'resync gate' knows nothing of it: 'resync watch' "
+        + "keeps one"
+
+    /// Whether something keeps the comparison from having verified it.
+    var isTrouble: Bool { isExternal ? answer != .released : entries == 0 || checkExit ?? 0 != 0 }
+
     /// In one line.
     var line: String {
+        if isExternal, answer == .released {
+            return "module \(module): released by its check; its paths are not compared (external)"
+        }
         let size = "\(countText(entries)) \(entries == 1 ? "entry" : "entries"), \(sizeText(bytes))"
         switch answer {
         case .released:
@@ -192,6 +271,7 @@ extension StandingRecord {
         line.field("began", began.utcText)
         line.field("looked", looked.utcText)
         if let oldest { line.field("oldest_proof", oldest.utcText) }
+        if let checkExit { line.field("check_exit", checkExit) }
         if !reason.isEmpty { line.field("reason", reason) }
         return line
     }

@@ -79,6 +79,11 @@ import Testing
         Mistaken(pair + module("size: 3"), "2:42: unknown key 'size': there are name, pair, paths"),
         Mistaken(pair + module("weight: 0"), "2:50: a weight is a number above 0"),
         Mistaken(pair + module("weight: heavy"), "2:50: a weight is a number above 0"),
+        Mistaken(pair + module("check: [sh]"), "2:49: check is a command of the shell"),
+        Mistaken(pair + module("check: ''"), "2:49: check is a command of the shell"),
+        Mistaken(pair + module("check: [/x, [y]]"), "2:49: check is a command of the shell"),
+        Mistaken(pair + module("kind: live"), "2:48: kind is copies or external"),
+        Mistaken(pair + module("kind: external"), "2:11: an external module needs 'check'"),
         Mistaken(pair + module("scope: some"), "2:49: scope is suspect or full"),
         Mistaken(pair + module("after: n"), "2:49: after is a list of modules"),
         Mistaken(pair + module("hot: [[x]]"), "2:47: hot is a list of paths"),
@@ -285,20 +290,19 @@ import Testing
                 hot: ["rec/%Y/%m/%d"]
                 scope: suspect
                 policy: append-only
+              - {name: live, pair: mail, paths: [pg], kind: external, check: "test -e /x"}
+              - {name: log, pair: mail, paths: [log], check: [/bin/log, "a b"]}
 
             """)
         #expect(found.status == 2, "\(found.report)")
         let lines = found.lines
-        #expect(lines.first == "pair mail", "\(found.report)")
-        let plain = stage.folder.replacingOccurrences(of: "//", with: "/")
-        let a = lines.first { $0.hasPrefix("  A  \(plain)/a: directory on ") }
-        #expect(a?.hasSuffix(", not probed") == true, "\(found.report)")
-        let b = lines.first { $0.hasPrefix("  B  \(plain)/b: directory on ") }
-        #expect(b?.contains("probed") == false, "\(found.report)")
+        try expectPairs(found, stage)
         for line in [
             "  settle 90.0 s, read 2.00 MiB/s, write 1.00 KiB/s, 22:00-6:00, 9:30-10:00",
             "module db: db, var/db of mail, weight 1.0, full",
             "module rec: rec of mail, weight 2.5, suspect, after db, first rec/%Y/%m/%d",
+            "module live: pg of mail, weight 1.0, external, checked by /bin/sh -c test -e /x",
+            "module log: log of mail, weight 1.0, full, checked by /bin/log a b",
             "pair nowhere", "  settle 2.00 s, read as fast as it goes, at any time",
             "watch: probed each 3.00 s, slow after 4.00 s, down after 5.00 s without an answer, "
                 + "closed after 6.00 s without trouble, up to 7.00 s after relapses",
@@ -310,6 +314,16 @@ import Testing
         #expect(lines.contains { $0.contains("read again within 1 h 00 min") }, "\(found.report)")
         #expect(lines.filter { $0.contains("/nowhere/at/all/") }.count == 2, "\(found.report)")
         #expect(found.errorText == "resync: modules: 'policy' is not used by this version\n")
+    }
+
+    private func expectPairs(_ found: Finished, _ stage: Stage) throws {
+        let lines = found.lines
+        #expect(lines.first == "pair mail", "\(found.report)")
+        let plain = stage.folder.replacingOccurrences(of: "//", with: "/")
+        let a = lines.first { $0.hasPrefix("  A  \(plain)/a: directory on ") }
+        #expect(a?.hasSuffix(", not probed") == true, "\(found.report)")
+        let b = lines.first { $0.hasPrefix("  B  \(plain)/b: directory on ") }
+        #expect(b?.contains("probed") == false, "\(found.report)")
     }
 
     /// A reading takes its bytes at its rate in its windows.
@@ -382,7 +396,7 @@ import Testing
         let keys = found.errorText.split(separator: "\n").compactMap { line in
             line.components(separatedBy: "there are ").dropFirst().first
         }.flatMap { $0.components(separatedBy: ", ") }
-        #expect(keys.count == 30, "\(keys)")
+        #expect(keys.count == 32, "\(keys)")
         let example = try example()
         for key in Set(keys) {
             let isShown = example.range(

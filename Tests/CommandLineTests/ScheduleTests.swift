@@ -198,7 +198,8 @@ import Testing
         try scene.episode("p/a")
         for (module, bytes) in [("x", Int.max), ("y", .max), ("bad", -5)] {
             let row =
-                "'\(module)', 1, '', 'p', 'r', 1, 'released', 'full', '', 3, \(bytes), NULL, ''"
+                "'\(module)', 1, '', 'p', 'r', 1, 'released', 'full', '', 3, \(bytes), NULL, "
+                + "'', NULL"
             let found = try sqlite(
                 scene.stage.state + "/ledger.sqlite", "INSERT INTO standing VALUES (\(row))")
             #expect(found?.status == 0, "\(found?.report ?? "")")

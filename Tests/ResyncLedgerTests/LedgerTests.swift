@@ -64,7 +64,7 @@ import Testing
         var newest: [String: StandingRecord] = [:]
         for _ in 0..<rounds(300) {
             let answers: [ResyncCore.Gate.Standing.Answer] = [.released, .different, .undecided]
-            let standing = StandingRecord(
+            var standing = StandingRecord(
                 module: "m\(seed.below(40))", terms: seed.text(), pair: seed.text(),
                 run: seed.text(),
                 began: Timestamp(seconds: Int64(seed.below(1000)), nanoseconds: 5),
@@ -73,6 +73,7 @@ import Testing
                 assurance: seed.text(), entries: seed.below(.max), bytes: seed.below(.max),
                 oldest: seed.flag() ? Timestamp(seconds: 3, nanoseconds: 1) : nil,
                 reason: seed.text())
+            standing.checkExit = seed.flag() ? seed.below(256) : nil
             try ledger.save(standing)
             // One of the same time takes the place of the one before.
             if newest[standing.module].map({ $0.looked <= standing.looked }) ?? true {
@@ -85,6 +86,21 @@ import Testing
             let all = try ledger.standings(of: standing.module)
             #expect(all.first == standing)
         }
+    }
+
+    @Test func ofEachCheckTheLastIsKept() throws {
+        var seed = Seed.fromEnvironment()
+        let stage = try LedgerStage()
+        let ledger = try stage.open()
+        var last: [String: CheckRecord] = [:]
+        for _ in 0..<100 {
+            let check = CheckRecord(
+                pair: "p\(seed.below(3))", name: "c\(seed.below(5))", began: seed.time(),
+                ended: seed.time(), exit: seed.below(256), line: seed.text())
+            try ledger.save(check)
+            last["\(check.pair) \(check.name)"] = check
+        }
+        #expect(try ledger.checks() == last.sorted { $0.key < $1.key }.map(\.value))
     }
 
     @Test func aTimeBeyondTheColumnsIsTheLastThereIs() throws {

@@ -19,6 +19,8 @@ int32_t clinux_spawn(
 int32_t clinux_signal_group(int32_t process, int32_t number);
 /* 1 when it ended and is gone for good, 0 while it runs or cannot end; `status` as of wait(2). */
 int32_t clinux_reap(int32_t process, int32_t *status);
+/* 1 when it ended; its number stays its own until it is reaped. */
+int32_t clinux_has_ended(int32_t process);
 
 /* Two ends that keep messages apart; the first never waits. */
 int32_t clinux_socket_pair(int32_t ends[2]);
@@ -28,7 +30,11 @@ int32_t clinux_pipe(int32_t ends[2]);
 int64_t clinux_send(int32_t socket, const void *bytes, uint64_t size, int32_t descriptor);
 /* One message, 0 at the end; `descriptor` is the one that came with it, or -1. */
 int64_t clinux_receive(int32_t socket, void *buffer, uint64_t size, int32_t *descriptor);
+/* A pipe whose reading end, the first, never waits. */
+int32_t clinux_output_pipe(int32_t ends[2]);
 int64_t clinux_write(int32_t descriptor, const void *bytes, uint64_t size);
+/* 0 at the end, -EAGAIN where there is nothing now. */
+int64_t clinux_read(int32_t descriptor, void *buffer, uint64_t size);
 
 /*
  * A socket that keeps messages apart, under a name in a directory of ours; what lay there is

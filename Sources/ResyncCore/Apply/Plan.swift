@@ -148,7 +148,8 @@ package struct PlanLeftOut: Sendable, Hashable {
     /// A deletion where the source's directory was not listed whole, or of a directory in which
     /// something stays.
     package var deletions = 0
-    /// A fifo, socket or device without `--specials`, or what `union` does not overwrite.
+    /// A fifo, socket or device without `--specials`, what `union` does not overwrite, or what is
+    /// of an external module.
     package var others = 0
 
     package init() {}

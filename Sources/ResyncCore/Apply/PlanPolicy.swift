@@ -31,6 +31,8 @@ package enum LeaveReason: Sendable, Hashable, CaseIterable {
     case conflict, undetermined, lost, unreadable
     /// Nobody knows whether the source's directory has it after all, or something stays inside.
     case deletion
+    /// It belongs to an external module: equal bytes would prove nothing of it.
+    case external
     case other
 }
 
@@ -103,7 +105,7 @@ extension PlanLeftOut {
         case .lost: lost += number
         case .unreadable: unreadable += number
         case .deletion: deletions += number
-        case .other: others += number
+        case .external, .other: others += number
         }
     }
 }

@@ -13,6 +13,14 @@ package struct Module: Sendable, Hashable {
         case full
     }
 
+    /// How its data is proven.
+    package enum Kind: String, Sendable, Hashable, CaseIterable {
+        /// By equal bytes on both sides.
+        case copies
+        /// By its check alone: equal bytes prove nothing of it, as of a live database.
+        case external
+    }
+
     /// In one configuration there is one of this name.
     package var name: String
     /// The pair of stores that it lies in.
@@ -27,11 +35,23 @@ package struct Module: Sendable, Hashable {
     /// looked at first.
     package var hot: [String] = []
     package var scope = Scope.full
+    package var kind = Kind.copies
+    /// A program and its arguments: what has to succeed before it is released.
+    package var check: [[UInt8]]?
 
     package init(name: String, pair: String, paths: [RelativePath]) {
         self.name = name
         self.pair = pair
         self.paths = paths
+    }
+
+    /// What else has to be as it was for a proof to be one of it; nothing where only its stores,
+    /// paths and scope decide.
+    package var conditions: [[UInt8]] {
+        var conditions: [[UInt8]] = []
+        if kind == .external { conditions.append(Array("external".utf8)) }
+        if let check { conditions.append(Array("check".utf8) + check.flatMap { [0] + $0 }) }
+        return conditions
     }
 
     /// Whether an entry is its.

@@ -110,8 +110,10 @@ package struct ChildProcess: Sendable {
     ///   - path: of the program, absolute.
     ///   - arguments: its name among them.
     ///   - input: what becomes its standard input; nil: nothing.
+    ///   - output: takes all that it says; nil: only its errors are kept, where they are.
     package init(
-        _ path: [UInt8], _ arguments: [[UInt8]], input: Int32?, keepsErrors: Bool = true
+        _ path: [UInt8], _ arguments: [[UInt8]], input: Int32?, output: Int32? = nil,
+        keepsErrors: Bool = true
     ) throws(DiskError) {
         var pointers: [UnsafeMutablePointer<CChar>?] = []
         defer { for pointer in pointers { free(pointer) } }
@@ -126,7 +128,9 @@ package struct ChildProcess: Sendable {
         }
         pointers.append(nil)
         let started = try withCString(path, .spawn) { (path) throws(DiskError) in
-            clinux_spawn(path, pointers, input ?? -1, -1, keepsErrors ? STDERR_FILENO : -1)
+            clinux_spawn(
+                path, pointers, input ?? -1, output ?? -1,
+                output ?? (keepsErrors ? STDERR_FILENO : -1))
         }
         guard started > 0 else { throw DiskError(.spawn, -started) }
         number = started
@@ -137,6 +141,9 @@ package struct ChildProcess: Sendable {
 
     /// Asks it, and all that it started, to come to an end.
     package func terminate() { _ = clinux_signal_group(number, SIGTERM) }
+
+    /// Whether it ended, before `ended` says how: until then its group is nobody else's.
+    package var hasEnded: Bool { clinux_has_ended(number) == 1 }
 
     /// How it ended, as of wait(2); nil while it has not.
     package func ended() -> Int32? {

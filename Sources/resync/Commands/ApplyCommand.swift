@@ -72,6 +72,7 @@ struct ApplyCommand: ResyncCommand {
 
     @OptionGroup var patience: PatienceOptions
     @OptionGroup var state: StateOptions
+    @OptionGroup var file: ConfigurationOptions
 
     mutating func execute() throws -> ExitStatus {
         guard (1...64).contains(workers) else {
@@ -95,6 +96,7 @@ struct ApplyCommand: ResyncCommand {
         var options = try options(plan)
         guard plan.trailer.actions > 0 else { return try reportNothingToDo(plan) }
         let session = try ApplySession(plan: input, state, limits, watch) { sites, state, run in
+            try refuseExternal(plan, sites)
             try guardAgainst(plan, sites, state, run)
         }
         let state = session.state
@@ -168,6 +170,19 @@ struct ApplyCommand: ResyncCommand {
             "read back a slice, and released \(sizeText(freed.bytes)) that it displaced: "
                 + "\(countText(freed.entries)) changes of run \(run) can no longer be taken back\n")
         try StandardOutput.shared.flush()
+    }
+
+    /// What equal bytes prove nothing of is not made equal, whoever accepts it.
+    private func refuseExternal(_ plan: PlanReader<EVPHash>, _ sites: Sides<LocalSite>) throws {
+        let external = ExternalPaths(try file.loadIfThere(), in: sites)
+        guard !external.paths.paths.isEmpty else { return }
+        var plan = plan
+        try plan.forEach { _, action in
+            guard let module = external.module(touchedBy: action) else { return }
+            throw CommandError(
+                "'\(shown(action.path))' on \(action.side.letter) is of the external module "
+                    + "\(module), whose equal bytes prove nothing: nothing was written", .refused)
+        }
     }
 
     /// Every guard that stands against the plan, in one answer, before anything is written.

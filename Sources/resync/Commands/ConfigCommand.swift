@@ -74,8 +74,20 @@ struct ConfigCommand: ParsableCommand {
             let after =
                 module.after.isEmpty ? "" : ", after \(module.after.joined(separator: ", "))"
             let hot = module.hot.isEmpty ? "" : ", first \(module.hot.joined(separator: ", "))"
+            let isExternal = module.kind == .external
             return "module \(module.name): \(paths) of \(module.pair), weight "
-                + "\(decimals(module.weight, 1)), \(module.scope.rawValue)\(after)\(hot)"
+                + "\(decimals(module.weight, 1)), "
+                + (isExternal ? module.kind.rawValue : module.scope.rawValue) + after + hot
+                + rules(module).map { ", \($0)" }.joined()
+        }
+
+        /// What else it says of a module, in words.
+        private func rules(_ module: Module) -> [String] {
+            var rules: [String] = []
+            if let check = module.check {
+                rules.append("checked by " + check.map { escaped($0) }.joined(separator: " "))
+            }
+            return rules
         }
 
         private func limits(_ pair: Configuration.Pair) -> String {

@@ -135,7 +135,10 @@ private struct Night {
             throw CommandError("verify is no command", .defect)
         }
         let (targeted, named) = try command.targeted()
-        let target = within.map { VerifyTarget(pair, modules: [], within: $0) } ?? named
+        let target =
+            within.map {
+                VerifyTarget(pair, modules: [], within: $0, external: named?.external ?? [])
+            } ?? named
         let style = try ProgressStyle.parse("none", quiet: true)
         let found = try Verification(targeted, target, resuming: id, arguments: arguments).compare(
             style, try ReportFiles(targeted.report)

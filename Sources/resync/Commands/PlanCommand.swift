@@ -73,6 +73,7 @@ struct PlanCommand: ParsableCommand {
         @OptionGroup(title: "Of two stores: what is looked at") var scope: ScopeOptions
         @OptionGroup(title: "Of two stores: what is compared") var aspects: AspectOptions
         @OptionGroup var state: StateOptions
+        @OptionGroup var file: ConfigurationOptions
 
         mutating func execute() throws -> ExitStatus {
             guard !what.isEmpty, what.count <= 2 else {
@@ -267,7 +268,8 @@ private struct Planning {
                     : "images and devices have no baseline: use --authority a or b")
         }
         let rules = try comparison(verify)
-        let filter = try verify.scope.filter()
+        let configuration = try configuration(of: verify)
+        let filter = try filter(verify, run, configuration)
         let patience = try duration(verify.read.ioTimeout)
         let references = try sites.map { site in
             StoreReference(
@@ -296,11 +298,33 @@ private struct Planning {
             task.suspectEnd = sites.map { knowledge.suspectEnd(of: $0.facts.path) }
         }
         task.decisions = try run.decisions()
+        task.external = ExternalPaths(configuration, in: sites).paths
         task.filter = filter
         task.hasSelection = try run.terms()?.selection != nil
         task.isComplete = summary.ending == .complete && rules.aspects.contains(.content)
         task.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
         return task
+    }
+
+    /// That of the comparison, where none was named; nil where there is none.
+    private func configuration(of verify: VerifyCommand) throws -> Configuration? {
+        try (command.file.config == nil ? verify.file : command.file).loadIfThere()
+    }
+
+    /// What the run left out.
+    private func filter(
+        _ verify: VerifyCommand, _ run: RunFolder, _ configuration: Configuration?
+    ) throws -> Filter {
+        var filter = try verify.scope.filter()
+        if verify.b.isEmpty, let configuration {
+            let target =
+                try verify.module.map { try VerifyTarget(module: $0, in: configuration) }
+                ?? VerifyTarget(pair: verify.a, in: configuration)
+            filter = try target.filter(with: filter)
+        }
+        guard let terms = try run.terms(), terms.exclusions != filter.digest else { return filter }
+        throw CommandError(
+            "run \(run.id) left out other entries than are left out now: compare again", .refused)
     }
 
     /// What the run compared.
@@ -325,11 +349,12 @@ private struct Planning {
             task.header, result.trailer, found,
             baselineExclusions: task.baseline?.header.exclusions)
         if command.json {
-            try PlanReport.summary(result.id, task.header, result.trailer, standing)
+            try PlanReport.summary(
+                result.id, task.header, result.trailer, standing, external: result.external)
         } else {
             try PlanReport.summaryText(
                 result.id, task.header, result.trailer, standing,
-                sliced: slicedSides(result.trailer, found))
+                sliced: slicedSides(result.trailer, found), external: result.external)
         }
     }
 }

@@ -58,8 +58,7 @@ struct StatusCommand: ResyncCommand {
 
     /// None where nothing is configured in the usual place.
     private func modules(_ state: StateFolder) throws -> [ModuleStatus] {
-        if file.config == nil, (try? LinuxDisk().stat(path: file.path)) == nil { return [] }
-        return try ModuleStatus.all(state, try ConfigurationFile.load(file.path))
+        try file.loadIfThere().map { try ModuleStatus.all(state, $0) } ?? []
     }
 
     private func print(_ modules: [ModuleStatus]) throws {

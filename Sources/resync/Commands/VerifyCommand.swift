@@ -150,6 +150,9 @@ struct VerifyCommand: ResyncCommand {
         _ target: VerifyTarget?, resuming id: String?
     ) throws -> ExitStatus {
         do {
+            if let target, let module = target.onlyExternal {
+                return try ask(module, target.pair.terms(of: module))
+            }
             let patience = try duration(read.ioTimeout)
             let isManifest = try Sides(a: a, b: b).map {
                 try ManifestInput.isManifest($0, within: patience)
@@ -164,6 +167,29 @@ struct VerifyCommand: ResyncCommand {
             }
             throw error
         }
+    }
+}
+
+extension VerifyCommand {
+    /// What an external module's check says, which is all that there is to it.
+    private func ask(_ module: Module, _ terms: String) throws -> ExitStatus {
+        let knowledge = EpisodeKnowledge(try state.open())
+        let interruption = Interruption.shared
+        let standing = externalStanding(module, terms) { interruption.signalNumber }
+        if let signal = interruption.signalNumber { return .signal(signal) }
+        try knowledge.note(standing)
+        let status: ExitStatus = standing.isTrouble ? .trouble : .ok
+        if report.json {
+            try StandardOutput.shared.write(standing.json.bytes)
+            var line = JSONLine(type: "summary")
+            line.field("exit_status", Int(status.code))
+            try StandardOutput.shared.write(line.bytes)
+        } else if !report.quiet || standing.answer != .released {
+            try StandardOutput.shared.write("\(standing.line)\n")
+        }
+        try StandardOutput.shared.flush()
+        if !knowledge.hasLedger { Main.complain(StandingRecord.unkept) }
+        return status
     }
 }
 
@@ -210,12 +236,10 @@ struct Verification {
             try StandardOutput.shared.flush()
         }
         if !standings.isEmpty, !episodes.hasLedger {
-            Main.complain(
-                "there is no ledger to note it in, so 'resync gate' knows nothing of it: 'resync "
-                    + "watch' keeps one")
+            Main.complain(StandingRecord.unkept)
         }
         var status = result.summary.status
-        if standings.contains(where: { $0.entries == 0 }) { status.merge(.trouble) }
+        if standings.contains(where: \.isTrouble) { status.merge(.trouble) }
         return status
     }
 
@@ -256,7 +280,8 @@ struct Verification {
             var controls = controls
             controls.doubts = try episodes.doubts(about: run.folder, in: state)
             let result = try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
-            try episodes.note(run.folder, result.summary)
+            try episodes.note(
+                run.folder, result.summary, external: try target?.filter(with: .none).digest)
             guard let target, target.isWhole, sites.a.facts.kind == .directory,
                 result.summary.ending == .complete,
                 result.summary.doubtLines.isEmpty
@@ -384,7 +409,8 @@ struct Verification {
         limits.maxDuration = try command.maxDuration.map { try duration($0) }
         var plan = VerifyPlan(
             sites: WalkedSites(a: sites.a, b: sites.b), rules: rules, limits: limits)
-        plan.scope.filter = try command.scope.filter()
+        let filter = try command.scope.filter()
+        plan.scope.filter = try target?.filter(with: filter) ?? filter
         plan.scope.selection = try command.scope.selection()
         plan.scope.within = found?.within
         plan.provenBefore = found?.proven ?? 0
@@ -395,7 +421,8 @@ struct Verification {
         plan.settle = try duration(command.settle)
         if keeps {
             plan.keeping = Keeping(
-                try headers(sites, rules), found?.within == nil ? state.manifests : nil,
+                try headers(sites, rules, plan.scope.filter),
+                found?.within == nil ? state.manifests : nil,
                 state.baselines)
         }
         return plan
@@ -403,7 +430,7 @@ struct Verification {
 
     /// The headers of the manifests that are kept of both sides.
     private func headers(
-        _ sites: Sides<LocalSite>, _ rules: VerifyRules
+        _ sites: Sides<LocalSite>, _ rules: VerifyRules, _ filter: Filter
     ) throws -> Sides<ManifestHeader> {
         guard sites.a.facts.kind == .directory else {
             throw CommandError("--keep is for directories; scan keeps images", .usage)
@@ -420,6 +447,7 @@ struct Verification {
             ).header
         }
         for side in Side.allCases {
+            headers[side].exclusions = filter.digest
             // Digests that are taken over are as old as they were.
             guard let kept = rules.kept[side] else { continue }
             headers[side].started = min(headers[side].started, kept.header.started)

@@ -13,6 +13,12 @@ struct ConfigurationOptions: ParsableArguments {
     var config: String?
 
     var path: [UInt8] { config.map(RawArguments.bytes) ?? ConfigurationFile.usualPath }
+
+    /// Nil where nothing is configured in the usual place.
+    func loadIfThere() throws -> Configuration? {
+        if config == nil, (try? LinuxDisk().stat(path: path)) == nil { return nil }
+        return try ConfigurationFile.load(path)
+    }
 }
 
 struct WatchCommand: ResyncCommand {

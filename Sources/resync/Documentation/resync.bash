@@ -483,7 +483,7 @@ _resync_plan_make() {
     repeating_flags=()
     non_repeating_flags=(--accept-deletions --specials --force --json --from0 --cross-mounts --version -h --help)
     repeating_options=(--path --exclude --exclude-from --with --without)
-    non_repeating_options=(--authority --output -o --conflict-resolve --progress --io-timeout --files-from --modify-window --owner-by --state)
+    non_repeating_options=(--authority --output -o --conflict-resolve --progress --io-timeout --files-from --modify-window --owner-by --state --config)
     __resync_offer_flags_options -1
 
     # Offer option value completions
@@ -530,6 +530,9 @@ _resync_plan_make() {
     '--state')
         return
         ;;
+    '--config')
+        return
+        ;;
     esac
 }
 
@@ -552,7 +555,7 @@ _resync_apply() {
     repeating_flags=()
     non_repeating_flags=(--accept-open --release-undo --json --version -h --help)
     repeating_options=()
-    non_repeating_options=(--accept --read-limit --write-limit --undo-dir --max-undo --workers --progress --io-timeout --state)
+    non_repeating_options=(--accept --read-limit --write-limit --undo-dir --max-undo --workers --progress --io-timeout --state --config)
     __resync_offer_flags_options 1
 
     # Offer option value completions
@@ -582,6 +585,9 @@ _resync_apply() {
         return
         ;;
     '--state')
+        return
+        ;;
+    '--config')
         return
         ;;
     esac

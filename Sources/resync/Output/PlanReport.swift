@@ -61,8 +61,13 @@ enum PlanReport {
 
     static func summaryText(
         _ id: Digest, _ header: PlanHeader, _ trailer: PlanTrailer, _ standing: [Refusal],
-        sliced: [Side]
+        sliced: [Side], external: Int
     ) throws {
+        if external > 0 {
+            try StandardOutput.shared.write(
+                "\(countText(external)) left alone: of external modules, whose equal bytes prove "
+                    + "nothing\n")
+        }
         try StandardOutput.shared.write(text(id, header, trailer, standing, sliced))
     }
 
@@ -174,7 +179,8 @@ enum PlanReport {
     }
 
     static func summary(
-        _ id: Digest, _ header: PlanHeader, _ trailer: PlanTrailer, _ standing: [Refusal]
+        _ id: Digest, _ header: PlanHeader, _ trailer: PlanTrailer, _ standing: [Refusal],
+        external: Int = 0
     ) throws {
         var line = JSONLine(type: "summary")
         line.field("plan", id.hex)
@@ -192,6 +198,7 @@ enum PlanReport {
             if side == .a { line.field("on_a", object) } else { line.field("on_b", object) }
         }
         line.field("left_out", trailer.leftOut.object)
+        if external > 0 { line.field("external", external) }
         line.field("baseline", header.hasBaseline)
         if !standing.isEmpty { line.field("would_be_refused", standing.map { $0.sentence }) }
         try StandardOutput.shared.write(line.bytes)

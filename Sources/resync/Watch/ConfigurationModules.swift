@@ -5,8 +5,10 @@ import Yams
 extension ConfigurationFile {
     /// Keys that later versions will know.
     private static let later = [
-        "policy", "expect", "lag", "check", "prepare", "finish", "kind", "checks",
+        "policy", "expect", "lag", "prepare", "finish", "checks",
     ]
+
+    private static let known = "name, pair, paths, weight, after, hot, scope, check, kind"
 
     mutating func readModules(_ node: Node) {
         guard case .sequence(let modules) = node else {
@@ -47,14 +49,24 @@ extension ConfigurationFile {
                 } else {
                     note(value, "scope is suspect or full")
                 }
+            case "check": module.check = command(value, "check")
+            case "kind":
+                if let kind = value.string.flatMap(Module.Kind.init(rawValue:)) {
+                    module.kind = kind
+                } else {
+                    note(value, "kind is copies or external")
+                }
             case let word where Self.later.contains(word):
                 reserved.append("modules: '\(word)' is not used by this version")
-            default: noteUnknown(key, "name, pair, paths, weight, after, hot, scope")
+            default: noteUnknown(key, Self.known)
             }
         }
         guard case .mapping = node else { return nil }
         for required in ["name", "pair", "paths"] where !found.contains(required) {
             note(node, "a module needs '\(required)'")
+        }
+        if module.kind == .external, !found.contains("check") {
+            note(node, "an external module needs 'check': nothing else proves it")
         }
         return mistakes.count == had ? module : nil
     }

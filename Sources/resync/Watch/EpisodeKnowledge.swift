@@ -233,12 +233,14 @@ struct EpisodeKnowledge {
     func note(_ standing: StandingRecord) throws { try ledger?.save(standing) }
 
     /// Notes a run where there is a ledger; nothing rests on its being there.
-    func note(_ run: RunFolder, _ summary: Summary) throws {
+    ///
+    /// - Parameter external: what the configuration had left out, as `RunTerms.exclusions`.
+    func note(_ run: RunFolder, _ summary: Summary, external: Digest? = nil) throws {
         let (header, terms) = (try run.header(), try run.terms())
         let isWhole =
             summary.ending == .complete && summary.notVerified == 0
             && summary.tally.unreadable == 0 && summary.doubtLines.isEmpty
-            && terms?.exclusions == Filter.none.digest && terms?.selection == nil
+            && terms?.exclusions == external ?? Filter.none.digest && terms?.selection == nil
             && terms?.aspects.contains(.content) == true
         let record = RunRecord(
             id: header.id, kind: header.kind, a: header.a, b: header.b, began: header.started,
@@ -403,12 +405,14 @@ extension EpisodeKnowledge {
 }
 
 extension StandingRecord {
+    private var source: String { isExternal ? "its check" : "run \(run)" }
+
     fileprivate var known: Gate.Standing {
         Gate.Standing(
             answer, began: began, looked: looked,
             // A plan is made from the run that found it.
             answer == .released
-                ? "released \(looked.localText) by run \(run)" : "\(reason) (run \(run))")
+                ? "released \(looked.localText) by \(source)" : "\(reason) (\(source))")
     }
 }
 

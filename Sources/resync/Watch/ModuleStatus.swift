@@ -33,7 +33,9 @@ struct ModuleStatus {
             "module \(module.name)  \(gate.answer.rawValue.uppercased())  "
                 + reasons.prefix(1).joined()
         ]
-        if let proof, let time = provenAsOf {
+        if let proof, let time = provenAsOf, proof.isExternal {
+            lines.append("  checked    \(time.localText), \(age(time)) ago: its check succeeded")
+        } else if let proof, let time = provenAsOf {
             lines.append(
                 "  proven     as of \(time.localText), \(age(time)) ago: "
                     + "\(countText(proof.entries)) entries, \(sizeText(proof.bytes))")

@@ -1,5 +1,4 @@
 import Dispatch
-import Glibc
 import ResyncCore
 import ResyncStorage
 import Synchronization
@@ -9,7 +8,6 @@ import Synchronization
 final class Notifier: Sendable {
     /// Notifications that wait for their turn; what comes then is left out, and said.
     private static let limit = 100
-    private static let step = 20
 
     private let settings: Configuration.Notification
     private let queue = DispatchQueue(label: "resync.notify")
@@ -44,20 +42,9 @@ final class Notifier: Sendable {
     private func run(_ bytes: [UInt8]) {
         let name = escaped(settings.command.first ?? [])
         do throws(DiskError) {
-            let pipe = try ChildInput()
-            let process = try ChildProcess(
-                settings.command.first ?? [], settings.command, input: pipe.reading)
-            // What does not fit into a pipe is not waited for: a message is far smaller.
-            pipe.write(bytes)
-            let end = monotonicSeconds() + settings.timeout
-            while process.ended() == nil {
-                if monotonicSeconds() > end {
-                    process.kill()
-                    Main.complain("'\(name)' was killed: it took longer than notify allows")
-                    while process.ended() == nil { pause(milliseconds: Self.step) }
-                }
-                pause(milliseconds: Self.step)
-            }
+            let command = OperatorCommand(settings.command, timeout: settings.timeout)
+            guard try command.tell(bytes).end == .tookTooLong else { return }
+            Main.complain("'\(name)' was killed: it took longer than notify allows")
         } catch {
             Main.complain("cannot notify by '\(name)': \(error.sentence)")
         }

@@ -1,0 +1,174 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// What a configuration says of a module beside its paths: what must succeed before it is released,
+/// and what counts otherwise in its comparison.
+@Suite struct ModuleRulesTests {
+    /// Two equal stores, a pair of the configuration, as old as what was left alone for years.
+    final class Scene {
+        let scene: EpisodeStage
+        var stage: Stage { scene.stage }
+
+        init(_ module: String, more: String = "") throws {
+            scene = try EpisodeStage()
+            try stage.makeFolder("a/d")
+            for name in ["f", "g", "h"] {
+                try stage.write("a/d/\(name)", noise(9000, seed: UInt64(name.utf8.first ?? 1)))
+            }
+            try system("rm", "-rf", stage.b)
+            try configure(module, more)
+            try stage.copy()
+            try age()
+            // There is a ledger once there was an episode.
+            try scene.close(try scene.open())
+            usleep(1_200_000)
+        }
+
+        func configure(_ module: String, _ more: String = "") throws {
+            try stage.write(
+                "config.yaml",
+                """
+                pairs: [{name: mail, a: \(stage.a), b: \(stage.b), settle: 0s}]
+                modules:
+                  - {name: m, pair: mail, paths: [d], \(module)}
+                \(more)
+
+                """)
+        }
+
+        /// As if nobody had touched them for years, but for what the kernel keeps to itself.
+        func age(_ paths: String...) throws {
+            for path in paths.isEmpty ? [stage.a, stage.b] : paths.map({ stage.folder + "/" + $0 })
+            {
+                let script = "find \"$1\" -exec touch -h -d @1500000000 {} +"
+                let done = try Command("/bin/sh", ["-c", script, "sh", path]).run()
+                try #require(done.status == 0, "\(done.report)")
+            }
+            // What was written just before it is read is to be read again.
+            usleep(2_200_000)
+        }
+
+        func run(_ words: String...) throws -> Finished {
+            try stage.resync(words + ["--config", scene.config]).run()
+        }
+
+        func verify(_ more: String...) throws -> Finished {
+            try stage.resync(["verify", "--module", "m", "--config", scene.config] + more).run()
+        }
+    }
+
+    // MARK: Checks
+
+    @Test func aCheckMustSucceedBeforeAModuleIsReleased() throws {
+        let scene = try Scene("check: /bin/true")
+        let allowed = scene.stage.folder + "/allowed"
+        try scene.configure(
+            "check: \"test -e '\(allowed)' || { echo 'not\\tyet'; echo; exit 4; }\"")
+        let failed = try scene.verify()
+        #expect(failed.status == 2, "\(failed.report)")
+        #expect(failed.text.contains("IN SYNC"), "\(failed.report)")
+        #expect(
+            failed.text.contains(#"module m: UNDECIDED: check failed: exit 4: not\x09yet"#),
+            "\(failed.report)")
+        let json = try scene.verify("--json")
+        let module = try objects(json.lines).first { $0["type"] as? String == "module" }
+        #expect(module?["answer"] as? String == "undecided", "\(json.report)")
+        #expect(module?["check_exit"] as? Int == 4, "\(json.report)")
+        try scene.stage.write("allowed", "x")
+        let done = try scene.verify()
+        #expect(done.status == 0, "\(done.report)")
+        #expect(done.text.contains("module m: released"), "\(done.report)")
+        // A program, not of the shell; and one that is not there.
+        try scene.configure("check: [/bin/test, -e, '\(allowed)']")
+        #expect(try scene.verify().text.contains("module m: released"))
+        try scene.configure("check: [/nowhere/at/all]")
+        let none = try scene.verify()
+        #expect(
+            none.text.contains("UNDECIDED: check failed: cannot be started: No such file"),
+            "\(none.report)")
+    }
+
+    /// Only where all is proven: else it is not even asked.
+    @Test func aCheckIsNotAskedAboutWhatDiffers() throws {
+        let scene = try Scene("check: /bin/true")
+        let asked = scene.stage.folder + "/asked"
+        try scene.configure("check: \"touch '\(asked)'\"")
+        try scene.stage.write("a/d/f", "other")
+        let found = try scene.verify()
+        #expect(found.status == 1 && found.text.contains("NOT RELEASED"), "\(found.report)")
+        #expect(!scene.stage.exists("asked"))
+        try system("cp", "-p", scene.stage.a + "/d/f", scene.stage.b + "/d/f")
+        usleep(2_200_000)
+        #expect(try scene.verify().status == 0)
+        #expect(scene.stage.exists("asked"))
+    }
+
+    // MARK: External modules
+
+    @Test func anExternalModuleIsReleasedByItsCheckAlone() throws {
+        let scene = try Scene("check: /bin/true, kind: external")
+        let allowed = scene.stage.folder + "/allowed"
+        try scene.configure("check: \"test -e '\(allowed)'\", kind: external")
+        try scene.stage.write("a/d/f", "what a live database has written")
+        let failed = try scene.verify()
+        #expect(failed.status == 2, "\(failed.report)")
+        #expect(failed.text == "module m: UNDECIDED: check failed: exit 1\n", "\(failed.report)")
+        try scene.stage.write("allowed", "x")
+        let done = try scene.verify("--json")
+        #expect(done.status == 0, "\(done.report)")
+        let lines = try objects(done.lines)
+        #expect(lines.first?["assurance"] as? String == "external", "\(done.report)")
+        #expect(lines.first?["answer"] as? String == "released", "\(done.report)")
+        #expect(lines.first?["check_exit"] as? Int == 0, "\(done.report)")
+        #expect(lines.last?["type"] as? String == "summary", "\(done.report)")
+        // Its paths are no part of its pair's comparison.
+        let pair = try scene.run("verify", "mail")
+        #expect(pair.status == 0, "\(pair.report)")
+        #expect(pair.text.contains("2 entries: 2 same, 1 excluded"), "\(pair.report)")
+        #expect(
+            pair.text.contains(
+                "module m: released by its check; its paths are not compared (external)"),
+            "\(pair.report)")
+    }
+
+    @Test func nothingIsPlannedOrAppliedInAnExternalModule() throws {
+        let scene = try Scene("check: /bin/true, kind: external")
+        let (stage, plan) = (scene.stage, scene.stage.folder + "/plan")
+        try stage.write("a/d/f", "what a live database has written")
+        try stage.write("a/file", "changed")
+        try stage.makeFolder("b/d/below")
+        // Of two stores everything is compared; what is external is left alone all the same.
+        let found = try stage.verify()
+        #expect(found.status == 1 && found.text.contains("d/f"), "\(found.report)")
+        let made = try scene.run("plan", "last", "--authority", "a", "-o", plan)
+        #expect(made.text.contains("3 left alone: of external modules"), "\(made.report)")
+        let shown = try Command(Command.resync, ["plan", "show", plan]).run()
+        #expect(shown.text.contains("* B file"), "\(shown.report)")
+        #expect(shown.lines.count { $0.contains(" B ") } == 1, "\(shown.report)")
+        // One that knows nothing of it is not carried out.
+        try stage.write("empty.yaml", "pairs: [{name: mail, a: \(stage.a), b: \(stage.b)}]\n")
+        let blind = try stage.resync([
+            "plan", "last", "--authority", "a", "-o", plan, "--force", "--config",
+            stage.folder + "/empty.yaml",
+        ]).run()
+        #expect(blind.status == 0, "\(blind.report)")
+        let refused = try scene.run("apply", plan)
+        #expect(refused.status == 5, "\(refused.report)")
+        #expect(refused.errorText.contains("is of the external module m"), "\(refused.report)")
+        #expect(stage.bytes("b/file") == noise(9000))
+        // All of the store is a module's, and it goes by another name.
+        try system("ln", "-s", stage.folder, stage.folder + "/link")
+        try stage.write(
+            "config.yaml",
+            """
+            pairs: [{name: q, a: \(stage.folder)/link/a, b: \(stage.folder)/link/b}]
+            modules: [{name: all, pair: q, paths: [.], check: /bin/true, kind: external}]
+
+            """)
+        let whole = try scene.run("apply", plan)
+        #expect(whole.status == 5, "\(whole.report)")
+        #expect(whole.errorText.contains("of the external module all"), "\(whole.report)")
+    }
+}
