@@ -2,6 +2,8 @@
 package enum Outcome: UInt8, Sendable, CaseIterable {
     case same = 0
     case differs, missingOnA, missingOnB, unstable, unreadable, notVerified, conflict
+    /// It differs, and may.
+    case expected
 
     /// As in `--combined`: rclone's signs, and three more.
     package var sign: Character {
@@ -14,6 +16,7 @@ package enum Outcome: UInt8, Sendable, CaseIterable {
         case .unstable: "~"
         case .notVerified: "?"
         case .conflict: "x"
+        case .expected: "e"
         }
     }
 
@@ -27,6 +30,7 @@ package enum Outcome: UInt8, Sendable, CaseIterable {
         case .unreadable: "unreadable"
         case .notVerified: "not_verified"
         case .conflict: "conflict"
+        case .expected: "expected"
         }
     }
 }
@@ -82,6 +86,8 @@ package enum Reason: UInt8, Sendable, CaseIterable {
     case converged
     /// It was asked for by name, and is on neither side.
     case absent
+    /// It may still be on its way to the other side.
+    case pending
 
     package var sentence: String {
         switch self {
@@ -95,6 +101,7 @@ package enum Reason: UInt8, Sendable, CaseIterable {
         case .flapping: "gave different bytes under an unchanged stat: suspect the hardware"
         case .converged: "agreed when it was read again"
         case .absent: "is on neither side"
+        case .pending: "pending: younger than the lag"
         }
     }
 }
@@ -184,7 +191,7 @@ package struct Difference: Sendable, Hashable {
     package var canBeConfirmed: Bool {
         switch outcome {
         case .differs, .missingOnA, .missingOnB, .unstable: true
-        case .same, .unreadable, .notVerified, .conflict: false
+        case .same, .unreadable, .notVerified, .conflict, .expected: false
         }
     }
 }

@@ -80,7 +80,8 @@ package struct Summary: Sendable, Hashable {
         }
         guard status == .ok else { return "NOT VERIFIED" }
         if isFirstLook { return "IN SYNC SO FAR" }
-        return leftOut.contains(.content) ? "IN SYNC, content not compared" : "IN SYNC"
+        return (leftOut.contains(.content) ? "IN SYNC, content not compared" : "IN SYNC")
+            + (tally.expected > 0 ? ", but for what may differ" : "")
     }
 
     private var metadataText: String {

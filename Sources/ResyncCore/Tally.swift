@@ -18,6 +18,8 @@ package struct Tally: Sendable, Hashable {
     package var unreadable = 0
     package var notVerified = 0
     package var conflicts = 0
+    /// Different, as they may be.
+    package var expected = 0
     /// Of the unstable ones, those that gave two different contents under one stat.
     package var flapping = 0
     package var confirmed = 0
@@ -35,6 +37,7 @@ package struct Tally: Sendable, Hashable {
     /// Results there are. A directory that cannot be listed to its end has one more.
     package var outcomes: Int {
         same + differs + missingOnA + missingOnB + unstable + unreadable + notVerified + conflicts
+            + expected
     }
 
     package mutating func count(_ difference: Difference) {
@@ -54,6 +57,7 @@ package struct Tally: Sendable, Hashable {
         case .unreadable: unreadable += 1
         case .notVerified: notVerified += 1
         case .conflict: conflicts += 1
+        case .expected: expected += 1
         }
         if difference.isConfirmed { confirmed += 1 }
     }
@@ -75,6 +79,7 @@ package struct Tally: Sendable, Hashable {
         rest.unreadable = 0
         rest.notVerified = 0
         rest.conflicts = 0
+        rest.expected = 0
         rest.flapping = 0
         rest.confirmed = 0
         return rest
@@ -91,6 +96,7 @@ package struct Tally: Sendable, Hashable {
         left.unreadable += right.unreadable
         left.notVerified += right.notVerified
         left.conflicts += right.conflicts
+        left.expected += right.expected
         left.flapping += right.flapping
         left.confirmed += right.confirmed
         left.excluded = cappedSum(left.excluded, right.excluded)

@@ -61,6 +61,8 @@ package struct PlanResult: Sendable {
     package let trailer: PlanTrailer
     /// Differences that were left since they are of external modules; among those left out.
     package var external = 0
+    /// Differences that may be, and are left.
+    package var expected = 0
 }
 
 /// Why no plan can be made; a sentence without its end.
@@ -83,6 +85,7 @@ package final class PlanRun {
     private var baseline: BaselineRecords?
     private var poisoned: Set<RelativePath> = []
     private var external = 0
+    private var expected = 0
     private var agreeing: Sides<AgreeingNames?> = Sides(a: nil, b: nil)
 
     private static let chunkSize = 4096
@@ -136,7 +139,7 @@ package final class PlanRun {
     private func finish(_ leftOut: PlanLeftOut) throws -> PlanResult {
         writer.isRootIncomplete = poisoned.contains(.root)
         let id = try writer.finish(leftOut)
-        return PlanResult(id: id, trailer: writer.trailer, external: external)
+        return PlanResult(id: id, trailer: writer.trailer, external: external, expected: expected)
     }
 
     private func imageDifference() throws -> Difference? {
@@ -153,7 +156,9 @@ package final class PlanRun {
     private func findPoisoned() throws {
         var reader = try run.results()
         while let record = try reader.next() {
-            guard case .difference(let difference) = record, !difference.isSettled else { continue }
+            guard case .difference(let difference) = record, !difference.isSettled,
+                difference.outcome != .expected
+            else { continue }
             let types = [difference.stats.a?.type, difference.stats.b?.type]
             if types.contains(.directory) || difference.path == .root {
                 poisoned.insert(difference.path)
@@ -226,7 +231,7 @@ package final class PlanRun {
             case .entry(let look): path = look.path
             }
             while let left = unsettled.first, left.path < path {
-                planner.leaveOut(left.path, .unreadable)
+                leave(left, &planner)
                 unsettled = unsettled.dropFirst()
             }
             switch output {
@@ -236,7 +241,15 @@ package final class PlanRun {
                 try plan(apart[look.path] ?? look, difference, &planner)
             }
         }
-        for left in unsettled { planner.leaveOut(left.path, .unreadable) }
+        for left in unsettled { leave(left, &planner) }
+    }
+
+    private func leave(_ difference: Difference, _ planner: inout Planner) {
+        guard difference.outcome == .expected else {
+            return planner.leaveOut(difference.path, .unreadable)
+        }
+        planner.stay(difference.path)
+        expected += 1
     }
 
     private func isOfInterest(_ path: RelativePath) -> Bool {
@@ -385,7 +398,7 @@ extension Difference {
     fileprivate var isSettled: Bool {
         switch outcome {
         case .differs, .missingOnA, .missingOnB: true
-        case .same, .unstable, .unreadable, .notVerified, .conflict: false
+        case .same, .unstable, .unreadable, .notVerified, .conflict, .expected: false
         }
     }
 }

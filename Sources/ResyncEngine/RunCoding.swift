@@ -61,6 +61,7 @@ extension ByteWriter {
         }
         number(summary.provenBefore)
         byte(summary.isFirstLook ? 1 : 0)
+        number(summary.tally.expected)
     }
 
     mutating func order(_ order: PaceOrder) {
@@ -141,6 +142,7 @@ extension ByteReader {
         }
         summary.provenBefore = try int()
         summary.isFirstLook = try byte() == 1
+        summary.tally.expected = try int()
         return summary
     }
 

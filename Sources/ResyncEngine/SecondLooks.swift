@@ -18,20 +18,24 @@ struct SecondLooks {
     let keepsSames: Bool
     /// When the run ends, on the clock that no one can set; nil for never.
     let deadline: Double?
+    /// What may differ.
+    var allowances = Allowances()
 
     /// - Parameter openCount: differences of the first pass that nobody has seen twice.
     func callAsFunction(
         _ openCount: Int, _ result: inout VerifyResult, look: Look
     ) throws {
         var open = openCount
+        var looked: Timestamp?
         for _ in 0..<passes where open > 0 && result.summary.ending == .complete {
             if let ending = waitToSettle() {
                 result.summary.ending = ending
                 break
             }
+            looked = looked ?? .now
             open = try pass(&result, look)
         }
-        if open > 0 { try settleOpen(&result) }
+        if open > 0 || (openCount > 0 && !allowances.isEmpty) { try settle(&result, looked) }
     }
 
     /// What ended the run first; nil where nothing did.
@@ -85,7 +89,9 @@ struct SecondLooks {
     }
 
     /// What nobody confirmed is not claimed to differ: it is unstable.
-    private func settleOpen(_ result: inout VerifyResult) throws {
+    ///
+    /// - Parameter looked: before the first of the second looks; nil where there was none.
+    private func settle(_ result: inout VerifyResult, _ looked: Timestamp?) throws {
         var reader = try run.results()
         var writer = try run.createNext()
         var tally = result.summary.tally.withoutDifferences
@@ -93,6 +99,7 @@ struct SecondLooks {
             var settled = record
             if case .difference(var difference) = record {
                 if record.openDifference != nil { difference.outcome = .unstable }
+                difference = allowances.settle(difference, looked: looked)
                 tally.count(difference)
                 settled = .difference(difference)
             }

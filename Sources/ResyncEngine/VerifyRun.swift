@@ -15,6 +15,8 @@ package struct VerifyPlan: Sendable {
     package var provenBefore = 0
     /// As in `Summary`.
     package var isFirstLook = false
+    /// What may differ.
+    package var allowances = Allowances()
     /// What each side keeps, and where; nil to keep nothing.
     package var keeping: Keeping?
     /// Between two checkpoints.
@@ -138,7 +140,7 @@ package final class VerifyRun {
         let looks = SecondLooks(
             run: run, controls: controls, progress: progress, passes: plan.confirmPasses,
             settle: plan.settle, keepsSames: plan.rules.keepsSames,
-            deadline: plan.limits.maxDuration.map { started + $0 })
+            deadline: plan.limits.maxDuration.map { started + $0 }, allowances: plan.allowances)
         try looks(sink.openCount, &result) { try look(at: $0, verify, into: $1, &$2) }
         result.summary.elapsed = earlierElapsed + monotonicSeconds() - started
         if plan.sites.a.facts.kind == .directory {

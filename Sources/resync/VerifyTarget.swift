@@ -14,14 +14,18 @@ struct VerifyTarget {
     var part: UnprovenEntries.Part?
     /// Paths of which equal bytes prove nothing: they are not compared.
     let external: [RelativePath]
+    /// By which what is expected is, or no longer.
+    let time = Timestamp.now
+    /// What may differ.
+    let allowances: Allowances
 
-    init(
-        _ pair: Configuration.Pair, modules: [Module], within: Selection?, external: [RelativePath]
-    ) {
-        self.pair = pair
-        self.modules = modules
+    /// A part of what another one is about, of which no module is proven.
+    init(_ whole: VerifyTarget, within: Selection) {
+        pair = whole.pair
+        modules = []
         self.within = within
-        self.external = external
+        external = whole.external
+        allowances = whole.allowances
     }
 
     /// Whether it can prove its modules: a first look at a part of them does not.
@@ -38,6 +42,7 @@ struct VerifyTarget {
         modules = configuration.modules.filter { $0.pair == name }
         within = nil
         external = configuration.externalPaths(of: name)
+        allowances = Allowances(modules, at: time)
     }
 
     /// - Throws: `CommandError` where the configuration names no such module.
@@ -50,6 +55,7 @@ struct VerifyTarget {
         modules = [module]
         within = Selection(module.paths)
         external = configuration.externalPaths(of: pair.name)
+        allowances = Allowances(modules, at: time)
     }
 
     /// The module, where its check alone is what is asked for.
@@ -154,9 +160,10 @@ struct ModuleStandings {
             } else {
                 let spans = try knowledge.spans(
                     against: module, sites.map { $0.facts.path }, overrides)
-                guard let proof = try look.proof(of: module, spans) else { break }
+                guard let proof = try look.proof(of: module.expecting(at: target.time), spans)
+                else { break }
                 standing = try self.standing(
-                    module, proof, differing: differences[module.name, default: 0], terms)
+                    module, proof, differences[module.name, default: Differences()], terms)
             }
             guard controls.interruption() == nil else { break }
             try knowledge.note(standing)
@@ -165,30 +172,50 @@ struct ModuleStandings {
         return found
     }
 
-    /// How many entries of each module were seen to differ, twice.
-    private func differences(in modules: [Module]) throws -> [String: Int] {
-        var counts: [String: Int] = [:]
+    private struct Differences {
+        /// Seen twice.
+        var differing = 0
+        var pending = 0
+        /// Not settled: nobody knows whether they differ.
+        var open = 0
+    }
+
+    /// Of the entries of each module.
+    private func differences(in modules: [Module]) throws -> [String: Differences] {
+        var counts: [String: Differences] = [:]
         var reader = try run.results()
         while let record = try reader.next() {
-            guard case .difference(let difference) = record else { continue }
+            guard case .difference(let difference) = record,
+                // No path is of two modules.
+                let module = modules.first(where: { $0.holds(difference.path) })
+            else { continue }
             switch difference.outcome {
-            case .differs, .missingOnA, .missingOnB, .conflict: break
-            case .same, .unstable, .unreadable, .notVerified: continue
+            case .differs, .missingOnA, .missingOnB, .conflict:
+                counts[module.name, default: Differences()].differing += 1
+            case .unstable where difference.reason == .pending:
+                counts[module.name, default: Differences()].pending += 1
+            case .unstable, .unreadable, .notVerified:
+                counts[module.name, default: Differences()].open += 1
+            case .same, .expected: continue
             }
-            // No path is of two modules.
-            guard let module = modules.first(where: { $0.holds(difference.path) }) else { continue }
-            counts[module.name, default: 0] += 1
         }
         return counts
     }
 
     private func standing(
-        _ module: Module, _ proof: ModuleProof, differing: Int, _ terms: String
+        _ module: Module, _ proof: ModuleProof, _ found: Differences, _ terms: String
     ) throws -> StandingRecord {
         let header = try run.header()
         var reasons: [String] = []
-        if proof.entries == 0 { reasons.append("nothing lies under its paths") }
-        if differing > 0 { reasons.append("\(countText(differing)) different") }
+        if proof.isEmpty { reasons.append("nothing lies under its paths") }
+        if found.differing > 0 { reasons.append("\(countText(found.differing)) different") }
+        if found.pending > 0 {
+            reasons.append("\(countText(found.pending)) \(Reason.pending.sentence)")
+        }
+        let isOpen = found.pending + found.open > 0
+        if proof.isWhole, found.open > 0 {
+            reasons.append("\(countText(found.open)) unstable or not verified")
+        }
         for (gap, count) in proof.gaps.sorted(by: { $0.key < $1.key }) {
             let examples = proof.examples.filter { $0.gap == gap }.prefix(3)
                 .map { "'\(shown($0.path))'" }.joined(separator: ", ")
@@ -196,7 +223,8 @@ struct ModuleStandings {
                 "\(countText(count)) \(gap.sentence)" + (examples.isEmpty ? "" : ": \(examples)"))
         }
         var answer: Gate.Standing.Answer =
-            differing > 0 ? .different : proof.isWhole ? .released : .undecided
+            found.differing > 0
+            ? .different : proof.isWhole && !isOpen ? .released : .undecided
         var check: CheckOutcome?
         if answer == .released, let words = module.check {
             check = CheckOutcome(running: words) { controls.interruption() != nil }
@@ -204,6 +232,9 @@ struct ModuleStandings {
         if let failure = check?.failure {
             answer = .undecided
             reasons.append("check failed: \(failure)")
+        }
+        if proof.expected > 0 {
+            reasons.append("\(countText(proof.expected)) expected to differ")
         }
         var standing = StandingRecord(
             module: module.name, terms: terms, pair: module.pair, run: run.id,
@@ -242,7 +273,10 @@ extension StandingRecord {
         + "keeps one"
 
     /// Whether something keeps the comparison from having verified it.
-    var isTrouble: Bool { isExternal ? answer != .released : entries == 0 || checkExit ?? 0 != 0 }
+    var isTrouble: Bool {
+        isExternal
+            ? answer != .released : answer != .released && entries == 0 || checkExit ?? 0 != 0
+    }
 
     /// In one line.
     var line: String {
@@ -253,6 +287,7 @@ extension StandingRecord {
         switch answer {
         case .released:
             return "module \(module): released, \(size) proven equal (\(scope.rawValue))"
+                + (reason.isEmpty ? "" : ", \(reason)")
         case .different: return "module \(module): NOT RELEASED: \(reason)"
         case .undecided: return "module \(module): UNDECIDED: \(reason)"
         }

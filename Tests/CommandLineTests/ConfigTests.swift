@@ -82,6 +82,22 @@ import Testing
         Mistaken(pair + module("check: [sh]"), "2:49: check is a command of the shell"),
         Mistaken(pair + module("check: ''"), "2:49: check is a command of the shell"),
         Mistaken(pair + module("check: [/x, [y]]"), "2:49: check is a command of the shell"),
+        Mistaken(pair + module("lag: soon"), "2:47: 'soon' is no duration"),
+        Mistaken(pair + module("lag: 0s"), "2:47: that is too short"),
+        Mistaken(
+            pair + module("kind: external, check: x, lag: 3s"),
+            "2:11: 'lag' means nothing where no bytes are compared"),
+        Mistaken(pair + module("expect: x"), "2:50: expect is a list of {path, reason, until}"),
+        Mistaken(pair + module("expect: [x]"), "2:51: what is expected must be a mapping"),
+        Mistaken(
+            pair + module("expect: [{path: x}]"), "2:51: what is expected needs 'reason'",
+            "2:51: what is expected needs 'until'"),
+        Mistaken(
+            pair + module("expect: [{path: '', reason: x, until: 2030-01-31, by: me}]"),
+            "2:51: '' is no pattern", "2:92: unknown key 'by': there are path, reason, until"),
+        Mistaken(
+            pair + module("expect: [{path: [x], reason: '', until: 2030-1-31}]"),
+            "2:51: a path is a pattern", "2:71: a reason is text", "2:82: until is a day"),
         Mistaken(pair + module("kind: live"), "2:48: kind is copies or external"),
         Mistaken(pair + module("kind: external"), "2:11: an external module needs 'check'"),
         Mistaken(pair + module("scope: some"), "2:49: scope is suspect or full"),
@@ -390,13 +406,13 @@ import Testing
             pairs: [{x: 1, name: p, a: {x: 1, path: /a}, b: /b}]
             watch: {x: 1s}
             notify: {x: 1, command: [/x]}
-            modules: [{x: 1, name: m, pair: p, paths: [m]}]
+            modules: [{x: 1, name: m, pair: p, paths: [m], expect: [{x: 1}]}]
 
             """)
         let keys = found.errorText.split(separator: "\n").compactMap { line in
             line.components(separatedBy: "there are ").dropFirst().first
         }.flatMap { $0.components(separatedBy: ", ") }
-        #expect(keys.count == 32, "\(keys)")
+        #expect(keys.count == 37, "\(keys)")
         let example = try example()
         for key in Set(keys) {
             let isShown = example.range(

@@ -146,7 +146,7 @@ import Testing
         #expect(made.text.contains("3 left alone: of external modules"), "\(made.report)")
         let shown = try Command(Command.resync, ["plan", "show", plan]).run()
         #expect(shown.text.contains("* B file"), "\(shown.report)")
-        #expect(shown.lines.count { $0.contains(" B ") } == 1, "\(shown.report)")
+        #expect(shown.lines.count { $0.dropFirst().hasPrefix(" B ") } == 1, "\(shown.report)")
         // One that knows nothing of it is not carried out.
         try stage.write("empty.yaml", "pairs: [{name: mail, a: \(stage.a), b: \(stage.b)}]\n")
         let blind = try stage.resync([
@@ -170,5 +170,89 @@ import Testing
         let whole = try scene.run("apply", plan)
         #expect(whole.status == 5, "\(whole.report)")
         #expect(whole.errorText.contains("of the external module all"), "\(whole.report)")
+    }
+
+    // MARK: What may differ
+
+    @Test func whatIsYoungerThanTheLagIsPending() throws {
+        let scene = try Scene("lag: 1h")
+        try scene.stage.write("a/d/f", "on its way")
+        try scene.stage.write("b/d/new", "on its way")
+        // It is as old as anything else by what was set, but not by what the kernel says.
+        try scene.age("a/d/f")
+        let found = try scene.verify("--json")
+        #expect(found.status == 3, "\(found.report)")
+        let lines = try objects(found.lines)
+        let pending = lines.filter { $0["reason"] as? String == "pending: younger than the lag" }
+        // The directory that holds the new one, too.
+        #expect(pending.compactMap { $0["path"] as? String } == ["d", "d/f", "d/new"])
+        #expect(pending.allSatisfy { $0["outcome"] as? String == "unstable" })
+        #expect(lines.last?["unstable"] as? Int == 3, "\(found.report)")
+        let module = lines.first { $0["type"] as? String == "module" }
+        #expect(module?["answer"] as? String == "undecided", "\(found.report)")
+        let text = try scene.verify()
+        #expect(
+            text.text.contains("module m: UNDECIDED: 3 pending: younger than the lag"),
+            "\(text.report)")
+        // By now it should have come.
+        try scene.configure("lag: 1s")
+        let late = try scene.verify()
+        #expect(late.status == 1, "\(late.report)")
+        #expect(late.text.contains("module m: NOT RELEASED: 3 different"), "\(late.report)")
+    }
+
+    private static let expected = """
+        expect: [{path: /d/f, reason: a host name, until: 2999-12-31}, \
+        {path: "d/*h", reason: x, until: 2999-12-31}]
+        """
+
+    @Test func whatMayDifferIsCountedAndKeepsNothingShut() throws {
+        let scene = try Scene(Self.expected)
+        let stage = scene.stage
+        try stage.write("a/d/f", "host a")
+        chmod(stage.b + "/d/h", 0o600)
+        let found = try scene.verify("--combined", stage.folder + "/list")
+        #expect(found.status == 0, "\(found.report)")
+        for words in [
+            "e d/f  size 6 on A, 9000 on B", "e d/h  mode", "2 expected to differ",
+            "IN SYNC, but for what may differ",
+            "module m: released, 2 entries, 8.79 KiB proven equal (full), 2 expected to differ",
+        ] { #expect(found.text.contains(words), "\(words)\n\(found.report)") }
+        #expect(stage.text("list") == "= d\ne d/f\n= d/g\ne d/h\n")
+        let again = try scene.verify("--json")
+        let lines = try objects(again.lines)
+        #expect(lines.last?["expected"] as? Int == 2 && lines.last?["differs"] as? Int == 0)
+        #expect(lines.filter { $0["outcome"] as? String == "expected" }.count == 2)
+        let shown = try stage.runs("show", "last")
+        #expect(shown.text.contains("2 expected to differ"), "\(shown.report)")
+        let plan = try scene.run(
+            "plan", "last", "--authority", "a", "-o", stage.folder + "/plan")
+        #expect(plan.status == 0, "\(plan.report)")
+        #expect(plan.text.contains("2 left alone: expected to differ"), "\(plan.report)")
+        #expect(plan.text.contains("nothing to do"), "\(plan.report)")
+        #expect(!plan.text.contains("left as they are"), "\(plan.report)")
+        let night = try scene.run("nightly")
+        #expect(night.status == 0 && night.text.isEmpty, "\(night.report)")
+    }
+
+    @Test func whatIsNotThereOrNoLongerExpectedCounts() throws {
+        let scene = try Scene(Self.expected)
+        try scene.stage.remove("b/d/f")
+        let missing = try scene.verify()
+        #expect(missing.status == 1, "\(missing.report)")
+        #expect(
+            missing.text.contains("NOT RELEASED: 2 different; 1 missing on B"), "\(missing.report)")
+        try scene.stage.write("b/d/f", "host b")
+        try scene.configure("expect: [{path: f, reason: 'for a while', until: 2020-02-29}]")
+        let expired = "module 'm': that 'f' may differ has expired (for a while)"
+        let found = try scene.verify()
+        #expect(found.status == 1, "\(found.report)")
+        #expect(found.errorText.contains(expired), "\(found.report)")
+        let gate = try scene.run("gate", "m")
+        #expect(gate.errorText.contains(expired), "\(gate.report)")
+        let config = try Command(
+            Command.resync, ["config", "check", "--config", scene.scene.config]
+        ).run()
+        #expect(config.status == 0 && config.errorText.contains(expired), "\(config.report)")
     }
 }

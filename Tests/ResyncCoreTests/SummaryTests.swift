@@ -189,18 +189,19 @@ private typealias Status = ResyncCore.ExitStatus
         tally.confirmed = 12
         tally.excluded = 13
         tally.bytesRead = 14
-        tally.count(bytes: 15, .hash)
-        tally.count(bytes: 16, .media)
+        tally.expected = 15
+        tally.count(bytes: 16, .hash)
+        tally.count(bytes: 17, .media)
         return tally
     }
 
     @Test func addingAddsEveryCount() {
-        #expect(counts(full).values.sorted() == Array(1...14))
+        #expect(counts(full).values.sorted() == Array(1...15))
         var sum = full
         sum += full
         #expect(counts(sum) == counts(full).mapValues { $0 * 2 })
-        #expect(sum.bytesByAssurance == [.hash: 30, .media: 32])
-        #expect(full.outcomes == 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9 + 10)
+        #expect(sum.bytesByAssurance == [.hash: 32, .media: 34])
+        #expect(full.outcomes == 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9 + 10 + 15)
         let kept = counts(full.withoutDifferences).filter { $0.value != 0 }
         #expect(kept == ["entries": 1, "same": 2, "excluded": 13, "bytesRead": 14])
         #expect(full.withoutDifferences.bytesByAssurance == full.bytesByAssurance)

@@ -120,6 +120,11 @@ package struct Planner {
     /// whole comes after what is in it.
     package mutating func leaveOut(_ path: RelativePath, _ reason: LeaveReason) {
         leftOut.count(reason)
+        stay(path)
+    }
+
+    /// What differs as it may: it is none of the plan's, and a directory that holds it stays.
+    package mutating func stay(_ path: RelativePath) {
         for index in stack.indices where path.isWithin(stack[index].path) {
             stack[index].stays = true
         }

@@ -38,6 +38,10 @@ package struct Module: Sendable, Hashable {
     package var kind = Kind.copies
     /// A program and its arguments: what has to succeed before it is released.
     package var check: [[UInt8]]?
+    /// Seconds that it may take until what was written on one side is on the other one as well:
+    /// what is younger is no difference yet. Nil: none.
+    package var lag: Double?
+    package var expectations: [Expectation] = []
 
     package init(name: String, pair: String, paths: [RelativePath]) {
         self.name = name
@@ -51,6 +55,10 @@ package struct Module: Sendable, Hashable {
         var conditions: [[UInt8]] = []
         if kind == .external { conditions.append(Array("external".utf8)) }
         if let check { conditions.append(Array("check".utf8) + check.flatMap { [0] + $0 }) }
+        for expectation in expectations {
+            conditions.append(
+                Array("expect \(expectation.until.seconds) ".utf8) + expectation.text)
+        }
         return conditions
     }
 

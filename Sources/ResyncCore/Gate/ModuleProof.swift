@@ -95,6 +95,8 @@ package struct ModuleProof: Sendable {
     package private(set) var entries = 0
     /// Bytes of its files.
     package private(set) var bytes = 0
+    /// Entries that are on both sides and not proven equal, and need not be.
+    package private(set) var expected = 0
     package private(set) var gaps: [Gap: Int] = [:]
     package private(set) var examples: [(path: RelativePath, gap: Gap)] = []
     /// The time of the oldest proof that counts.
@@ -107,7 +109,10 @@ package struct ModuleProof: Sendable {
     }
 
     /// Whether every entry counts, and there is one.
-    package var isWhole: Bool { entries > 0 && gaps.isEmpty }
+    package var isWhole: Bool { !isEmpty && gaps.isEmpty }
+
+    /// Whether there is nothing that it could be about.
+    package var isEmpty: Bool { entries + expected == 0 }
 
     package mutating func add(
         _ path: RelativePath, _ stats: Sides<Stat?>, _ record: BaselineRecord?
@@ -115,12 +120,20 @@ package struct ModuleProof: Sendable {
         // The root is ours as well: our marker moves its times.
         guard module.holds(path), path != .root else { return }
         guard stats.a != nil || stats.b != nil else { return }
+        let gap = gap(stats, record)
+        if gap != nil, let a = stats.a, let b = stats.b, a.type == b.type,
+            module.expects(path, isDirectory: a.type == .directory)
+        {
+            expected += 1
+            return
+        }
         entries += 1
         if let stat = stats.a ?? stats.b, stat.type == .file {
             bytes = cappedSum(bytes, stat.size)
         }
-        if let gap = gap(stats, record) { return miss(path, gap) }
-        if let record { oldest = oldest.map { min($0, record.time) } ?? record.time }
+        if let gap { return miss(path, gap) }
+        guard let time = record?.time else { return }
+        oldest = oldest.map { min($0, time) } ?? time
     }
 
     /// What could not be looked at, or not wholly.

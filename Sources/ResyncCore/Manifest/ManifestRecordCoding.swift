@@ -295,7 +295,7 @@ extension Outcome {
     fileprivate var isDoubt: Bool {
         switch self {
         case .unstable, .unreadable, .notVerified: true
-        case .same, .differs, .missingOnA, .missingOnB, .conflict: false
+        case .same, .differs, .missingOnA, .missingOnB, .conflict, .expected: false
         }
     }
 }

@@ -87,6 +87,14 @@ struct ConfigCommand: ParsableCommand {
             if let check = module.check {
                 rules.append("checked by " + check.map { escaped($0) }.joined(separator: " "))
             }
+            if let lag = module.lag { rules.append("lag \(durationText(lag))") }
+            if !module.expectations.isEmpty {
+                rules.append(
+                    "may differ: "
+                        + module.expectations.map {
+                            "\(escaped($0.text)) (\(escaped($0.reason.utf8)))"
+                        }.joined(separator: ", "))
+            }
             return rules
         }
 

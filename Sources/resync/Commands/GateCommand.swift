@@ -57,6 +57,7 @@ struct GateCommand: ResyncCommand {
             try print(module, gate)
             return .ok
         }
+        for needed in configuration.modules.needed(by: module) { needed.tellExpired(at: .now) }
         let gate = try EpisodeKnowledge(state).gate(module, configuration)
         try print(module, gate)
         switch gate.answer {

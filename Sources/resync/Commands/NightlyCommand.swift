@@ -135,10 +135,8 @@ private struct Night {
             throw CommandError("verify is no command", .defect)
         }
         let (targeted, named) = try command.targeted()
-        let target =
-            within.map {
-                VerifyTarget(pair, modules: [], within: $0, external: named?.external ?? [])
-            } ?? named
+        let part = within.flatMap { within in named.map { VerifyTarget($0, within: within) } }
+        let target = part ?? named
         let style = try ProgressStyle.parse("none", quiet: true)
         let found = try Verification(targeted, target, resuming: id, arguments: arguments).compare(
             style, try ReportFiles(targeted.report)
@@ -196,7 +194,9 @@ private struct Night {
             known.flatMap { try? RunFolder.open($0, in: state.runs).results() })
         var reader = try run.results()
         while let record = try reader.next() {
-            if case .difference(let difference) = record { try news.add(difference) }
+            if case .difference(let difference) = record, difference.outcome != .expected {
+                try news.add(difference)
+            }
         }
         guard news.count > 0 || summary.status == .trouble else { return }
         var text = "\(pair.name): \(escaped(pair.stores.a.path)) and "

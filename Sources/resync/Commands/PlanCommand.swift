@@ -350,11 +350,13 @@ private struct Planning {
             baselineExclusions: task.baseline?.header.exclusions)
         if command.json {
             try PlanReport.summary(
-                result.id, task.header, result.trailer, standing, external: result.external)
+                result.id, task.header, result.trailer, standing, external: result.external,
+                expected: result.expected)
         } else {
+            try PlanReport.left(external: result.external, expected: result.expected)
             try PlanReport.summaryText(
                 result.id, task.header, result.trailer, standing,
-                sliced: slicedSides(result.trailer, found), external: result.external)
+                sliced: slicedSides(result.trailer, found))
         }
     }
 }

@@ -136,6 +136,7 @@ struct VerifyCommand: ResyncCommand {
             }
             target.part = part
         }
+        for module in target.modules { module.tellExpired(at: target.time) }
         var command = self
         let stores = target.pair.stores
         (command.a, command.b) = (
@@ -419,6 +420,7 @@ struct Verification {
         plan.scope.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
         plan.confirmPasses = try command.confirmPasses()
         plan.settle = try duration(command.settle)
+        plan.allowances = target?.allowances ?? Allowances()
         if keeps {
             plan.keeping = Keeping(
                 try headers(sites, rules, plan.scope.filter),

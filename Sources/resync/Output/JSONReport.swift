@@ -103,6 +103,7 @@ enum JSONReport {
         line.field("metadata_differs", tally.metadataDiffers)
         line.field("missing_on_a", tally.missingOnA)
         line.field("missing_on_b", tally.missingOnB)
+        line.field("expected", tally.expected)
         line.field("unstable", tally.unstable)
         line.field("flapping", tally.flapping)
         line.field("unreadable", tally.unreadable)

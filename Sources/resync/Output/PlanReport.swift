@@ -61,14 +61,21 @@ enum PlanReport {
 
     static func summaryText(
         _ id: Digest, _ header: PlanHeader, _ trailer: PlanTrailer, _ standing: [Refusal],
-        sliced: [Side], external: Int
+        sliced: [Side]
     ) throws {
+        try StandardOutput.shared.write(text(id, header, trailer, standing, sliced))
+    }
+
+    static func left(external: Int, expected: Int) throws {
         if external > 0 {
             try StandardOutput.shared.write(
                 "\(countText(external)) left alone: of external modules, whose equal bytes prove "
                     + "nothing\n")
         }
-        try StandardOutput.shared.write(text(id, header, trailer, standing, sliced))
+        if expected > 0 {
+            try StandardOutput.shared.write(
+                "\(countText(expected)) left alone: expected to differ\n")
+        }
     }
 
     private static func text(
@@ -180,7 +187,7 @@ enum PlanReport {
 
     static func summary(
         _ id: Digest, _ header: PlanHeader, _ trailer: PlanTrailer, _ standing: [Refusal],
-        external: Int = 0
+        external: Int = 0, expected: Int = 0
     ) throws {
         var line = JSONLine(type: "summary")
         line.field("plan", id.hex)
@@ -199,6 +206,7 @@ enum PlanReport {
         }
         line.field("left_out", trailer.leftOut.object)
         if external > 0 { line.field("external", external) }
+        if expected > 0 { line.field("expected", expected) }
         line.field("baseline", header.hasBaseline)
         if !standing.isEmpty { line.field("would_be_refused", standing.map { $0.sentence }) }
         try StandardOutput.shared.write(line.bytes)

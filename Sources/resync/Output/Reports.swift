@@ -37,7 +37,7 @@ struct ReportFiles {
             case .missingOnA: try write(to: missingOnA, nil, difference.path)
             case .missingOnB: try write(to: missingOnB, nil, difference.path)
             case .unreadable, .notVerified: try write(to: error, nil, difference.path)
-            case .same, .unstable, .conflict: break
+            case .same, .unstable, .conflict, .expected: break
             }
         }
     }

@@ -111,6 +111,7 @@ struct TextReport {
         add(tally.metadataDiffers, "with different metadata only")
         add(tally.missingOnA, "missing on A")
         add(tally.missingOnB, "missing on B")
+        add(tally.expected, "expected to differ")
         add(tally.unstable, "unstable")
         add(tally.unreadable, "unreadable")
         add(tally.notVerified, "not verified")

@@ -294,7 +294,7 @@ struct ConfigurationFile {
 
     // MARK: Values
 
-    private mutating func duration(_ node: Node, atLeast least: Double = 0) -> Double? {
+    mutating func duration(_ node: Node, atLeast least: Double = 0) -> Double? {
         let found = quantity(node) { (text) throws(QuantityError) in try parseDuration(text) }
         guard let found, found >= least else {
             if found != nil { note(node, "that is too short: at least \(durationText(least))") }

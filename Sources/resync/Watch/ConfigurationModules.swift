@@ -1,14 +1,18 @@
+import Glibc
 import ResyncCore
+import ResyncStorage
 import Yams
 
 // What a configuration says of modules.
 extension ConfigurationFile {
     /// Keys that later versions will know.
     private static let later = [
-        "policy", "expect", "lag", "prepare", "finish", "checks",
+        "policy", "prepare", "finish", "checks",
     ]
 
-    private static let known = "name, pair, paths, weight, after, hot, scope, check, kind"
+    private static let known =
+        "name, pair, paths, weight, after, hot, scope, check, kind, "
+        + "lag, expect"
 
     mutating func readModules(_ node: Node) {
         guard case .sequence(let modules) = node else {
@@ -24,6 +28,7 @@ extension ConfigurationFile {
                 note(module, "there is a module '\(found.name)' already")
                 continue
             }
+            reserved += found.expired(at: .now).map { found.sentence(aboutExpired: $0) }
             configuration.modules.append(found)
         }
         moduleMarks = marks
@@ -50,6 +55,8 @@ extension ConfigurationFile {
                     note(value, "scope is suspect or full")
                 }
             case "check": module.check = command(value, "check")
+            case "lag": module.lag = duration(value, atLeast: 1)
+            case "expect": module.expectations = expectations(value)
             case "kind":
                 if let kind = value.string.flatMap(Module.Kind.init(rawValue:)) {
                     module.kind = kind
@@ -67,6 +74,9 @@ extension ConfigurationFile {
         }
         if module.kind == .external, !found.contains("check") {
             note(node, "an external module needs 'check': nothing else proves it")
+        }
+        for key in ["lag", "expect"] where module.kind == .external && found.contains(key) {
+            note(node, "'\(key)' means nothing where no bytes are compared")
         }
         return mistakes.count == had ? module : nil
     }
@@ -93,6 +103,46 @@ extension ConfigurationFile {
             note(node, error.reason)
         }
         return words
+    }
+
+    /// Entries that one module may name with a reason.
+    private static let expectationLimit = 1000
+
+    private mutating func expectations(_ node: Node) -> [Expectation] {
+        guard let list = node.sequence, list.count <= Self.expectationLimit else {
+            note(node, "expect is a list of {path, reason, until}")
+            return []
+        }
+        return list.compactMap { expectation($0) }
+    }
+
+    private mutating func expectation(_ node: Node) -> Expectation? {
+        var (path, reason, until): (String?, String?, Timestamp?) = (nil, nil, nil)
+        var found: Set<String> = []
+        for (key, value) in entries(node, "what is expected") {
+            found.insert(key.string ?? "")
+            switch key.string {
+            case "path": path = value.string
+            case "reason":
+                reason = value.string.flatMap { $0.isEmpty ? nil : $0 }
+                if reason == nil { note(value, "a reason is text") }
+            case "until":
+                until = value.string.flatMap { Timestamp.dayAfter($0) }
+                if until == nil { note(value, "until is a day, as 2027-03-31") }
+            default: noteUnknown(key, "path, reason, until")
+            }
+        }
+        guard case .mapping = node else { return nil }
+        for required in ["path", "reason", "until"] where !found.contains(required) {
+            note(node, "what is expected needs '\(required)'")
+        }
+        guard let path, let reason, let until else {
+            if found.contains("path"), path == nil { note(node, "a path is a pattern") }
+            return nil
+        }
+        let made = Expectation(Array(path.utf8), reason: reason, until: until)
+        if made == nil { note(node, "'\(escaped(path.utf8))' is no pattern") }
+        return made
     }
 
     private mutating func paths(_ node: Node) -> [RelativePath] {
@@ -155,5 +205,32 @@ extension ConfigurationFile {
             }
             above.append(one)
         }
+    }
+}
+
+extension Module {
+    /// Says of each expectation that holds no longer that it does not.
+    func tellExpired(at now: Timestamp) {
+        for expectation in expired(at: now) { Main.complain(sentence(aboutExpired: expectation)) }
+    }
+
+    fileprivate func sentence(aboutExpired expectation: Expectation) -> String {
+        "module '\(name)': that '\(escaped(expectation.text))' may differ has expired "
+            + "(\(escaped(expectation.reason.utf8)))"
+    }
+}
+
+extension Timestamp {
+    /// When a day like `2027-03-31` is over by the clock of this machine; nil where it is none.
+    fileprivate static func dayAfter(_ text: String) -> Timestamp? {
+        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
+        guard parts.count == 3, parts[0].count == 4, parts[1].count == 2, parts[2].count == 2,
+            let year = Int32(parts[0]), let month = Int32(parts[1]), let day = Int32(parts[2]),
+            (1970...9999).contains(year), (1...12).contains(month), (1...31).contains(day)
+        else { return nil }
+        var fields = tm()
+        (fields.tm_year, fields.tm_mon, fields.tm_mday) = (year - 1900, month - 1, day + 1)
+        fields.tm_isdst = -1
+        return Timestamp(seconds: Int64(mktime(&fields)), nanoseconds: 0)
     }
 }

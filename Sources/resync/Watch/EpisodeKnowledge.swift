@@ -412,7 +412,9 @@ extension StandingRecord {
             answer, began: began, looked: looked,
             // A plan is made from the run that found it.
             answer == .released
-                ? "released \(looked.localText) by \(source)" : "\(reason) (\(source))")
+                ? "released \(looked.localText) by \(source)"
+                    + (reason.isEmpty ? "" : ", \(reason)")
+                : "\(reason) (\(source))")
     }
 }
 
