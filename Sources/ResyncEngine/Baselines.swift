@@ -29,11 +29,12 @@ package struct Baselines: Sendable {
     ///   - parts: how much of them is written, of a run that was ended early; nil where they are
     ///     whole.
     ///   - isWhole: whether what they do not list is not there.
+    ///   - policies: what may keep what was known before.
     /// - Returns: the new baseline's id.
     @discardableResult
     package func prove(
         _ manifests: Sides<InputFile>, parts: Sides<ManifestPart>? = nil, modifyWindow: UInt64,
-        isWhole: Bool = true
+        isWhole: Bool = true, policies: PolicyGuard? = nil
     ) throws -> Digest {
         let readers = try Side.both { side in
             let file = manifests[side]
@@ -52,7 +53,10 @@ package struct Baselines: Sendable {
                 readers.a, readers.b, modifyWindow: modifyWindow,
                 listsEverything: isWhole && parts == nil
                     && old?.header.exclusions == header.exclusions)
-            return try write(header, old) { old, emit in try proof.merge(old, into: emit) }
+            return try write(header, old) { old, emit in
+                try proof.merge(
+                    old, keeps: { policies?.keeps($0, $1, $2) ?? false }, into: emit)
+            }
         }
     }
 

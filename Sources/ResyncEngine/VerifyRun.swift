@@ -34,6 +34,8 @@ package struct Keeping: Sendable {
     let headers: Sides<ManifestHeader>
     let store: KeptManifests?
     let baselines: Baselines?
+    /// What may keep what was proven before.
+    package var policies: PolicyGuard?
 
     /// - Parameter store: nil where only a part is looked at: that takes no whole one's place.
     package init(
@@ -80,6 +82,8 @@ package struct VerifyResult: Sendable {
     package var summary: Summary
     /// Where a read was not answered.
     package var stalled: [StalledRead] = []
+    /// Of modules that broke their policy, by name.
+    package var policies: [String: PolicyFindings] = [:]
 }
 
 /// A read that was not answered in time.
@@ -148,6 +152,7 @@ package final class VerifyRun {
         }
         result.summary.provenBefore = plan.provenBefore
         result.summary.isFirstLook = plan.isFirstLook
+        result.policies = plan.keeping?.policies?.findings ?? [:]
         result.summary.doubts = controls.doubts()
         try run.save(result.summary)
         return result
@@ -199,7 +204,8 @@ package final class VerifyRun {
         guard sink.hasEntries else { return }
         _ = try keeping.baselines?.prove(
             try Side.both { try run.folder.read(RunFolder.manifest($0)) }, parts: parts,
-            modifyWindow: plan.rules.comparison.modifyWindow, isWhole: plan.scope.within == nil)
+            modifyWindow: plan.rules.comparison.modifyWindow, isWhole: plan.scope.within == nil,
+            policies: keeping.policies)
     }
 
     /// The roots, or two images or devices as one pair of files for all workers.

@@ -18,6 +18,8 @@ struct VerifyTarget {
     let time = Timestamp.now
     /// What may differ.
     let allowances: Allowances
+    /// Modules of which something must not change, though both sides agree.
+    let policed: [Module]
 
     /// A part of what another one is about, of which no module is proven.
     init(_ whole: VerifyTarget, within: Selection) {
@@ -26,6 +28,7 @@ struct VerifyTarget {
         self.within = within
         external = whole.external
         allowances = whole.allowances
+        policed = whole.policed
     }
 
     /// Whether it can prove its modules: a first look at a part of them does not.
@@ -43,6 +46,7 @@ struct VerifyTarget {
         within = nil
         external = configuration.externalPaths(of: name)
         allowances = Allowances(modules, at: time)
+        policed = modules.filter { $0.policy != nil }
     }
 
     /// - Throws: `CommandError` where the configuration names no such module.
@@ -56,6 +60,7 @@ struct VerifyTarget {
         within = Selection(module.paths)
         external = configuration.externalPaths(of: pair.name)
         allowances = Allowances(modules, at: time)
+        policed = modules.filter { $0.policy != nil }
     }
 
     /// The module, where its check alone is what is asked for.
@@ -146,7 +151,11 @@ struct ModuleStandings {
     }
 
     /// Of each module; fewer where the run is interrupted meanwhile. They are kept in the ledger.
-    func find(_ target: VerifyTarget) throws -> [StandingRecord] {
+    ///
+    /// - Parameter policies: what was found to break them.
+    func find(
+        _ target: VerifyTarget, _ policies: [String: PolicyFindings]
+    ) throws -> [StandingRecord] {
         let knowledge = EpisodeKnowledge(state)
         let overrides = try Overrides(state).all()
         let look = try BaselineLook(sites, state, limits, controls)
@@ -163,7 +172,8 @@ struct ModuleStandings {
                 guard let proof = try look.proof(of: module.expecting(at: target.time), spans)
                 else { break }
                 standing = try self.standing(
-                    module, proof, differences[module.name, default: Differences()], terms)
+                    module, proof, differences[module.name, default: Differences()],
+                    policies[module.name, default: PolicyFindings()], terms)
             }
             guard controls.interruption() == nil else { break }
             try knowledge.note(standing)
@@ -203,12 +213,14 @@ struct ModuleStandings {
     }
 
     private func standing(
-        _ module: Module, _ proof: ModuleProof, _ found: Differences, _ terms: String
+        _ module: Module, _ proof: ModuleProof, _ found: Differences,
+        _ policies: PolicyFindings, _ terms: String
     ) throws -> StandingRecord {
         let header = try run.header()
         var reasons: [String] = []
         if proof.isEmpty { reasons.append("nothing lies under its paths") }
         if found.differing > 0 { reasons.append("\(countText(found.differing)) different") }
+        reasons += policies.sentences
         if found.pending > 0 {
             reasons.append("\(countText(found.pending)) \(Reason.pending.sentence)")
         }
@@ -223,8 +235,10 @@ struct ModuleStandings {
                 "\(countText(count)) \(gap.sentence)" + (examples.isEmpty ? "" : ": \(examples)"))
         }
         var answer: Gate.Standing.Answer =
-            found.differing > 0
-            ? .different : proof.isWhole && !isOpen ? .released : .undecided
+            found.differing > 0 || !policies.counts.isEmpty
+            ? .different
+            : proof.isWhole && !isOpen && policies.unknown == 0
+                ? .released : .undecided
         var check: CheckOutcome?
         if answer == .released, let words = module.check {
             check = CheckOutcome(running: words) { controls.interruption() != nil }
@@ -260,6 +274,20 @@ func externalStanding(
         reason: check.failure.map { "check failed: \($0)" } ?? "")
     standing.checkExit = check.exit
     return standing
+}
+
+extension PolicyFindings {
+    var sentences: [String] {
+        var sentences = counts.sorted { $0.key < $1.key }.map { breach, count in
+            let examples = examples[breach, default: []].map { "'\(shown($0))'" }
+            return "\(countText(count)) \(breach.sentence): \(examples.joined(separator: ", "))"
+        }
+        if unknown > 0 {
+            sentences.append(
+                "of \(countText(unknown)) that grew nobody can tell how they begin")
+        }
+        return sentences
+    }
 }
 
 extension StandingRecord {

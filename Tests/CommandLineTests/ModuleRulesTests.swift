@@ -255,4 +255,80 @@ import Testing
         ).run()
         #expect(config.status == 0 && config.errorText.contains(expired), "\(config.report)")
     }
+
+    // MARK: What must not change
+
+    /// Writes the same bytes on both sides, long ago.
+    private func share(_ scene: Scene, _ path: String, _ bytes: [UInt8]) throws {
+        for store in ["a", "b"] { try scene.stage.write("\(store)/\(path)", bytes) }
+    }
+
+    private func answer(_ scene: Scene, status: Int32) throws -> String {
+        try scene.age()
+        let found = try scene.verify()
+        #expect(found.status == status && found.text.contains("IN SYNC"), "\(found.report)")
+        return found.lines.last { $0.hasPrefix("module m: ") } ?? ""
+    }
+
+    @Test func whatIsImmutableStaysAsItWasProven() throws {
+        let scene = try Scene("policy: immutable")
+        #expect(try answer(scene, status: 0).contains("released, 4 entries"))
+        let (old, new) = (noise(9000, seed: 102), noise(9000, seed: 9))
+        #expect(scene.stage.bytes("a/d/f") == old)
+        try share(scene, "d/f", new)
+        try share(scene, "d/more", new)
+        let broken = "module m: NOT RELEASED: 1 not what was proven, and must not change: 'd/f'"
+        #expect(try answer(scene, status: 1).hasPrefix(broken))
+        // It is not forgotten by having been seen, by day or night.
+        #expect(try answer(scene, status: 1).hasPrefix(broken))
+        let night = try scene.run("nightly")
+        #expect(night.status == 1, "\(night.report)")
+        #expect(
+            night.text
+                == "mail: module \(broken.dropFirst(7).replacing("NOT RELEASED: ", with: ""))\n")
+        let gate = try scene.run("gate", "m", "--json")
+        #expect(gate.text.contains("must not change"), "\(gate.report)")
+        try share(scene, "d/f", old)
+        #expect(try answer(scene, status: 0).contains("released, 5 entries"))
+        // Whoever takes the policy away for once accepts what is there.
+        try share(scene, "d/f", new)
+        try scene.configure("scope: full")
+        #expect(try answer(scene, status: 0).contains("released"))
+        try scene.configure("policy: immutable")
+        #expect(try answer(scene, status: 0).contains("released"))
+        for store in ["a", "b"] {
+            try scene.stage.remove("\(store)/d/f")
+            try system("mkdir", "\(scene.stage.folder)/\(store)/d/f")
+        }
+        #expect(try answer(scene, status: 1).contains("1 no file any more, and must not change"))
+    }
+
+    /// With parts of blocks, whole ones, and several.
+    @Test(arguments: [9000, 1 << 20, (1 << 20) + 5000])
+    func whatIsAppendedToBeginsAsItDid(_ size: Int) throws {
+        let scene = try Scene("policy: append-only")
+        let bytes = noise(size + 5000, seed: 5)
+        try share(scene, "d/f", Array(bytes[..<size]))
+        #expect(try answer(scene, status: 0).contains("released, 4 entries"))
+        try share(scene, "d/f", bytes)
+        #expect(try answer(scene, status: 0).contains("released, 4 entries"))
+        for at in [0, size + 4999] {
+            var changed = bytes
+            changed[at] ^= 1
+            try share(scene, "d/f", changed + [1])
+            #expect(
+                try answer(scene, status: 1).hasPrefix(
+                    "module m: NOT RELEASED: 1 not beginning as was proven, and may only grow: "
+                        + "'d/f'"), "\(at)")
+        }
+        try share(scene, "d/f", Array(bytes[..<size]))
+        #expect(
+            try answer(scene, status: 1).hasPrefix(
+                "module m: NOT RELEASED: 1 shorter than was proven, and may only grow: 'd/f'"))
+        try share(scene, "d/f", bytes + [1])
+        #expect(try answer(scene, status: 0).contains("released, 4 entries"))
+        // Other digests would say nothing of what was proven.
+        let other = try scene.verify("--block-size", "128KiB")
+        #expect(other.status == 64, "\(other.report)")
+    }
 }

@@ -61,8 +61,14 @@ package struct BaselineProof<Hash: HashFunction> {
         cursors = Sides(a: try Cursor(a), b: try Cursor(b))
     }
 
+    /// Whether what was known stays in spite of what is proven now, whose content is given.
+    package typealias Keeps = (
+        _ known: BaselineRecord, _ now: BaselineRecord, _ content: FileContent?
+    ) throws -> Bool
+
     package mutating func merge(
-        _ old: () throws -> BaselineRecord?, into emit: (BaselineRecord) throws -> Void
+        _ old: () throws -> BaselineRecord?, keeps: Keeps = { _, _, _ in false },
+        into emit: (BaselineRecord) throws -> Void
     ) throws {
         var record = try old()
         while true {
@@ -77,19 +83,20 @@ package struct BaselineProof<Hash: HashFunction> {
                 known = current
                 record = try old()
             }
-            if let result = try settle(path, known) { try emit(result) }
+            if let result = try settle(path, known, keeps) { try emit(result) }
         }
     }
 
     private mutating func settle(
-        _ path: RelativePath, _ known: BaselineRecord?
+        _ path: RelativePath, _ known: BaselineRecord?, _ keeps: Keeps
     ) throws -> BaselineRecord? {
         let a = try cursors.a.take(path)
         let b = try cursors.b.take(path)
         if let a, let b {
             guard let proven = proven(path, a, b) else { return known }
-            guard let known, known.saysMore(than: proven) else { return proven }
-            return known
+            guard let known else { return proven }
+            if try keeps(known, proven, a.content) { return known }
+            return known.saysMore(than: proven) ? known : proven
         }
         guard a == nil, b == nil, listsEverything, cursors.a.isListedWhole,
             cursors.b.isListedWhole

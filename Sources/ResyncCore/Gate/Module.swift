@@ -42,6 +42,7 @@ package struct Module: Sendable, Hashable {
     /// what is younger is no difference yet. Nil: none.
     package var lag: Double?
     package var expectations: [Expectation] = []
+    package var policy: Policy?
 
     package init(name: String, pair: String, paths: [RelativePath]) {
         self.name = name
@@ -54,6 +55,7 @@ package struct Module: Sendable, Hashable {
     package var conditions: [[UInt8]] {
         var conditions: [[UInt8]] = []
         if kind == .external { conditions.append(Array("external".utf8)) }
+        if let policy { conditions.append(Array(policy.rawValue.utf8)) }
         if let check { conditions.append(Array("check".utf8) + check.flatMap { [0] + $0 }) }
         for expectation in expectations {
             conditions.append(

@@ -83,7 +83,7 @@ struct ConfigCommand: ParsableCommand {
 
         /// What else it says of a module, in words.
         private func rules(_ module: Module) -> [String] {
-            var rules: [String] = []
+            var rules = module.policy.map { [$0.rawValue] } ?? []
             if let check = module.check {
                 rules.append("checked by " + check.map { escaped($0) }.joined(separator: " "))
             }

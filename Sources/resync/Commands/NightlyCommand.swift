@@ -60,6 +60,12 @@ private struct Night {
     private let memory: NightMemory
     /// That lead to the same configuration and state.
     private let options: [String]
+    /// What breaks the policies of modules makes of the night.
+    private let broken = Broken()
+
+    private final class Broken {
+        var status = ExitStatus.ok
+    }
 
     /// Files that are chosen to be read again, at a time.
     private static let portion = 200_000
@@ -93,6 +99,7 @@ private struct Night {
         if result.summary.ending == .complete, pair.maximumAge != nil {
             status.merge(try readAgain(until: end, known: run.id))
         }
+        status.merge(broken.status)
         return status
     }
 
@@ -142,6 +149,12 @@ private struct Night {
             style, try ReportFiles(targeted.report)
         ) { _, _, level in
             for line in level.lines { Main.complain("\(pair.name): trouble on \(line)") }
+        }
+        for (module, findings) in found.result.policies.sorted(by: { $0.key < $1.key }) {
+            for sentence in findings.sentences {
+                try write("\(pair.name): module \(module): \(sentence)\n")
+            }
+            broken.status.merge(.differences)
         }
         return (found.result, found.run.folder)
     }

@@ -171,29 +171,6 @@ struct VerifyCommand: ResyncCommand {
     }
 }
 
-extension VerifyCommand {
-    /// What an external module's check says, which is all that there is to it.
-    private func ask(_ module: Module, _ terms: String) throws -> ExitStatus {
-        let knowledge = EpisodeKnowledge(try state.open())
-        let interruption = Interruption.shared
-        let standing = externalStanding(module, terms) { interruption.signalNumber }
-        if let signal = interruption.signalNumber { return .signal(signal) }
-        try knowledge.note(standing)
-        let status: ExitStatus = standing.isTrouble ? .trouble : .ok
-        if report.json {
-            try StandardOutput.shared.write(standing.json.bytes)
-            var line = JSONLine(type: "summary")
-            line.field("exit_status", Int(status.code))
-            try StandardOutput.shared.write(line.bytes)
-        } else if !report.quiet || standing.answer != .released {
-            try StandardOutput.shared.write("\(standing.line)\n")
-        }
-        try StandardOutput.shared.flush()
-        if !knowledge.hasLedger { Main.complain(StandingRecord.unkept) }
-        return status
-    }
-}
-
 /// One comparison from its options to its printed result.
 struct Verification {
     private let command: VerifyCommand
@@ -241,6 +218,7 @@ struct Verification {
         }
         var status = result.summary.status
         if standings.contains(where: \.isTrouble) { status.merge(.trouble) }
+        if !result.policies.isEmpty { status.merge(.differences) }
         return status
     }
 
@@ -288,7 +266,7 @@ struct Verification {
                 result.summary.doubtLines.isEmpty
             else { return (result, []) }
             let standings = ModuleStandings(sites, run.folder, state, plan.limits, controls)
-            return (result, try standings.find(target))
+            return (result, try standings.find(target, result.policies))
         }
         return (result, run, standings)
     }
@@ -426,6 +404,7 @@ struct Verification {
                 try headers(sites, rules, plan.scope.filter),
                 found?.within == nil ? state.manifests : nil,
                 state.baselines)
+            plan.keeping?.policies = try target?.policies(sites, rules, limits, state)
         }
         return plan
     }

@@ -7,12 +7,12 @@ import Yams
 extension ConfigurationFile {
     /// Keys that later versions will know.
     private static let later = [
-        "policy", "prepare", "finish", "checks",
+        "prepare", "finish", "checks",
     ]
 
     private static let known =
         "name, pair, paths, weight, after, hot, scope, check, kind, "
-        + "lag, expect"
+        + "lag, expect, policy"
 
     mutating func readModules(_ node: Node) {
         guard case .sequence(let modules) = node else {
@@ -57,6 +57,9 @@ extension ConfigurationFile {
             case "check": module.check = command(value, "check")
             case "lag": module.lag = duration(value, atLeast: 1)
             case "expect": module.expectations = expectations(value)
+            case "policy":
+                module.policy = value.string.flatMap(Module.Policy.init(rawValue:))
+                if module.policy == nil { note(value, "policy is immutable or append-only") }
             case "kind":
                 if let kind = value.string.flatMap(Module.Kind.init(rawValue:)) {
                     module.kind = kind
@@ -75,7 +78,8 @@ extension ConfigurationFile {
         if module.kind == .external, !found.contains("check") {
             note(node, "an external module needs 'check': nothing else proves it")
         }
-        for key in ["lag", "expect"] where module.kind == .external && found.contains(key) {
+        for key in ["lag", "expect", "policy"] where module.kind == .external && found.contains(key)
+        {
             note(node, "'\(key)' means nothing where no bytes are compared")
         }
         return mistakes.count == had ? module : nil

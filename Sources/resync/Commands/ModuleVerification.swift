@@ -1,0 +1,46 @@
+import ResyncCore
+import ResyncEngine
+import ResyncLedger
+import ResyncStorage
+
+extension VerifyCommand {
+    /// What an external module's check says, which is all that there is to it.
+    func ask(_ module: Module, _ terms: String) throws -> ExitStatus {
+        let knowledge = EpisodeKnowledge(try state.open())
+        let interruption = Interruption.shared
+        let standing = externalStanding(module, terms) { interruption.signalNumber }
+        if let signal = interruption.signalNumber { return .signal(signal) }
+        try knowledge.note(standing)
+        let status: ExitStatus = standing.isTrouble ? .trouble : .ok
+        if report.json {
+            try StandardOutput.shared.write(standing.json.bytes)
+            var line = JSONLine(type: "summary")
+            line.field("exit_status", Int(status.code))
+            try StandardOutput.shared.write(line.bytes)
+        } else if !report.quiet || standing.answer != .released {
+            try StandardOutput.shared.write("\(standing.line)\n")
+        }
+        try StandardOutput.shared.flush()
+        if !knowledge.hasLedger { Main.complain(StandingRecord.unkept) }
+        return status
+    }
+}
+
+extension VerifyTarget {
+    /// Nil where nothing has a policy.
+    func policies(
+        _ sites: Sides<LocalSite>, _ rules: VerifyRules, _ limits: RunLimits, _ state: StateFolder
+    ) throws -> PolicyGuard? {
+        guard let module = policed.first else { return nil }
+        let known = try state.baselines.find(sites.map { $0.identity })?.header.blockSize
+        guard known ?? rules.scheme.blockSize == rules.scheme.blockSize,
+            rules.scheme.algorithm == .sha256
+        else {
+            throw CommandError(
+                "what was proven before cannot be held against other digests, and module "
+                    + "'\(module.name)' has a policy: leave --digest and --block-size out", .usage)
+        }
+        return PolicyGuard(
+            policed, sites.a, rules.scheme, rules.source, patience: limits.ioTimeout)
+    }
+}
