@@ -69,6 +69,15 @@ import Testing
         Mistaken(pair + "notify: {command: [tell]}\n", "2:19: command is a list"),
         Mistaken(pair + "notify: {command: []}\n", "2:19: command is a list"),
         Mistaken(pair + "notify: {command: [/x, [y]]}\n", "2:19: command is a list"),
+        Mistaken(start + "    checks: x\n", "5:13: checks is a list of {name, command, every}"),
+        Mistaken(
+            start + "    checks: [x, {every: 0s, by: 1}]\n", "5:14: a check must be a mapping",
+            "5:25: that is too short", "5:29: unknown key 'by': there are name, command, every",
+            "5:17: a check needs 'name'", "5:17: a check needs 'command'"),
+        Mistaken(
+            start + "    checks: [{name: c, command: x, every: 1s}, "
+                + "{name: c, command: [y], every: 1s}, {name: c, command: z, every: 1s}]\n",
+            "5:67: command is a command of the shell", "5:84: there is a check 'c' already"),
         Mistaken(start + "    windows: 22:00-06:00\n", "5:14: windows is a list"),
         // Modules.
         Mistaken(pair + "modules: 3\n", "2:10: modules must be a list"),
@@ -292,6 +301,7 @@ import Testing
                 write-limit: 1KiB
                 max-age: 1h
                 windows: ["22:00-06:00", "9:30-10:00"]
+                checks: [{name: c, command: test -e /x, every: 5m}]
               - name: nowhere
                 a: /nowhere/at/all/a
                 b: /nowhere/at/all/b
@@ -317,6 +327,7 @@ import Testing
         try expectPairs(found, stage)
         for line in [
             "  settle 90.0 s, read 2.00 MiB/s, write 1.00 KiB/s, 22:00-6:00, 9:30-10:00",
+            "  check c, each 5 min 00 s: /bin/sh -c test -e /x",
             "module db: db, var/db of mail, weight 1.0, full",
             "module rec: rec of mail, weight 2.5, suspect, after db, first rec/%Y/%m/%d, "
                 + "append-only",
@@ -406,7 +417,7 @@ import Testing
             stage,
             """
             x: 1
-            pairs: [{x: 1, name: p, a: {x: 1, path: /a}, b: /b}]
+            pairs: [{x: 1, name: p, a: {x: 1, path: /a}, b: /b, checks: [{x: 1}]}]
             watch: {x: 1s}
             notify: {x: 1, command: [/x]}
             modules: [{x: 1, name: m, pair: p, paths: [m], expect: [{x: 1}]}]
@@ -415,7 +426,7 @@ import Testing
         let keys = found.errorText.split(separator: "\n").compactMap { line in
             line.components(separatedBy: "there are ").dropFirst().first
         }.flatMap { $0.components(separatedBy: ", ") }
-        #expect(keys.count == 38, "\(keys)")
+        #expect(keys.count == 42, "\(keys)")
         let example = try example()
         for key in Set(keys) {
             let isShown = example.range(

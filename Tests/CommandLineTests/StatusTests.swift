@@ -5,13 +5,13 @@ import Testing
 
 /// `status`: how stores and modules stand, for a person, a program and monitoring systems.
 @Suite struct StatusTests {
-    private func scene(_ folder: Stage) throws -> WatchStage {
+    private func scene(_ folder: Stage, checks: String = "") throws -> WatchStage {
         for module in ["rec", "db"] {
             try folder.makeFolder("a/\(module)")
             try folder.write("a/\(module)/f", noise(5000))
         }
         return try WatchStage(
-            folder.a, options: ["--no-verify"],
+            folder.a, options: ["--no-verify"], checks: checks,
             modules: """
                 modules:
                   - {name: rec, pair: mail, paths: [rec], after: [db]}
@@ -91,5 +91,63 @@ import Testing
         #expect(try metric(status(watch, "--prometheus"), "resync_watched") == 0)
         let both = try status(watch, "--nagios", "--json")
         #expect(both.status == 64, "\(both.report)")
+    }
+
+    /// Only with all modules proven, no episode open, and every check well of late.
+    @Test func whetherTheOtherSiteCouldTakeOverIsSaid() throws {
+        let folder = try Stage()
+        let up = folder.folder + "/up"
+        let watch = try scene(
+            folder,
+            checks: """
+                , checks: [{name: login, command: "cat '\(up)' && echo extra", every: 1s}]
+                """)
+        defer { withExtendedLifetime(folder) {} }
+        func pair() throws -> [String: Any] {
+            try objects(status(watch, "--json").lines).first { $0["type"] as? String == "pair" }
+                ?? [:]
+        }
+        func reasons() throws -> [String] { try pair()["reasons"] as? [String] ?? [] }
+        func within(_ condition: () throws -> Bool) throws {
+            let holds = try watch.within(10, condition)
+            let found = try status(watch)
+            #expect(holds, "\(found.report)")
+        }
+        let failed = "check login failed (exit 1): exit 1: cat: \(up): No such file or directory"
+        let unproven = ["rec was never proven", "db was never proven"]
+        try within { try reasons() == unproven + [failed] }
+        let config = watch.stage.folder + "/config.yaml"
+        let proven = try watch.stage.resync(["verify", "mail", "--config", config]).run()
+        #expect(proven.status == 0, "\(proven.report)")
+        try within { try reasons() == [failed] }
+        let bad = try status(watch, "--nagios")
+        #expect(bad.text.contains("mail: B could not take over"), "\(bad.report)")
+        #expect(bad.status == 1, "\(bad.report)")
+        #expect(
+            try metric(status(watch, "--prometheus"), #"resync_takeover_ready{pair="mail"}"#) == 0)
+
+        try folder.write("up", "first\n")
+        try within { try pair()["takeover"] as? Bool == true }
+        let good = try status(watch)
+        #expect(good.lines.contains("pair mail  B could take over: yes"), "\(good.report)")
+        #expect(
+            good.lines.contains {
+                $0.hasPrefix("  check      login: ok, ") && $0.hasSuffix(": extra")
+            })
+        let metrics = try status(watch, "--prometheus")
+        #expect(metric(metrics, #"resync_takeover_ready{pair="mail"}"#) == 1, "\(metrics.report)")
+        #expect(metric(metrics, #"resync_check_ok{pair="mail",check="login"}"#) == 1)
+        #expect(try status(watch, "--nagios").status == 0)
+
+        let opened = try watch.stage.resync(
+            ["episode", "open", "mail/a", "--note", "x", "--config", config]
+        ).run()
+        #expect(opened.status == 0, "\(opened.report)")
+        try within { try reasons().first == "mail/a has an open episode" }
+        watch.watcher.signal(SIGTERM)
+        _ = try watch.watcher.wait()
+        #expect(try reasons() == ["nobody watches it"])
+        let alone = try status(watch)
+        #expect(alone.text.contains("B could take over: no: nobody watches it"), "\(alone.report)")
     }
 }

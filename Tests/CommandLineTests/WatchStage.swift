@@ -95,11 +95,12 @@ final class WatchStage {
 
     /// - Parameters:
     ///   - starts: the state that it finds the store in.
-    ///   - modules: what the configuration says of modules.
+    ///   - checks: what the configuration says of the pair's checks.
+    ///   - modules: what it says of modules.
     ///   - prepare: called before the watcher is started.
     init(
         _ store: String, options: [String] = [], notify: String? = nil, starts: String = "ok",
-        readLimit: String? = nil, modules: String = "",
+        readLimit: String? = nil, checks: String = "", modules: String = "",
         prepare: (Stage) throws -> Void = { _ in }
     ) throws {
         stage = try Stage()
@@ -112,7 +113,7 @@ final class WatchStage {
             "config.yaml",
             """
             pairs:
-              - {name: mail, a: \(store), b: \(stage.folder)/other\(limit)}
+              - {name: mail, a: \(store), b: \(stage.folder)/other\(limit)\(checks)}
             watch: {interval: 1s, slow: 1s, hung: \(Self.hung)s, hold-down: \(Self.holdDown)s}\
             \(notification)
             \(modules)

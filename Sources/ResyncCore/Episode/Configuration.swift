@@ -49,6 +49,23 @@ package struct Configuration: Sendable, Hashable {
         }
     }
 
+    /// A command of the operator's that is run again and again.
+    package struct Check: Sendable, Hashable {
+        /// Checks that one pair may have.
+        package static let limit = 20
+
+        package var name: String
+        package var command: [[UInt8]]
+        /// Seconds from one to the next.
+        package var every: Double
+
+        package init(name: String, command: [[UInt8]], every: Double) {
+            self.name = name
+            self.command = command
+            self.every = every
+        }
+    }
+
     package struct Pair: Sendable, Hashable {
         package var name: String
         package var stores: Sides<Store>
@@ -61,6 +78,8 @@ package struct Configuration: Sendable, Hashable {
         package var maximumAge: Double?
         /// When verifications may run; empty: always.
         package var windows: [Window] = []
+        /// What has to succeed for its second site to be able to take over.
+        package var checks: [Check] = []
 
         package init(name: String, a: Store, b: Store) {
             self.name = name

@@ -61,6 +61,11 @@ struct ConfigCommand: ParsableCommand {
                 }
             }
             lines.append("  settle \(durationText(pair.settle)), \(limits(pair))")
+            for check in pair.checks {
+                lines.append(
+                    "  check \(check.name), each \(durationText(check.every)): "
+                        + check.command.map { escaped($0) }.joined(separator: " "))
+            }
             if status == .ok {
                 lines.append("  state of up to \(sizeText(stateBytes))")
                 lines += rereading(pair, bytes)

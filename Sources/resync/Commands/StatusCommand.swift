@@ -12,7 +12,8 @@ struct StatusCommand: ResyncCommand {
             Asks the watcher; where none is running, prints what it last knew. The status is 0 \
             when every store is ok, 1 when one is not, 2 when no watcher runs or a store was not \
             probed yet. Of each module of the configuration it says whether its gate is open, and \
-            as of when it was proven: no entry was proven equal earlier.
+            as of when it was proven: no entry was proven equal earlier. Of each pair it says \
+            whether B could take over now.
             """)
 
     @Flag(name: .long, help: "Print JSON Lines instead of text.")
@@ -37,11 +38,12 @@ struct StatusCommand: ResyncCommand {
         }
         let state = try state.open()
         let watched = try WatchClient(state)?.status()
-        let modules = try modules(state)
+        let (modules, pairs) = try configured(state, watched)
         if prometheus || nagios {
-            return try monitor(Monitoring(stores: watched ?? [], modules: modules), watched != nil)
+            return try monitor(
+                Monitoring(stores: watched ?? [], modules: modules, pairs: pairs), watched != nil)
         }
-        guard let stores = watched else { return try remembered(state, modules) }
+        guard let stores = watched else { return try remembered(state, modules, pairs) }
         var status = ExitStatus.ok
         for store in stores {
             switch store.state {
@@ -51,22 +53,31 @@ struct StatusCommand: ResyncCommand {
             }
             try print(store)
         }
-        try print(modules)
+        try print(modules, pairs)
         if json { try summary(stores.count, isWatched: true, status) }
         return status
     }
 
     /// None where nothing is configured in the usual place.
-    private func modules(_ state: StateFolder) throws -> [ModuleStatus] {
-        try file.loadIfThere().map { try ModuleStatus.all(state, $0) } ?? []
+    private func configured(
+        _ state: StateFolder, _ watched: [StoreStatus]?
+    ) throws -> (modules: [ModuleStatus], pairs: [TakeoverStatus]) {
+        guard let configuration = try file.loadIfThere() else { return ([], []) }
+        let modules = try ModuleStatus.all(state, configuration)
+        return (modules, try TakeoverStatus.all(state, configuration, modules, watched))
     }
 
-    private func print(_ modules: [ModuleStatus]) throws {
+    private func print(_ modules: [ModuleStatus], _ pairs: [TakeoverStatus]) throws {
         for status in modules {
             try StandardOutput.shared.write(
                 json
                     ? status.jsonLine.bytes
                     : Array((status.lines.joined(separator: "\n") + "\n").utf8))
+        }
+        for pair in pairs {
+            try StandardOutput.shared.write(
+                json
+                    ? pair.jsonLine.bytes : Array((pair.lines.joined(separator: "\n") + "\n").utf8))
         }
     }
 
@@ -137,7 +148,7 @@ struct StatusCommand: ResyncCommand {
 
     /// What is known without a watcher.
     private func remembered(
-        _ state: StateFolder, _ modules: [ModuleStatus]
+        _ state: StateFolder, _ modules: [ModuleStatus], _ pairs: [TakeoverStatus]
     ) throws -> ExitStatus {
         let output = StandardOutput.shared
         let ledger = try LedgerFile.open(in: state)
@@ -145,7 +156,7 @@ struct StatusCommand: ResyncCommand {
         let open = try ledger?.openEpisodes() ?? []
         guard !json else {
             for record in open { try output.write(EpisodeReport.jsonLine(record).bytes) }
-            try print(modules)
+            try print(modules, pairs)
             try summary(stores.count, isWatched: false, .trouble)
             return .trouble
         }
@@ -155,7 +166,7 @@ struct StatusCommand: ResyncCommand {
             try output.write("\(store.name)  last good  \(good)\n")
         }
         for record in open { try output.write("\(EpisodeReport.line(record))\n") }
-        try print(modules)
+        try print(modules, pairs)
         return .trouble
     }
 }

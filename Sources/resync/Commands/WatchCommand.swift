@@ -83,6 +83,7 @@ struct WatchCommand: ResyncCommand {
         let verifications =
             noVerify || configuration.modules.isEmpty
             ? nil : Verifications(configuration, at: file.path, state, ledger, notifier)
+        let checks = PairChecks(configuration, ledger)
         let recorder = WatchRecorder(
             ledger, in: state.folder, configuration.notification, notifier, verifications,
             probeIDs: Dictionary(uniqueKeysWithValues: stores.map { ($0.name, $0.probeID) }),
@@ -95,6 +96,7 @@ struct WatchCommand: ResyncCommand {
         notifyService("READY=1")
         watcher.run { interruption.signalNumber != nil }
         notifyService("STOPPING=1")
+        checks.end(within: 2)
         recorder.end(within: 5)
         return .ok
     }

@@ -23,4 +23,40 @@ extension ConfigurationFile {
         }
         return words.map { Array($0.utf8) }
     }
+
+    mutating func checks(_ node: Node) -> [Configuration.Check] {
+        guard let list = node.sequence, list.count <= Configuration.Check.limit else {
+            note(node, "checks is a list of {name, command, every}")
+            return []
+        }
+        var checks: [Configuration.Check] = []
+        for item in list {
+            guard let check = check(item) else { continue }
+            if checks.contains(where: { $0.name == check.name }) {
+                note(item, "there is a check '\(check.name)' already")
+            }
+            checks.append(check)
+        }
+        return checks
+    }
+
+    private mutating func check(_ node: Node) -> Configuration.Check? {
+        var (name, words, every): (String?, [[UInt8]]?, Double?) = (nil, nil, nil)
+        var found: Set<String> = []
+        for (key, value) in entries(node, "a check") {
+            found.insert(key.string ?? "")
+            switch key.string {
+            case "name": name = self.name(value)
+            case "command": words = command(value, "command")
+            case "every": every = duration(value, atLeast: 1)
+            default: noteUnknown(key, "name, command, every")
+            }
+        }
+        guard case .mapping = node else { return nil }
+        for required in ["name", "command", "every"] where !found.contains(required) {
+            note(node, "a check needs '\(required)'")
+        }
+        guard let name, let words, let every else { return nil }
+        return Configuration.Check(name: name, command: words, every: every)
+    }
 }

@@ -160,9 +160,10 @@ struct ConfigurationFile {
             case "write-limit": pair.writeLimit = rate(value)
             case "max-age": pair.maximumAge = duration(value)
             case "windows": pair.windows = windows(value)
+            case "checks": pair.checks = checks(value)
             default:
                 noteUnknown(
-                    key, "name, a, b, settle, read-limit, write-limit, max-age, windows")
+                    key, "name, a, b, settle, read-limit, write-limit, max-age, windows, checks")
             }
         }
         guard case .mapping = node else { return }

@@ -7,7 +7,7 @@ import Yams
 extension ConfigurationFile {
     /// Keys that later versions will know.
     private static let later = [
-        "prepare", "finish", "checks",
+        "prepare", "finish",
     ]
 
     private static let known =

@@ -74,6 +74,7 @@ struct ModuleStatus {
 struct Monitoring {
     let stores: [StoreStatus]
     let modules: [ModuleStatus]
+    let pairs: [TakeoverStatus]
 
     /// In the text format of Prometheus, 0.0.4, as its node exporter reads it from a file.
     var prometheus: String {
@@ -108,6 +109,20 @@ struct Monitoring {
         metric(
             "module_proven_timestamp_seconds", "No entry was proven equal earlier than then.",
             each { $0.provenAsOf?.seconds })
+        metric(
+            "takeover_ready", "Whether B could take over.",
+            pairs.map { ("pair=\"\($0.pair.name)\"", $0.takeover.isReady ? 1 : 0) })
+        let checks = pairs.flatMap { pair in
+            pair.checks.compactMap { check, last in
+                last.map { ("pair=\"\(pair.pair.name)\",check=\"\(check.name)\"", $0) }
+            }
+        }
+        metric(
+            "check_ok", "Whether the check succeeded when it was last run.",
+            checks.map { ($0, $1.exit == 0 ? 1 : 0) })
+        metric(
+            "check_timestamp_seconds", "When the check last ended.",
+            checks.map { ($0, $1.ended.seconds) })
         return text
     }
 
@@ -120,6 +135,11 @@ struct Monitoring {
         }
         for module in modules where module.gate.answer != .open {
             warning.append("\(module.module.name) \(module.gate.answer.rawValue)")
+        }
+        // Nobody who has no checks has asked.
+        for pair in pairs where !pair.checks.isEmpty && !pair.takeover.isReady {
+            let reason = pair.takeover.reasons.first ?? ""
+            warning.append("\(pair.pair.name): B could not take over (\(reason))")
         }
         let bad = (critical + warning).joined(separator: ", ")
         if !critical.isEmpty { return ("RESYNC CRITICAL - \(bad)", .trouble) }
