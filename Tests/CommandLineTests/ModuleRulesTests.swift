@@ -133,6 +133,54 @@ import Testing
             "\(pair.report)")
     }
 
+    /// A check before the episode was over counts for nothing.
+    @Test func anExternalModulesGateOpensByACheckAfterTheEpisode() throws {
+        let folder = try Stage()
+        defer { withExtendedLifetime(folder) {} }
+        try folder.write("a/file", noise(5000))
+        let watch = try WatchStage(
+            folder.a, options: ["--no-verify"],
+            modules: """
+                modules:
+                  - name: live
+                    pair: mail
+                    paths: [pg]
+                    kind: external
+                    check: "test -e \(folder.folder)/up"
+                """
+        ) { try system("cp", "-a", folder.a + "/.", $0.folder + "/other") }
+        func run(_ words: String...) throws -> Finished {
+            try watch.stage.resync(words + ["--config", watch.stage.folder + "/config.yaml"]).run()
+        }
+        func gate() throws -> Finished { try run("gate", "live") }
+        try folder.write("up", "x")
+        #expect(try run("verify", "--module", "live").status == 0)
+        let opened = try run("episode", "open", "mail/b", "--note", "test")
+        #expect(opened.status == 0, "\(opened.report)")
+        #expect(try run("verify", "--module", "live").status == 0)
+        var id: String?
+        let isKept = try watch.within(10) {
+            id = try watch.episodes().first { $0["closed"] == nil }?["episode"] as? String
+            return id != nil
+        }
+        #expect(isKept, "\(watch.report)")
+        let closed = try watch.stage.resync(["episode", "close", id ?? "", "--note", "x"]).run()
+        #expect(closed.status == 0, "\(closed.report)")
+        #expect(try gate().status == 1)
+        usleep(1_200_000)
+        try folder.remove("up")
+        #expect(try run("verify", "--module", "live").status == 2)
+        let failed = try gate()
+        #expect(failed.status == 2, "\(failed.report)")
+        #expect(failed.text.contains("live: check failed: exit 1 (its check)"), "\(failed.report)")
+        try folder.write("up", "x")
+        #expect(try run("verify", "--module", "live").status == 0)
+        let open = try gate()
+        #expect(open.status == 0 && open.text.contains(" by its check"), "\(open.report)")
+        let status = try run("status")
+        #expect(status.text.contains("  checked    "), "\(status.report)")
+    }
+
     @Test func nothingIsPlannedOrAppliedInAnExternalModule() throws {
         let scene = try Scene("check: /bin/true, kind: external")
         let (stage, plan) = (scene.stage, scene.stage.folder + "/plan")
