@@ -1,12 +1,12 @@
 import ArgumentParser
 import Foundation
 
-/// Makes the stores that `Benchmarks/measure` compares tools on, and times what has no command yet.
+/// Makes the stores that `Benchmarks/compare` compares tools on, and times what has no command yet.
 @main
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resync-bench",
-        abstract: "Make equal stores from a seed, for measuring, and time patching and planning.",
+        abstract: "Make stores from a seed, for measuring, and time patching and planning.",
         subcommands: [Generate.self, Patch.self, PlanMemory.self])
 
     @Flag(help: "Generate tiny versions of every workload, check them, remove them.")
@@ -20,25 +20,33 @@ struct Bench: ParsableCommand {
 
 struct Generate: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make two equal stores, DIRECTORY/a and DIRECTORY/b.",
+        abstract: "Make two stores, DIRECTORY/a and DIRECTORY/b.",
         discussion: """
-            small: 200000 files of 1 to 8 KiB a side, 500 to a directory
-            big:   4 files of 1 GiB of random bytes a side
-            tree:  two copies of a directory that every machine has
+            small:     200000 files of 1 to 8 KiB a side, 500 to a directory
+            big:       4 files of 1 GiB of random bytes a side
+            tree:      two copies of a directory that every machine has
+            sparse:    an image of 64 GiB a side, 1 GiB of it data, the rest holes
+            huge:      1000000 names in one directory, a sixteenth of them with content
+            deep:      100 chains of 400 directories, one in the other, each with a file
+            nightly:   as small, with other bytes
+            divergent: 100000 files a side; of B's, 5 in 100 differ: two in bytes under equal size
+                       and time, one in bytes and time, one in size, one is missing on a side
+
+            All but divergent are equal on both sides.
 
             Stores that are already there and complete are left as they are.
             """)
 
-    @Argument(help: "small, big or tree.")
+    @Argument(help: ArgumentHelp(stringLiteral: Workload.words))
     var workload: Workload
 
     @Argument(help: "Made if missing; otherwise empty or made by this command.")
     var directory: String
 
-    @Option(help: "Multiplies the directories of small, the file size of big.")
+    @Option(help: "Multiplies how many files there are, or how large they are.")
     var scale = 1.0
 
-    @Option(help: "What the sizes and bytes of small and big are drawn from.")
+    @Option(help: "What sizes and bytes are drawn from.")
     var seed: UInt64 = 1
 
     @Option(help: "The directory that tree copies.")

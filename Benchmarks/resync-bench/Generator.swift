@@ -30,8 +30,8 @@ struct Generator {
         try clear()
         try Data().write(to: URL(fileURLWithPath: begun))
         switch parameters.workload {
-        case .small, .big: try StoreWriter(parameters).write(sideA, sideB)
         case .tree: try copyTree()
+        default: try StoreWriter(parameters).write(sideA, sideB)
         }
         if durable { sync() }
         try Data(parameters.stamp.utf8).write(to: URL(fileURLWithPath: stamp), options: .atomic)

@@ -1,0 +1,44 @@
+"""Whether `resync bench` is right about what a verification takes."""
+
+import json
+
+from .machine import drop_caches, say
+from .session import Figure, benchmark
+from .turns import Sample
+
+
+@benchmark
+def estimates(session):
+    """What `resync bench STORE` says of a full verification of one side, held against a comparison
+    of it with its copy, warm and cold."""
+    result = session.begin("estimates")
+    cases = [(workload, cache) for workload in ("small", "big", "tree")
+             for cache in session.caches if (workload, cache) != ("tree", "cold")]
+    duration = "2s" if session.is_small else "10s"
+    for workload, cache in cases:
+        a, b = session.workloads.stores(workload)
+        level = "media" if cache == "cold" else "hash"
+        verify = session.verify(a, b, "--assurance", level)
+        session.stopwatch(verify.argv)
+        told = ask(session, a, duration, cache, level)
+        if cache == "cold":
+            drop_caches()
+        real = session.stopwatch(verify.argv)
+        ratio = told["seconds"] / real.seconds
+        say(f"  {workload} {cache}: {told['seconds']:.2f} s told ({told['low_s']:.2f} to "
+            f"{told['high_s']:.2f}), {real.seconds:.2f} s taken")
+        result.samples.append(Sample(
+            result.benchmark, cache, workload, 1, real.seconds, real.read, real.peak))
+        error = abs(ratio - 1)
+        result.figures.append(Figure(
+            f"estimate of {workload} at {level}, off by", error, error, error, "lower", 0.25))
+
+
+def ask(session, store, duration, cache, level):
+    if cache == "cold":
+        drop_caches()
+    tool = session.ours("resync bench", "bench", store, "--max-duration", duration, "--json")
+    answer = session.stopwatch(tool.argv)
+    lines = [json.loads(line) for line in answer.output.splitlines()]
+    return next(line for line in lines
+                if line["type"] == "estimate" and line["assurance"] == level)
