@@ -62,9 +62,9 @@ def growth(session):
                 for amount, seconds, peak in points]})
         # What a start costs makes the least times too long, and so the exponent small.
         result.figures += [
-            Figure(f"growth with {unit}, exponent of time", time, time, time, "lower", 1.1),
-            Figure(f"growth with {unit}, exponent of memory", memory, memory, memory, "lower",
-                   0.1)]
+            Figure(f"growth with {unit}, exponent of time", time, time, time, "lower"),
+            Figure(f"growth with {unit}, memory of 8N by N", *[points[-1][2] / points[0][2]] * 3,
+                   "lower")]
 
 
 @benchmark
@@ -77,7 +77,7 @@ def workers(session):
         for cache in session.caches:
             points = []
             count = min(session.runs, 3) if cache == "warm" else 1
-            for number in [None, *WORKERS]:
+            for number in [None, *(WORKERS[::3] if session.is_small else WORKERS)]:
                 words = [] if number is None else ["--workers", str(number)]
                 label = f"{workload}, {number or 'default'} workers"
                 seconds, peak = measured(

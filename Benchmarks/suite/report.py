@@ -96,7 +96,7 @@ def growth(summary):
                 amount(point["amount"], series["unit"]), spread(point["seconds"]),
                 f"{point['peak'] / MIB:.1f}"])
         rows.append([
-            "exponent", f"{series['exponent_time']:.2f}", f"{series['exponent_memory']:.3f}"])
+            "exponent", f"{series['exponent_time']:.2f}", f"{round(series['exponent_memory'], 3) + 0.0:.3f}"])
     return table(["Both stores", "s", "Peak memory, MiB"], rows) if last else ""
 
 

@@ -28,7 +28,7 @@ struct Resync: ParsableCommand {
             PlanCommand.self, ApplyCommand.self, ConfirmCommand.self, UndoCommand.self,
             QuarantineCommand.self, DecideCommand.self, RunsCommand.self, StoreCommand.self,
             WatchCommand.self, StatusCommand.self, GateCommand.self, NightlyCommand.self,
-            ScheduleCommand.self,
+            ScheduleCommand.self, BenchCommand.self,
             EpisodeCommand.self, ConfigCommand.self, DemoCommand.self,
         ])
 
