@@ -127,7 +127,8 @@ struct StoreWriter: Sendable {
         defer { if parent.number != root.number { disk.close(parent) } }
         for level in 0..<Parameters.deepLevels {
             let number = chain * Parameters.deepLevels + level
-            let name = String(format: level == 0 ? "chain%03d" : "l%03d", level == 0 ? chain : level)
+            let name = String(
+                format: level == 0 ? "chain%03d" : "l%03d", level == 0 ? chain : level)
             try disk.makeDirectory(name, in: parent, mode: 0o755)
             let child = try disk.open(name, in: parent, [.readOnly, .directory], mode: 0)
             if parent.number != root.number {

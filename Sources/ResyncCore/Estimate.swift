@@ -53,7 +53,7 @@ package struct RateSample: Sendable {
     package var seconds: Double { parts.reduce(0) { $0 + $1.seconds } }
 
     /// Seconds of so much more of the same: the ratio estimator, its bounds two standard errors
-    /// away (Cochran 1977, Sampling Techniques, 6.3 and 6.4). Where all was read there is nothing to
+    /// away (Cochran 1977, Sampling Techniques, 6.3 and 6.4). Where all was read nothing is left to
     /// estimate. Fewer than three parts show no spread; then the bounds are a quarter away.
     package func estimate(of total: Double) -> Estimate {
         guard !isEmpty, total > 0 else { return .nothing }

@@ -3,7 +3,8 @@ import ResyncCore
 /// What a store was found to hold, and the parts of it that a sample is drawn from. Unchecked
 /// because a drain emits on one thread at a time, and is over before it is read.
 final class SampleFrame: @unchecked Sendable {
-    /// Small files of one directory that are read together, or a range of a large file.
+    /// Small files of directories near each other that are read together, or a range of a large
+    /// file.
     struct Part: Sendable {
         let paths: [RelativePath]
         /// Of the large file.
@@ -21,7 +22,9 @@ final class SampleFrame: @unchecked Sendable {
     private var largeFiles = 0
     private(set) var failures = 0
 
-    /// Blocks of a large file that are read in one go.
+    /// Batches that are read together.
+    private static let neighbours = 16
+    /// Bytes of a large file that are read in one go.
     private static let rangeBytes = 16 << 20
     private static let rangeLimit = 2048
 
@@ -70,8 +73,12 @@ final class SampleFrame: @unchecked Sendable {
 
     /// One half, of two, of what is drawn, in an order of chance.
     func parts(_ half: Int) -> (small: [Part], large: [Part]) {
-        let small = batches.elements.map { files in
-            Part(paths: files.sizes.map { files.path($0.index) })
+        // Neighbours share the directories above them, as in a walk.
+        let batches = batches.elements.sorted { $0.directory < $1.directory }
+        let small = stride(from: 0, to: batches.count, by: Self.neighbours).map { start in
+            let some = batches[start..<min(start + Self.neighbours, batches.count)]
+            return Part(
+                paths: some.flatMap { files in files.sizes.map { files.path($0.index) } })
         }
         return (chosen(small, half), chosen(ranges(), half))
     }
@@ -94,7 +101,8 @@ final class SampleFrame: @unchecked Sendable {
         var (file, before) = (0, 0)
         for number in 0..<count {
             let room = max(0, stretch - Double(length))
-            let start = Int(Double(number) * stretch + Double.random(in: 0...1, using: &random) * room)
+            let start = Int(
+                Double(number) * stretch + Double.random(in: 0...1, using: &random) * room)
             while file < larges.elements.count - 1, start >= before + larges.elements[file].blocks {
                 before += larges.elements[file].blocks
                 file += 1

@@ -6,9 +6,18 @@ package import ResyncStorage
 package struct BenchResult: Sendable {
     package struct Level: Sendable {
         package let assurance: String
-        /// Nil where it cannot be had on this store.
+        /// Nil where nothing can be said.
         package let estimate: Estimate?
         package let limit: BindingLimit?
+        package var silence: Silence?
+    }
+
+    /// Why nothing is said of a level.
+    package enum Silence: Sendable {
+        /// The medium cannot be read past the page cache.
+        case noMedium
+        /// Nothing could be read in the time that there was.
+        case noTime
     }
 
     package var levels: [Level] = []
@@ -20,6 +29,7 @@ package struct BenchResult: Sendable {
     /// What the sample read.
     package var filesRead = 0
     package var bytesRead = 0
+    /// Entries that could not be looked at or read, at least.
     package var failures = 0
     package var ending = Ending.complete
     package var stalled: [StalledRead] = []
@@ -85,11 +95,20 @@ package final class StoreBench {
             let name = source == .media ? "media" : "hash"
             let small = try readAll(source, frame, again) ?? read(parts.small, source)
             let large = try read(parts.large, source)
-            guard !small.hasNoMedium, !large.hasNoMedium else {
-                add(name, nil, nil)
+            guard result.ending == .complete else { return result }
+            // The same entries fail each time.
+            result.failures = max(result.failures, small.failures + large.failures)
+            let isUnread =
+                small.sample.isEmpty && frame.smallFiles > 0
+                || large.sample.isEmpty && frame.largeBytes > 0
+            let hasNoMedium = small.hasNoMedium || large.hasNoMedium
+            guard !hasNoMedium, !isUnread || rate != nil else {
+                result.levels.append(
+                    BenchResult.Level(
+                        assurance: name, estimate: nil, limit: nil,
+                        silence: hasNoMedium ? .noMedium : .noTime))
                 continue
             }
-            guard result.ending == .complete else { return result }
             add(name, small, large, frame, walking, walkLimit, digest)
         }
         return result
@@ -105,6 +124,7 @@ package final class StoreBench {
         var bytesRead = 0
         var processorShare = 0.0
         var waits = 0
+        var failures = 0
         var hasNoMedium = false
         var ending = Ending.complete
 
@@ -146,10 +166,12 @@ package final class StoreBench {
         var bytes = 0
         var waiting = 0.0
         var seconds = 0.0
+        var failures = 0
         var hasNoMedium = false
 
         mutating func add(_ look: Look, amount: Int, described: Double) {
             bytes += look.bytesRead
+            failures += look.failures
             seconds += look.seconds
             waiting += look.isWaiting ? look.seconds : 0
             hasNoMedium = hasNoMedium || look.hasNoMedium
@@ -160,7 +182,7 @@ package final class StoreBench {
     /// Seconds of describing all of it once more, which is then in the caches; nil where that took
     /// too long the first time.
     private func describedAgain(_ survey: Look) throws -> Double? {
-        guard site.facts.kind == .directory, survey.seconds < duration / 10 else { return nil }
+        guard site.facts.kind == .directory, survey.seconds < duration * 0.15 else { return nil }
         let pass = Sample(source: nil, blockSize: scheme.blockSize, ranges: [:])
         let look = try look(pass, scope, from: [.root], seconds: left) { _ in }
         return look.ending == .complete ? look.seconds : nil
@@ -185,7 +207,7 @@ package final class StoreBench {
     /// that it may take is used up.
     private func read(_ parts: [SampleFrame.Part], _ source: ReadSource) throws -> Reading {
         var reading = Reading()
-        var (at, stretch) = (0, 4)
+        var (at, stretch) = (0, 1)
         let until = monotonicSeconds() + min(duration * 0.1, left)
         while at < parts.count, monotonicSeconds() < until, result.ending == .complete {
             let some = Array(parts[at..<min(at + stretch, parts.count)])
@@ -263,8 +285,8 @@ package final class StoreBench {
         var look = Look(
             seconds: monotonicSeconds() - began, entries: pass.progress.entries,
             bytes: pass.progress.bytes, bytesRead: taken.bytesRead,
-            waits: voluntarySwitches() - switches, hasNoMedium: taken.hasNoMedium,
-            ending: isDone ? .complete : supervisor.ending)
+            waits: voluntarySwitches() - switches, failures: taken.failures,
+            hasNoMedium: taken.hasNoMedium, ending: isDone ? .complete : supervisor.ending)
         look.processorShare =
             (processorSeconds() - used) / max(1e-6, look.seconds * Double(limits.work.cores))
         if case .outOfTime = look.ending { return look }
@@ -277,12 +299,14 @@ package final class StoreBench {
     private final class Taken: @unchecked Sendable {
         private let body: (Sample.Output) -> Void
         private(set) var bytesRead = 0
+        private(set) var failures = 0
         private(set) var hasNoMedium = false
 
         init(_ body: @escaping (Sample.Output) -> Void) { self.body = body }
 
         func take(_ output: Sample.Output) {
             bytesRead += output.bytesRead
+            failures += output.failures
             hasNoMedium = hasNoMedium || output.hasNoMedium
             body(output)
         }
@@ -303,9 +327,9 @@ package final class StoreBench {
 
     // MARK: Adding up
 
-    private func add(_ assurance: String, _ side: Estimate?, _ limit: BindingLimit?) {
+    private func add(_ assurance: String, _ side: Estimate, _ limit: BindingLimit) {
         result.levels.append(
-            BenchResult.Level(assurance: assurance, estimate: side.map { $0 * 2 }, limit: limit))
+            BenchResult.Level(assurance: assurance, estimate: side * 2, limit: limit))
     }
 
     /// A level that reads content: the walk, and what the content takes above it.

@@ -117,9 +117,7 @@ struct BenchCommand: ResyncCommand {
     }
 
     private static func sentence(_ level: BenchResult.Level) -> String {
-        guard let estimate = level.estimate else {
-            return "cannot be had: the medium is not read past the page cache here"
-        }
+        guard let estimate = level.estimate else { return level.silence?.sentence ?? "" }
         let high =
             estimate.high.isFinite ? "to \(durationText(estimate.high))" : "at least"
         let limit = level.limit.map { "; bound by \(bound($0))" } ?? ""
@@ -148,6 +146,7 @@ struct BenchCommand: ResyncCommand {
                 // Nothing bounds what was not counted.
                 if estimate.high.isFinite { line.field("high_s", estimate.high) }
             }
+            if let silence = level.silence { line.field("reason", silence.sentence) }
             if let limit = level.limit { line.field("limit", limit.rawValue) }
             try StandardOutput.shared.write(line.bytes)
         }
@@ -162,5 +161,14 @@ struct BenchCommand: ResyncCommand {
         line.field("elapsed_s", elapsed)
         line.field("exit_status", Int(status.code))
         try StandardOutput.shared.write(line.bytes)
+    }
+}
+
+extension BenchResult.Silence {
+    var sentence: String {
+        switch self {
+        case .noMedium: "cannot be had: nothing is read past the page cache here"
+        case .noTime: "nothing could be read in this time: give it more"
+        }
     }
 }

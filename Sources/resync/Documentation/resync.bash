@@ -173,13 +173,13 @@ _resync() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    verify|scan|diff|manifest|plan|apply|confirm|undo|quarantine|decide|runs|store|watch|status|gate|nightly|schedule|episode|config|demo|help)
+    verify|scan|diff|manifest|plan|apply|confirm|undo|quarantine|decide|runs|store|watch|status|gate|nightly|schedule|bench|episode|config|demo|help)
         # Offer subcommand argument completions
         "_resync_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'verify scan diff manifest plan apply confirm undo quarantine decide runs store watch status gate nightly schedule episode config demo help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'verify scan diff manifest plan apply confirm undo quarantine decide runs store watch status gate nightly schedule bench episode config demo help' -- "${cur}"))
         ;;
     esac
 }
@@ -999,6 +999,51 @@ _resync_schedule() {
         return
         ;;
     '--config')
+        return
+        ;;
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_bench() {
+    repeating_flags=()
+    non_repeating_flags=(--json --from0 --cross-mounts --version -h --help)
+    repeating_options=(--exclude --exclude-from)
+    non_repeating_options=(--max-duration --progress --files-from --digest --block-size --workers --read-limit --io-timeout --state)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--max-duration')
+        return
+        ;;
+    '--progress')
+        return
+        ;;
+    '--exclude')
+        return
+        ;;
+    '--exclude-from')
+        return
+        ;;
+    '--files-from')
+        return
+        ;;
+    '--digest')
+        return
+        ;;
+    '--block-size')
+        return
+        ;;
+    '--workers')
+        return
+        ;;
+    '--read-limit')
+        return
+        ;;
+    '--io-timeout')
         return
         ;;
     '--state')
