@@ -27,7 +27,7 @@ struct Generate: ParsableCommand {
             tree:      two copies of a directory that every machine has
             sparse:    an image of 64 GiB a side, 1 GiB of it data, the rest holes
             huge:      1000000 names in one directory, a sixteenth of them with content
-            deep:      100 chains of 400 directories, one in the other, each with a file
+            deep:      20 chains of 400 directories, one in the other, each with a file
             nightly:   as small, with other bytes
             divergent: 100000 files a side; of B's, 5 in 100 differ: two in bytes under equal size
                        and time, one in bytes and time, one in size, one is missing on a side

@@ -30,7 +30,7 @@ enum Smoke {
         case .tree: 1
         case .sparse: 0.002
         case .huge: 0.0001
-        case .deep: 0.01
+        case .deep: 0.05
         case .nightly, .divergent: 0.005
         }
     }

@@ -34,7 +34,7 @@ struct Parameters: Sendable {
     static let hugeFilled = 16
 
     /// Chains of directories in `deep`, and the directories of each, one in the other.
-    var deepChains: Int { max(1, Int((100 * scale).rounded())) }
+    var deepChains: Int { max(1, Int((20 * scale).rounded())) }
     static let deepLevels = 400
 
     /// The text of the stamp file: equal texts mean equal stores. The first line changes whenever

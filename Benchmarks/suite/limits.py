@@ -33,6 +33,10 @@ class Limits:
         """Opens, stats, reads and closes every file, a thread for each core."""
         return self.tool("system-call floor", "floor", CORES, *stores)
 
+    def stat(self, *stores):
+        """Stats every file, a thread for each core."""
+        return self.tool("stat floor", "stat", CORES, *stores)
+
     def memory(self, *stores):
         """Copies every byte from the page cache into a buffer that fits a processor's cache."""
         return self.tool("memory wall", "memory", CORES, *stores)

@@ -48,7 +48,8 @@ def draw(folder):
 def comparison(summary):
     """A panel for each workload and cache: ours, its limit, its rivals, in seconds."""
     found = [
-        c for c in report.every(summary, "comparisons", WORKS) if any(r["seconds"] for r in c["rows"])]
+        found for found in report.every(summary, "comparisons", WORKS)
+        if any(row["seconds"] for row in found["rows"])]
     if not found:
         return None
     rows = [bars_of(comparison) for comparison in found]

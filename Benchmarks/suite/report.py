@@ -68,21 +68,23 @@ def rival(row):
 
 
 def targets(summary):
-    """Every figure that has one, and that is no row of the comparisons."""
+    """Every figure that is in no row of the comparisons."""
     in_rows = {
         f"{c['benchmark']} {c['cache']}, {c['tool']} by {row['tool']}"
         for c in every(summary, "comparisons") for row in c["rows"]}
     rows = []
     for figure in every(summary, "figures"):
-        if figure["target"] is None or figure["name"] in in_rows:
+        if figure["name"] in in_rows or ", share of its limit (" in figure["name"]:
             continue
         sign = "≤" if figure["better"] == "lower" else "≥"
         unit = figure["unit"] and " " + figure["unit"]
+        target = figure["target"] is not None and f"{sign} {figure['target']:.3g}{unit}"
+        between = f"{short(figure['low'])}–{short(figure['high'])}"
         rows.append([
             figure["name"], short(figure["value"]) + unit,
-            f"{short(figure['low'])}–{short(figure['high'])}",
-            f"{sign} {figure['target']:.3g}{unit}", met(figure["is_met"])])
-    return table(["Must reach", "Median", "Least–most", "Target", ""], rows)
+            between if figure["low"] < figure["high"] else "", target or "",
+            met(figure["is_met"])])
+    return table(["Figure", "Median", "Least–most", "Target", ""], rows) if rows else ""
 
 
 def growth(summary):
@@ -95,8 +97,9 @@ def growth(summary):
             rows.append([
                 amount(point["amount"], series["unit"]), spread(point["seconds"]),
                 f"{point['peak'] / MIB:.1f}"])
-        rows.append([
-            "exponent", f"{series['exponent_time']:.2f}", f"{round(series['exponent_memory'], 3) + 0.0:.3f}"])
+        # No minus before a zero.
+        memory = round(series["exponent_memory"], 3) + 0.0
+        rows.append(["exponent", f"{series['exponent_time']:.2f}", f"{memory:.3f}"])
     return table(["Both stores", "s", "Peak memory, MiB"], rows) if last else ""
 
 
@@ -146,7 +149,7 @@ def header(summary):
 
 
 def sections(summary):
-    parts = [("", comparisons(summary)), ("What must be reached", targets(summary)),
+    parts = [("", comparisons(summary)), ("Figures and targets", targets(summary)),
              ("Growth", growth(summary)), ("Workers", workers(summary))]
     notes = [
         f"- {result['benchmark']}: {note}"

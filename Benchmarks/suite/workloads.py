@@ -13,7 +13,7 @@ SCALES = {
     "full": {
         "small": 1, "big": 1, "sparse": 1, "huge": 1, "deep": 1, "nightly": 1, "divergent": 1},
     "small": {
-        "small": 0.05, "big": 0.0625, "sparse": 0.03, "huge": 0.02, "deep": 0.05,
+        "small": 0.05, "big": 0.0625, "sparse": 0.03, "huge": 0.02, "deep": 0.1,
         "nightly": 0.05, "divergent": 0.1},
 }
 TREES = {"full": "/usr", "small": "/usr/include"}
