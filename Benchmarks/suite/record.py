@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import datetime
 import io
 import json
 
@@ -48,16 +47,21 @@ def samples_of(session):
         for result in session.results for sample in result.samples]
 
 
-def record(session, order):
-    """Writes the folder of this day and machine, or adds to it what was measured now; its path."""
-    folder = RUNS / f"{datetime.date.today()}-{machine_name()}"
-    if session.is_small:
-        folder = folder.with_name(folder.name + "-small")
+def folder_of(session):
+    """Where a run of this machine goes that began on that day."""
+    name = f"{session.day}-{machine_name()}"
+    return RUNS / (name + "-small" if session.is_small else name)
+
+
+def record(session, folder, order):
+    """Writes the folder, or adds to it what was measured now."""
     folder.mkdir(parents=True, exist_ok=True)
     summary, samples, commands = summary_of(session), samples_of(session), dict(session.commands)
     new = set(summary["results"])
     if (folder / "summary.json").exists():
         earlier = json.loads((folder / "summary.json").read_text())
+        if earlier["scale"] != summary["scale"]:
+            raise Failure(f"{folder} holds a run of another scale")
         merged = {**earlier["results"], **summary["results"]}
         summary["results"] = {name: merged[name] for name in order if name in merged}
         summary["device"] = summary["device"] or earlier["device"]
@@ -68,7 +72,6 @@ def record(session, order):
             **{key: words for key, words in kept.items() if key.split()[0] not in new}, **commands}
     samples.sort(key=lambda row: order.index(row["benchmark"]))
     write(folder, summary, samples, commands)
-    return folder
 
 
 def write(folder, summary, samples, commands):

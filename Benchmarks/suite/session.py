@@ -84,6 +84,7 @@ class Session:
 
     def __init__(self, options):
         self.scale = options.scale
+        self.day = str(datetime.date.today())
         self.runs = options.runs
         self.is_small = options.scale == "small"
         self.caches = ["warm", "cold"] if is_root() else ["warm"]
@@ -120,12 +121,13 @@ class Session:
     # Comparing
 
     def compare(self, result, cache, ours, rivals, stores, size, limits=(), bound=None,
-                best_target=None, before=None, needed=None):
+                best_target=None, before=None, needed=None, runs=None):
         """Ours and its rivals in turns, into the result; None where the cache cannot be had.
 
         `limits` are tools that take part; `bound` maps the name of each limit to its seconds, from
         a function that knows the seconds of such a tool by turn. `best_target` is for the fastest
-        rival alone; `size` is how many bytes there are, `needed` how many must be cached.
+        rival alone; `size` is how many bytes there are, `needed` how many must be cached; `runs`
+        are fewer than usual.
         """
         if cache not in self.caches:
             result.notes.append(f"{cache}: not measured, only root may empty the page cache")
@@ -133,7 +135,8 @@ class Session:
         say(f"{result.benchmark}, {cache}")
         present = [tool for tool in [ours, *limits, *rivals] if not tool.is_missing()]
         self.note_commands(result.benchmark, cache, present)
-        samples = self.turns(
+        turns = dataclasses.replace(self.turns, runs=min(runs or self.runs, self.runs))
+        samples = turns(
             result.benchmark, cache, present, stores, size if needed is None else needed, before)
         result.samples += samples
         mine = seconds_of(samples, ours.name)

@@ -34,6 +34,7 @@ class Spread:
         return Spread(statistics.median(values), min(values), max(values), len(values))
 
 
+@dataclasses.dataclass
 class Turns:
     """One benchmark's tools in turns, so that drift hits all alike.
 
@@ -42,10 +43,9 @@ class Turns:
     the ratio of the pairs that there are is told with their number.
     """
 
-    def __init__(self, stopwatch, runs, budget):
-        self.stopwatch = stopwatch
-        self.runs = runs
-        self.budget = budget
+    stopwatch: object
+    runs: int
+    budget: float
 
     def __call__(self, benchmark, cache, tools, stores, needed, before=None):
         """`needed` is how many bytes a warm run wants in the page cache below `stores`; `before`
