@@ -19,7 +19,7 @@ OURS, THEIRS, LIMIT = "#1f4e79", "#c9d6e3", "#ffffff"
 WORKS = ["small", "big", "tree", "scan", "cached", "nightly", "huge", "deep", "divergent", "apply"]
 STYLE = {
     "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "resync",
-    "svg.fonttype": "none", "axes.titlesize": 10, "axes.titleweight": "bold",
+    "axes.titlesize": 10, "axes.titleweight": "bold",
     "axes.titlelocation": "left", "font.family": "DejaVu Sans"}
 
 
