@@ -3,7 +3,7 @@
 import os
 
 from . import tools
-from .machine import size_of
+from .machine import CORES, size_of
 from .session import Figure, benchmark
 from .turns import pairs, seconds_of
 from .workloads import change_tonight
@@ -133,7 +133,7 @@ def scan(session):
         return {"system-call floor and digest wall": {t: calls[t] + digested[t] for t in calls}}
 
     rivals = [
-        both, tools.one_list(a, "sha256sum", "coreutils", "-P0 -n64"),
+        both, tools.one_list(a, "sha256sum", "coreutils", f"-P{CORES} -n256"),
         tools.one_list(a, "b3sum", "b3sum", ""), tools.one_hashdeep(a), tools.one_mtree(a)]
     session.compare(
         result, "warm", ours, rivals, [a, b], size, limits=[floor, digest], bound=limits)
