@@ -34,8 +34,9 @@ def estimates(session):
         # What was not counted in time has no upper bound.
         say(f"  {workload} at {level}: {told['seconds']:.2f} s told ({told['low_s']:.2f} to "
             f"{told.get('high_s', math.inf):.2f}), {real.seconds:.2f} s taken")
+        label = f"{workload} at {level}"
         result.samples.append(Sample(
-            result.benchmark, cache, f"{workload} at {level}", 1, real.seconds, real.read, real.peak))
+            result.benchmark, cache, label, 1, real.seconds, real.read, real.peak))
         error = abs(ratio - 1)
         result.figures.append(Figure(
             f"estimate of {workload} at {level}, off by", error, error, error, "lower", 0.25))
