@@ -192,6 +192,10 @@ int32_t clinux_prefetch(int32_t descriptor, int64_t offset, int64_t length) {
     return -posix_fadvise(descriptor, offset, length, POSIX_FADV_WILLNEED);
 }
 
+int32_t clinux_stop_read_ahead(int32_t descriptor) {
+    return -posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM);
+}
+
 int64_t clinux_cached_pages(int32_t descriptor, int64_t offset, int64_t length) {
     struct { uint64_t offset, length; } range = {(uint64_t)offset, (uint64_t)length};
     struct { uint64_t cached, dirty, writeback, evicted, recently_evicted; } found;

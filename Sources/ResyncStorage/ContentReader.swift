@@ -48,6 +48,9 @@ struct ContentReader {
             }
         }
         let mode: ReadMode = !isDirect && stat.size >= passingSize ? .passing : .cached
+        if mode == .passing, blocks.count * blockSize < stat.size {
+            medium.stopReadAhead(site.disk, descriptor)
+        }
         if isDirect || mode == .passing, isCold(blocks, request.source) {
             piece = worker.widePiece
         }
@@ -245,11 +248,21 @@ enum MediaAccess {
     }
 }
 
-/// How one open file is read past the page cache: found out once, for all who read it. What comes
-/// into the cache after its pages were dropped comes from the medium; dropped and counted for each
-/// range, pages that one worker has just read would tell another that the cache cannot be emptied.
+/// How one open file is read by all who read it, found out once. What comes into the cache after its
+/// pages were dropped comes from the medium; dropped and counted for each range, pages that one
+/// worker has just read would tell another that the cache cannot be emptied.
 final class MediumAccess: Sendable {
     private let found = Mutex<MediaAccess?>(nil)
+    private let readsAhead = Atomic<Bool>(true)
+
+    /// Where several workers read a file, what the kernel reads ahead for one of them another one
+    /// has read and dropped already: it would be read twice, and stay in the cache.
+    func stopReadAhead(_ disk: any Disk, _ descriptor: Descriptor) {
+        guard readsAhead.load(ordering: .relaxed),
+            readsAhead.exchange(false, ordering: .relaxed)
+        else { return }
+        disk.stopReadAhead(descriptor)
+    }
 
     func prepare(
         _ disk: any Disk, _ descriptor: Descriptor, _ stat: Stat, _ fileSystem: FileSystem

@@ -93,6 +93,9 @@ package protocol Disk: AnyObject, Sendable {
     /// Asks for the first bytes of a file to be brought into the page cache, and does not wait for
     /// them. Whatever comes of it, reading tells.
     func prefetch(_ descriptor: Descriptor, size: Int)
+    /// Has reading bring in what is asked for, and nothing behind it. Without an effect where that
+    /// cannot be had.
+    func stopReadAhead(_ descriptor: Descriptor)
     /// How many pages of these bytes of a file are in the page cache.
     func cachedPages(_ descriptor: Descriptor, in range: Range<Int>) throws(DiskError) -> Int
     /// The alignment that direct reads of this file need; nil where they are not offered.

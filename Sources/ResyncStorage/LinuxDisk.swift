@@ -128,6 +128,10 @@ package final class LinuxDisk: Disk {
         _ = try check(clinux_drop_cache(descriptor.number, 0, 0), .fadvise)
     }
 
+    package func stopReadAhead(_ descriptor: Descriptor) {
+        _ = clinux_stop_read_ahead(descriptor.number)
+    }
+
     package func prefetch(_ descriptor: Descriptor, size: Int) {
         _ = clinux_prefetch(descriptor.number, 0, Int64(size))
     }

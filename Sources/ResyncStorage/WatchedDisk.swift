@@ -227,6 +227,10 @@ package final class WatchedDisk: Disk {
         }
     }
 
+    package func stopReadAhead(_ descriptor: Descriptor) {
+        watched(.fadvise, descriptor, nil) { disk.stopReadAhead(descriptor) }
+    }
+
     package func prefetch(_ descriptor: Descriptor, size: Int) {
         watched(.fadvise, descriptor, nil) {
             disk.prefetch(descriptor, size: size)

@@ -64,4 +64,29 @@ import Testing
         #expect(summary?["type"] as? String == "summary")
         #expect((summary?["not_verified"] as? Int ?? 0) > 0, "\(found.report)")
     }
+
+    /// What several workers read of one file comes from the device once, and does not stay in the
+    /// cache: there it would take the place of what services need.
+    @Test func aLargeFileLeavesThePageCacheAlone() throws {
+        guard let fincore = Command.find("fincore") else { return skip("fincore is missing") }
+        let stage = try Stage()
+        try stage.write("a/large", noise(96 << 20, seed: 7))
+        try stage.copy()
+        let files = [stage.a + "/large", stage.b + "/large"]
+        func resident() throws -> Int {
+            let told = try Command(fincore, ["--bytes", "--noheadings", "-o", "RES"] + files).run()
+            return told.lines.compactMap { Int($0.trimmingCharacters(in: .whitespaces)) }
+                .reduce(0, +)
+        }
+        for file in files {
+            try system("dd", "of=" + file, "oflag=nocache", "conv=notrunc,fdatasync", "count=0")
+        }
+        guard try resident() == 0 else { return skip("pages are not dropped here") }
+        for workers in ["2", "8"] {
+            let done = try stage.resync(["verify", "--workers", workers, stage.a, stage.b]).run()
+            #expect(done.status == 0, "\(done.report)")
+            let left = try resident()
+            #expect(left <= 4 << 20, "\(workers) workers left \(left) bytes")
+        }
+    }
 }

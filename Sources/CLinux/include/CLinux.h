@@ -88,6 +88,7 @@ int32_t clinux_allocate(int32_t descriptor, int64_t offset, int64_t count);
 int32_t clinux_punch_hole(int32_t descriptor, int64_t offset, int64_t count);
 int32_t clinux_drop_cache(int32_t descriptor, int64_t offset, int64_t length);
 int32_t clinux_prefetch(int32_t descriptor, int64_t offset, int64_t length);
+int32_t clinux_stop_read_ahead(int32_t descriptor);
 /* Pages of the range that are in the page cache, dirty or under write-back included. */
 int64_t clinux_cached_pages(int32_t descriptor, int64_t offset, int64_t length);
 
