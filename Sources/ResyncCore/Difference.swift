@@ -88,6 +88,12 @@ package enum Reason: UInt8, Sendable, CaseIterable {
     case absent
     /// It may still be on its way to the other side.
     case pending
+    /// Of one store that is held against the baseline: it is not in that.
+    case newer
+    /// The same: it is not as it was, and was touched since.
+    case touched
+    /// The same: it is not there any more.
+    case gone
 
     package var sentence: String {
         switch self {
@@ -102,6 +108,9 @@ package enum Reason: UInt8, Sendable, CaseIterable {
         case .converged: "agreed when it was read again"
         case .absent: "is on neither side"
         case .pending: "pending: younger than the lag"
+        case .newer: "unproven: newer than the baseline"
+        case .touched: "unproven: changed since the baseline"
+        case .gone: "unproven: gone since the baseline"
         }
     }
 }

@@ -7,7 +7,9 @@ package final class BaselineLook {
     /// looked at, and what was proven of it.
     package typealias Take = (RelativePath, Sides<Stat?>?, BaselineRecord?) throws -> Void
 
-    private let sites: Sides<any Site>
+    private let sites: WalkedSites
+    /// Of the pair, which side there is alone; nil where both are looked at.
+    private let alone: Side?
     private let baseline: KeptBaseline?
     private let limits: RunLimits
     private let controls: RunControls
@@ -17,7 +19,21 @@ package final class BaselineLook {
         _ sites: Sides<any Site>, _ baseline: KeptBaseline?, _ limits: RunLimits,
         _ controls: RunControls, batchSize: Int
     ) {
-        self.sites = sites
+        self.sites = WalkedSites(a: sites.a, b: sites.b)
+        alone = nil
+        self.baseline = baseline
+        self.limits = limits
+        self.controls = controls
+        scope.batchSize = batchSize
+    }
+
+    /// At one store of the pair, which is this side of it.
+    package init(
+        _ site: any Site, alone side: Side, _ baseline: KeptBaseline, _ limits: RunLimits,
+        _ controls: RunControls, batchSize: Int
+    ) {
+        sites = WalkedSites(a: site, b: nil)
+        alone = side
         self.baseline = baseline
         self.limits = limits
         self.controls = controls
@@ -34,8 +50,8 @@ package final class BaselineLook {
         // Nothing is digested.
         let scheme = try DigestScheme(.sha256, blockSize: 1 << 20)
         let progress = Progress()
-        let walk = Walk(Look(), WalkedSites(a: sites.a, b: sites.b), scope)
-        let held = Held(try baseline?.records(), take)
+        let walk = Walk(Look(), sites, scope)
+        let held = Held(try baseline?.records(), isSwapped: alone == .b, take)
         let drain = Drain<WalkUnit<Look>, Look.Output, Worker>(
             first: [.root],
             context: { index in
@@ -56,7 +72,7 @@ package final class BaselineLook {
     package func proof(
         of module: Module, _ spans: Sides<[SuspectSpan]>
     ) throws -> ModuleProof? {
-        var proof = ModuleProof(module, spans)
+        var proof = alone.map { ModuleProof(module, alone: $0) } ?? ModuleProof(module, spans)
         let isDone = try self(within: module.paths) { path, stats, record in
             if let stats { proof.add(path, stats, record) } else { proof.addUnreadable(path) }
         }
@@ -66,15 +82,18 @@ package final class BaselineLook {
     /// Unchecked because a drain emits on one thread at a time, and is over before it is read.
     private final class Held: @unchecked Sendable {
         private var records: BaselineRecords?
+        private let isSwapped: Bool
         private let take: Take
 
-        init(_ records: BaselineRecords?, _ take: @escaping Take) {
+        init(_ records: BaselineRecords?, isSwapped: Bool, _ take: @escaping Take) {
             self.records = records
+            self.isSwapped = isSwapped
             self.take = take
         }
 
         func take(_ output: Look.Output) throws {
-            let (path, stats) = output
+            let (path, found) = output
+            let stats = isSwapped ? found?.swapped : found
             try take(path, stats, stats == nil ? nil : try records?.record(of: path))
         }
     }

@@ -23,6 +23,25 @@ package struct Baselines: Sendable {
         }
     }
 
+    /// The newest baseline of a store and any other one, seen with the store as one side; nil where
+    /// nothing was proven of it.
+    package func newest(of store: StoreIdentity, as side: Side) throws -> KeptBaseline? {
+        var newest: KeptBaseline?
+        let (own, separator) = (store.fileName, Array("--".utf8))
+        for name in try folder.names().map(\.bytes) {
+            let place: Side? =
+                name.starts(with: own + separator)
+                ? .a : name.reversed().starts(with: (separator + own).reversed()) ? .b : nil
+            guard let place, let file = try? folder.read(name) else { continue }
+            let baseline = try KeptBaseline(file, isSwapped: place != side)
+            guard baseline.header.identities[side].fileName == own,
+                newest.map({ $0.header.written < baseline.header.written }) ?? true
+            else { continue }
+            newest = baseline
+        }
+        return newest
+    }
+
     /// Replaces the records of what two manifests of one run prove.
     ///
     /// - Parameters:

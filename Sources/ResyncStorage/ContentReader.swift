@@ -248,8 +248,8 @@ enum MediaAccess {
     }
 }
 
-/// How one open file is read by all who read it, found out once. What comes into the cache after its
-/// pages were dropped comes from the medium; dropped and counted for each range, pages that one
+/// How one open file is read by all who read it, found out once. What comes into the cache after
+/// its pages were dropped comes from the medium; dropped and counted for each range, pages that one
 /// worker has just read would tell another that the cache cannot be emptied.
 final class MediumAccess: Sendable {
     private let found = Mutex<MediaAccess?>(nil)

@@ -115,7 +115,23 @@ extension Sequence where Element == StandingRecord {
     /// Those that say something of a module as it is now. That it was found to differ does always.
     func about(_ module: Module, of pair: Configuration.Pair?) -> [StandingRecord] {
         let terms = pair?.terms(of: module)
-        return filter { $0.answer == .different || $0.terms == terms }
+        return filter { $0.answer == .different || $0.termsOfModule == terms }
+    }
+}
+
+extension StandingRecord {
+    private static let alone = " alone: "
+
+    /// The terms of what is found out by a look at one side only.
+    static func terms(_ terms: String, alone side: Side) -> String { side.word + alone + terms }
+
+    /// The only side that was read; nil where both were.
+    var alone: Side? {
+        Side.allCases.first { terms.hasPrefix(Self.terms("", alone: $0)) }
+    }
+
+    fileprivate var termsOfModule: String {
+        alone.map { String(terms.dropFirst(Self.terms("", alone: $0).count)) } ?? terms
     }
 }
 
@@ -133,20 +149,21 @@ extension BaselineLook {
 
 /// What a comparison proves of modules, looked at once it has come to its end.
 struct ModuleStandings {
-    private let sites: Sides<LocalSite>
+    private let look: BaselineLook
     private let run: RunFolder
     private let state: StateFolder
-    private let limits: RunLimits
     private let controls: RunControls
+    private let alone: Side?
 
+    /// - Parameter alone: the only side that was compared, with the baseline; nil where both were.
     init(
-        _ sites: Sides<LocalSite>, _ run: RunFolder, _ state: StateFolder, _ limits: RunLimits,
+        _ look: BaselineLook, alone: Side? = nil, _ run: RunFolder, _ state: StateFolder,
         _ controls: RunControls
     ) {
-        self.sites = sites
+        self.look = look
+        self.alone = alone
         self.run = run
         self.state = state
-        self.limits = limits
         self.controls = controls
     }
 
@@ -154,21 +171,21 @@ struct ModuleStandings {
     ///
     /// - Parameter policies: what was found to break them.
     func find(
-        _ target: VerifyTarget, _ policies: [String: PolicyFindings]
+        _ target: VerifyTarget, _ policies: [String: PolicyFindings] = [:]
     ) throws -> [StandingRecord] {
         let knowledge = EpisodeKnowledge(state)
         let overrides = try Overrides(state).all()
-        let look = try BaselineLook(sites, state, limits, controls)
+        let paths = target.pair.stores.map(\.path)
         let differences = try differences(in: target.modules)
         var found: [StandingRecord] = []
         for module in target.modules {
-            let terms = target.pair.terms(of: module)
+            let whole = target.pair.terms(of: module)
+            let terms = alone.map { StandingRecord.terms(whole, alone: $0) } ?? whole
             let standing: StandingRecord
             if module.kind == .external {
                 standing = externalStanding(module, terms, controls.interruption)
             } else {
-                let spans = try knowledge.spans(
-                    against: module, sites.map { $0.facts.path }, overrides)
+                let spans = try knowledge.spans(against: module, paths, overrides)
                 guard let proof = try look.proof(of: module.expecting(at: target.time), spans)
                 else { break }
                 standing = try self.standing(
@@ -314,7 +331,8 @@ extension StandingRecord {
         let size = "\(countText(entries)) \(entries == 1 ? "entry" : "entries"), \(sizeText(bytes))"
         switch answer {
         case .released:
-            return "module \(module): released, \(size) proven equal (\(scope.rawValue))"
+            let alone = alone.map { ", \($0.letter) alone" } ?? ""
+            return "module \(module): released, \(size) proven equal (\(scope.rawValue)\(alone))"
                 + (reason.isEmpty ? "" : ", \(reason)")
         case .different: return "module \(module): NOT RELEASED: \(reason)"
         case .undecided: return "module \(module): UNDECIDED: \(reason)"
@@ -328,6 +346,7 @@ extension StandingRecord {
         line.field("run", run)
         line.field("answer", answer.rawValue)
         line.field("scope", scope.rawValue)
+        if let alone { line.field("alone", alone.word) }
         line.field("assurance", assurance)
         line.field("entries", entries)
         line.field("bytes", bytes)

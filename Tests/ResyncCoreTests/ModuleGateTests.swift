@@ -86,6 +86,45 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         #expect(answer(need((.released, 90), (.released, 101))) == .open)
     }
 
+    /// What one side was proven to hold opens it while the other one is out of reach, not longer.
+    @Test func oneSideOpensItWhileTheOtherIsOutOfReach() {
+        func answer(
+            _ standings: [(Gate.Standing.Answer, began: Int64, alone: Side?)], open: String? = "e2",
+            trouble: Sides<String?> = Sides(a: nil, b: nil), closed: Int64? = 100
+        ) -> Gate {
+            var stores = [Gate.Store(name: "p/a"), Gate.Store(name: "p/b")]
+            (stores[0].lastClosed, stores[0].lastEpisode) = (closed.map { time($0) }, "e1")
+            (stores[1].lastClosed, stores[1].lastEpisode) = (time(90), "e0")
+            (stores[0].trouble, stores[1].trouble) = (trouble.a, trouble.b)
+            stores[1].openEpisode = open
+            let known = standings.map {
+                Gate.Standing($0.0, began: time($0.began), "\($0.0)", alone: $0.alone)
+            }
+            return Gate(
+                unknown: nil, [Gate.Need(module: "m", stores: stores, standings: known)])
+        }
+        let proven = (Gate.Standing.Answer.released, began: Int64(101), alone: Side?.some(.a))
+        #expect(answer([proven]).answer == .open)
+        #expect(
+            answer([proven]).reasons.map(\.text) == [
+                "m: released, p/a alone: p/b has an open episode, e2"
+            ])
+        #expect(answer([proven], open: nil, trouble: Sides(a: nil, b: "is gone")).answer == .open)
+        // It is back, or its own store is not well, or was not since.
+        #expect(answer([proven], open: nil).answer == .shut)
+        #expect(answer([proven], trouble: Sides(a: "is suspect", b: nil)).answer == .undecided)
+        #expect(answer([proven], closed: 101).answer == .undecided)
+        #expect(answer([(.released, 101, .b)]).answer == .undecided)
+        #expect(answer([(.undecided, 101, .a)]).answer == .undecided)
+        // A difference shuts it, whoever found it; and outlives the other side's return.
+        #expect(answer([(.different, 102, .a), proven]).answer == .undecided)
+        #expect(answer([(.different, 102, nil), proven]).answer == .undecided)
+        #expect(answer([(.different, 102, .a), (.released, 101, nil)], open: nil).answer == .shut)
+        // For both it proves nothing, and spares nobody a verification.
+        #expect(answer([proven, (.released, 101, nil)], open: nil).answer == .open)
+        #expect(answer([proven, (.undecided, 101, nil)], open: nil).answer == .undecided)
+    }
+
     @Test func theStoreWhoseEpisodeEndedLastDecides() {
         func answer(
             _ closed: Sides<Int64?>, open: Sides<String?> = Sides(a: nil, b: nil)

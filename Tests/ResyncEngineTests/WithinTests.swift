@@ -139,6 +139,54 @@ import Testing
         #expect(counts.count > 3, "\(counts)")
     }
 
+    /// One store alone, as `a` of the pair.
+    private func alone(
+        _ stores: TwoStores, _ id: String, within: [String]? = nil
+    ) throws -> (status: ResyncCore.ExitStatus, lines: [String]) {
+        let state = try stores.state()
+        let header = RunHeader(
+            id: id, kind: "verify", started: TwoStores.calmTime, a: [], b: [], arguments: [],
+            workingDirectory: [], version: "test")
+        let run = try RunFolder.create(in: state.runs, header)
+        let site = try LocalSite(
+            path: Array("/a".utf8), disk: stores.disk, options: LocalSiteOptions())
+        let baseline = try #require(try state.baselines.newest(of: site.identity, as: .a))
+        var rules = ScanRules(scheme: try DigestScheme(.sha256, blockSize: 64 << 10))
+        rules.source = .media
+        var scope = WalkScope()
+        scope.within = within.map { Selection($0.map { path($0) }) }
+        var plan = AlonePlan(
+            site, .a, baseline, rules, scope, RunLimits(work: WorkPolicy(fixed: 2, cores: 2)))
+        plan.settle = 0
+        let controls = RunControls(interruption: { nil }, report: { _, _ in })
+        let result = try AloneRun(plan, controls, in: run)()
+        return (result.summary.status, try stores.records(id).map(line))
+    }
+
+    /// What is not as it was is proven by nothing; only what changed without being touched differs.
+    @Test func oneStoreIsHeldAgainstTheBaseline() throws {
+        let stores = stores()
+        #expect(try keep(stores).status == .ok)
+        // Of the other side nothing is read.
+        stores.disk.inject(Fault(.fail(ErrorNumber.inputOutput), under: "/b"))
+        let clean = try alone(stores, "1")
+        #expect(clean.status == .ok && clean.lines == [], "\(clean.lines)")
+        stores.disk.corruptMedium("/a/m/f", .flipBit(at: 3))
+        stores.disk.addFile("/a/m/d/new", "new")
+        stores.disk.write("/a/n/x", at: 0, "CHANGED")
+        stores.disk.remove("/a/p/q/i")
+        let found = try alone(stores, "2")
+        #expect(found.status == .trouble, "\(found.lines)")
+        for part in ["* m/f content", "? m/d/new", "? n/x", "? p/q/i"] {
+            #expect(found.lines.contains { $0.hasPrefix(part) }, "\(part) \(found.lines)")
+        }
+        let part = try alone(stores, "3", within: ["m/f", "p/q/r"])
+        #expect(part.status == .differences, "\(part.lines)")
+        #expect(part.lines.count == 1 && part.lines[0].hasPrefix("* m/f content"))
+        #expect(try alone(stores, "4", within: ["p/q/r"]).lines == [])
+        #expect(try alone(stores, "5", within: ["p/q/i"]).lines.first?.hasPrefix("? p/q/i") == true)
+    }
+
     @Test func whatLeadsThereAndIsGoneIsMissing() throws {
         let stores = stores()
         for file in ["p/q/r/h", "p/q/r", "p/q/i", "p/q"] { stores.disk.remove("/b/\(file)") }

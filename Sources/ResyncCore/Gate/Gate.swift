@@ -46,10 +46,15 @@ package struct Gate: Sendable, Hashable {
         package let looked: Timestamp
         /// Why, without its end.
         package let reason: String
+        /// The only side that was read, and held against what both were last proven to share; nil
+        /// where both were read.
+        package let alone: Side?
 
         package init(
-            _ answer: Answer, began: Timestamp, looked: Timestamp? = nil, _ reason: String
+            _ answer: Answer, began: Timestamp, looked: Timestamp? = nil, _ reason: String,
+            alone: Side? = nil
         ) {
+            self.alone = alone
             self.answer = answer
             self.began = began
             self.looked = looked ?? began
@@ -60,6 +65,7 @@ package struct Gate: Sendable, Hashable {
     /// What is known of a module that has to be open.
     package struct Need: Sendable, Hashable {
         package var module: String
+        /// A, then B.
         package var stores: [Store]
         /// In order of their looks, the newest first.
         package var standings: [Standing]
@@ -101,6 +107,7 @@ package struct Gate: Sendable, Hashable {
     }
 
     private static func reasons(_ need: Need) -> [Reason] {
+        if let alone = need.openAlone { return [alone] }
         let module = need.module
         var reasons: [Reason] = []
         for store in need.stores {
@@ -119,8 +126,8 @@ package struct Gate: Sendable, Hashable {
         return reasons + [reason(need)]
     }
 
-    private static func reason(_ need: Need) -> Reason {
-        let module = need.module
+    private static func reason(_ given: Need) -> Reason {
+        let (module, need) = (given.module, given.ofBoth)
         guard let newest = need.standings.first(where: need.counts) else {
             let episodes = need.stores.compactMap(\.lastEpisode)
             return Reason(
@@ -143,6 +150,33 @@ package struct Gate: Sendable, Hashable {
 }
 
 extension Gate.Need {
+    /// With what was found out by looking at both sides, and every difference.
+    fileprivate var ofBoth: Gate.Need {
+        var need = self
+        need.standings.removeAll { $0.alone != nil && $0.answer != .different }
+        return need
+    }
+
+    /// Open because one store was proven to hold what both did, and the other one is out of reach;
+    /// nil where that is not so. Once that one is back both have to be compared.
+    fileprivate var openAlone: Gate.Reason? {
+        for (side, index) in [(Side.a, 0), (.b, 1)] where stores.count == 2 {
+            let (store, other) = (stores[index], stores[1 - index])
+            guard store.openEpisode == nil, store.trouble == nil,
+                let why = other.openEpisode.map({ "has an open episode, \($0)" }) ?? other.trouble,
+                let place = standings.firstIndex(where: {
+                    $0.answer == .released && $0.alone == side
+                }),
+                store.lastClosed.map({ standings[place].began > $0 }) ?? true,
+                !standings[..<place].contains(where: { $0.answer == .different })
+            else { continue }
+            return Gate.Reason(
+                .open,
+                "\(module): \(standings[place].reason), \(store.name) alone: \(other.name) \(why)")
+        }
+        return nil
+    }
+
     /// Asked only where none is open.
     fileprivate var hadEpisode: Bool { stores.contains { $0.lastEpisode != nil } }
 
@@ -158,6 +192,7 @@ extension Gate.Need {
         guard stores.allSatisfy({ $0.openEpisode == nil && $0.trouble == nil }), hadEpisode else {
             return false
         }
+        let standings = ofBoth.standings
         guard let newest = standings.first(where: counts) else { return true }
         let took = max(0, min(newest.looked.seconds - newest.began.seconds, 1 << 40))
         return !standings.contains { counts($0) && $0.answer != .undecided }

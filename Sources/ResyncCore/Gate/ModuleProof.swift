@@ -91,6 +91,8 @@ package struct ModuleProof: Sendable {
 
     private let module: Module
     private let spans: Sides<[SuspectSpan]>
+    /// The only side that there is; nil where both are looked at.
+    private let alone: Side?
     /// Entries that it holds.
     package private(set) var entries = 0
     /// Bytes of its files.
@@ -106,6 +108,14 @@ package struct ModuleProof: Sendable {
     package init(_ module: Module, _ spans: Sides<[SuspectSpan]>) {
         self.module = module
         self.spans = spans
+        alone = nil
+    }
+
+    /// Of one side alone, all of which was just read, and held against what was proven of both.
+    package init(_ module: Module, alone side: Side) {
+        self.module = module
+        spans = Sides(a: [], b: [])
+        alone = side
     }
 
     /// Whether every entry counts, and there is one.
@@ -152,6 +162,11 @@ package struct ModuleProof: Sendable {
     ///   - stats: as they are now; nil where a side has no such entry.
     ///   - record: what was proven of it.
     package func gap(_ stats: Sides<Stat?>, _ record: BaselineRecord?) -> Gap? {
+        if let alone {
+            guard let stat = stats[alone], let record, record.aspects.isSuperset(of: .standard)
+            else { return .unproven }
+            return record.hasMoved(stat, on: alone) ? .moved : nil
+        }
         guard let a = stats.a else { return .missingOnA }
         guard let b = stats.b else { return .missingOnB }
         guard let record, record.aspects.isSuperset(of: .standard) else { return .unproven }

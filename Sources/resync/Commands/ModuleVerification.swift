@@ -44,3 +44,27 @@ extension VerifyTarget {
             policed, sites.a, rules.scheme, rules.source, patience: limits.ioTimeout)
     }
 }
+
+/// Prints what a comparison found, and what it proves of modules.
+///
+/// - Returns: the status of all of it.
+func tell(
+    _ result: VerifyResult, _ run: KeptRun, _ standings: [StandingRecord],
+    _ options: ReportOptions, _ reports: inout ReportFiles, _ episodes: EpisodeKnowledge
+) throws -> ExitStatus {
+    if options.json {
+        for standing in standings { try StandardOutput.shared.write(standing.json.bytes) }
+    }
+    try run.printResult(result, options, &reports)
+    if !options.json, !options.usesStandardOutput {
+        for standing in standings where !options.quiet || standing.answer != .released {
+            try StandardOutput.shared.write("\(standing.line)\n")
+        }
+        try StandardOutput.shared.flush()
+    }
+    if !standings.isEmpty, !episodes.hasLedger { Main.complain(StandingRecord.unkept) }
+    var status = result.summary.status
+    if standings.contains(where: \.isTrouble) { status.merge(.trouble) }
+    if !result.policies.isEmpty { status.merge(.differences) }
+    return status
+}

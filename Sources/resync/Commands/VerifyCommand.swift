@@ -40,6 +40,13 @@ struct VerifyCommand: ResyncCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
+            "With one store: hold it against the baseline, that is what it and its other copy were "
+                + "last proven to share.", valueName: "BASELINE"))
+    var against: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
             "How strongly content is compared: media (past the page cache), hash, metadata, size. "
                 + "By default hash, but media where the machine shows trouble on a store.",
             valueName: "LEVEL"))
@@ -111,6 +118,12 @@ struct VerifyCommand: ResyncCommand {
 
     /// - Parameter id: a run to go on with; its arguments are this command's.
     func execute(resuming id: String?) throws -> ExitStatus {
+        if against != nil {
+            if id != nil {
+                Main.complain("a comparison with the baseline does not go on: it begins anew")
+            }
+            return try AloneVerification(self).perform()
+        }
         let (command, target) = try targeted()
         return try command.execute(target, resuming: id)
     }
@@ -202,24 +215,7 @@ struct Verification {
         if resumed != nil { options.force = true }
         var reports = try ReportFiles(options)
         let (result, run, standings) = try compare(style, reports) { try printHeader($0, $1, $2) }
-        let (json, quiet) = (command.report.json, command.report.quiet)
-        if json {
-            for standing in standings { try StandardOutput.shared.write(standing.json.bytes) }
-        }
-        try run.printResult(result, command.report, &reports)
-        if !json, !command.report.usesStandardOutput {
-            for standing in standings where !quiet || standing.answer != .released {
-                try StandardOutput.shared.write("\(standing.line)\n")
-            }
-            try StandardOutput.shared.flush()
-        }
-        if !standings.isEmpty, !episodes.hasLedger {
-            Main.complain(StandingRecord.unkept)
-        }
-        var status = result.summary.status
-        if standings.contains(where: \.isTrouble) { status.merge(.trouble) }
-        if !result.policies.isEmpty { status.merge(.differences) }
-        return status
+        return try tell(result, run, standings, command.report, &reports, episodes)
     }
 
     /// The comparison alone, and the run that keeps what it found.
@@ -265,7 +261,8 @@ struct Verification {
                 result.summary.ending == .complete,
                 result.summary.doubtLines.isEmpty
             else { return (result, []) }
-            let standings = ModuleStandings(sites, run.folder, state, plan.limits, controls)
+            let look = try BaselineLook(sites, state, plan.limits, controls)
+            let standings = ModuleStandings(look, run.folder, state, controls)
             return (result, try standings.find(target, result.policies))
         }
         return (result, run, standings)

@@ -188,7 +188,7 @@ _resync_verify() {
     repeating_flags=()
     non_repeating_flags=(--keep --from0 --cross-mounts -0 --null --force --json -q --quiet --version -h --help)
     repeating_options=(--since --exclude --exclude-from --with --without)
-    non_repeating_options=(--module --only --assurance --suspect --files-from --modify-window --owner-by --digest --block-size --workers --read-limit --io-timeout --confirm --settle --max-duration --ramp --combined --differ --missing-on-a --missing-on-src --missing-on-b --missing-on-dst --error --progress --state --config)
+    non_repeating_options=(--module --only --against --assurance --suspect --files-from --modify-window --owner-by --digest --block-size --workers --read-limit --io-timeout --confirm --settle --max-duration --ramp --combined --differ --missing-on-a --missing-on-src --missing-on-b --missing-on-dst --error --progress --state --config)
     __resync_offer_flags_options 2
 
     # Offer option value completions
@@ -197,6 +197,9 @@ _resync_verify() {
         return
         ;;
     '--only')
+        return
+        ;;
+    '--against')
         return
         ;;
     '--assurance')

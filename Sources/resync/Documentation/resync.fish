@@ -23,7 +23,7 @@ function __resync_parse_tokens -S
         __resync_parse_subcommand 0 'version' 'h/help'
         switch $unparsed_tokens[1]
         case 'verify'
-            __resync_parse_subcommand 2 'module=' 'only=' 'assurance=' 'keep' 'since=+' 'suspect=' 'exclude=+' 'exclude-from=+' 'files-from=' 'from0' 'cross-mounts' 'with=+' 'without=+' 'modify-window=' 'owner-by=' 'digest=' 'block-size=' 'workers=' 'read-limit=' 'io-timeout=' 'confirm=' 'settle=' 'max-duration=' 'ramp=' 'combined=' 'differ=' 'missing-on-a=' 'missing-on-b=' 'error=' '0/null' 'force' 'json' 'q/quiet' 'progress=' 'state=' 'config=' 'version' 'h/help'
+            __resync_parse_subcommand 2 'module=' 'only=' 'against=' 'assurance=' 'keep' 'since=+' 'suspect=' 'exclude=+' 'exclude-from=+' 'files-from=' 'from0' 'cross-mounts' 'with=+' 'without=+' 'modify-window=' 'owner-by=' 'digest=' 'block-size=' 'workers=' 'read-limit=' 'io-timeout=' 'confirm=' 'settle=' 'max-duration=' 'ramp=' 'combined=' 'differ=' 'missing-on-a=' 'missing-on-b=' 'error=' '0/null' 'force' 'json' 'q/quiet' 'progress=' 'state=' 'config=' 'version' 'h/help'
         case 'scan'
             __resync_parse_subcommand 1 'o/output=' 'whole-file' 'assurance=' 'max-duration=' 'force' 'q/quiet' 'progress=' 'exclude=+' 'exclude-from=+' 'files-from=' 'from0' 'cross-mounts' 'with=+' 'without=+' 'modify-window=' 'owner-by=' 'digest=' 'block-size=' 'workers=' 'read-limit=' 'io-timeout=' 'state=' 'version' 'h/help'
         case 'diff'
@@ -207,6 +207,7 @@ complete -c 'resync' -n '__resync_should_offer_completions_for_positional "resyn
 complete -c 'resync' -n '__resync_should_offer_completions_for_positional "resync" -eq 1' -fa 'help' -d 'Show subcommand help information.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync verify" module' -l 'module' -d 'Compare this module of the configuration.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync verify" only' -l 'only' -d 'Of a pair or module, compare this alone: unproven (what was not proven equal since the last episode), suspect (of that, what is likely to be damaged), or hot (of that, what lies in hot paths).' -rfka ''
+complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync verify" against' -l 'against' -d 'With one store: hold it against the baseline, that is what it and its other copy were last proven to share.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync verify" assurance' -l 'assurance' -d 'How strongly content is compared: media (past the page cache), hash, metadata, size. By default hash, but media where the machine shows trouble on a store.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync verify" keep' -l 'keep' -d 'Keep each side\'s digests for later runs (SHA-256; everything is read).'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync verify"' -l 'since' -d 'Use the digests of this manifest where nothing has changed since; once per side.' -rfka ''

@@ -179,8 +179,8 @@ struct EpisodeKnowledge {
     func mismatches(_ paths: Sides<[UInt8]>, in state: StateFolder) throws -> Set<RelativePath>? {
         var found: Set<RelativePath> = []
         for run in runs
-        where isSame(run.a, paths.a) && isSame(run.b, paths.b)
-            || isSame(run.a, paths.b) && isSame(run.b, paths.a)
+        where isSamePlace(run.a, paths.a) && isSamePlace(run.b, paths.b)
+            || isSamePlace(run.a, paths.b) && isSamePlace(run.b, paths.a)
         {
             if run.status == ExitStatus.ok.code {
                 if run.isWhole { return found }
@@ -289,7 +289,7 @@ struct EpisodeKnowledge {
     private func isVerified(_ path: [UInt8], since time: Timestamp) -> Bool {
         runs.contains { run in
             run.isWhole && run.assurance == Assurance.media.rawValue && run.began >= time
-                && (isSame(run.a, path) || isSame(run.b, path))
+                && (isSamePlace(run.a, path) || isSamePlace(run.b, path))
         }
     }
 }
@@ -351,7 +351,7 @@ extension EpisodeKnowledge {
         guard let last = ends.max() else { return false }
         return try modules.contains { module in
             try !standings(of: module, in: pair).contains {
-                $0.answer == .released && $0.began > last
+                $0.answer == .released && $0.alone == nil && $0.began > last
             }
         }
     }
@@ -414,13 +414,14 @@ extension StandingRecord {
             answer == .released
                 ? "released \(looked.localText) by \(source)"
                     + (reason.isEmpty ? "" : ", \(reason)")
-                : "\(reason) (\(source))")
+                : "\(reason) (\(source))", alone: alone)
     }
 }
 
 private typealias Components = [ArraySlice<UInt8>]
 
-private func isSame(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+/// Whether two paths name one place, by their names and the symlinks of relative ones.
+func isSamePlace(_ left: [UInt8], _ right: [UInt8]) -> Bool {
     components(absolute(left)) == components(absolute(right))
 }
 

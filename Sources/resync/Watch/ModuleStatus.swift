@@ -20,7 +20,8 @@ struct ModuleStatus {
             let standings = try knowledge.standings(of: module, in: pair)
             return ModuleStatus(
                 module: module, gate: try knowledge.gate(module, configuration),
-                proof: standings.first { $0.answer == .released }, newest: standings.first)
+                proof: standings.first { $0.answer == .released && $0.alone == nil },
+                newest: standings.first)
         }
     }
 
