@@ -44,6 +44,9 @@ package struct RelativePath: Sendable, Hashable {
         bytes.split(separator: slash).map { Name(Array($0)) }
     }
 
+    /// How many components it has.
+    package var depth: Int { bytes.isEmpty ? 0 : bytes.reduce(1) { $0 + ($1 == slash ? 1 : 0) } }
+
     package var parent: RelativePath {
         guard let cut = bytes.lastIndex(of: slash) else { return .root }
         return RelativePath(Array(bytes[..<cut]))

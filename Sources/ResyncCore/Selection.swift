@@ -32,7 +32,7 @@ package struct Selection: Sendable {
     /// The names in a directory that lead to a path, or are one; nil where all belong to one.
     package func names(in directory: RelativePath) -> Set<[UInt8]>? {
         if isDeep, holds(directory) { return nil }
-        let depth = directory.components.count
+        let depth = directory.depth
         // What lies below a directory comes right behind it.
         return Set(
             paths[place(of: directory)...].lazy.prefix { $0.isWithin(directory) }

@@ -299,7 +299,7 @@ package struct Verify: Pass {
 extension EnteredDirectory {
     fileprivate convenience init(_ opened: Sides<OpenedDirectory>, _ path: RelativePath) {
         self.init(
-            depth: path.components.count,
+            depth: path.depth,
             opened.map { $0.entry.map { StatWitness($0.stat) } })
     }
 }
@@ -308,13 +308,13 @@ extension Checkpoint {
     /// Whether a directory is no longer what was listed. Of the last entry itself, where that is a
     /// directory, nothing was listed yet.
     fileprivate func hasMoved(_ now: EnteredDirectory) -> Bool {
-        guard now.depth < through?.components.count ?? 0 else { return false }
+        guard now.depth < through?.depth ?? 0 else { return false }
         guard now.depth < directories.count else { return true }
         return directories[now.depth].stats != now.stats
     }
 
     fileprivate func hasEntered(_ now: EnteredDirectory) -> Bool {
-        now.depth < max(directories.count, through?.components.count ?? 0)
+        now.depth < max(directories.count, through?.depth ?? 0)
     }
 }
 

@@ -44,7 +44,7 @@ final class VerifySink: @unchecked Sendable {
         for link in links ?? [] { _ = self.links.agrees(link) }
         through = checkpoint?.through.map { EntryPlace($0) }
         entered = checkpoint?.directories ?? []
-        isAtDirectory = entered.count > checkpoint?.through?.components.count ?? 0
+        isAtDirectory = entered.count > checkpoint?.through?.depth ?? 0
         self.writer = writer
         self.interval = interval
         tally = checkpoint?.tally ?? Tally()
@@ -121,7 +121,7 @@ final class VerifySink: @unchecked Sendable {
         if !isDone { for (side, keeper) in keepers { manifests[side] = try keeper.save() } }
         if let a = manifests.a, let b = manifests.b { kept = Sides(a: a, b: b) }
         let through = through?.path
-        let depth = isDone ? 0 : (through?.components.count ?? 0) + (isAtDirectory ? 1 : 0)
+        let depth = isDone ? 0 : (through?.depth ?? 0) + (isAtDirectory ? 1 : 0)
         try run.save(
             Checkpoint(
                 isFirstPassDone: isDone, through: through,

@@ -206,7 +206,7 @@ package struct Walk<P: Pass>: Sendable {
         }
         if let selected = inner.selected {
             pieces += pass.passing(directory).map { .output($0) }
-            pieces += select(selected, in: directory, depth: path().components.count)
+            pieces += select(selected, in: directory, depth: path().depth)
             return pieces
         }
         let turn = DirectoryTurn(directory, inner, scope, worker)

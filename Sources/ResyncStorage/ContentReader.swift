@@ -48,7 +48,7 @@ struct ContentReader {
             }
         }
         let mode: ReadMode = !isDirect && stat.size >= passingSize ? .passing : .cached
-        if mode == .passing, blocks.count * blockSize < stat.size {
+        if mode == .passing, blocks.count < blockCount(stat.size, blockSize) {
             medium.stopReadAhead(site.disk, descriptor)
         }
         if isDirect || mode == .passing, isCold(blocks, request.source) {

@@ -46,13 +46,45 @@ package final class LocalSite: Site {
     let descriptor: Descriptor
     /// Whether the store itself is locked against all others: see `lock`.
     let isHeld = Atomic<Bool>(false)
-    private let openDirectories = Mutex<[WeakDirectory]>([])
+    private let openDirectories = Mutex(OpenDirectories())
 
     /// Those of mounts inside, by device.
     private let otherFileSystems = Mutex<[DeviceNumber: FileSystem]>([:])
 
-    private struct WeakDirectory: Sendable {
-        weak var directory: LocalDirectory?
+    /// Directories in the order of their opening; those that are closed or gone leave now and then.
+    private struct OpenDirectories: Sendable {
+        private struct Place: Sendable {
+            weak var directory: LocalDirectory?
+        }
+
+        private var places: [Place] = []
+        /// What comes before it has left.
+        private var first = 0
+        /// Looking through all costs as much as there are.
+        private var nextLook = 0
+
+        /// Adds one; the answer is to be closed, since there are more than a limit.
+        mutating func append(_ directory: LocalDirectory, limit: Int) -> LocalDirectory? {
+            places.append(Place(directory: directory))
+            guard places.count - first > limit else { return nil }
+            if places.count >= nextLook {
+                places = places[first...].filter { $0.directory?.isOpen == true }
+                first = 0
+                nextLook = max(places.count, limit) + limit / 4
+                guard places.count > limit else { return nil }
+            }
+            // The first opened lies highest: a depth-first walk needs it last.
+            for index in first..<places.count {
+                let old = places[index].directory
+                if index == first, old?.isOpen != true {
+                    first += 1
+                } else if let old, old !== directory, old.isOpen, old.isIdle {
+                    if index == first { first += 1 }
+                    return old
+                }
+            }
+            return nil
+        }
     }
 
     /// Opens a store read-only. A symlink in the operator's own path is followed.
@@ -183,22 +215,8 @@ package final class LocalSite: Site {
 
     /// Counts a directory that was opened, and closes one that nobody uses when there are too many.
     func opened(_ directory: LocalDirectory) {
-        let limit = options.openDirectories
-        var closing: LocalDirectory?
-        openDirectories.withLock { open in
-            open.append(WeakDirectory(directory: directory))
-            guard open.count > limit else { return }
-            open.removeAll { $0.directory?.isOpen != true }
-            guard open.count > limit else { return }
-            // The first opened lies highest: a depth-first walk needs it last.
-            for index in open.indices {
-                guard let old = open[index].directory, old !== directory, old.isIdle else {
-                    continue
-                }
-                closing = old
-                open.remove(at: index)
-                break
-            }
+        let closing = openDirectories.withLock { open in
+            open.append(directory, limit: options.openDirectories)
         }
         closing?.closeIfIdle()
     }
