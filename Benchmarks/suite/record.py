@@ -65,6 +65,7 @@ def record(session, folder, order):
         merged = {**earlier["results"], **summary["results"]}
         summary["results"] = {name: merged[name] for name in order if name in merged}
         summary["device"] = summary["device"] or earlier["device"]
+        summary["runs"] = min(summary["runs"], earlier["runs"])
         with open(folder / "raw.csv", newline="") as file:
             samples = [row for row in csv.DictReader(file) if row["benchmark"] not in new] + samples
         kept = json.loads((folder / "commands.json").read_text())
@@ -77,8 +78,9 @@ def record(session, folder, order):
 def write(folder, summary, samples, commands):
     (folder / "summary.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     (folder / "summary.md").write_text(report.document(summary))
-    (folder / "commands.json").write_text(
-        json.dumps(commands, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(commands, indent=1, ensure_ascii=False)
+    # Where the checkout lies is nobody's business.
+    (folder / "commands.json").write_text(text.replace(f"{BENCHMARKS.parent}/", "") + "\n")
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()

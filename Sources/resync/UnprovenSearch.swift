@@ -48,7 +48,11 @@ struct UnprovenSearch {
             return Found(within: target.within)
         }
         let look = try BaselineLook(sites, state, limits, controls)
-        guard try look(within: places, { entries.add($0, $1, $2) }) else {
+        let external = Selection(target.external)
+        let isDone = try look(within: places) { path, stats, record in
+            if !external.holds(path) { entries.add(path, stats, record) }
+        }
+        guard isDone else {
             let status = controls.interruption().map { ExitStatus.signal($0) }
             throw CommandError(
                 "ended before it was known what is to be compared", status ?? .trouble)
