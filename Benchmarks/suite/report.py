@@ -131,8 +131,8 @@ def header(summary):
     lines = [
         f"{' and '.join(days)}, {facts['processor']}, {facts['cores']} cores, "
         f"{facts['memory_gib']} GiB of memory, Linux {facts['kernel']}, {facts['storage']}. Whole "
-        f"processes in turns, medians of {summary['runs']} runs or more after a warm-up (least to most "
-        f"in brackets); ratios and shares pair by pair."]
+        f"processes in turns, medians of {summary['runs']} runs or more after a warm-up (least to "
+        f"most in brackets); ratios and shares pair by pair."]
     if summary["scale"] != "full":
         lines[0] += f" Scale: {summary['scale']}, which shows that all works, and not how fast."
     device = summary["device"]
