@@ -69,6 +69,8 @@ struct AccessControlList: Sendable {
         else { throw Refusal(EINVAL) }
     }
 
+    var isEmpty: Bool { entries.isEmpty }
+
     /// It says no more than a mode does.
     var isMinimal: Bool {
         entries.allSatisfy { $0.tag == .owner || $0.tag == .owningGroup || $0.tag == .other }

@@ -136,7 +136,8 @@ extension State {
         try checkWritable(found)
         if AttributeSpace(attribute) == .accessControl {
             let list = try value.isEmpty ? nil : AccessControlList(value)
-            return try setAccessControl(attribute, list, found)
+            // A list of nobody takes away the one that is there.
+            return try setAccessControl(attribute, list?.isEmpty == true ? nil : list, found)
         }
         try checkAttribute(attribute, found, writes: true)
         let old = found.attributes.extended
