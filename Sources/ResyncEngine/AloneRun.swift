@@ -60,17 +60,20 @@ package final class AloneRun {
 
     private func firstPass() throws -> VerifyResult {
         var writer = try run.createFirst()
-        var result = try compare(plan.scope) { record in
+        let (found, touched) = try compare(plan.scope) { record in
             if case .difference = record { try writer.write(record) }
         }
         try writer.finish()
+        // What only a second look finds as it was has no place in their order.
+        self.touched = touched
+        var result = found
         if result.summary.ending != .complete { result.summary.leftUnread = 1 }
         return result
     }
 
     private func compare(
         _ scope: WalkScope, emit: @escaping BaselineComparison.Emit
-    ) throws -> VerifyResult {
+    ) throws -> (VerifyResult, touched: [BaselineRecord]) {
         var records = try plan.baseline.records()
         var comparison = BaselineComparison(
             plan.side, plan.rules.source == .media ? .media : .hash, within: scope.within,
@@ -78,11 +81,11 @@ package final class AloneRun {
         let scan = ScanRun(plan.site, plan.rules, scope, progress: progress)
         let found = try scan(plan.limits, controls) { try comparison.push($0) }
         if found.ending == .complete { try comparison.finish() }
-        touched += comparison.touched
         var tally = comparison.tally
         tally.bytesRead = found.bytesRead
-        return VerifyResult(
+        let result = VerifyResult(
             summary: Summary(tally: tally, ending: found.ending), stalled: found.stalled)
+        return (result, comparison.touched)
     }
 
     /// All of a differing file is read again: only that it differs is known, and not where.
@@ -92,7 +95,7 @@ package final class AloneRun {
         var scope = plan.scope
         scope.within = Selection(open.map(\.path), isDeep: false)
         var now: [RelativePath: ResultRecord] = [:]
-        let found = try compare(scope) { now[$0.path] = $0 }
+        let (found, _) = try compare(scope) { now[$0.path] = $0 }
         guard found.summary.ending == .complete else {
             result.summary.ending = found.summary.ending
             result.stalled += found.stalled

@@ -23,10 +23,9 @@ package struct Baselines: Sendable {
         }
     }
 
-    /// The newest baseline of a store and any other one, seen with the store as one side; nil where
-    /// nothing was proven of it.
-    package func newest(of store: StoreIdentity, as side: Side) throws -> KeptBaseline? {
-        var newest: KeptBaseline?
+    /// The baselines of a store and other ones, each seen with the store as one side.
+    package func all(of store: StoreIdentity, as side: Side) throws -> [KeptBaseline] {
+        var found: [KeptBaseline] = []
         let (own, separator) = (store.fileName, Array("--".utf8))
         for name in try folder.names().map(\.bytes) {
             let place: Side? =
@@ -34,12 +33,9 @@ package struct Baselines: Sendable {
                 ? .a : name.reversed().starts(with: (separator + own).reversed()) ? .b : nil
             guard let place, let file = try? folder.read(name) else { continue }
             let baseline = try KeptBaseline(file, isSwapped: place != side)
-            guard baseline.header.identities[side].fileName == own,
-                newest.map({ $0.header.written < baseline.header.written }) ?? true
-            else { continue }
-            newest = baseline
+            if baseline.header.identities[side].fileName == own { found.append(baseline) }
         }
-        return newest
+        return found
     }
 
     /// Replaces the records of what two manifests of one run prove.

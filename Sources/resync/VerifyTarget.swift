@@ -7,7 +7,7 @@ import ResyncStorage
 struct VerifyTarget {
     let pair: Configuration.Pair
     /// The modules that it is to prove.
-    let modules: [Module]
+    private(set) var modules: [Module]
     /// The only paths that are looked at; nil for all of the pair.
     var within: Selection?
     /// What of that is compared; nil for all of it.
@@ -29,6 +29,13 @@ struct VerifyTarget {
         external = whole.external
         allowances = whole.allowances
         policed = whole.policed
+    }
+
+    /// The same, about fewer modules.
+    func only(_ modules: [Module]) -> VerifyTarget {
+        var target = self
+        target.modules = modules
+        return target
     }
 
     /// Whether it can prove its modules: a first look at a part of them does not.

@@ -150,7 +150,7 @@ import Testing
         let run = try RunFolder.create(in: state.runs, header)
         let site = try LocalSite(
             path: Array("/a".utf8), disk: stores.disk, options: LocalSiteOptions())
-        let baseline = try #require(try state.baselines.newest(of: site.identity, as: .a))
+        let baseline = try #require(try state.baselines.all(of: site.identity, as: .a).first)
         var rules = ScanRules(scheme: try DigestScheme(.sha256, blockSize: 64 << 10))
         rules.source = .media
         var scope = WalkScope()

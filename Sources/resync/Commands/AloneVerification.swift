@@ -46,7 +46,14 @@ struct AloneVerification {
         let lock = try lockStore(site, state)
         defer { withExtendedLifetime(lock) {} }
         let (target, side) = try target(site)
-        guard let baseline = try state.baselines.newest(of: site.identity, as: side) else {
+        let known = try state.baselines.all(of: site.identity, as: side)
+        // Which of them was the other copy, only that one could say.
+        guard known.count < 2 else {
+            throw CommandError(
+                "'\(escaped(site.facts.path))' was compared with several stores: what it shared "
+                    + "with one says nothing of another")
+        }
+        guard let baseline = known.first else {
             throw CommandError(
                 "nothing was ever proven of '\(escaped(site.facts.path))': compare it with its "
                     + "other copy once, as a pair of the configuration or with --keep")
@@ -87,14 +94,21 @@ struct AloneVerification {
             }
         }
         guard let target, plan.rules.source == .media else { return (result, []) }
-        let known = try state.baselines.newest(
-            of: plan.baseline.header.identities[plan.side],
-            as: plan.side)
+        let known = try state.baselines.find(plan.baseline.header.identities)
         let look = BaselineLook(
             plan.site, alone: plan.side, known ?? plan.baseline, plan.limits, controls,
             batchSize: plan.scope.batchSize)
         let standings = ModuleStandings(look, alone: plan.side, run.folder, state, controls)
-        return (result, try standings.find(target))
+        // Only of what both of this pair were proven to share.
+        let proven = try target.modules.filter { module in
+            try episodes.standings(of: module, in: target.pair).contains {
+                $0.answer == .released && $0.alone == nil
+            }
+        }
+        for module in target.modules where !proven.contains(module) {
+            Main.complain("module \(module.name) was never released by a comparison of both")
+        }
+        return (result, try standings.find(target.only(proven)))
     }
 
     /// What of the configuration the store is about, and which side of its pair it is; A where

@@ -178,14 +178,19 @@ struct EpisodeKnowledge {
     /// - Returns: nil where that is not known, since one of them is not kept any more.
     func mismatches(_ paths: Sides<[UInt8]>, in state: StateFolder) throws -> Set<RelativePath>? {
         var found: Set<RelativePath> = []
+        // What the medium had is not made good by what the cache has.
+        var isCleanInCache = false
+        let media = Assurance.media.rawValue
         for run in runs
         where isSamePlace(run.a, paths.a) && isSamePlace(run.b, paths.b)
             || isSamePlace(run.a, paths.b) && isSamePlace(run.b, paths.a)
         {
             if run.status == ExitStatus.ok.code {
-                if run.isWhole { return found }
+                if run.isWhole, run.assurance == media { return found }
+                isCleanInCache = isCleanInCache || run.isWhole
                 continue
             }
+            if isCleanInCache, run.assurance != media { continue }
             do {
                 var results = try RunFolder.open(run.id, in: state.runs).results()
                 while let record = try results.next() {
