@@ -28,8 +28,7 @@ import Testing
             #expect(
                 lines == expected,
                 "round \(round): found \(extra), expected \(lacking), \(found.errorText)")
-            let isEqual = expected.allSatisfy { $0.hasPrefix("=") }
-            let status: Int32 = !isEqual ? 1 : (expected.isEmpty ? 2 : 0)
+            let status = plainStatus(expected).code
             #expect(found.status == status, "round \(round): \(found.report)")
             guard lines == expected else { return }
         }

@@ -32,10 +32,7 @@ import Testing
             }
             let lines = found.records.map(plainLine)
             #expect(lines == expected, "round \(round): \(difference(lines, expected))")
-            let isEqual = expected.allSatisfy { $0.hasPrefix("=") }
-            let entries = found.tally.entries
-            let status: ResyncCore.ExitStatus =
-                !isEqual ? .differences : (entries > 0 ? .ok : .trouble)
+            let status = plainStatus(expected)
             #expect(found.status == status, "round \(round): \(lines)")
             guard lines == expected else { return }
         }

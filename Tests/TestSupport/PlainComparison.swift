@@ -14,6 +14,15 @@ package struct PlainEntry: Sendable {
 /// A store by path, read in the plainest way; the root has an empty path.
 package typealias PlainStore = [[UInt8]: PlainEntry]
 
+/// The status of a comparison with these lines; two stores without an entry prove nothing, whatever
+/// their roots look like.
+package func plainStatus(_ lines: [String]) -> ExitStatus {
+    guard lines.contains(where: { !$0.dropFirst(2).starts(with: " ") && $0.count > 2 }) else {
+        return .trouble
+    }
+    return lines.allSatisfy { $0.hasPrefix("=") } ? .ok : .differences
+}
+
 /// What comparing two stores has to say: everything is held in memory and compared in full. One
 /// line a path, in the order of the paths' components: the sign, the path, the aspects.
 package func plainlyCompared(_ a: PlainStore, _ b: PlainStore) -> [String] {
