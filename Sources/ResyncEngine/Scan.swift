@@ -8,6 +8,8 @@ package struct ScanRules: Sendable {
     package var scheme: DigestScheme
     /// Whether files are digested with plain SHA-256 too: then each is read by one worker.
     package var hasWholeFile = false
+    /// As in `VerifyRules`.
+    package var taken: Timestamp?
 
     /// - Precondition: the scheme's digests can be kept.
     package init(scheme: DigestScheme) {
@@ -153,7 +155,7 @@ package struct Scan: Pass {
         case .stable: break
         }
         guard let stat = entry.entry?.stat else { return entry }
-        entry.isRacy = entry.isRacy || stat.isRacy(at: start)
+        entry.isRacy = entry.isRacy || stat.isRacy(at: min(start, rules.taken ?? start))
         let blockSize = rules.scheme.blockSize
         if !answer.unreadable.isEmpty {
             let errors = answer.unreadable.prefix(ManifestLimit.errors).map { bad in

@@ -20,6 +20,9 @@ package struct VerifyRules: Sendable {
     /// Digests that were kept, to be used where size, mtime, ctime and inode are unchanged.
     package var kept: Sides<KeptManifest?> = Sides(a: nil, b: nil)
 
+    /// Since when what is read may have been left behind by its store: it is of a snapshot.
+    package var taken: Timestamp?
+
     package init(scheme: DigestScheme) { self.scheme = scheme }
 
     /// Where an earlier attempt at the run was stopped.
@@ -117,6 +120,7 @@ package struct Verify: Pass {
             var scanRules = ScanRules(scheme: rules.scheme)
             scanRules.aspects = rules.comparison.aspects
             scanRules.source = rules.source
+            scanRules.taken = rules.taken
             recorder = Scan(scanRules, progress: Progress(), splitWidth: splitWidth)
         } else {
             recorder = nil

@@ -10,11 +10,12 @@ struct KeptRun {
     /// - Parameters:
     ///   - paths: of A and B, as the operator gave them.
     ///   - id: the run to go on with; nil for a new one.
+    ///   - started: as of which a new one's result is; now, where nothing is said.
     ///   - terms: under which two stores are compared; one gone on with was begun under the same.
     ///   - arguments: from which it can be gone on with.
     init(
         _ state: StateFolder, kind: String, _ paths: Sides<[UInt8]>, resuming id: String?,
-        terms: RunTerms? = nil, arguments: [String] = RawArguments.all()
+        started: Timestamp? = nil, terms: RunTerms? = nil, arguments: [String] = RawArguments.all()
     ) throws {
         if let id {
             folder = try RunFolder.open(id, in: state.runs)
@@ -22,7 +23,7 @@ struct KeptRun {
             if let terms { try folder.requireTerms(terms) }
             return
         }
-        let started = Timestamp.now
+        let started = started ?? .now
         let header = RunHeader(
             id: try StateFolder.newRunID(at: started), kind: kind, started: started,
             a: absolutePath(paths.a), b: absolutePath(paths.b),

@@ -10,6 +10,8 @@ extension Verification {
         var unseen: [String] = []
         /// Runs that have begun to change a side, and were neither confirmed nor taken back since.
         var unfinished: Sides<String?> = Sides(a: nil, b: nil)
+        /// Where what is read instead of a side lies.
+        var snapshots: Sides<[UInt8]?> = Sides(a: nil, b: nil)
 
         var hasTrouble: Bool { !reasons.a.isEmpty || !reasons.b.isEmpty }
 
@@ -24,6 +26,12 @@ extension Verification {
                     "run \(escaped(run.utf8)) has begun to change \(side.letter), and was not "
                         + "confirmed since: confirm it, go on with its plan, or undo it"
                 }
+            }
+        }
+
+        var snapshotLines: [String] {
+            Side.allCases.compactMap { side in
+                snapshots[side].map { "of \(side.letter), the snapshot '\(escaped($0))' is read" }
             }
         }
 

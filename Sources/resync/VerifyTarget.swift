@@ -70,11 +70,11 @@ struct VerifyTarget {
         policed = modules.filter { $0.policy != nil }
     }
 
-    /// The module, where its check alone is what is asked for.
-    var onlyExternal: Module? {
-        guard within != nil, modules.count == 1, let module = modules.first else { return nil }
-        return module.kind == .external ? module : nil
-    }
+    /// The module, where one alone is what is asked for.
+    var module: Module? { within != nil && modules.count == 1 ? modules.first : nil }
+
+    /// The same, where its check alone proves it.
+    var onlyExternal: Module? { module.flatMap { $0.kind == .external ? $0 : nil } }
 
     /// What the operator leaves out, and what is external.
     ///

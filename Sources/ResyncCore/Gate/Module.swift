@@ -38,6 +38,10 @@ package struct Module: Sendable, Hashable {
     package var kind = Kind.copies
     /// A program and its arguments: what has to succeed before it is released.
     package var check: [[UInt8]]?
+    /// What makes a store ready to be read, and may give a snapshot to be read instead.
+    package var prepare: [[UInt8]]?
+    /// What is done once a store was read.
+    package var finish: [[UInt8]]?
     /// Seconds that it may take until what was written on one side is on the other one as well:
     /// what is younger is no difference yet. Nil: none.
     package var lag: Double?

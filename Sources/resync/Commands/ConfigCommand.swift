@@ -25,7 +25,7 @@ struct ConfigCommand: ParsableCommand {
         mutating func execute() throws -> ExitStatus {
             let file = try ConfigurationFile(path: file.path)
             for mistake in file.mistakes { Main.complain(file.sentence(mistake)) }
-            for line in file.reserved { Main.complain(line) }
+            for line in file.remarks { Main.complain(line) }
             guard file.mistakes.isEmpty else { return .usage }
             var status = ExitStatus.ok
             for pair in file.configuration.pairs { status.merge(try describe(pair)) }
@@ -89,8 +89,12 @@ struct ConfigCommand: ParsableCommand {
         /// What else it says of a module, in words.
         private func rules(_ module: Module) -> [String] {
             var rules = module.policy.map { [$0.rawValue] } ?? []
-            if let check = module.check {
-                rules.append("checked by " + check.map { escaped($0) }.joined(separator: " "))
+            for (what, command) in [
+                ("checked", module.check), ("prepared", module.prepare),
+                ("finished", module.finish),
+            ] {
+                guard let command else { continue }
+                rules.append("\(what) by " + command.map { escaped($0) }.joined(separator: " "))
             }
             if let lag = module.lag { rules.append("lag \(durationText(lag))") }
             if !module.expectations.isEmpty {

@@ -28,8 +28,11 @@ extension VerifyCommand {
 
 extension VerifyTarget {
     /// Nil where nothing has a policy.
+    ///
+    /// - Parameter site: from which one of both is read.
     func policies(
-        _ sites: Sides<LocalSite>, _ rules: VerifyRules, _ limits: RunLimits, _ state: StateFolder
+        _ sites: Sides<LocalSite>, reading site: LocalSite, _ rules: VerifyRules,
+        _ limits: RunLimits, _ state: StateFolder
     ) throws -> PolicyGuard? {
         guard let module = policed.first else { return nil }
         let known = try state.baselines.find(sites.map { $0.identity })?.header.blockSize
@@ -41,7 +44,7 @@ extension VerifyTarget {
                     + "'\(module.name)' has a policy: leave --digest and --block-size out", .usage)
         }
         return PolicyGuard(
-            policed, sites.a, rules.scheme, rules.source, patience: limits.ioTimeout)
+            policed, site, rules.scheme, rules.source, patience: limits.ioTimeout)
     }
 }
 

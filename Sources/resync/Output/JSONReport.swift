@@ -7,7 +7,8 @@ enum JSONReport {
     /// - Parameter trouble: why the assurance is higher than it would be otherwise.
     static func run(
         _ header: RunHeader, _ scheme: DigestScheme, assurance: String, trouble: [String] = [],
-        unseen: [String] = [], unfinished: Sides<String?> = Sides(a: nil, b: nil)
+        unseen: [String] = [], unfinished: Sides<String?> = Sides(a: nil, b: nil),
+        snapshots: Sides<[UInt8]?> = Sides(a: nil, b: nil)
     ) throws {
         var line = JSONLine(type: "run")
         line.field("schema", 1)
@@ -21,6 +22,8 @@ enum JSONReport {
         if !unseen.isEmpty { line.field("trouble_unseen", unseen) }
         if let run = unfinished.a { line.field("unfinished_a", run) }
         if let run = unfinished.b { line.field("unfinished_b", run) }
+        if let path = snapshots.a { line.field("snapshot_a", escaped(path)) }
+        if let path = snapshots.b { line.field("snapshot_b", escaped(path)) }
         line.field("started", header.started.utcText)
         line.field("version", header.version)
         try StandardOutput.shared.write(line.bytes)

@@ -8,8 +8,10 @@ struct CheckOutcome {
     let exit: Int
     /// Why it did not succeed; nil where it did. Without its end.
     let failure: String?
-    /// The last line of what it said, escaped; empty where it said nothing.
-    let line: String
+    /// The last line of what it said; empty where it said nothing.
+    let lastLine: [UInt8]
+    /// The same, escaped, and not too long.
+    var line: String { Self.shown(lastLine) }
 
     private static let lineLimit = 200
 
@@ -17,9 +19,9 @@ struct CheckOutcome {
     init(running words: [[UInt8]], isInterrupted: () -> Bool = { false }) {
         do throws(DiskError) {
             let outcome = try OperatorCommand(words).run(isInterrupted: isInterrupted)
-            line = Self.lastLine(outcome.output)
+            lastLine = Self.lastLine(outcome.output)
             exit = outcome.exit
-            let said = line.isEmpty ? "" : ": \(line)"
+            let said = lastLine.isEmpty ? "" : ": \(Self.shown(lastLine))"
             switch outcome.end {
             case .exited(0): failure = nil
             case .exited(let code): failure = "exit \(code)\(said)"
@@ -30,15 +32,18 @@ struct CheckOutcome {
             case .interrupted: failure = "interrupted"
             }
         } catch {
-            (exit, line) = (127, "")
+            (exit, lastLine) = (127, [])
             failure = "cannot be started: \(error.sentence)"
         }
     }
 
-    private static func lastLine(_ output: [UInt8]) -> String {
+    private static func shown(_ line: [UInt8]) -> String {
+        escaped(Array(line.prefix(lineLimit)))
+    }
+
+    private static func lastLine(_ output: [UInt8]) -> [UInt8] {
         let lines = output.split(separator: UInt8(ascii: "\n"))
         let blank: [UInt8] = [UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r")]
-        let last = lines.last { line in line.contains { !blank.contains($0) } } ?? []
-        return escaped(Array(last.prefix(lineLimit)))
+        return Array(lines.last { line in line.contains { !blank.contains($0) } } ?? [])
     }
 }

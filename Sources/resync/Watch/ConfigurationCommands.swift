@@ -4,10 +4,13 @@ import Yams
 // Commands of the operator's in a configuration.
 extension ConfigurationFile {
     /// A program with its arguments; of one text, what the shell makes of it.
-    mutating func command(_ node: Node, _ what: String) -> [[UInt8]]? {
+    mutating func command(
+        _ node: Node, _ what: String, takesArguments: Bool = false
+    ) -> [[UInt8]]? {
         var words: [String]
         if let text = node.string, !text.isEmpty {
-            words = ["/bin/sh", "-c", text]
+            // What a shell's first argument is comes after its own name.
+            words = ["/bin/sh", "-c", text] + (takesArguments ? ["sh"] : [])
         } else {
             words = node.sequence.map { $0.compactMap { $0.string } } ?? []
             if words.count != node.sequence?.count { words = [] }

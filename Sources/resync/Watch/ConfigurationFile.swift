@@ -17,8 +17,8 @@ struct ConfigurationFile {
     let path: [UInt8]
     var configuration = Configuration()
     private(set) var mistakes: [ConfigurationMistake] = []
-    /// What it says that has no effect yet.
-    var reserved: [String] = []
+    /// What it says that has no effect any more.
+    var remarks: [String] = []
     /// Where each module is described.
     var moduleMarks: [String: Node] = [:]
     private var names: Set<String> = []

@@ -5,13 +5,8 @@ import Yams
 
 // What a configuration says of modules.
 extension ConfigurationFile {
-    /// Keys that later versions will know.
-    private static let later = [
-        "prepare", "finish",
-    ]
-
     private static let known =
-        "name, pair, paths, weight, after, hot, scope, check, kind, "
+        "name, pair, paths, weight, after, hot, scope, check, prepare, finish, kind, "
         + "lag, expect, policy"
 
     mutating func readModules(_ node: Node) {
@@ -28,7 +23,7 @@ extension ConfigurationFile {
                 note(module, "there is a module '\(found.name)' already")
                 continue
             }
-            reserved += found.expired(at: .now).map { found.sentence(aboutExpired: $0) }
+            remarks += found.expired(at: .now).map { found.sentence(aboutExpired: $0) }
             configuration.modules.append(found)
         }
         moduleMarks = marks
@@ -55,6 +50,9 @@ extension ConfigurationFile {
                     note(value, "scope is suspect or full")
                 }
             case "check": module.check = command(value, "check")
+            case "prepare":
+                module.prepare = command(value, "prepare", takesArguments: true)
+            case "finish": module.finish = command(value, "finish", takesArguments: true)
             case "lag": module.lag = duration(value, atLeast: 1)
             case "expect": module.expectations = expectations(value)
             case "policy":
@@ -66,8 +64,6 @@ extension ConfigurationFile {
                 } else {
                     note(value, "kind is copies or external")
                 }
-            case let word where Self.later.contains(word):
-                reserved.append("modules: '\(word)' is not used by this version")
             default: noteUnknown(key, Self.known)
             }
         }
@@ -78,9 +74,13 @@ extension ConfigurationFile {
         if module.kind == .external, !found.contains("check") {
             note(node, "an external module needs 'check': nothing else proves it")
         }
-        for key in ["lag", "expect", "policy"] where module.kind == .external && found.contains(key)
-        {
-            note(node, "'\(key)' means nothing where no bytes are compared")
+        if module.kind == .external {
+            for key in ["lag", "expect", "policy", "prepare", "finish"]
+            where found.contains(key) {
+                note(node, "'\(key)' means nothing where no bytes are compared")
+            }
+        } else if found.contains("finish"), !found.contains("prepare") {
+            note(node, "'finish' needs 'prepare'")
         }
         return mistakes.count == had ? module : nil
     }

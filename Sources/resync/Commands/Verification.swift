@@ -1,0 +1,331 @@
+import ResyncCore
+import ResyncEngine
+import ResyncLedger
+import ResyncStorage
+
+/// One comparison from its options to its printed result.
+struct Verification {
+    private let command: VerifyCommand
+    private let target: VerifyTarget?
+    private let resumed: String?
+    private let state: StateFolder
+    private let pace = Pace()
+    /// As it is when the comparison begins.
+    private let episodes: EpisodeKnowledge
+    /// From which the run can be resumed.
+    private let arguments: [String]
+
+    init(
+        _ command: VerifyCommand, _ target: VerifyTarget? = nil, resuming id: String?,
+        arguments: [String] = RawArguments.all()
+    ) throws {
+        self.command = command
+        self.target = target
+        self.arguments = arguments
+        resumed = id
+        state = try command.state.open()
+        episodes = EpisodeKnowledge(state)
+    }
+
+    func perform() throws -> ExitStatus {
+        let style = try command.report.progressStyle()
+        var options = command.report
+        // The files that are there now are those of the attempt that is gone on with.
+        if resumed != nil { options.force = true }
+        var reports = try ReportFiles(options)
+        let found = try compare(style, reports) { try printHeader($0, $1, $2) }
+        var status = try tell(
+            found.result, found.run, found.standings, command.report, &reports, episodes)
+        if !found.isTidy { status.merge(.trouble) }
+        return status
+    }
+
+    struct Found {
+        let result: VerifyResult
+        /// Which keeps it.
+        let run: KeptRun
+        let standings: [StandingRecord]
+        /// Whether nothing was left behind of what was read.
+        let isTidy: Bool
+    }
+
+    /// The comparison alone, and the run that keeps what it found.
+    func compare(
+        _ style: ProgressStyle, _ reports: ReportFiles,
+        announce: (KeptRun, VerifyPlan, Level) throws -> Void
+    ) throws -> Found {
+        let sites = try openSites()
+        let locks = try lockStores(sites)
+        defer { withExtendedLifetime(locks) {} }
+        let preparation = Preparation(target?.module, sites)
+        // However it ends.
+        defer { _ = preparation.finish() }
+        try preparation.begin(
+            try opening(), patience: try duration(command.read.ioTimeout), .shared)
+        let found = try compare(sites, preparation, style, reports, announce: announce)
+        return Found(
+            result: found.result, run: found.run, standings: found.standings,
+            isTidy: preparation.finish())
+    }
+
+    private func compare(
+        _ sites: Sides<LocalSite>, _ preparation: Preparation, _ style: ProgressStyle,
+        _ reports: ReportFiles, announce: (KeptRun, VerifyPlan, Level) throws -> Void
+    ) throws -> (result: VerifyResult, run: KeptRun, standings: [StandingRecord]) {
+        var level = try assurance(sites)
+        // What a cut-off run left is settled by the commands that change stores, not here.
+        let patience = min(Self.markerPatience, try command.read.limits().ioTimeout)
+        level.unfinished = sites.map { site in
+            guard site.facts.kind == .directory else { return nil }
+            // Nobody watches over this read yet.
+            return answer(within: patience) { (try? MarkerFile.read(site))?.inconsistent }
+        }
+        let found = try target.map { target in
+            let search = UnprovenSearch(sites, state, episodes, try command.read.limits())
+            return try watched(style, nil, pace) { try search(target, $0) }
+        }
+        level.snapshots = preparation.snapshots
+        let plan = try plan(sites, preparation, level, reports, found)
+        let run = try KeptRun(
+            state, kind: "verify", sites.map { $0.facts.path }, resuming: resumed,
+            started: preparation.taken?.lowerBound, terms: terms(sites, plan, level),
+            arguments: arguments)
+        let checkpoint = try resumed.map { id in
+            guard let checkpoint = try run.folder.checkpoint() else {
+                throw RunError.nothingToResume(id)
+            }
+            return checkpoint
+        }
+        try announce(run, plan, level)
+        let (result, standings) = try watched(
+            style, run.folder, pace, ramp: try ramp(sites), totalBytes: totalBytes(sites)
+        ) { controls -> (VerifyResult, [StandingRecord]) in
+            var controls = controls
+            controls.doubts = try episodes.doubts(about: run.folder, in: state)
+            let result = try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
+            try episodes.note(
+                run.folder, result.summary, external: try target?.filter(with: .none).digest)
+            guard let target, target.isWhole, sites.a.facts.kind == .directory,
+                result.summary.ending == .complete,
+                result.summary.doubtLines.isEmpty
+            else { return (result, []) }
+            let look = try BaselineLook(sites, state, plan.limits, controls)
+            let standings = ModuleStandings(look, run.folder, state, controls)
+            return (result, try standings.find(target, result.policies))
+        }
+        return (result, run, standings)
+    }
+
+    private static let markerPatience = 5.0
+
+    private func ramp(_ sites: Sides<LocalSite>) throws -> Ramp? {
+        guard let share = command.ramp else { return nil }
+        guard share >= RateRamp.least, share <= 1 else {
+            throw CommandError("--ramp takes \(RateRamp.least) to 1", .usage)
+        }
+        guard let limit = try command.read.readLimit.map({ try rate($0) }) else {
+            throw CommandError("--ramp needs a --read-limit to come to", .usage)
+        }
+        return Ramp(
+            RateRamp(limit: limit, share: share), of: [sites.a.facts.path, sites.b.facts.path])
+    }
+
+    // MARK: Before
+
+    private func opening() throws -> SiteOpening {
+        SiteOpening(
+            scope: command.scope, comparison: try command.aspects.rules(), read: command.read,
+            state: state, pace: pace)
+    }
+
+    private func openSites() throws -> Sides<LocalSite> {
+        let opening = try opening()
+        let sites = Sides(a: try opening.open(command.a), b: try opening.open(command.b))
+        let (a, b) = (sites.a.facts.kind, sites.b.facts.kind)
+        guard (a == .directory) == (b == .directory) else {
+            throw CommandError(
+                "A is a \(a.rawValue) and B is a \(b.rawValue): they cannot be compared", .usage)
+        }
+        let overlap = try answered(within: try duration(command.read.ioTimeout), sites.b.facts.path)
+        {
+            try storeOverlap(sites.a, sites.b)
+        }
+        switch overlap {
+        case .same?: throw CommandError("A and B are the same store", .usage)
+        case .inside(let side)?:
+            let other = side.other.word.uppercased()
+            throw CommandError("\(side.word.uppercased()) lies inside \(other)", .usage)
+        case nil: return sites
+        }
+    }
+
+    private func lockStores(_ sites: Sides<LocalSite>) throws -> Sides<Folder> {
+        try sites.map { try lockStore($0, state) }
+    }
+
+    private func assurance(_ sites: Sides<LocalSite>) throws -> Level {
+        let patience = try duration(command.read.ioTimeout)
+        let trouble = try sites.map { site in
+            try answered(within: patience, site.facts.path) { site.trouble() }
+        }
+        let reasons = Side.both { side in
+            episodes.reasons(against: sites[side].facts.path) + trouble[side].reasons
+        }
+        let unseen = trouble.a.unseen + trouble.b.unseen.filter { !trouble.a.unseen.contains($0) }
+        guard let asked = command.assurance ?? (command.since.isEmpty ? nil : "cached") else {
+            // After an episode only the medium proves a module, whoever has read all of it since.
+            let needsMedium =
+                try !reasons.a.isEmpty || !reasons.b.isEmpty || wasBegunAtMedia()
+                || target.map { try episodes.isToBeProven($0.modules, of: $0.pair) } ?? false
+            return Level(level: needsMedium ? .media : .hash, reasons: reasons, unseen: unseen)
+        }
+        guard let level = Assurance(rawValue: asked), level != .none else {
+            throw CommandError(
+                "'\(escaped(asked.utf8))' is no assurance: media, hash, cached, metadata, size",
+                .usage)
+        }
+        return Level(level: level, reasons: reasons, unseen: unseen)
+    }
+
+    /// What was begun at media goes on at it, though the trouble may no longer show.
+    private func wasBegunAtMedia() -> Bool {
+        guard let resumed, let run = try? RunFolder.open(resumed, in: state.runs) else {
+            return false
+        }
+        return (try? run.terms())?.assurance == .media
+    }
+
+    private func terms(
+        _ sites: Sides<LocalSite>, _ plan: VerifyPlan, _ level: Level
+    ) -> RunTerms {
+        RunTerms(
+            stores: sites.map { site in
+                RunTerms.Store(
+                    kind: site.facts.kind, identity: site.identity, size: site.facts.size)
+            },
+            assurance: level.level, aspects: plan.rules.comparison.aspects,
+            exclusions: plan.scope.filter.digest,
+            selection: plan.scope.selection?.digest(isWithin: false)
+                ?? plan.scope.within?.digest(isWithin: true))
+    }
+
+    private func plan(
+        _ sites: Sides<LocalSite>, _ preparation: Preparation, _ level: Level,
+        _ reports: ReportFiles, _ found: UnprovenSearch.Found?
+    ) throws -> VerifyPlan {
+        // Of what is configured the proof is kept; images and devices have none.
+        let keeps = command.keep || target != nil && sites.a.facts.kind == .directory
+        let outlives = keeps || level.level == .cached
+        var rules = VerifyRules(
+            scheme: outlives
+                ? try keptScheme(command.read) : try command.read.scheme(default: .gmac))
+        rules.comparison = try command.aspects.rules()
+        rules.keepsSames = reports.needsSames
+        switch level.level {
+        case .media: rules.source = .media
+        case .hash, .none: break
+        case .metadata: rules.comparison.aspects.remove(AspectSet(.content))
+        case .size: rules.comparison.aspects = AspectSet([.existence, .type, .size])
+        case .cached:
+            rules.kept = try KeptDigests(command, state, episodes, level.reasons).find(
+                sites, rules.scheme)
+            // What has to be read in doubtful times is read where it can be kept.
+            if command.suspect != nil { rules.source = .media }
+        }
+        rules.keepsRecords = keeps
+        rules.taken = preparation.taken?.lowerBound
+        let read = preparation.sites
+        var limits = try command.read.limits()
+        limits.maxDuration = try command.maxDuration.map { try duration($0) }
+        var plan = VerifyPlan(
+            sites: WalkedSites(a: read.a, b: read.b), rules: rules, limits: limits)
+        let filter = try command.scope.filter()
+        plan.scope.filter = try target?.filter(with: filter) ?? filter
+        plan.scope.selection = try command.scope.selection()
+        plan.scope.within = found?.within
+        plan.provenBefore = found?.proven ?? 0
+        plan.isFirstLook = target?.isWhole == false
+        plan.rules.namesAreGiven = plan.scope.selection != nil
+        plan.scope.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
+        plan.confirmPasses = try command.confirmPasses()
+        plan.settle = try duration(command.settle)
+        plan.allowances = target?.allowances ?? Allowances()
+        plan.allowances.taken = preparation.taken
+        if keeps {
+            plan.keeping = Keeping(
+                try headers(sites, rules, plan.scope.filter),
+                found?.within == nil ? state.manifests : nil,
+                state.baselines)
+            plan.keeping?.policies = try target?.policies(
+                sites, reading: read.a, rules, limits, state)
+        }
+        return plan
+    }
+
+    /// The headers of the manifests that are kept of both sides.
+    private func headers(
+        _ sites: Sides<LocalSite>, _ rules: VerifyRules, _ filter: Filter
+    ) throws -> Sides<ManifestHeader> {
+        guard sites.a.facts.kind == .directory else {
+            throw CommandError("--keep is for directories; scan keeps images", .usage)
+        }
+        guard command.scope.filesFrom == nil, rules.comparison.aspects.contains(.content) else {
+            throw CommandError("--keep needs the content of the whole store", .usage)
+        }
+        let opening = SiteOpening(
+            scope: command.scope, comparison: rules.comparison, read: command.read, state: state)
+        var headers = try sites.map { site in
+            try LiveScan(
+                site, opening, scheme: rules.scheme,
+                assurance: rules.source == .media ? "media" : "hash", wholeFile: false
+            ).header
+        }
+        for side in Side.allCases {
+            headers[side].exclusions = filter.digest
+            if let taken = rules.taken { headers[side].started = taken }
+            // Digests that are taken over are as old as they were.
+            guard let kept = rules.kept[side] else { continue }
+            headers[side].started = min(headers[side].started, kept.header.started)
+        }
+        return headers
+    }
+
+    /// Known only for images: counting a tree would be a walk of its own.
+    private func totalBytes(_ sites: Sides<LocalSite>) -> Int? {
+        guard sites.a.facts.kind != .directory else { return nil }
+        let (total, overflows) = min(sites.a.facts.size, sites.b.facts.size)
+            .multipliedReportingOverflow(by: 2)
+        return overflows ? nil : total
+    }
+
+    private func printHeader(_ run: KeptRun, _ plan: VerifyPlan, _ level: Level) throws {
+        if command.report.json {
+            return try JSONReport.run(
+                try run.folder.header(), plan.rules.scheme, assurance: level.level.rawValue,
+                trouble: level.lines, unseen: level.unseen, unfinished: level.unfinished,
+                snapshots: level.snapshots)
+        }
+        // Trouble is said even where nothing else is.
+        for line in level.lines { Main.complain("trouble on \(line)") }
+        for line in level.unfinishedLines { Main.complain(line) }
+        if !command.report.quiet {
+            if let line = level.unseenLine { Main.complain(line) }
+            for line in level.snapshotLines { Main.complain(line) }
+        }
+        if level.hasTrouble {
+            Main.complain(
+                level.level == .media
+                    ? "assurance media: every byte is read past the page cache"
+                    : "with trouble on a store, --assurance media is what tells the truth")
+        }
+    }
+}
+
+/// Keeps runs that would change a store away from it, for as long as the folder is held.
+func lockStore(_ site: LocalSite, _ state: StateFolder) throws -> Folder {
+    guard let lock = try state.lock(site.facts, exclusive: false) else {
+        throw CommandError(
+            "'\(escaped(site.facts.path))' is being changed by another run", .locked)
+    }
+    return lock
+}
