@@ -211,6 +211,19 @@ import Testing
         #expect(found.text.contains("~ d/finish"), "\(found.report)")
     }
 
+    /// What was touched right before a snapshot may be touched again right after it, at the same
+    /// time by its clock, however long after that it is read.
+    @Test func whatWasTouchedJustBeforeASnapshotIsToBeReadAgain() throws {
+        guard let scene = try SnapshotScene() else { return }
+        try scene.prepare(
+            before: "test $1 = b || touch -d @1500000000 a/d/h b/d/h", after: "sleep 1.5")
+        let found = try scene.verify()
+        #expect(found.status == 0, "\(found.report)")
+        #expect(
+            found.text.contains("module m: UNDECIDED: 1 written just before it was read"),
+            "\(found.report)")
+    }
+
     @Test func theDataOfOneSideIsNoSnapshotOfTheOther() throws {
         guard let scene = try SnapshotScene() else { return }
         try scene.prepare(before: "", after: "echo \"$PWD/snapshots/a\"; exit")
