@@ -6,8 +6,8 @@ import Foundation
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resync-bench",
-        abstract: "Make stores from a seed, for measuring, and time patching and planning.",
-        subcommands: [Generate.self, Patch.self, PlanMemory.self])
+        abstract: "Make stores from a seed, for measuring, and time what has no command yet.",
+        subcommands: [Generate.self, Patch.self, PlanMemory.self, Due.self])
 
     @Flag(help: "Generate tiny versions of every workload, check them, remove them.")
     var smoke = false

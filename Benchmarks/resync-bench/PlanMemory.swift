@@ -37,7 +37,7 @@ struct PlanMemory: ParsableCommand {
         }
         try planner.finish()
         sides.a = nil
-        print(peak())
+        print(peakMemory())
     }
 
     private func makePlanner(_ scratch: Scratch) throws -> Planner {
@@ -68,10 +68,4 @@ struct PlanMemory: ParsableCommand {
     }
 
     private func padded(_ number: Int) -> String { String(format: "%08d", number) }
-
-    private func peak() -> Int {
-        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-        let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
-        return line.flatMap { Int($0.filter { $0.isNumber }) } ?? 0
-    }
 }

@@ -37,7 +37,7 @@ package struct ByteWriter: Sendable {
         number(UInt64(bitPattern: value << 1 ^ value >> 63))
     }
 
-    package mutating func string(_ value: [UInt8]) {
+    package mutating func string(_ value: some Collection<UInt8>) {
         number(value.count)
         bytes.append(contentsOf: value)
     }
@@ -122,8 +122,22 @@ package struct ByteReader: Sendable {
     }
 
     package mutating func string(limit: Int) throws(FormatError) -> [UInt8] {
+        try string(after: [], limit: limit)
+    }
+
+    /// A byte string that goes on from one that is known.
+    package mutating func string(
+        after known: ArraySlice<UInt8>, limit: Int
+    ) throws(FormatError) -> [UInt8] {
         let count = try int(limit: limit)
-        return try raw(count)
+        guard count <= left else { throw FormatError("ends too early", at: at) }
+        defer { at += count }
+        if known.isEmpty { return Array(bytes[at..<(at + count)]) }
+        var string: [UInt8] = []
+        string.reserveCapacity(known.count + count)
+        string += known
+        string += bytes[at..<(at + count)]
+        return string
     }
 
     package mutating func raw(_ count: Int) throws(FormatError) -> [UInt8] {

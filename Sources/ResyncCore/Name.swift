@@ -17,8 +17,13 @@ package struct Name: Sendable, Hashable {
 
     /// Whether a file system could hold it: one component, neither `.` nor `..`.
     package var isValid: Bool {
-        !bytes.isEmpty && bytes.count <= Self.limit && !bytes.contains(0) && !bytes.contains(slash)
-            && bytes != [dot] && bytes != [dot, dot]
+        bytes.withUnsafeBufferPointer { Self.isValid($0[...]) && !$0.contains(slash) }
+    }
+
+    /// The same of bytes without a slash.
+    fileprivate static func isValid(_ bytes: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
+        !bytes.isEmpty && bytes.count <= limit && !bytes.contains(0)
+            && !(bytes.count <= 2 && bytes.allSatisfy { $0 == dot })
     }
 }
 
@@ -59,9 +64,14 @@ package struct RelativePath: Sendable, Hashable {
 
     /// Whether it can lead nowhere but into a store, and is in its only form.
     package var isValid: Bool {
-        let names = components
-        return names.allSatisfy { $0.isValid }
-            && Array(names.map { $0.bytes }.joined(separator: [slash])) == bytes
+        bytes.withUnsafeBufferPointer { bytes in
+            var start = 0
+            for at in 0...bytes.count where at == bytes.count || bytes[at] == slash {
+                guard Name.isValid(bytes[start..<at]) else { return bytes.isEmpty }
+                start = at + 1
+            }
+            return true
+        }
     }
 
     /// Whether it leads to what is resync's own.

@@ -6,65 +6,87 @@ package struct OldestRead: Sendable {
     package private(set) var paths: [RelativePath] = []
     /// Their bytes, on one side.
     package private(set) var bytes = 0
+    /// Whether more would have been chosen without the limit.
+    package private(set) var isCut = false
     /// Files that were last read before the limit that was asked for.
     package private(set) var overdue = 0
     package private(set) var overdueBytes = 0
     /// When the oldest of all was read.
     package private(set) var oldest: Timestamp?
 
-    /// Seconds that are told apart: records are looked through twice, and counted by this.
-    private static let grain: Int64 = 3600
-
     /// - Parameters:
     ///   - age: seconds after which a file is overdue.
     ///   - pause: seconds until the next time: what is overdue by then is chosen now.
     ///   - share: what part of all bytes is to be chosen, at least: 0 ... 1.
-    ///   - limit: files that are chosen, at most.
+    ///   - done: bytes of that which were read just before.
+    ///   - limit: files that are chosen, at most; as many are held in memory.
     package init(
         _ baseline: KeptBaseline, at now: Timestamp, age: Double, pause: Double, share: Double,
-        limit: Int
+        done: Int = 0, limit: Int
     ) throws {
         func ago(_ seconds: Double) -> Timestamp {
             now.adding(seconds: -Int64(max(0, min(seconds, 1e10))))
         }
         let (late, due) = (ago(age), ago(age - pause))
-        var ages: [Int64: Int] = [:]
+        var candidates = Candidates(limit: limit)
         var (total, dueBytes) = (0, 0)
-        try Self.forEachFile(of: baseline) { record in
-            let size = record.agreed.stat.size
-            total = cappedSum(total, size)
-            ages[record.time.seconds / Self.grain, default: 0] += size
-            oldest = oldest.map { min($0, record.time) } ?? record.time
-            if record.time < due { dueBytes = cappedSum(dueBytes, size) }
-            guard record.time < late else { return }
-            overdue += 1
-            overdueBytes = cappedSum(overdueBytes, size)
-        }
-        let wanted = max(dueBytes, Int((Double(total) * max(0, min(share, 1))).rounded(.up)))
-        var (found, last, ofLast) = (0, Int64.min, 0)
-        for (hour, bytes) in ages.sorted(by: { $0.key < $1.key }) where found < wanted {
-            (last, ofLast) = (hour, wanted - found)
-            found = cappedSum(found, bytes)
-        }
-        guard last > .min else { return }
-        try Self.forEachFile(of: baseline) { record in
-            let hour = record.time.seconds / Self.grain
-            guard paths.count < limit,
-                record.time < due || hour < last || hour == last && ofLast > 0
-            else { return }
-            let size = record.agreed.stat.size
-            if hour == last { ofLast -= size }
-            paths.append(record.path)
-            bytes = cappedSum(bytes, size)
-        }
-    }
-
-    private static func forEachFile(
-        of baseline: KeptBaseline, _ body: (BaselineRecord) -> Void
-    ) throws {
         var records = try baseline.records()
         while let record = try records.next() {
-            if record.agreed.type == .file, record.agreed.stat.size > 0 { body(record) }
+            let size = record.agreed.stat.size
+            guard record.agreed.type == .file, size > 0 else { continue }
+            total = cappedSum(total, size)
+            oldest = oldest.map { min($0, record.time) } ?? record.time
+            if record.time < due { dueBytes = cappedSum(dueBytes, size) }
+            if record.time < late {
+                overdue += 1
+                overdueBytes = cappedSum(overdueBytes, size)
+            }
+            candidates.add(record, isDue: record.time < due)
+        }
+        let part = Int((Double(total) * max(0, min(share, 1))).rounded(.up))
+        choose(from: candidates, bytes: max(dueBytes, part - done))
+    }
+
+    private mutating func choose(from candidates: Candidates, bytes wanted: Int) {
+        for (_, files) in candidates.files.sorted(by: { $0.key < $1.key }) {
+            for file in files where file.isDue || bytes < wanted {
+                paths.append(file.path)
+                bytes = cappedSum(bytes, file.size)
+            }
+        }
+        paths.sort()
+        isCut = candidates.hasDropped && bytes < wanted
+    }
+
+    /// The oldest files that were met, so many at most.
+    private struct Candidates {
+        /// By the hour in which they were read, each in walk order: times are told apart no finer.
+        private(set) var files: [Int64: [(path: RelativePath, size: Int, isDue: Bool)]] = [:]
+        private(set) var hasDropped = false
+        private let limit: Int
+        private var count = 0
+        private var newest = Int64.min
+
+        private static let grain: Int64 = 3600
+
+        init(limit: Int) { self.limit = limit }
+
+        mutating func add(_ record: BaselineRecord, isDue: Bool) {
+            let hour = record.time.seconds / Self.grain
+            guard count < limit || hour < newest else { return hasDropped = true }
+            files[hour, default: []].append((record.path, record.agreed.stat.size, isDue))
+            newest = max(newest, hour)
+            count += 1
+            if count > limit { dropNewest() }
+        }
+
+        private mutating func dropNewest() {
+            hasDropped = true
+            count -= 1
+            files[newest]?.removeLast()
+            guard files[newest]?.isEmpty == true else { return }
+            files[newest] = nil
+            newest = files.keys.max() ?? .min
         }
     }
 }

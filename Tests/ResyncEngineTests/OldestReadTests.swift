@@ -62,7 +62,9 @@ import Testing
         #expect(try names(7, 0.51) == ["a", "c", "d/e"])
         #expect(try names(7, 1) == ["a", "b", "c", "d/e"])
         #expect(try names(2, 0) == ["a", "c", "d/e"])
-        #expect(try names(7, 1, 2) == ["a", "b"])
+        #expect(try names(7, 1, 3) == ["a", "c", "d/e"])
+        #expect(try names(7, 1, 2) == ["a", "c"])
+        #expect(try names(7, 0, 0) == [])
         #expect(try names(100, 0) == [])
         let soon = try chosen(baseline, days: 7, pause: 2, share: 0)
         #expect(soon.paths.map { escaped($0.bytes) } == ["a", "c"] && soon.overdue == 1)
@@ -71,6 +73,29 @@ import Testing
         #expect(found.oldest == Self.now.adding(seconds: -8 * Self.day))
         let nothing = try chosen(try self.baseline([]), days: 5, share: 1)
         #expect(nothing.paths.isEmpty && nothing.oldest == nil)
+    }
+
+    /// What is too much at once is chosen bit by bit, and no more than the share.
+    @Test func whatTheLimitLeavesIsChosenNext() throws {
+        let days = (0..<40).map { Double(($0 * 7) % 13) }
+        var files = days.enumerated().map {
+            (name: "f\($0.offset + 10)", days: $0.element, size: 100)
+        }
+        var (done, order) = (0, [Double]())
+        while true {
+            let found = try OldestRead(
+                try baseline(files), at: Self.now, age: 50 * Double(Self.day), pause: 0,
+                share: 0.5, done: done, limit: 7)
+            #expect(found.paths.count == min(7, 20 - order.count))
+            #expect(found.isCut == (order.count + found.paths.count < 20))
+            let names = found.paths.map { escaped($0.bytes) }
+            #expect(names == names.sorted())
+            order += files.filter { names.contains($0.name) }.map(\.days).sorted(by: >)
+            files = files.map { names.contains($0.name) ? ($0.name, 0, $0.size) : $0 }
+            done += found.bytes
+            if !found.isCut { break }
+        }
+        #expect(order == Array(days.sorted(by: >).prefix(20)))
     }
 
     /// Night by night everything is read within its age, whatever it was before.

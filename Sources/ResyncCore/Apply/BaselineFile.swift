@@ -130,9 +130,10 @@ extension ByteWriter {
 
     fileprivate mutating func baselineRecord(_ record: BaselineRecord, after last: [UInt8]) {
         let path = record.path.bytes
-        let shared = zip(last, path).prefix { $0 == $1 }.count
+        var shared = 0
+        while shared < min(last.count, path.count), last[shared] == path[shared] { shared += 1 }
         number(shared)
-        string(Array(path[shared...]))
+        string(path[shared...])
         byte((record.isRacy ? 1 : 0) | (record.level == .media ? 2 : 0))
         number(UInt64(record.aspects.rawValue))
         time(record.time)
@@ -211,8 +212,7 @@ extension ByteReader {
         after last: [UInt8]
     ) throws(FormatError) -> BaselineRecord {
         let shared = try int(limit: last.count)
-        let rest = try string(limit: ManifestLimit.path)
-        let path = RelativePath(Array(last[..<shared]) + rest)
+        let path = RelativePath(try string(after: last[..<shared], limit: ManifestLimit.path))
         guard path.isValid else { throw FormatError("a path that is none", at: at) }
         let flags = try byte()
         guard flags < 4 else { throw FormatError("unknown flags", at: at) }

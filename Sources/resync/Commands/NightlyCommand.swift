@@ -67,8 +67,8 @@ private struct Night {
         var status = ExitStatus.ok
     }
 
-    /// Files that are chosen to be read again, at a time.
-    private static let portion = 200_000
+    /// Files that are chosen to be read again, at a time: some hundred bytes each.
+    private static let portion = 1_000_000
     /// So much more than the least is read again each night: a night may fail.
     private static let margin = 1.2
     private static let night = 86400.0
@@ -166,16 +166,21 @@ private struct Night {
         guard let age = pair.maximumAge else { return .ok }
         var status = ExitStatus.ok
         let share = min(1, Self.margin * Self.night / age)
-        if let oldest = try oldest(age, share), !oldest.paths.isEmpty {
+        var (done, last): (Int, Int?) = (0, nil)
+        while let oldest = try oldest(age, share, done: done), !oldest.paths.isEmpty,
+            // What cannot be proven comes again and again.
+            oldest.paths.hashValue != last
+        {
             let (result, run) = try verify(
                 ["--assurance=media", pair.name], Selection(oldest.paths), resuming: nil, until: end
             )
             try tell(result.summary, run, since: known)
             status.merge(result.summary.status)
+            guard oldest.isCut, result.summary.ending == .complete else { break }
+            (done, last) = (done + oldest.bytes, oldest.paths.hashValue)
         }
-        guard let left = try oldest(age, 0), left.overdue > 0, let since = left.oldest else {
-            return status
-        }
+        guard let left = try oldest(age, 0, limit: 0), left.overdue > 0, let since = left.oldest
+        else { return status }
         try write(
             "\(pair.name): \(countText(left.overdue)) files, \(sizeText(left.overdueBytes)), were "
                 + "not read within \(durationText(age)); the oldest was read "
@@ -184,7 +189,9 @@ private struct Night {
         return status
     }
 
-    private func oldest(_ age: Double, _ share: Double) throws -> OldestRead? {
+    private func oldest(
+        _ age: Double, _ share: Double, done: Int = 0, limit: Int = Self.portion
+    ) throws -> OldestRead? {
         let identities = try pair.stores.map { store in
             try answered(within: Self.patience, store.path) {
                 try LocalSite(
@@ -194,7 +201,7 @@ private struct Night {
         }
         return try state.baselines.find(identities).map {
             try OldestRead(
-                $0, at: .now, age: age, pause: Self.night, share: share, limit: Self.portion)
+                $0, at: .now, age: age, pause: Self.night, share: share, done: done, limit: limit)
         }
     }
 
