@@ -46,12 +46,14 @@ struct ContentReader {
                 answer.state = .noMedium
                 return answer
             }
+        } else if stat.size >= passingSize {
+            isDirect = medium.isDirectSinceCold(site.disk, descriptor, stat)
         }
         let mode: ReadMode = !isDirect && stat.size >= passingSize ? .passing : .cached
         if mode == .passing, blocks.count < blockCount(stat.size, blockSize) {
             medium.stopReadAhead(site.disk, descriptor)
         }
-        if isDirect || mode == .passing, isCold(blocks, request.source) {
+        if isDirect || mode == .passing && isCold(blocks, request.source) {
             piece = worker.widePiece
         }
         var block = blocks.lowerBound
@@ -231,20 +233,25 @@ enum MediaAccess {
         _ disk: any Disk, _ descriptor: Descriptor, _ stat: Stat, _ fileSystem: FileSystem
     ) -> MediaAccess {
         do throws(DiskError) {
-            // Only what statx offers: O_DIRECT itself is accepted on tmpfs and on inline data too,
-            // where nothing is bypassed.
-            if let alignment = try disk.directAlignment(descriptor),
-                alignment.memory <= 4096, alignment.offset <= 4096
-            {
-                try disk.setDirect(descriptor)
-                return .direct
-            }
+            if try setDirect(disk, descriptor) { return .direct }
             guard FileSystemKind.rereads.contains(fileSystem.type) else { return .none }
             try disk.dropCache(descriptor)
             return try disk.cachedPages(descriptor, in: 0..<stat.size) == 0 ? .dropped : .none
         } catch {
             return .none
         }
+    }
+
+    /// Only where statx offers it: O_DIRECT itself is accepted on tmpfs and on inline data too,
+    /// where nothing is bypassed.
+    static func setDirect(
+        _ disk: any Disk, _ descriptor: Descriptor
+    ) throws(DiskError) -> Bool {
+        guard let alignment = try disk.directAlignment(descriptor),
+            alignment.memory <= 4096, alignment.offset <= 4096
+        else { return false }
+        try disk.setDirect(descriptor)
+        return true
     }
 }
 
@@ -253,6 +260,7 @@ enum MediaAccess {
 /// worker has just read would tell another that the cache cannot be emptied.
 final class MediumAccess: Sendable {
     private let found = Mutex<MediaAccess?>(nil)
+    private let isDirect = Mutex<Bool?>(nil)
     private let readsAhead = Atomic<Bool>(true)
 
     /// Where several workers read a file, what the kernel reads ahead for one of them another one
@@ -262,6 +270,19 @@ final class MediumAccess: Sendable {
             readsAhead.exchange(false, ordering: .relaxed)
         else { return }
         disk.stopReadAhead(descriptor)
+    }
+
+    /// Whether a file of which nothing is cached is read directly, though it need not come from
+    /// the medium: what passes through the cache is copied, and costs others their pages.
+    func isDirectSinceCold(_ disk: any Disk, _ descriptor: Descriptor, _ stat: Stat) -> Bool {
+        isDirect.withLock { known in
+            if let known { return known }
+            let cached = try? disk.cachedPages(descriptor, in: 0..<stat.size)
+            let isDirect =
+                cached == 0 && (try? MediaAccess.setDirect(disk, descriptor)) ?? false
+            known = isDirect
+            return isDirect
+        }
     }
 
     func prepare(

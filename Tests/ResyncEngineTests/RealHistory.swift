@@ -130,14 +130,16 @@ struct RealStores {
         }
     }
 
-    private mutating func chmod(_ name: String, _ side: Side) {
+    private mutating func chmod(_ name: String, _ side: Side, isPlanWaiting: Bool) {
         guard exists(name, side) else { return }
         let stat = disk.peek(place(name, side))
         guard stat.type != .symlink else { return }
         // A directory that a plan has made is the plan's until it is settled.
         if stat.type == .directory, oracle.origin(name, side) == .copied { return }
-        disk.change(
-            place(name, side), Ownership(mode: stat.mode ^ UInt16(1 << random.below(6))))
+        let mode = stat.mode ^ UInt16(1 << random.below(6))
+        // What a plan that has begun may have done as well, nobody can tell from it.
+        if isPlanWaiting, thing(name, side.other)?.mode == mode { return }
+        disk.change(place(name, side), Ownership(mode: mode))
         note(name, side, .edited)
     }
 
@@ -179,7 +181,7 @@ struct RealStores {
         let side = Side.allCases[random.below(2)]
         switch random.below(13) {
         case 0, 1, 2: exists(name, side) ? edit(name, [side]) : make(name, on: [side])
-        case 3: chmod(name, side)
+        case 3: chmod(name, side, isPlanWaiting: isPlanWaiting)
         case 4: damage(name, side, zeroes: false)
         case 5: damage(name, side, zeroes: true)
         case 6: remove(name, side, .edited)

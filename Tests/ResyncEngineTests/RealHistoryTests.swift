@@ -285,7 +285,7 @@ private struct RealHistory {
             forgetDamage(cut.oracle)
             noteMoved()
             tally.undone += 1
-            judge(oracle, before, isResumed: true)
+            judge(oracle, before, isResumed: true, original: cut.before)
             noteChanges(before) { cut.oracle.origin($0, $1) }
             return try accept()
         }
@@ -354,16 +354,19 @@ private struct RealHistory {
         }
     }
 
-    /// What was brought back has another ctime than was proven: from then on nobody can tell its
+    /// What was brought back, or on its way, has another ctime than was proven: from then on nobody can tell its
     /// rot from an edit.
     private mutating func noteMoved() {
+        let moved: [HistoryOracle.Origin: HistoryOracle.Origin] = [
+            .proven: .touched, .rotten: .rottenUnseen,
+        ]
         for name in RealStores.names {
-            for side in Side.allCases where stores.oracle.origin(name, side) == .proven {
+            for side in Side.allCases {
                 let path = stores.place(name, side)
-                guard stores.disk.exists(path), stores.disk.peek(path).ctime > planned else {
-                    continue
-                }
-                stores.note(name, side, .touched)
+                guard let origin = moved[stores.oracle.origin(name, side)],
+                    stores.disk.exists(path), stores.disk.peek(path).ctime > planned
+                else { continue }
+                stores.note(name, side, origin)
             }
         }
     }
@@ -372,6 +375,7 @@ private struct RealHistory {
 
     private mutating func noteCopies(_ before: [String: Sides<HistoryOracle.Thing?>]) {
         noteChanges(before) { _, _ in .copied }
+        noteMoved()
     }
 
     private mutating func noteChanges(
@@ -387,7 +391,8 @@ private struct RealHistory {
     }
 
     private mutating func judge(
-        _ oracle: HistoryOracle, _ before: [String: Sides<HistoryOracle.Thing?>], isResumed: Bool
+        _ oracle: HistoryOracle, _ before: [String: Sides<HistoryOracle.Thing?>],
+        isResumed: Bool, original: [String: Sides<HistoryOracle.Thing?>] = [:]
     ) {
         let after = stores.things()
         for name in RealStores.names {
@@ -396,7 +401,8 @@ private struct RealHistory {
                 // The only copy there is; what it was is forgotten.
                 if forgotten.contains(name), old[side] == nil { continue }
                 problems += oracle.violations(
-                    name, side, before: old, after: new, isResumed: isResumed)
+                    name, side, before: old, after: new, isResumed: isResumed,
+                    original: original[name])
             }
         }
     }

@@ -43,6 +43,8 @@ package struct HistoryOracle {
 
     private var origins: [String: Sides<Origin>] = [:]
     private var proven: [String: Thing] = [:]
+    /// Modes that a plan brought: with these nobody else gave an entry its own.
+    private var copiedModes: [String: Sides<UInt16?>] = [:]
     /// Whether a side had an episode since the entry was proven.
     private var episodes: [String: Sides<Bool>] = [:]
     private var episode = Sides(a: false, b: false)
@@ -61,6 +63,9 @@ package struct HistoryOracle {
         let isLeftAlone = now == proven[path] && (origin.isEdit || origin == .zeroed)
         both[side] = isLeftAlone ? .touched : origin
         origins[path] = both
+        if origin == .copied {
+            copiedModes[path, default: Sides(a: nil, b: nil)][side] = now?.mode
+        }
     }
 
     package mutating func noteEpisode(on side: Side, _ paths: some Sequence<String>) {
@@ -70,12 +75,14 @@ package struct HistoryOracle {
 
     package mutating func noteProof(_ path: String, _ thing: Thing?) {
         origins[path] = nil
+        copiedModes[path] = nil
         proven[path] = thing
         episodes[path] = Sides(a: false, b: false)
     }
 
     package mutating func swap() {
         origins = origins.mapValues { $0.swapped }
+        copiedModes = copiedModes.mapValues { $0.swapped }
         episodes = episodes.mapValues { $0.swapped }
         episode = episode.swapped
     }
@@ -86,13 +93,16 @@ package struct HistoryOracle {
 
     /// What a plan did to one side's entry that nobody may do without being asked to.
     ///
-    /// - Parameter isResumed: the plan was made for what both sides had before.
+    /// - Parameters:
+    ///   - isResumed: the plan was made for what both sides had before.
+    ///   - original: what an undo is to bring back, whatever has become of the other side.
     package func violations(
         _ path: String, _ side: Side, before: Sides<Thing?>, after: Sides<Thing?>,
-        isResumed: Bool = false
+        isResumed: Bool = false, original: Sides<Thing?>? = nil
     ) -> [String] {
         let (old, new) = (before[side], after[side])
         guard old != new else { return [] }
+        let isBroughtBack = original.map { $0[side] == new } ?? false
         let taken = before[side.other]
         var found: [String] = []
         func say(_ what: String) {
@@ -100,7 +110,7 @@ package struct HistoryOracle {
             found.append("\(path) on \(side.letter): \(what): \(origins.0), other \(origins.1)")
         }
         if !isResumed, new?.type != .directory, new != taken { say("became what neither side had") }
-        if let old, origin(path, side).isEdit, loses(path, old, new) {
+        if let old, origin(path, side).isEdit, loses(path, side, old, new) {
             say("an edit was overwritten")
         }
         if old == nil, origin(path, side).isEdit, !hadEpisode(path)[side],
@@ -111,6 +121,7 @@ package struct HistoryOracle {
         if !isResumed, new == nil, origin(path, side.other) == .lost {
             say("a lost entry was deleted")
         }
+        if isBroughtBack { return found }
         if new != nil, new == taken, origin(path, side.other) == .rotten { say("damage won") }
         if let old, let new, new.version == 0, old.version != 0, new.type == .file,
             origin(path, side.other) == .zeroed
@@ -121,11 +132,12 @@ package struct HistoryOracle {
     }
 
     /// Whether something goes that was not there when the entry was proven.
-    private func loses(_ path: String, _ old: Thing, _ new: Thing?) -> Bool {
+    private func loses(_ path: String, _ side: Side, _ old: Thing, _ new: Thing?) -> Bool {
         guard let proven = proven[path], let new, new.type == old.type else { return true }
         // Zeros are nothing that anybody wrote.
         return (new.version != old.version && old.version != proven.version && old.version != 0)
-            || (new.mode != old.mode && old.mode != proven.mode)
+            || (new.mode != old.mode && old.mode != proven.mode
+                && old.mode != copiedModes[path]?[side])
     }
 
     /// What both sides must have after a plan that was carried out whole, where one thing alone
