@@ -26,7 +26,7 @@ package final class Ledger: Sendable {
     /// `rsyn`, by which the file is known for ours.
     static let applicationID: UInt32 = 0x7273_796e
     /// Of the newest migration.
-    package static let version: UInt32 = 3
+    package static let version: UInt32 = 4
 
     private let database: DatabasePool
     private let owner: (any Sendable)?
@@ -138,6 +138,9 @@ private var migrations: DatabaseMigrator {
     }
     migrator.registerMigration("3") { database in
         try database.execute(sql: thirdVersion)
+    }
+    migrator.registerMigration("4") { database in
+        try database.execute(sql: fourthVersion)
     }
     return migrator
 }
@@ -252,4 +255,21 @@ private let thirdVersion = """
         line TEXT NOT NULL,
         PRIMARY KEY (pair, name)
     ) STRICT, WITHOUT ROWID;
+    """
+
+/// How stores were seen last, and what their file systems count of errors. Of those that are known
+/// already, that is when they were last verified.
+private let fourthVersion = """
+    PRAGMA user_version = 4;
+    ALTER TABLE store ADD COLUMN seen_boot INTEGER;
+    ALTER TABLE store ADD COLUMN seen_wall INTEGER;
+    ALTER TABLE store ADD COLUMN seen_boot_id TEXT NOT NULL DEFAULT '';
+    ALTER TABLE store ADD COLUMN mount INTEGER;
+    ALTER TABLE store ADD COLUMN mount_device INTEGER;
+    ALTER TABLE store ADD COLUMN mount_read_only INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE store ADD COLUMN mount_instance INTEGER;
+    ALTER TABLE store ADD COLUMN errors INTEGER;
+    ALTER TABLE store ADD COLUMN errors_wall INTEGER;
+    ALTER TABLE store ADD COLUMN errors_accepted INTEGER NOT NULL DEFAULT 0;
+    UPDATE store SET seen_boot = good_boot, seen_wall = good_wall, seen_boot_id = boot_id;
     """

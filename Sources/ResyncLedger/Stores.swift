@@ -13,6 +13,9 @@ package struct StoreRecord: Sendable, Hashable {
     package var bootID = ""
     package var lastGood: Moment?
     package var penalty: FlapPenalty
+    /// Nil where it was never seen. Its file system is `fileSystem`, its count that of `errors`.
+    package var sight: StoreSight?
+    package var errors = ErrorCount()
 
     package init(name: String, path: [UInt8], probeID: String, penalty: FlapPenalty) {
         self.name = name
@@ -70,6 +73,7 @@ extension Ledger {
                 record.fileSystem = fileSystem.map { UInt64(bitPattern: $0) }
                 record.bootID = try row.value("boot_id")
                 record.lastGood = try row.optionalMoment("good_boot", "good_wall")
+                try record.restoreSight(row)
                 return record
             }
         }
@@ -80,14 +84,24 @@ extension Ledger {
         try write { database in
             for store in stores {
                 try database.execute(
-                    sql: "INSERT OR REPLACE INTO store VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    sql: """
+                        INSERT OR REPLACE INTO store VALUES
+                        (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        """,
                     arguments: [
                         store.name, store.path.blob, store.probeID,
                         Int64(clamping: store.sequence),
                         store.fileSystem.map { Int64(bitPattern: $0) }, store.bootID,
                         store.lastGood?.bootNumber, store.lastGood?.wallNumber,
                         store.penalty.value, store.penalty.at.number,
-                        store.penalty.isSuppressed,
+                        store.penalty.isSuppressed, store.sight?.at.bootNumber,
+                        store.sight?.at.wallNumber, store.sight?.bootID ?? "",
+                        store.sight?.mount?.mount.map { Int64(clamping: $0) },
+                        store.sight?.mount.map { $0.device.number },
+                        store.sight?.mount?.isReadOnly ?? false,
+                        store.sight?.mount?.instance.map { Int64(bitPattern: $0) },
+                        store.errors.count.map { Int64(clamping: $0) },
+                        store.errors.since?.number, Int64(clamping: store.errors.accepted),
                     ])
             }
         }
@@ -118,5 +132,41 @@ extension Ledger {
                     assurance: try row.value("assurance"), isWhole: try row.value("whole"))
             }
         }
+    }
+}
+
+extension StoreRecord {
+    fileprivate mutating func restoreSight(_ row: Row) throws {
+        let (count, since): (Int64?, Int64?) = (
+            try row.value("errors"), try row.value("errors_wall")
+        )
+        errors.count = count.map { UInt64(clamping: $0) }
+        errors.since = since.map { Timestamp(number: $0) }
+        errors.accepted = UInt64(clamping: try row.value("errors_accepted") as Int64)
+        guard let at = try row.optionalMoment("seen_boot", "seen_wall") else { return }
+        var sight = StoreSight(at: at, bootID: try row.value("seen_boot_id"))
+        (sight.fileSystem, sight.errorCount) = (fileSystem, errors.count)
+        let (device, mount): (Int64?, Int64?) = (
+            try row.value("mount_device"), try row.value("mount")
+        )
+        let instance: Int64? = try row.value("mount_instance")
+        if let device {
+            sight.mount = MountSight(
+                mount: mount.map { UInt64(clamping: $0) }, device: DeviceNumber(number: device),
+                isReadOnly: try row.value("mount_read_only"),
+                instance: instance.map { UInt64(bitPattern: $0) })
+        }
+        self.sight = sight
+    }
+}
+
+extension DeviceNumber {
+    /// In one column.
+    fileprivate var number: Int64 { Int64(bitPattern: UInt64(major) << 32 | UInt64(minor)) }
+
+    fileprivate init(number: Int64) {
+        let bits = UInt64(bitPattern: number)
+        self.init(
+            major: UInt32(truncatingIfNeeded: bits >> 32), minor: UInt32(truncatingIfNeeded: bits))
     }
 }

@@ -11,6 +11,12 @@ package protocol KernelFiles: Sendable {
     func names(in path: [UInt8]) throws(DiskError) -> [[UInt8]]
     /// Where a link leads.
     func target(of path: [UInt8]) throws(DiskError) -> [UInt8]
+    /// The inode number of what lies there; nil where nothing does, or there are none.
+    func number(of path: [UInt8]) -> UInt64?
+}
+
+extension KernelFiles {
+    package func number(of path: [UInt8]) -> UInt64? { nil }
 }
 
 /// The running kernel.
@@ -65,6 +71,10 @@ package struct LinuxKernelFiles: KernelFiles {
         return try withCString(path) { (name) throws(DiskError) in
             try disk.readLink(name, in: root)
         }
+    }
+
+    package func number(of path: [UInt8]) -> UInt64? {
+        (try? LinuxDisk().stat(path: path))?.inode
     }
 }
 

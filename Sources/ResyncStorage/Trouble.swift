@@ -38,6 +38,8 @@ struct StorePlaces {
     let subjects: Set<KernelSubject>
     /// Where its file system counts its errors.
     let errorCount: [UInt8]?
+    /// What the kernel has in /sys for its file system while it is mounted.
+    let fileSystem: [UInt8]?
     /// The folders in /sys of the devices it rests on.
     let devices: [[UInt8]]
     let unseen: [String]
@@ -97,10 +99,14 @@ private struct TroubleSearch<Files: KernelFiles> {
         if let mount { visit(mount) }
         follow()
         let device = mount.flatMap { devices.names[$0.device] }
-        let counts = device.map { Array("/sys/fs/ext4/".utf8) + $0 + Array("/errors_count".utf8) }
+        let kind = ["ext4", "xfs", "f2fs"].first { mount?.fileSystemType == Array($0.utf8) }
+        let folder = kind.flatMap { kind in
+            device.map { Array("/sys/fs/\(kind)/".utf8) + $0 }
+        }
         return StorePlaces(
             subjects: devices.subjects,
-            errorCount: mount?.isType("ext4") == true ? counts : nil,
+            errorCount: kind == "ext4" ? folder.map { $0 + Array("/errors_count".utf8) } : nil,
+            fileSystem: folder,
             devices: devices.names.keys.map { Array("/sys/dev/block/\($0.text)".utf8) },
             unseen: devices.files.unseen)
     }

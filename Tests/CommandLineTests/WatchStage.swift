@@ -132,10 +132,11 @@ final class WatchStage {
 
     deinit { watcher.signal(SIGKILL) }
 
-    func restart() throws {
+    func restart(while body: () throws -> Void = {}) throws {
         watcher.signal(SIGTERM)
         let ended = try watcher.wait()
         try #require(ended.status == 0, "\(ended.report)")
+        try body()
         watcher = try Self.start(stage, options)
     }
 

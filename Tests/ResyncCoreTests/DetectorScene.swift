@@ -11,12 +11,13 @@ struct DetectorScene {
 
     init(
         at time: Double = 1000, settings: DetectorSettings = DetectorSettings(),
-        boot: String = "boot-1", episode: Episode? = nil, lastGood: Moment? = nil
+        boot: String = "boot-1", episode: Episode? = nil, lastGood: Moment? = nil,
+        errors: ErrorCount = ErrorCount()
     ) {
         self.time = time
         detector = Detector(
             store: "mail/a", bootID: boot, settings: settings, episode: episode,
-            lastGood: lastGood, newID: { "e-\($0.boot / 1_000_000_000)" })
+            lastGood: lastGood, errors: errors, newID: { "e-\($0.boot / 1_000_000_000)" })
     }
 
     func moment(_ seconds: Double) -> Moment {
@@ -78,6 +79,11 @@ struct DetectorScene {
         keep(detector.close(note: "looked at", at: now))
     }
 
+    @discardableResult
+    mutating func find(_ sight: StoreSight, after earlier: StoreSight) -> [String] {
+        keep(detector.found(sight, after: earlier, lastGood: earlier.at, at: now))
+    }
+
     /// Verified probes at the detector's own interval, for so many seconds at least.
     ///
     /// - Returns: what came of it, and after how many seconds.
@@ -114,12 +120,15 @@ extension DetectorEvent {
         case .recovering: "recovering"
         case .relapsed: "relapsed"
         case .closed: "closed"
+        case .watchedAgain(let episode, _): episode == nil ? "watched" : "unwatched"
+        case .accepted: "accepted"
         }
     }
 
     var episode: Episode? {
         switch self {
-        case .suspected, .cleared: nil
+        case .suspected, .cleared, .accepted: nil
+        case .watchedAgain(let episode, _): episode
         case .opened(let episode), .rose(let episode), .recovering(let episode),
             .relapsed(let episode), .closed(let episode):
             episode

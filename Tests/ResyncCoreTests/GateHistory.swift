@@ -13,6 +13,10 @@ struct GateHistory {
     private(set) var episodes: [[Episode]] = [[], [], [], []]
     private var isWatched = true
     private var suspected = [false, false, false, false]
+    /// Whether its file system counts errors that nobody accepted.
+    private var counted = [false, false, false, false]
+    /// When the watcher died.
+    private var died: Int64 = 0
     /// The start of the last verified probe.
     private var lastGood: [Int64?] = [nil, nil, nil, nil]
     var runs: [GateVerification] = []
@@ -94,12 +98,15 @@ struct GateHistory {
         case 17..<20: world.copy(file, from: side)
         case 20: world.forgetPages(file, side)
         case 21 where isRough: world.loseSilently(file, side)
+        case 21 where world.random.once(in: 2): excuse()
         case 22..<26 where isRough || world.random.once(in: 6):
             fail(store)
         case 26..<32: notice(store, lost: world.random.once(in: 3))
         case 32..<46: recover()
         case 46:
             if isWatched == world.random.once(in: 6) { watch(!isWatched) }
+        case 47 where world.random.once(in: 2):
+            counted[store] = !counted[store] && world.random.once(in: 6)
         case 47: suspected[store] = !suspected[store] && world.random.once(in: 6)
         case 48..<54: copyAndConfirm(file, from: side)
         case 55..<61 where runs.count < 3: verify()
@@ -172,14 +179,65 @@ struct GateHistory {
         guard isWatched != isOn else { return }
         isWatched = isOn
         world.say(isOn ? "the watcher is back" : "the watcher dies")
-        guard isOn else { return }
+        guard isOn else {
+            died = world.now
+            return
+        }
         // What it knew may be gone with it.
         let hasForgotten = world.random.once(in: 2)
         for store in 0..<4 {
             if hasForgotten { forget(store) }
             if world.random.once(in: 2) { notice(store, lost: false) }
+            compare(store)
         }
     }
+
+    /// What the watcher makes of what changed while it was dead. A new boot shows; errors do where
+    /// the file system counts them, or was mounted anew because of them.
+    private mutating func compare(_ store: Int) {
+        let unknown = world.faults.indices.filter { index in
+            let fault = world.faults[index]
+            return fault.store == store && fault.episode == nil && fault.kind != .silent
+                && fault.at >= died
+        }
+        let booted = unknown.contains { world.faults[$0].kind == .crash }
+        let shows = booted || world.random.once(in: 2)
+        // What is broken still is an episode of its own.
+        guard shows, world.active[store] == nil else { return }
+        if episodes[store].last?.isOpen == true {
+            for index in unknown { world.faults[index].episode = episodes[store].count - 1 }
+            return
+        }
+        let now = moment(world.now)
+        let good = lastGood[store].map { min($0, died) }
+        var episode = Episode(
+            id: "u\(store).\(episodes[store].count)", store: "\(store)", bootID: "",
+            lastGood: good.map(moment), firstEvidence: moment(died), detected: now,
+            steps: [Episode.Step(.unwatched, now)])
+        (episode.closed, episode.ending) = (now, .watched)
+        episode.sawCheck = unknown.contains { world.faults[$0].sawCheck }
+        for index in unknown { world.faults[index].episode = episodes[store].count }
+        episodes[store].append(episode)
+        tally.unwatched += 1
+        world.say("episode \(episode.id) (unwatched) for \(unknown)")
+    }
+
+    /// A person knows that nothing was lost, and says so.
+    private mutating func excuse() {
+        let known = (0..<4).flatMap { store in
+            episodes[store].indices.filter { place in
+                episodes[store][place].kind == .unwatched && !episodes[store][place].isExcused
+                    && !world.faults.contains { $0.store == store && $0.episode == place }
+            }.map { (store, $0) }
+        }
+        guard let (store, place) = known.randomElement(using: &world.random) else { return }
+        episodes[store][place].ending = .person
+        tally.excused += 1
+        world.say("episode \(episodes[store][place].id) is vouched for")
+    }
+
+    /// Those that count.
+    func counting(_ store: Int) -> [Episode] { episodes[store].filter { !$0.isExcused } }
 
     private mutating func forget(_ store: Int) {
         lastGood[store] = nil
@@ -259,18 +317,25 @@ struct GateHistory {
 
     private func store(_ index: Int) -> ResyncCore.Gate.Store {
         var store = ResyncCore.Gate.Store(name: "s\(index)")
-        for episode in episodes[index] {
+        for episode in counting(index) {
             guard let closed = episode.closed?.wall else {
                 store.openEpisode = episode.id
                 continue
             }
             let end = max(closed, episode.suspectWindow(margin: margin).end ?? closed)
+            if episode.kind == .unwatched {
+                if store.gap.map({ $0.end < end }) ?? true {
+                    store.gap = ResyncCore.Gate.Gap(episode: episode.id, end: end, "")
+                }
+                continue
+            }
             if store.lastClosed.map({ $0 < end }) ?? true {
                 (store.lastClosed, store.lastEpisode) = (end, episode.id)
             }
         }
         if !isWatched { store.trouble = "is watched by nobody" }
         if suspected[index] { store.trouble = "is suspect" }
+        if counted[index] { store.doubt = "counts errors" }
         return store
     }
 
@@ -290,7 +355,7 @@ struct GateHistory {
             let answer = answer(module)
             let against = needed(module).flatMap { self.against($0) }
             let hadEpisode = needed(module).contains { index in
-                Side.allCases.contains { !episodes[GateWorld.store(pairs[index], $0)].isEmpty }
+                Side.allCases.contains { !counting(GateWorld.store(pairs[index], $0)).isEmpty }
             }
             tally.note(answer, hadEpisode: hadEpisode)
             if answer == .open, let problem = against.first {
@@ -320,7 +385,8 @@ struct GateHistory {
         let stores = Side.allCases.map { GateWorld.store(pairs[module], $0) }
         guard isWatched else { return ["nobody watches"] }
         guard !stores.contains(where: { suspected[$0] }) else { return ["a store is suspect"] }
-        let known = stores.flatMap { episodes[$0] }
+        guard !stores.contains(where: { counted[$0] }) else { return ["a store counts errors"] }
+        let known = stores.flatMap { counting($0) }
         guard !known.isEmpty else { return [] }
         let closed = known.map(closing).max() ?? .min
         let release = standings[module].firstIndex {
@@ -346,6 +412,7 @@ struct GateHistory {
             world.mend(store)
             notice(store, lost: true)
             suspected[store] = false
+            counted[store] = false
             close(store)
         }
         world.pass(1)
@@ -375,6 +442,10 @@ struct GateTally: CustomStringConvertible {
     var opens = 0
     var shuts = 0
     var undecided = 0
+    /// Times in which nobody watched a store and something changed, and for how many of them a
+    /// person vouched.
+    var unwatched = 0
+    var excused = 0
 
     mutating func note(_ answer: ResyncCore.Gate.Answer, hadEpisode: Bool) {
         questions += 1
@@ -396,11 +467,14 @@ struct GateTally: CustomStringConvertible {
         opens += other.opens
         shuts += other.shuts
         undecided += other.undecided
+        unwatched += other.unwatched
+        excused += other.excused
     }
 
     var description: String {
         "\(histories) histories, \(episodes) episodes, \(verifications) verifications, "
             + "\(doubtful) doubtful, \(releases) releases; \(questions) questions, after an "
-            + "episode \(opens) open, \(shuts) shut, \(undecided) undecided"
+            + "episode \(opens) open, \(shuts) shut, \(undecided) undecided; "
+            + "\(unwatched) unwatched, \(excused) of them excused"
     }
 }

@@ -155,7 +155,7 @@ extension GateHistory {
         }
         // An episode in the meantime makes all of it doubtful.
         let isDoubtful = Side.allCases.contains { side in
-            episodes[GateWorld.store(run.pair, side)].contains { episode in
+            counting(GateWorld.store(run.pair, side)).contains { episode in
                 (episode.suspectWindow(margin: margin).end ?? GateWorld.time(world.now))
                     >= GateWorld.time(run.began)
             }
@@ -178,7 +178,7 @@ extension GateHistory {
     }
 
     private func spans(_ store: Int) -> [SuspectSpan] {
-        episodes[store].map { episode in
+        counting(store).map { episode in
             let (start, end) = episode.suspectWindow(margin: margin)
             let closed = episode.closed?.wall
             return SuspectSpan(
@@ -222,7 +222,7 @@ extension GateHistory {
     /// What speaks against releasing a file, at the moment of its last look.
     private func findings(_ file: Int, _ module: Int) -> [GateFinding] {
         let entry = world.files[file]
-        let known = Side.allCases.flatMap { episodes[GateWorld.store(entry.pair, $0)] }
+        let known = Side.allCases.flatMap { counting(GateWorld.store(entry.pair, $0)) }
         guard !known.isEmpty else { return [] }
         let name = "\(escaped(entry.path.bytes))"
         let (a, b) = (entry.sides.a.medium, entry.sides.b.medium)
@@ -244,7 +244,7 @@ extension GateHistory {
         var since: Int64 = .min
         for side in Side.allCases {
             let store = GateWorld.store(entry.pair, side)
-            if isFull { since = episodes[store].map(closing).max().map { max($0, since) } ?? since }
+            if isFull { since = counting(store).map(closing).max().map { max($0, since) } ?? since }
             for fault in world.faults where fault.store == store {
                 guard let place = fault.episode,
                     entry.sides[side].seen.written >= fault.at - GateWorld.margin

@@ -14,6 +14,7 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
 
     private func need(
         named name: String = "m", closed: Int64? = 100, open: String? = nil, trouble: String? = nil,
+        gap: Int64? = nil, doubt: String? = nil,
         _ standings: (Gate.Standing.Answer, began: Int64)...
     ) -> Gate.Need {
         var a = Gate.Store(name: "p/a")
@@ -22,6 +23,8 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         a.openEpisode = open
         var b = Gate.Store(name: "p/b")
         b.trouble = trouble
+        b.doubt = doubt
+        b.gap = gap.map { Gate.Gap(episode: "u1", end: time($0), "was watched by nobody") }
         return Gate.Need(
             module: name, stores: [a, b],
             standings: standings.map { Gate.Standing($0.0, began: time($0.began), "\($0.0)") })
@@ -171,6 +174,60 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         #expect(answer(need(trouble: "is suspect", (.different, 101))) == .shut)
         #expect(Gate(unknown: "no ledger", [need(released)]).answer == .undecided)
         #expect(Gate(unknown: nil, []).answer == .undecided)
+    }
+
+    /// It is not known what happened meanwhile: neither open, nor shut by that alone.
+    @Test func whatNobodyWatchedLeavesItUndecidedUntilTheNextProof() {
+        #expect(answer(need(closed: nil, gap: 200)) == .undecided)
+        #expect(answer(need(closed: nil, gap: 200, (.released, 200))) == .undecided)
+        #expect(answer(need(closed: nil, gap: 200, (.released, 201))) == .open)
+        #expect(answer(need(gap: 200, (.released, 150))) == .undecided)
+        #expect(answer(need(gap: 200, (.released, 201))) == .open)
+        #expect(answer(need(gap: 200, (.undecided, 210), (.released, 150))) == .undecided)
+        #expect(answer(need(gap: 200, (.different, 210), (.released, 150))) == .shut)
+        // What is known besides still shuts it: an episode that nothing was verified after, and a
+        // difference.
+        #expect(answer(need(gap: 200)) == .shut)
+        #expect(answer(need(gap: 200, (.released, 99))) == .shut)
+        #expect(answer(need(gap: 200, (.different, 160), (.released, 150))) == .shut)
+        // An episode that came after it counts as ever.
+        #expect(answer(need(closed: 300, gap: 200, (.released, 250))) == .shut)
+        #expect(answer(need(closed: 300, gap: 200, (.released, 301))) == .open)
+        // It is told what ends it, and that is due by itself.
+        let need = need(gap: 200, (.released, 150))
+        let text = Gate(unknown: nil, [need]).reasons.map(\.text).joined()
+        for part in [
+            "m: p/b was watched by nobody", "'resync verify --module m'",
+            "'resync episode close u1 --note TEXT'",
+        ] { #expect(text.contains(part), "\(text)") }
+        #expect(need.isDue(at: time(300)))
+    }
+
+    @Test func errorsThatNobodyAcceptedLeaveItUndecided() {
+        #expect(answer(need(closed: nil, doubt: "counts")) == .undecided)
+        #expect(answer(need(doubt: "counts", (.released, 101))) == .undecided)
+        #expect(answer(need(doubt: "counts")) == .shut)
+        // It is verified all the same.
+        #expect(need(doubt: "counts").isDue(at: time(150)))
+    }
+
+    @Test func oneSideAloneMustBeFreeOfDoubt() {
+        func answer(_ change: (inout [Gate.Store]) -> Void) -> Gate.Answer {
+            var stores = [Gate.Store(name: "p/a"), Gate.Store(name: "p/b")]
+            stores[1].openEpisode = "e2"
+            change(&stores)
+            let proven = Gate.Standing(.released, began: time(101), "proven", alone: .a)
+            return Gate(
+                unknown: nil, [Gate.Need(module: "m", stores: stores, standings: [proven])]
+            ).answer
+        }
+        func gap(_ end: Int64) -> Gate.Gap { Gate.Gap(episode: "u1", end: time(end), "") }
+        #expect(answer { _ in } == .open)
+        #expect(answer { $0[0].doubt = "counts" } == .undecided)
+        #expect(answer { $0[1].doubt = "counts" } == .open)
+        #expect(answer { $0[0].gap = gap(100) } == .open)
+        #expect(answer { $0[0].gap = gap(101) } == .undecided)
+        #expect(answer { $0[1].gap = gap(200) } == .open)
     }
 
     @Test func allThatItNeedsMustBeOpen() {

@@ -48,7 +48,7 @@ import Testing
             let foreign = try refusal { $0[place] ^= 0x10 }
             #expect(foreign.contains("another program") && foreign.contains("move it aside"))
         }
-        for version: [UInt8] in [[0, 0, 0, 4], [0, 0, 1, 0], [255, 255, 255, 255]] {
+        for version: [UInt8] in [[0, 0, 0, 5], [0, 0, 1, 0], [255, 255, 255, 255]] {
             let newer = try refusal { $0.replaceSubrange(60..<64, with: version) }
             #expect(newer.contains("newer resync") && newer.contains("use that one"))
         }
@@ -286,9 +286,45 @@ import Testing
         #expect(episode.steps.map { $0.kind } == [.stall, .lostWrite])
         #expect(episode.evidence.first?.text == [0, 0xff])
         #expect(stores.first?.sequence == 12 && stores.first?.fileSystem == .max)
+        #expect(stores.first?.sight?.at == moment(5, 6) && stores.first?.sight?.bootID == "boot")
         #expect(stores.first?.penalty.value == 1500.5)
         #expect(stores.first?.penalty.isSuppressed == true)
         #expect(runs.first?.id == "r1" && runs.first?.isWhole == true)
+    }
+
+    /// What the second and the third version added to it: never to be changed.
+    private static let versionThree = """
+        PRAGMA user_version = 3;
+        INSERT INTO grdb_migrations VALUES ('2'), ('3');
+        CREATE TABLE standing (module TEXT NOT NULL, looked_wall INTEGER NOT NULL,
+            terms TEXT NOT NULL, pair TEXT NOT NULL, run TEXT NOT NULL,
+            began_wall INTEGER NOT NULL, answer TEXT NOT NULL, scope TEXT NOT NULL,
+            assurance TEXT NOT NULL, entries INTEGER NOT NULL, bytes INTEGER NOT NULL,
+            oldest_wall INTEGER, reason TEXT NOT NULL, check_exit INTEGER,
+            PRIMARY KEY (module, looked_wall)) STRICT, WITHOUT ROWID;
+        CREATE TABLE pair_check (pair TEXT NOT NULL, name TEXT NOT NULL,
+            began_wall INTEGER NOT NULL, ended_wall INTEGER NOT NULL, exit INTEGER NOT NULL,
+            line TEXT NOT NULL, PRIMARY KEY (pair, name)) STRICT, WITHOUT ROWID;
+        INSERT INTO standing VALUES ('m', 5, 't', 'p', 'r1', 4, 'released', 'full', 'media', 2, 3,
+            1, 'why', NULL);
+        INSERT INTO store VALUES ('mail/b', x'2f62', '01ff', 0, NULL, '', NULL, NULL, 0, 0, 0);
+        """
+
+    @Test func whatTheThirdVersionWroteIsRead() throws {
+        let stage = try LedgerStage()
+        let old = try stage.other()
+        try old.write { try $0.execute(sql: Self.versionOne + Self.versionThree) }
+        try old.close()
+        let ledger = try stage.open()
+        #expect(try ledger.standings(of: "m").first?.run == "r1")
+        let stores = try ledger.stores()
+        #expect(stores.map(\.name) == ["mail/a", "mail/b"])
+        // Of one it is known when it was last good, of the other nothing.
+        let seen = try #require(stores[0].sight)
+        #expect(seen.at == stores[0].lastGood && seen.bootID == "boot" && seen.mount == nil)
+        #expect(seen.fileSystem == .max && seen.errorCount == nil)
+        #expect(stores[1].sight == nil)
+        #expect(stores.allSatisfy { $0.errors == ErrorCount() })
     }
 
     /// A column that is changed in place would not be in files that are there already.

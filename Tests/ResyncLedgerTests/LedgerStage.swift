@@ -94,6 +94,25 @@ extension Seed {
             what: text(), text: bytes(300), at: moment())
     }
 
+    mutating func errors() -> ErrorCount {
+        guard flag() else { return ErrorCount(accepted: UInt64(below(.max))) }
+        return ErrorCount(
+            count: UInt64(below(.max)), since: flag() ? time() : nil,
+            accepted: UInt64(below(.max)))
+    }
+
+    mutating func sight(of record: StoreRecord) -> StoreSight {
+        var sight = StoreSight(at: moment(), bootID: text())
+        (sight.fileSystem, sight.errorCount) = (record.fileSystem, record.errors.count)
+        guard flag() else { return sight }
+        sight.mount = MountSight(
+            mount: flag() ? UInt64(below(.max)) : nil,
+            device: DeviceNumber(
+                major: UInt32(truncatingIfNeeded: next()), minor: UInt32(truncatingIfNeeded: next())
+            ), isReadOnly: flag(), instance: flag() ? next() : nil)
+        return sight
+    }
+
     mutating func episode(_ id: String, incident: String) -> EpisodeRecord {
         let steps = (0...below(4)).map { _ in
             Episode.Step(EpisodeClass.allCases[below(EpisodeClass.allCases.count)], moment())

@@ -184,6 +184,8 @@ import Testing
                 record.fileSystem = seed.flag() ? seed.next() : nil
                 record.bootID = seed.text()
                 record.lastGood = seed.flag() ? seed.moment() : nil
+                record.errors = seed.errors()
+                record.sight = seed.flag() ? seed.sight(of: record) : nil
                 return record
             }
             for record in some { all[record.name] = record }

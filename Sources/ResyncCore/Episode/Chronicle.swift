@@ -22,8 +22,12 @@ package struct Chronicle: Sendable {
             place(&episode, newID: newID)
             remember(episode)
             return .opened(episode)
+        case .watchedAgain(var episode?, let since):
+            place(&episode, newID: newID)
+            remember(episode)
+            return .watchedAgain(episode, since: since)
         case .closed(let episode): remember(episode)
-        case .suspected, .cleared, .rose, .recovering, .relapsed: break
+        case .suspected, .cleared, .rose, .recovering, .relapsed, .watchedAgain, .accepted: break
         }
         return event
     }

@@ -40,6 +40,11 @@ package enum DetectorEvent: Sendable, Hashable {
     /// It fell back while it recovered.
     case relapsed(Episode)
     case closed(Episode)
+    /// Nobody had watched it since then. With an episode, which is over, where something changed
+    /// meanwhile.
+    case watchedAgain(Episode?, since: Timestamp)
+    /// A person accepts what its file system counts of errors.
+    case accepted(UInt64, note: String)
 }
 
 /// Decides from what the signals say of one store whether it is safely writable.
@@ -75,6 +80,7 @@ package struct Detector: Sendable {
     /// That of the one before it.
     private var goodBefore: Moment?
     package var condition: MountCondition? { weighing.condition }
+    package private(set) var errors: ErrorCount
     /// Whether the last probe found no room.
     package private(set) var isFull = false
     /// Seconds for which all must be well in the present episode.
@@ -88,14 +94,17 @@ package struct Detector: Sendable {
     /// When requests were last seen to stand still.
     private var lastStall: Moment?
     private var badProbes = 0
+    /// The episode that was open when the watcher ended.
+    private let restored: String?
     private let newID: @Sendable (Moment) -> String
 
     /// - Parameters:
     ///   - episode: one that was open when the watcher ended.
     ///   - lastGood: as it was then.
+    ///   - errors: as they were then; a count that has grown since is told.
     package init(
         store: String, bootID: String, settings: DetectorSettings = DetectorSettings(),
-        episode: Episode? = nil, lastGood: Moment? = nil,
+        episode: Episode? = nil, lastGood: Moment? = nil, errors: ErrorCount = ErrorCount(),
         newID: @escaping @Sendable (Moment) -> String
     ) {
         self.store = store
@@ -105,7 +114,9 @@ package struct Detector: Sendable {
         self.lastGood = lastGood
         goodBefore = lastGood
         self.newID = newID
-        weighing = Weighing(settings, errorCount: episode?.errorCount)
+        self.errors = errors
+        restored = episode?.id
+        weighing = Weighing(settings, errorCount: episode?.errorCount ?? errors.count)
         var hold = settings.holdDown
         for _ in 0..<max(0, min(episode?.flaps ?? 0, 16)) {
             hold = min(hold * 2, settings.holdDownLimit)
@@ -139,6 +150,7 @@ package struct Detector: Sendable {
             return take(full, now)
         // It is told once, but lasts.
         case .deviceStalls(let seconds) where seconds >= settings.slow: lastStall = now
+        case .errorCount(let count): errors.observe(count, at: now.wall)
         default: break
         }
         if case .probe = observation { badProbes = min(badProbes + 1, 1000) }
@@ -208,6 +220,45 @@ package struct Detector: Sendable {
         return finish(.person, now)
     }
 
+    /// A person accepts what the file system counts of errors.
+    package mutating func accept(note: String) -> [DetectorEvent] {
+        errors.accept()
+        return [.accepted(errors.accepted, note: note)]
+    }
+
+    // MARK: What nobody saw
+
+    /// The store is watched again, and was looked at.
+    ///
+    /// - Parameters:
+    ///   - earlier: how it was seen last, its moment on the clocks of this boot.
+    ///   - lastGood: the start of the last probe that was verified by then.
+    package mutating func found(
+        _ sight: StoreSight, after earlier: StoreSight, lastGood: Moment?, at now: Moment
+    ) -> [DetectorEvent] {
+        let changes = sight.changes(since: earlier).map { change in
+            Evidence(
+                .watcher, .context, what: change.what, text: Array(change.sentence.utf8), at: now)
+        }
+        if let open = episode {
+            for change in changes { annotate { $0.add(change) } }
+            // A new one may have begun before anybody looked; an old one reaches back already.
+            if open.id != restored { annotate { $0.widen(to: lastGood) } }
+            return []
+        }
+        guard !changes.isEmpty else { return [.watchedAgain(nil, since: earlier.at.wall)] }
+        var unwatched = Episode(
+            id: newID(now), store: store, bootID: bootID, lastGood: lastGood,
+            firstEvidence: earlier.at, detected: now, steps: [Episode.Step(.unwatched, now)])
+        for change in changes { unwatched.add(change) }
+        unwatched.errorCount = sight.errorCount
+        if let count = sight.errorCount, let before = earlier.errorCount, count < before {
+            unwatched.sawCheck = true
+        }
+        (unwatched.closed, unwatched.ending) = (now, .watched)
+        return [.watchedAgain(unwatched, since: earlier.at.wall)]
+    }
+
     // MARK: What the other stores say
 
     /// Takes over the place that the episode which it opened has among the others.
@@ -272,7 +323,7 @@ package struct Detector: Sendable {
             // The kernel says itself that this was an error.
             guard condition != .emergencyReadOnly else { return false }
             return kind <= .stall || kind == .gone || kind == .readOnly
-        case .kernel, .fanotify, .counters, .device, .person: return false
+        case .kernel, .fanotify, .counters, .device, .person, .watcher: return false
         }
     }
 

@@ -9,6 +9,8 @@ package struct Episode: Sendable, Hashable {
         /// The same, after the machine had been booted anew.
         case reboot
         case person
+        /// It was over as soon as the store was watched again.
+        case watched
     }
 
     package struct Step: Sendable, Hashable {
@@ -66,6 +68,8 @@ package struct Episode: Sendable, Hashable {
 
     package var kind: EpisodeClass { steps.last?.kind ?? .slow }
     package var isOpen: Bool { closed == nil }
+    /// Whether a person vouches that nothing was lost while nobody watched.
+    package var isExcused: Bool { kind == .unwatched && ending == .person }
 
     /// Whether what was written long before may be lost, too.
     package var reachesAll: Bool {

@@ -43,6 +43,8 @@ package struct Moment: Sendable, Hashable {
 /// How a store is not safely writable. The later of two is the worse one: an episode's class only
 /// ever rises.
 package enum EpisodeClass: String, Sendable, CaseIterable, Comparable {
+    /// Nobody watched it, and something about it changed meanwhile: what, is not known.
+    case unwatched
     /// It answers, but takes longer than anything should.
     case slow
     /// Somebody made it read-only.
@@ -73,6 +75,7 @@ package enum EpisodeClass: String, Sendable, CaseIterable, Comparable {
     /// What it means, for a person.
     package var sentence: String {
         switch self {
+        case .unwatched: "nobody watched it while something changed"
         case .slow: "it answers too slowly"
         case .adminReadOnly: "somebody made it read-only"
         case .frozen: "its file system is frozen"
@@ -90,6 +93,8 @@ package enum EpisodeClass: String, Sendable, CaseIterable, Comparable {
 /// Who said something.
 package enum SignalSource: String, Sendable, CaseIterable {
     case probe, mount, kernel, fanotify, counters, device, person
+    /// A watcher that finds a store again.
+    case watcher
 }
 
 /// What one signal said about one store.
@@ -141,6 +146,7 @@ extension Evidence {
         case .counters: "the file system's count of errors: \(text)"
         case .device: "the device: \(text)"
         case .person: "a person: \(text)"
+        case .watcher: "while nobody watched: \(text)"
         case .probe:
             switch what {
             case "probe.hung", "probe.waits": "the probe waits: \(text)"

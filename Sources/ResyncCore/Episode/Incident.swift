@@ -6,6 +6,8 @@ package struct EpisodeHeader: Sendable, Hashable {
     package let firstEvidence: Timestamp
     package let closed: Timestamp?
     package let ordinal: Int
+    /// Whether it is only that nobody watched: then nothing comes back in what follows.
+    package var isUnwatched = false
 
     package init(
         id: String, store: String, incident: String, firstEvidence: Timestamp,
@@ -24,6 +26,7 @@ package struct EpisodeHeader: Sendable, Hashable {
             id: episode.id, store: episode.store, incident: episode.incident,
             firstEvidence: episode.firstEvidence.wall, closed: episode.closed?.wall,
             ordinal: episode.ordinal)
+        isUnwatched = episode.kind == .unwatched
     }
 }
 
@@ -44,7 +47,9 @@ package enum Incident {
         let start = episode.firstEvidence.wall
         let others = known.filter { $0.id != episode.id }
         let before = others.filter { other in
-            guard other.store == episode.store, let closed = other.closed else { return false }
+            guard other.store == episode.store, let closed = other.closed, !other.isUnwatched,
+                episode.kind != .unwatched
+            else { return false }
             return closed <= start && closed.distance(to: start) <= nanoseconds(recurrence)
         }
         if let last = before.max(by: { ($0.closed ?? start) < ($1.closed ?? start) }) {

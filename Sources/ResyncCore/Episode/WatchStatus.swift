@@ -44,6 +44,11 @@ package struct StoreStatus: Sendable, Hashable {
     package var sequence: UInt64 = 0
     package var fileSystem: UInt64?
     package var penalty = 0.0
+    package var errors = ErrorCount()
+    /// The episode that says that nobody watched it before this watcher did.
+    package var unwatched: String?
+    /// How it was seen last; of an earlier watcher until this one has looked. Not told to others.
+    package var sight: StoreSight?
 
     package init(name: String, path: [UInt8]) {
         self.name = name
@@ -72,6 +77,13 @@ package struct StoreStatus: Sendable, Hashable {
         let shown = unseen.prefix(Self.listLimit)
         writer.number(shown.count)
         for sentence in shown { writer.string(Array(sentence.utf8.prefix(Self.textLimit))) }
+        writer.string(Array((unwatched ?? "").utf8))
+        writer.byte(errors.count == nil ? 0 : 1)
+        if let count = errors.count {
+            writer.number(count)
+            writer.time(errors.since)
+            writer.number(errors.accepted)
+        }
         return writer.bytes
     }
 
@@ -103,6 +115,14 @@ package struct StoreStatus: Sendable, Hashable {
         for _ in 0..<(try reader.int(limit: Self.listLimit)) {
             unseen.append(try reader.text(limit: Self.textLimit))
         }
+        // A watcher that was started before the program was replaced knows nothing of the rest.
+        guard !reader.isAtEnd else { return }
+        let gap = try reader.text(limit: 256)
+        unwatched = gap.isEmpty ? nil : gap
+        guard try reader.byte() > 0 else { return }
+        errors.count = try reader.number()
+        errors.since = try reader.optionalTime()
+        errors.accepted = try reader.number()
     }
 
     package var jsonLine: JSONLine {
@@ -122,6 +142,10 @@ package struct StoreStatus: Sendable, Hashable {
         if isReadOnlyProbe { line.field("write_probe", false) }
         if isSuppressed { line.field("suppressed", true) }
         if let maintenanceUntil { line.field("maintenance_until", maintenanceUntil.utcText) }
+        if let count = errors.count {
+            line.field("file_system_errors", Int(clamping: count))
+            line.field("accepted_errors", Int(clamping: errors.accepted))
+        }
         if !unseen.isEmpty { line.field("unseen", unseen) }
         return line
     }
@@ -154,6 +178,8 @@ package enum WatchOrder: Sendable, Hashable {
     case close(episode: String, note: String)
     /// Seconds; 0 ends it.
     case maintenance(store: String, seconds: Double)
+    /// All errors that its file system counts by now.
+    case accept(store: String, note: String)
 
     package var text: String {
         switch self {
@@ -162,6 +188,7 @@ package enum WatchOrder: Sendable, Hashable {
             "open \(store) \(kind.rawValue) \(seconds) \(note)"
         case .close(let episode, let note): "close \(episode) \(note)"
         case .maintenance(let store, let seconds): "maintenance \(store) \(seconds)"
+        case .accept(let store, let note): "accept \(store) \(note)"
         }
     }
 
@@ -177,6 +204,8 @@ package enum WatchOrder: Sendable, Hashable {
             self = .open(store: words[1], kind, seconds: seconds, note: words[4])
         case "close" where words.count >= 3:
             self = .close(episode: words[1], note: words[2...].joined(separator: " "))
+        case "accept" where words.count >= 3:
+            self = .accept(store: words[1], note: words[2...].joined(separator: " "))
         case "maintenance" where words.count == 3:
             guard let seconds = Double(words[2]), (0...1e7).contains(seconds) else { return nil }
             self = .maintenance(store: words[1], seconds: seconds)

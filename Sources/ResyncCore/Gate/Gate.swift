@@ -22,10 +22,29 @@ package struct Gate: Sendable, Hashable {
         package var lastClosed: Timestamp?
         package var lastEpisode: String?
         package var openEpisode: String?
+        /// The last time in which nobody watched it while something changed, unless a person
+        /// vouches for it.
+        package var gap: Gap?
         /// Why it is not known to be well now; nil where it is.
         package var trouble: String?
+        /// What speaks against it though it is well now: it is verified all the same.
+        package var doubt: String?
 
         package init(name: String) { self.name = name }
+    }
+
+    /// A time in which nobody watched a store, and something of it changed.
+    package struct Gap: Sendable, Hashable {
+        package let episode: String
+        package let end: Timestamp
+        /// When that was, and what changed; without its end.
+        package let text: String
+
+        package init(episode: String, end: Timestamp, _ text: String) {
+            self.episode = episode
+            self.end = end
+            self.text = text
+        }
     }
 
     /// What a verification found out about a module; the newest come first.
@@ -117,6 +136,9 @@ package struct Gate: Sendable, Hashable {
             } else if let trouble = store.trouble {
                 reasons.append(Reason(.undecided, "\(module): \(store.name) \(trouble)"))
             }
+            if let doubt = store.doubt {
+                reasons.append(Reason(.undecided, "\(module): \(store.name) \(doubt)"))
+            }
         }
         // Whatever was verified is void until it is over.
         if need.stores.contains(where: { $0.openEpisode != nil }) { return reasons }
@@ -129,6 +151,7 @@ package struct Gate: Sendable, Hashable {
     private static func reason(_ given: Need) -> Reason {
         let (module, need) = (given.module, given.ofBoth)
         guard let newest = need.standings.first(where: need.counts) else {
+            if let unwatched = reason(ofGapsIn: given) { return unwatched }
             let episodes = need.stores.compactMap(\.lastEpisode)
             return Reason(
                 .shut,
@@ -147,6 +170,32 @@ package struct Gate: Sendable, Hashable {
         }
         return Reason(.open, "\(module): \(need.standings[released].reason)")
     }
+
+    /// Where it would not be shut but for the times in which nobody watched: that they leave it
+    /// undecided, and what ends that.
+    private static func reason(ofGapsIn need: Need) -> Reason? {
+        let (module, gaps) = (need.module, need.stores.filter { $0.gap != nil })
+        guard !gaps.isEmpty else { return nil }
+        var watched = need
+        for index in watched.stores.indices { watched.stores[index].gap = nil }
+        if watched.hadEpisode {
+            let known = reason(watched)
+            if known.answer == .shut { return known }
+        }
+        let texts = gaps.map { "\($0.name) \($0.gap?.text ?? "")" }
+        let closing = gaps.compactMap { $0.gap?.episode }
+            .map { "'resync episode close \($0) --note TEXT'" }
+        return Reason(
+            .undecided,
+            "\(module): \(texts.joined(separator: ", and ")): 'resync verify --module \(module)' "
+                + "ends that, or who knows that nothing was lost: "
+                + closing.joined(separator: " and "))
+    }
+}
+
+extension Gate.Store {
+    /// Before this nothing that was verified counts; nil where nothing speaks against it.
+    fileprivate var ended: Timestamp? { [lastClosed, gap?.end].compactMap { $0 }.max() }
 }
 
 extension Gate.Need {
@@ -162,12 +211,12 @@ extension Gate.Need {
     fileprivate var openAlone: Gate.Reason? {
         for (side, index) in [(Side.a, 0), (.b, 1)] where stores.count == 2 {
             let (store, other) = (stores[index], stores[1 - index])
-            guard store.openEpisode == nil, store.trouble == nil,
+            guard store.openEpisode == nil, store.trouble == nil, store.doubt == nil,
                 let why = other.openEpisode.map({ "has an open episode, \($0)" }) ?? other.trouble,
                 let place = standings.firstIndex(where: {
                     $0.answer == .released && $0.alone == side
                 }),
-                store.lastClosed.map({ standings[place].began > $0 }) ?? true,
+                store.ended.map({ standings[place].began > $0 }) ?? true,
                 !standings[..<place].contains(where: { $0.answer == .different })
             else { continue }
             return Gate.Reason(
@@ -178,11 +227,13 @@ extension Gate.Need {
     }
 
     /// Asked only where none is open.
-    fileprivate var hadEpisode: Bool { stores.contains { $0.lastEpisode != nil } }
+    fileprivate var hadEpisode: Bool {
+        stores.contains { $0.lastEpisode != nil || $0.gap != nil }
+    }
 
     /// What began before the last episode was over proves nothing.
     fileprivate func counts(_ standing: Gate.Standing) -> Bool {
-        stores.compactMap(\.lastClosed).max().map { standing.began > $0 } ?? false
+        stores.compactMap(\.ended).max().map { standing.began > $0 } ?? false
     }
 
     /// Whether it is to be verified without anybody asking: its stores are well after an episode,

@@ -18,6 +18,9 @@ package struct WatchedStore: Sendable {
     package var lastGood: Moment?
     package var episode: Episode?
     package var penalty: FlapPenalty
+    package var errors = ErrorCount()
+    /// How it was seen last, its moment on the clocks of this boot; nil where it never was.
+    package var sight: StoreSight?
 
     package init(
         name: String, _ store: Configuration.Store, probeID: String, penalty: FlapPenalty
@@ -38,6 +41,7 @@ final class StoreWatch {
     private(set) var penalty: FlapPenalty
     private let program: [UInt8]
     private let unseenHere: [String]
+    private let seesAllMounts: Bool
     private var worker: ProbeWorker?
     private var errors: ErrorReports?
     private var signals: StoreSignals?
@@ -57,7 +61,16 @@ final class StoreWatch {
     private var probeTime: Double?
     private var since: Moment?
     private var isFirstDone = false
+    /// Whether all that the machine says of it was looked at since, and held against what was
+    /// known.
+    private var isCompared = false
     private var lastWorkerStart: UInt64 = 0
+    private let bootID: String
+    private var mount: MountSight?
+    /// How an earlier watcher saw it last, until it was looked at and both were compared.
+    private var earlier: StoreSight?
+    /// The episode that came of that.
+    private var unwatched: String?
     /// Workers that have answered and are of no more use, until the last of them has ended.
     private var retired: [ProbeWorker] = []
 
@@ -68,7 +81,7 @@ final class StoreWatch {
 
     init(
         _ setup: WatchedStore, program: [UInt8], bootID: String, settings: DetectorSettings,
-        unseen: [String], newID: @escaping @Sendable (Moment) -> String
+        machine: MachineSignals, newID: @escaping @Sendable (Moment) -> String
     ) {
         self.setup = setup
         self.program = program
@@ -78,13 +91,16 @@ final class StoreWatch {
         highest = setup.sequence
         fileSystem = setup.fileSystem
         mayCreate = setup.sequence == 0
-        unseenHere = unseen
+        self.bootID = bootID
+        earlier = setup.sight
+        unseenHere = machine.unseen
+        seesAllMounts = machine.seesAllMounts
         var settings = settings
         settings.hasProbe = setup.probes
         isFirstDone = !setup.probes
         detector = Detector(
             store: setup.name, bootID: bootID, settings: settings, episode: setup.episode,
-            lastGood: setup.lastGood, newID: newID)
+            lastGood: setup.lastGood, errors: setup.errors, newID: newID)
         since = setup.episode?.detected
     }
 
@@ -117,8 +133,34 @@ final class StoreWatch {
         }
         while let error = errors?.next() { found.append(error) }
         if let table { found.append(.mount(condition(in: table))) }
-        if isTick { found += signals?.observations(at: now) ?? [] }
+        guard isTick else { return found }
+        // The path may lead to another file system than it seems to: what that counts is not this
+        // store's.
+        for observation in signals?.observations(at: now) ?? [] {
+            if case .errorCount = observation, !isPathKnown, setup.probes { continue }
+            found.append(observation)
+        }
+        if let table { mount = sight(in: table) }
         return found
+    }
+
+    private func sight(in table: MountTable) -> MountSight? {
+        table.mount(holding: path).map { mount in
+            let condition = mount.condition
+            return MountSight(
+                // In a view of one's own they are other ones with each start.
+                mount: seesAllMounts ? mount.id : nil, device: mount.device,
+                isReadOnly: condition == .readOnly || condition == .readOnlyMount,
+                instance: signals?.instance)
+        }
+    }
+
+    private func sight(at now: Moment) -> StoreSight {
+        var sight = StoreSight(at: now, bootID: bootID)
+        sight.mount = mount
+        sight.fileSystem = fileSystem
+        sight.errorCount = detector.errors.count
+        return sight
     }
 
     private func condition(in table: MountTable) -> MountCondition {
@@ -256,6 +298,18 @@ final class StoreWatch {
 
     func tick(at now: Moment) -> [DetectorEvent] { note(detector.tick(at: now), now) }
 
+    /// Compares what was seen of it last with what is there, once it was looked at.
+    func compare(at now: Moment) -> [DetectorEvent] {
+        guard isFirstDone else { return [] }
+        isCompared = true
+        guard let before = earlier else { return [] }
+        earlier = nil
+        let lastGood = setup.probes ? setup.lastGood : before.at
+        let events = detector.found(sight(at: now), after: before, lastGood: lastGood, at: now)
+        if case .watchedAgain(let episode, _) = events.first { unwatched = episode?.id }
+        return note(events, now)
+    }
+
     /// Has a person's word taken.
     func told(
         at now: Moment, _ body: (inout Detector) -> [DetectorEvent]
@@ -274,7 +328,10 @@ final class StoreWatch {
 
     private func note(_ events: [DetectorEvent], _ now: Moment) -> [DetectorEvent] {
         for event in events {
-            since = now
+            switch event {
+            case .accepted, .watchedAgain: continue
+            default: since = now
+            }
             switch event {
             case .opened, .relapsed:
                 penalty.add(at: now.wall)
@@ -282,7 +339,7 @@ final class StoreWatch {
                 due = min(due, now.boot &+ UInt64(detector.probeInterval * 1e9))
             case .suspected:
                 due = min(due, now.boot &+ UInt64(detector.probeInterval * 1e9))
-            case .cleared, .rose, .recovering, .closed: break
+            case .cleared, .rose, .recovering, .closed, .watchedAgain, .accepted: break
             }
         }
         return events
@@ -292,7 +349,7 @@ final class StoreWatch {
         var status = StoreStatus(name: setup.name, path: setup.path)
         status.since = since?.wall
         switch detector.phase {
-        case .ok: status.state = isFirstDone ? .ok : .unknown
+        case .ok: status.state = isCompared ? .ok : .unknown
         case .suspect: status.state = .suspect
         case .down: status.state = .down
         case .recovering(let since, _):
@@ -320,6 +377,9 @@ final class StoreWatch {
         status.unseen = unseenHere + (signals?.unseen ?? [])
         status.sequence = sequence
         status.fileSystem = fileSystem
+        status.errors = detector.errors
+        status.unwatched = unwatched
+        status.sight = earlier ?? sight(at: now)
         return status
     }
 }

@@ -52,7 +52,7 @@ package final class Watcher {
         self.stores = stores.map {
             StoreWatch(
                 $0, program: setup.program, bootID: bootID, settings: setup.settings,
-                unseen: machine.unseen, newID: { "e" + Self.newID($0) })
+                machine: machine, newID: { "e" + Self.newID($0) })
         }
     }
 
@@ -104,6 +104,7 @@ package final class Watcher {
             }
             if case .probe(.verified, _) = answer { store.settle(table) }
             tell(store.tick(at: now), store, now)
+            if isTick { tell(store.compare(at: now), store, now) }
             _ = store.probeIfDue(now)
         }
         serve(now)
@@ -190,6 +191,11 @@ package final class Watcher {
             guard let store else { return "no episode '\(id)' is open" }
             store.adopt()
             tell(store.told(at: now) { $0.close(note: note, at: now) }, store, now)
+        case .accept(let name, let note):
+            guard let store = stores.first(where: { $0.setup.name == name }) else {
+                return "it watches no store '\(name)'"
+            }
+            tell(store.told(at: now) { $0.accept(note: note) }, store, now)
         case .maintenance(let name, let seconds):
             guard let store = stores.first(where: { $0.setup.name == name }) else {
                 return "it watches no store '\(name)'"

@@ -12,6 +12,8 @@ package final class MachineSignals {
     private let files: any KernelFiles
     private let trusted: Set<UInt64>
     private let mountTablePath: [UInt8]
+    /// Whether the mount table is that of process 1, which outlives this one.
+    package let seesAllMounts: Bool
     private var log: Int32 = -1
     private var mounts: Int32 = -1
     private var nextSequence: UInt64?
@@ -29,7 +31,8 @@ package final class MachineSignals {
         self.trusted = trusted
         // A service may run in a mount namespace of its own, in which everything is read-only.
         let first = Array("/proc/1/mountinfo".utf8)
-        if (try? files.read(first, limit: 1)) != nil {
+        seesAllMounts = (try? files.read(first, limit: 1)) != nil
+        if seesAllMounts {
             mountTablePath = first
         } else {
             mountTablePath = Array("/proc/self/mountinfo".utf8)
@@ -107,6 +110,7 @@ package struct StoreSignals {
     /// What cannot be seen of it.
     package let unseen: [String]
     private let countPath: [UInt8]?
+    private let fileSystemPath: [UInt8]?
     private let devicePaths: [[UInt8]]
     private let files: any KernelFiles
     private var lastCounts: [[UInt8]: Activity] = [:]
@@ -125,8 +129,13 @@ package struct StoreSignals {
         subjects = places.subjects
         unseen = places.unseen
         countPath = places.errorCount
+        fileSystemPath = places.fileSystem
         devicePaths = places.devices
     }
+
+    /// Another number each time the file system is mounted; nil where there is none. The kernel
+    /// numbers what is in /sys in the order in which it comes, and no number comes again soon.
+    package var instance: UInt64? { fileSystemPath.flatMap { files.number(of: $0) } }
 
     /// What the file system counts, and devices that do not answer.
     package mutating func observations(at now: Moment) -> [Observation] {

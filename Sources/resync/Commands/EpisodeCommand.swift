@@ -10,6 +10,7 @@ struct EpisodeCommand: ParsableCommand {
         abstract: "The times in which a store was not safely writable.",
         subcommands: [
             List.self, Show.self, Open.self, Close.self, Import.self, Maintenance.self,
+            Accept.self,
         ])
 
     struct List: ResyncCommand {
@@ -124,8 +125,9 @@ struct EpisodeCommand: ParsableCommand {
         @OptionGroup var state: StateOptions
 
         mutating func execute() throws -> ExitStatus {
-            guard let kind = EpisodeClass(rawValue: kind) else {
-                let known = EpisodeClass.allCases.map { $0.rawValue }.joined(separator: ", ")
+            let known = EpisodeClass.allCases.filter { $0 != .unwatched }
+            guard let kind = EpisodeClass(rawValue: kind), known.contains(kind) else {
+                let known = known.map { $0.rawValue }.joined(separator: ", ")
                 throw CommandError(
                     "there is no class '\(escaped(self.kind.utf8))': \(known)", .usage)
             }
@@ -169,7 +171,9 @@ struct EpisodeCommand: ParsableCommand {
             abstract: "Say that an episode is over, though nothing has proved it.",
             discussion: """
                 Whoever closes it vouches for what is at the store's place now: its file system \
-                is from then on the one that belongs there.
+                is from then on the one that belongs there. Whoever closes one of the class \
+                unwatched vouches that nothing was lost meanwhile: then it counts no longer, and \
+                gates are as they were before it.
                 """)
 
         @Argument(help: ArgumentHelp("The episode.", valueName: "ID"))
@@ -195,13 +199,51 @@ struct EpisodeCommand: ParsableCommand {
             guard let ledger, var record else {
                 throw CommandError("there is no episode '\(escaped(id.utf8))'")
             }
-            guard record.episode.isOpen else {
+            let isOver = !record.episode.isOpen
+            guard !isOver || record.episode.kind == .unwatched && !record.episode.isExcused else {
                 throw CommandError("episode \(record.episode.id) is closed already")
             }
-            record.episode.closed = .now
+            if !isOver { record.episode.closed = .now }
             record.episode.ending = .person
             record.episode.note = note
             try ledger.save(record)
+            return .ok
+        }
+    }
+
+    struct Accept: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Accept the errors that a store's file system counts.",
+            discussion: """
+                ext4 counts its errors, and only a check of it (fsck) sets the count back. While \
+                it is above what was accepted, gates of the store's modules stay undecided. \
+                Errors that come later are told as ever.
+                """)
+
+        @Argument(help: ArgumentHelp("The store, as mail/a.", valueName: "STORE"))
+        var store: String
+
+        @Option(name: .long, help: ArgumentHelp("Why.", valueName: "TEXT"))
+        var note: String
+
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            let state = try state.open()
+            if let client = try WatchClient(state) {
+                try client.tell(.accept(store: store, note: note))
+                return .ok
+            }
+            guard let ledger = try LedgerFile.open(in: state),
+                var record = try ledger.stores().first(where: { $0.name == store })
+            else { throw CommandError("nobody ever watched a store '\(escaped(store.utf8))'") }
+            record.errors.accept()
+            try ledger.save([record])
+            try ledger.note(
+                Evidence(
+                    .person, .context, what: "person.accepted",
+                    text: Array("accepted \(record.errors.accepted) errors: \(note)".utf8),
+                    at: .now), of: store)
             return .ok
         }
     }

@@ -124,6 +124,10 @@ struct StatusCommand: ResyncCommand {
         if let left = store.holdLeft {
             lines.append("  closes     in \(durationText(left)), if all is well until then")
         }
+        if store.errors.excess > 0, let count = store.errors.count {
+            lines.append(
+                "  errors     its file system counts \(count), \(store.errors.accepted) accepted")
+        }
         if store.isFull { lines.append("  full       no room for the probe: it is not verified") }
         if store.isReadOnlyProbe {
             lines.append("  no probe   it is watched without writing to it")

@@ -166,11 +166,15 @@ struct WatchCommand: ResyncCommand {
                 // Of the boots before this one only the wall clock is left.
                 record.lastGood = Moment(boot: 0, wall: good.wall)
             }
+            if let seen = record.sight, seen.bootID != bootID {
+                record.sight?.at = Moment(boot: 0, wall: seen.at.wall)
+            }
             var store = WatchedStore(
                 name: name, configured, probeID: record.probeID, penalty: record.penalty)
             store.sequence = record.sequence
             store.fileSystem = record.fileSystem
             store.lastGood = record.lastGood
+            (store.sight, store.errors) = (record.sight, record.errors)
             store.episode = open.first { $0.episode.store == name }?.episode
             stores.append(store)
             records.append(record)

@@ -1067,13 +1067,13 @@ _resync_episode() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    list|show|open|close|import|maintenance)
+    list|show|open|close|import|maintenance|accept)
         # Offer subcommand argument completions
         "_resync_episode_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'list show open close import maintenance' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'list show open close import maintenance accept' -- "${cur}"))
         ;;
     esac
 }
@@ -1205,6 +1205,24 @@ _resync_episode_maintenance() {
     # Offer option value completions
     case "${prev}" in
     '--for')
+        return
+        ;;
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_episode_accept() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--note --state)
+    __resync_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--note')
         return
         ;;
     '--state')

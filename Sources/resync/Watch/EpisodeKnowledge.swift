@@ -7,7 +7,11 @@ import ResyncStorage
 /// be trusted.
 struct EpisodeKnowledge {
     private let ledger: Ledger?
+    /// Those that count: what a person vouches for does not.
     private let records: [EpisodeRecord]
+    /// Of all that are in the ledger.
+    private let episodeIDs: Set<String>
+    private let stores: [StoreRecord]
     private let runs: [RunRecord]
     private let statuses: [StoreStatus]
     /// Where each watched store lies: as it was named, and without symlinks.
@@ -35,9 +39,11 @@ struct EpisodeKnowledge {
 
     private init(ledger open: () throws -> Ledger?, statuses ask: () throws -> [StoreStatus]) {
         var (ledger, records, runs): (Ledger?, [EpisodeRecord], [RunRecord]) = (nil, [], [])
+        var stores: [StoreRecord] = []
         var failure: String?
         do {
             ledger = try open()
+            stores = try ledger?.stores() ?? []
             records = try ledger?.episodes(since: .epoch) ?? []
             runs = try ledger?.runs(limit: Self.runLimit) ?? []
         } catch {
@@ -49,7 +55,10 @@ struct EpisodeKnowledge {
         } catch {
             failure = failure ?? Main.explain(error)?.message ?? "\(error)"
         }
+        episodeIDs = Set(records.map { $0.episode.id })
+        records.removeAll { $0.episode.isExcused }
         (self.ledger, self.records, self.runs) = (ledger, records, runs)
+        self.stores = stores
         (self.statuses, self.failure) = (statuses, failure)
         let watched = Set(records.map { $0.path } + statuses.map { $0.path })
         places = Dictionary(
@@ -223,7 +232,7 @@ struct EpisodeKnowledge {
     ) -> [String] {
         let ids =
             records(about: path).filter { ($0.end ?? .now) >= began }.map { $0.episode.id }
-            + unkept(path).compactMap { $0.episode }
+            + unkept(path).compactMap { $0.episode ?? $0.unwatched }
         let doubts = ids.map {
             "had episode \($0) while this ran: what it found is not to be trusted, verify again "
                 + "when it is closed"
@@ -261,8 +270,9 @@ struct EpisodeKnowledge {
     /// What the watcher knows of a store's episodes and could not write down.
     private func unkept(_ path: [UInt8]) -> [StoreStatus] {
         statuses(about: path).filter { status in
-            guard let episode = status.episode else { return false }
-            return !records.contains { $0.episode.id == episode }
+            [status.episode, status.unwatched].contains { id in
+                id.map { !episodeIDs.contains($0) } ?? false
+            }
         }
     }
 
@@ -386,12 +396,24 @@ extension EpisodeKnowledge {
                 store.openEpisode = record.episode.id
                 continue
             }
+            if record.episode.kind == .unwatched {
+                if store.gap.map({ $0.end < end }) ?? true { store.gap = gap(record, end) }
+                continue
+            }
             if store.lastClosed.map({ $0 < end }) ?? true {
                 (store.lastClosed, store.lastEpisode) = (end, record.episode.id)
             }
         }
-        store.openEpisode = store.openEpisode ?? unkept(path).first?.episode
+        store.openEpisode =
+            store.openEpisode ?? unkept(path).first.flatMap { $0.episode ?? $0.unwatched }
         let statuses = statuses(about: path)
+        // What the watcher last knew stands while none runs.
+        let counts =
+            statuses.isEmpty
+            ? stores.filter { isSamePlace($0.path, path) }.map { ($0.name, $0.errors) }
+            : statuses.map { ($0.name, $0.errors) }
+        store.doubt =
+            counts.compactMap { $1.doubt(of: $0, since: $1.since?.localText) }.first
         if statuses.isEmpty {
             store.trouble = "is watched by nobody: 'resync watch' does"
         }
@@ -406,6 +428,15 @@ extension EpisodeKnowledge {
             }
         }
         return store
+    }
+
+    private func gap(_ record: EpisodeRecord, _ end: Timestamp) -> Gate.Gap {
+        let episode = record.episode
+        return Gate.Gap(
+            episode: episode.id, end: end,
+            "was watched by nobody from \(episode.firstEvidence.wall.localText) to "
+                + "\(episode.detected.wall.localText), and meanwhile "
+                + EpisodeReport.changes(episode))
     }
 }
 

@@ -83,6 +83,7 @@ enum EpisodeReport {
         case .probe?: "EPISODE CLOSED: probes were verified over the whole hold-down"
         case .reboot?: "EPISODE CLOSED after a reboot: probes were verified again"
         case .person?: "EPISODE CLOSED by a person"
+        case .watched?: "EPISODE CLOSED: it was watched again"
         case nil: "EPISODE CLOSED"
         }
     }
@@ -97,6 +98,12 @@ enum EpisodeReport {
             : (episode.errorCount ?? 0) > 0
                 ? "; its file system counts errors and was not checked" : ""
         return "from \(episode.detected.wall.localText) to \(closed.wall.localText)\(check)"
+    }
+
+    /// What changed while nobody watched.
+    static func changes(_ episode: Episode) -> String {
+        let found = episode.evidence.filter { $0.source == .watcher }.map { escaped($0.text) }
+        return found.isEmpty ? "something changed" : found.joined(separator: ", ")
     }
 
     /// The time that surely contains the damage.

@@ -102,6 +102,9 @@ struct Monitoring {
             "store_last_good_timestamp_seconds", "The start of the last verified probe.",
             of { $0.lastGood?.wall.seconds })
         metric(
+            "store_errors", "Errors that the store's file system counts, and nobody accepted.",
+            of { $0.errors.count == nil ? nil : Int64(clamping: $0.errors.excess) })
+        metric(
             "module_open", "Whether the module's service may run.",
             each { $0.gate.answer == .open ? 1 : 0 })
         metric(

@@ -19,6 +19,7 @@ final class WatchRecorder: WatchSink {
     private let probeIDs: [String: String]
     private let recording: OutputFile?
     private var lastStores: UInt64 = 0
+    private var latest: [StoreStatus] = []
     private var open: [String: (record: EpisodeRecord, told: UInt64)] = [:]
 
     init(
@@ -53,6 +54,26 @@ final class WatchRecorder: WatchSink {
         case .closed(let episode):
             keep(episode, store, now, "closed")
             open[episode.id] = nil
+        case .watchedAgain(let episode?, _):
+            keep(episode, store, now, "unwatched")
+            open[episode.id] = nil
+        case .watchedAgain(nil, let since):
+            let at = Moment(boot: now.boot, wall: since)
+            let text = Array("nothing of it changed".utf8)
+            ledger.add {
+                $0.suspect(
+                    Evidence(.watcher, .context, what: "unwatched", text: text, at: at),
+                    of: store.name)
+                $0.cleared[store.name] = now.wall
+            }
+        case .accepted(_, let note):
+            let text = Array("accepted \(store.errors.accepted) errors: \(note)".utf8)
+            ledger.add {
+                $0.suspect(
+                    Evidence(
+                        .person, .context, what: "person.accepted", text: text, at: now),
+                    of: store.name)
+            }
         }
         save([store], now)
         if let verifications {
@@ -113,11 +134,20 @@ final class WatchRecorder: WatchSink {
         case .closed(let episode):
             let record = EpisodeRecord(episode, path: store.path, margin: margin)
             text = "CLOSED   episode \(episode.id); suspect \(EpisodeReport.window(record))"
+        case .watchedAgain(let episode?, let since):
+            text =
+                "UNWATCHED since \(since.localText): \(EpisodeReport.changes(episode)); episode "
+                + episode.id
+        case .watchedAgain(nil, let since):
+            text = "watched again, unwatched since \(since.localText): nothing of it changed"
+        case .accepted(let count, let note):
+            text = "ACCEPTED \(count) errors that its file system counts: \(escaped(note.utf8))"
         }
         return "\(now.wall.localText)  \(store.name)  \(text)\n"
     }
 
     func beat(_ stores: [StoreStatus], at now: Moment) {
+        latest = stores
         if now.boot &- lastStores >= Self.storeInterval {
             lastStores = now.boot
             save(stores, now)
@@ -171,6 +201,7 @@ final class WatchRecorder: WatchSink {
                 record.fileSystem = status.fileSystem
                 record.bootID = bootID
                 record.lastGood = status.lastGood
+                (record.sight, record.errors) = (status.sight, status.errors)
                 pending.stores[status.name] = record
             }
         }
@@ -179,6 +210,8 @@ final class WatchRecorder: WatchSink {
 
     /// Waits until all is written, so many seconds at most.
     func end(within seconds: Double) {
+        // So that what is seen until now is not taken for a change later.
+        save(latest, .now)
         verifications?.end(within: seconds)
         ledger.end(within: seconds)
         try? recording?.sync()
