@@ -76,9 +76,12 @@ final class LedgerQueue: Sendable {
 
     /// Waits until all is written, so many seconds at most.
     func end(within seconds: Double) {
-        flush()
         let isDone = DispatchSemaphore(value: 0)
-        queue.async { isDone.signal() }
+        queue.async {
+            // What came while something else was written is written now or never.
+            while self.write() {}
+            isDone.signal()
+        }
         _ = isDone.wait(timeout: .now() + seconds)
     }
 
