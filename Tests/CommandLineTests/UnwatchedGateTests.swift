@@ -102,11 +102,32 @@ import Testing
         try watch.restart()
         #expect(isBack(watch), "\(watch.report)")
         #expect(try gate(watch).status == 0)
-        try watch.restart { try #require(try disk.repair()) }
+        var instance: String?
+        try watch.restart {
+            instance = try self.instance(watch)
+            try #require(try disk.repair())
+        }
         #expect(isBack(watch), "\(watch.report)")
+        // The mount may be numbered as it was; what the kernel has of its file system is not.
+        if Command.find("sqlite3") != nil {
+            let isOther = try watch.within(5) {
+                let now = try self.instance(watch)
+                return now != instance && now != "" && instance != ""
+            }
+            #expect(isOther, "\(instance ?? "-")")
+        }
         let unknown = try gate(watch)
         #expect(unknown.status == 2, "\(unknown.report)")
         #expect(unknown.text.contains("meanwhile it was mounted anew"), "\(unknown.report)")
+    }
+
+    /// By which the kernel tells one mounting of the file system from another; empty where the
+    /// ledger has none.
+    private func instance(_ watch: WatchStage) throws -> String {
+        let ledger = watch.stage.folder + "/state/ledger.sqlite"
+        let found = try system(
+            "sqlite3", ledger, "SELECT mount_instance FROM store WHERE name = 'mail/a'")
+        return (found ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     private func count(_ errors: Int, on disk: FaultyStore) throws {
