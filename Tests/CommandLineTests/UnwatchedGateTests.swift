@@ -24,17 +24,7 @@ import Testing
             scene.watch.watcher.outputSoFar.contains("mail/b  watched again, unwatched since ")
         }
         #expect(isNoted, "\(scene.watch.report)")
-        try scene.watch.restart {
-            let ledger = scene.watch.stage.folder + "/state/ledger.sqlite"
-            // Long before this boot, by the clock on the wall.
-            let change = """
-                UPDATE store SET seen_boot_id = 'another', boot_id = 'another',
-                seen_wall = 1600000000000000000, good_wall = 1600000000000000000
-                """
-            let done = try Command(sqlite, [ledger, change]).run()
-            try #require(done.status == 0, "\(done.report)")
-        }
-        #expect(isBack(scene.watch), "\(scene.watch.report)")
+        try bootAnew(scene, sqlite)
         let unknown = try scene.run("gate", "db")
         #expect(unknown.status == 2, "\(unknown.report)")
         #expect(unknown.text.contains("db: mail/a was watched by nobody from "))
@@ -52,6 +42,32 @@ import Testing
         #expect(try scene.gate("db") == 0)
         #expect(try scene.gate("log") == 2)
         try aPersonVouches(scene)
+    }
+
+    /// Has the watcher find that it was another boot in which it last ran.
+    private func bootAnew(_ scene: GateScene, _ sqlite: String) throws {
+        try scene.watch.restart {
+            let ledger = scene.watch.stage.folder + "/state/ledger.sqlite"
+            // Long before this boot, by the clock on the wall.
+            let change = """
+                UPDATE store SET seen_boot_id = 'another', boot_id = 'another',
+                seen_wall = 1600000000000000000, good_wall = 1600000000000000000
+                """
+            let done = try Command(sqlite, [ledger, change]).run()
+            try #require(done.status == 0, "\(done.report)")
+        }
+        #expect(isBack(scene.watch), "\(scene.watch.report)")
+    }
+
+    /// Nobody has to do anything.
+    @Test func theWatcherVerifiesByItselfWhatNobodyWatched() throws {
+        guard let sqlite = Command.find("sqlite3") else { return skip("sqlite3 is not installed") }
+        let scene = try GateScene(verifies: true)
+        try bootAnew(scene, sqlite)
+        let areOpen = try scene.watch.within(30) {
+            try ["db", "rec", "log"].allSatisfy { try scene.gate($0) == 0 }
+        }
+        #expect(areOpen, "\(scene.watch.report)")
     }
 
     /// Whoever knows that nothing was lost opens all of them.
