@@ -177,11 +177,26 @@ import Testing
         #expect(isBack(watch), "\(watch.report)")
         #expect(try gate(watch).status == 0, "\(watch.report)")
 
+        // Nothing is mounted there when the watcher is back: what is counted there is not its own.
+        try watch.restart {
+            try #require(try disk.unmount())
+            try "content".write(toFile: disk.point + "/below", atomically: false, encoding: .utf8)
+        }
+        #expect(watch.within(10) { watch.state == "down" }, "\(watch.report)")
+        usleep(2_000_000)
+        #expect(try gate(watch).status == 2)
+        #expect(try disk.mount())
+        let absence = try watch.closedEpisode()
+        #expect(absence["checked"] as? Bool == false, "\(absence)")
+        let absent = try gate(watch)
+        #expect(!absent.text.contains("counts 3 errors"), "\(absent.report)")
+
         // Errors that come while nobody watches are errors, and one more is not accepted.
         try watch.restart { try count(4, on: disk) }
-        let isSeen = try watch.within(10) { try watch.episodes().count == 1 }
+        let isSeen = try watch.within(10) { try watch.episodes().count == 2 }
         #expect(isSeen, "\(watch.report)")
-        let episode = try watch.closedEpisode()
+        #expect(isBack(watch), "\(watch.report)")
+        let episode = try watch.episodes().last ?? [:]
         #expect(episode["class"] as? String == "io-error", "\(episode)")
         let more = try gate(watch)
         #expect(more.text.contains("counts 4 errors"), "\(more.report)")

@@ -50,6 +50,8 @@ final class StoreWatch {
     /// Without symlinks, once the worker has said so.
     private var path: [UInt8]
     private var isPathKnown = false
+    /// Whether a probe has found there what this store is known by.
+    private var isOurs = false
     private var asked: Moment?
     private var isKilled = false
     private var due: UInt64 = 0
@@ -134,10 +136,10 @@ final class StoreWatch {
         while let error = errors?.next() { found.append(error) }
         if let table { found.append(.mount(condition(in: table))) }
         guard isTick else { return found }
-        // The path may lead to another file system than it seems to: what that counts is not this
-        // store's.
+        // The path may lead to another file system than it seems to, or nothing be mounted there
+        // yet: what is counted then is not this store's.
         for observation in signals?.observations(at: now) ?? [] {
-            if case .errorCount = observation, !isPathKnown, setup.probes { continue }
+            if case .errorCount = observation, !isOurs, setup.probes { continue }
             found.append(observation)
         }
         if let table { mount = sight(in: table) }
@@ -248,6 +250,11 @@ final class StoreWatch {
         }
         if sequence == 0, let known = fileSystem, answer.fileSystem != known {
             return .foreign("it is another file system than before")
+        }
+        if !isOurs {
+            isOurs = true
+            // What was learned while something else was there, or nothing, is not this store's.
+            if probes > 1 { (baseline, errors) = (nil, nil) }
         }
         sequence = answer.sequence
         highest = max(highest, sequence)
