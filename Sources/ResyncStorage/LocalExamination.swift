@@ -19,8 +19,7 @@ final class LocalExamination: Examination, @unchecked Sendable {
         var isOurs = true
         /// Blocks end here, at the latest.
         var limit = Int.max
-        var isDirect = false
-        let medium = MediumAccess()
+        var medium = MediumAccess(DirectAccess(isPreferred: true))
     }
 
     init(
@@ -49,15 +48,18 @@ final class LocalExamination: Examination, @unchecked Sendable {
     }
 
     /// One file that is already open and stays the caller's.
+    ///
+    /// - Parameter direct: of all who read by this descriptor.
     init(
-        site: LocalSite, open descriptor: Descriptor, entry: Entry, isDevice: Bool, limit: Int
+        site: LocalSite, open descriptor: Descriptor, entry: Entry, isDevice: Bool, limit: Int,
+        direct: DirectAccess
     ) {
         self.site = site
         results = [Examined(entry: entry)]
         files = [
             OpenFile(
                 descriptor: descriptor, stat: entry.stat, isDevice: isDevice, isOurs: false,
-                limit: limit)
+                limit: limit, medium: MediumAccess(direct))
         ]
     }
 
@@ -134,7 +136,6 @@ final class LocalExamination: Examination, @unchecked Sendable {
         let access = file.medium.prepare(
             site.disk, file.descriptor, file.stat,
             site.fileSystem(of: file.descriptor, file.stat))
-        files[index]?.isDirect = access == .direct
         return access != .none
     }
 
@@ -147,7 +148,7 @@ final class LocalExamination: Examination, @unchecked Sendable {
         }
         site.options.readLimit?.wait(for: buffer.count, worker: worker)
         defer { worker.pulse.step() }
-        if file.isDirect {
+        if file.medium.direct.isUsed {
             return try site.disk.readDirectly(file.descriptor, into: buffer, at: offset)
         }
         return try site.disk.readFully(file.descriptor, into: buffer, at: offset, .passing)

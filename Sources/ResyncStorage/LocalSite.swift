@@ -47,6 +47,8 @@ package final class LocalSite: Site {
     /// Whether the store itself is locked against all others: see `lock`.
     let isHeld = Atomic<Bool>(false)
     private let openDirectories = Mutex(OpenDirectories())
+    /// Of the store itself, as an image or a device.
+    private let directImage = DirectAccess(isPreferred: true)
 
     /// Those of mounts inside, by device.
     private let otherFileSystems = Mutex<[DeviceNumber: FileSystem]>([:])
@@ -158,7 +160,7 @@ package final class LocalSite: Site {
         stat.size = facts.size
         return LocalExamination(
             site: self, open: descriptor, entry: Entry(stat: stat),
-            isDevice: facts.kind == .device, limit: size)
+            isDevice: facts.kind == .device, limit: size, direct: directImage)
     }
 
     package func changer(_ order: ChangeOrder) -> any StoreChanger {

@@ -354,8 +354,8 @@ private struct RealHistory {
         }
     }
 
-    /// What was brought back, or on its way, has another ctime than was proven: from then on nobody can tell its
-    /// rot from an edit.
+    /// What was brought back, or on its way, has another ctime than was proven: from then on nobody
+    /// can tell its rot from an edit.
     private mutating func noteMoved() {
         let moved: [HistoryOracle.Origin: HistoryOracle.Origin] = [
             .proven: .touched, .rotten: .rottenUnseen,

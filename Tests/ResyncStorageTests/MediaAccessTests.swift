@@ -155,6 +155,46 @@ private struct LoopImage {
         #expect(media.blocks.blockCount == (size + 65535) / 65536)
     }
 
+    /// A large file of which nothing is cached is read directly; one of which something is, is not.
+    @Test(arguments: [1 << 20, (3 << 20) + 1001])
+    func whatIsColdIsReadDirectly(_ size: Int) throws {
+        guard let store = LoopImage() else { return skip("needs root and loop devices") }
+        defer { store.remove() }
+        let path = "\(store.mountPoint)/file"
+        let content = Data((0..<size).map { UInt8(truncatingIfNeeded: $0 &* 7 + $0 >> 9) })
+        try content.write(to: URL(fileURLWithPath: path))
+        try #require(shell("sync -f \(path)") != nil)
+        let descriptor = try disk.open(path)
+        defer { disk.close(descriptor) }
+        guard try disk.directAlignment(descriptor) != nil else {
+            return skip("no direct I/O is offered here")
+        }
+        let blocks = try expected(content)
+        func isPreferred() throws -> Bool {
+            let file = try disk.open(path)
+            defer { disk.close(file) }
+            let access = DirectAccess(isPreferred: true)
+            let isDirect = access.prefer(disk, file, try disk.stat(file))
+            #expect(isDirect == access.isUsed)
+            return isDirect
+        }
+        try disk.dropCache(descriptor)
+        #expect(try isPreferred())
+        let cold = try digests(path, .cache)
+        #expect(cold.state == .stable && cold.blocks == blocks && cold.bytesRead == size)
+        #expect(try disk.cachedPages(descriptor, in: 0..<size) == 0)
+        // By the same descriptor, which can be read no other way any more.
+        let file = try image(path)
+        _ = try file.digest([ContentRequest(index: 0, blocks: 0..<1, source: .cache)], worker)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 8192, alignment: 4096)
+        defer { buffer.deallocate() }
+        let last = (size - 1) / 4096 * 4096
+        #expect(try file.read(0, at: last, into: buffer, worker) == size - last)
+        _ = try disk.read(descriptor, 0, 1)
+        #expect(try !isPreferred())
+        #expect(try digests(path, .cache).blocks == blocks)
+    }
+
     @Test func tmpfsHasNoMedium() throws {
         let folder = "/dev/shm/resync-media-\(getpid())"
         guard shell("test $(stat -f -c %T /dev/shm) = tmpfs && mkdir \(folder)") != nil else {
