@@ -6,23 +6,39 @@ package struct OldestRead: Sendable {
     package private(set) var paths: [RelativePath] = []
     /// Their bytes, on one side.
     package private(set) var bytes = 0
-    /// Whether more would have been chosen without the limit.
-    package private(set) var isCut = false
+    /// The last one of the oldest first, where more would have been chosen without the limit.
+    package private(set) var last: Place?
     /// Files that were last read before the limit that was asked for.
     package private(set) var overdue = 0
     package private(set) var overdueBytes = 0
     /// When the oldest of all was read.
     package private(set) var oldest: Timestamp?
 
+    /// Where an entry comes among all, the oldest first.
+    package struct Place: Sendable, Hashable {
+        /// In which it was read: times are told apart no finer.
+        fileprivate let hour: Int64
+        fileprivate let path: RelativePath
+
+        fileprivate init(_ record: BaselineRecord) {
+            self.init(hour: record.time.seconds / 3600, path: record.path)
+        }
+
+        fileprivate init(hour: Int64, path: RelativePath) {
+            (self.hour, self.path) = (hour, path)
+        }
+    }
+
     /// - Parameters:
     ///   - age: seconds after which a file is overdue.
     ///   - pause: seconds until the next time: what is overdue by then is chosen now.
     ///   - share: what part of all bytes is to be chosen, at least: 0 ... 1.
     ///   - done: bytes of that which were read just before.
+    ///   - place: what comes up to there was chosen just before, whatever came of it.
     ///   - limit: files that are chosen, at most; as many are held in memory.
     package init(
         _ baseline: KeptBaseline, at now: Timestamp, age: Double, pause: Double, share: Double,
-        done: Int = 0, limit: Int
+        done: Int = 0, after place: Place? = nil, limit: Int
     ) throws {
         func ago(_ seconds: Double) -> Timestamp {
             now.adding(seconds: -Int64(max(0, min(seconds, 1e10))))
@@ -36,46 +52,48 @@ package struct OldestRead: Sendable {
             guard record.agreed.type == .file, size > 0 else { continue }
             total = cappedSum(total, size)
             oldest = oldest.map { min($0, record.time) } ?? record.time
-            if record.time < due { dueBytes = cappedSum(dueBytes, size) }
             if record.time < late {
                 overdue += 1
                 overdueBytes = cappedSum(overdueBytes, size)
             }
-            candidates.add(record, isDue: record.time < due)
+            let own = Place(record)
+            if let place, own <= place { continue }
+            if record.time < due { dueBytes = cappedSum(dueBytes, size) }
+            candidates.add(own, size, isDue: record.time < due)
         }
         let part = Int((Double(total) * max(0, min(share, 1))).rounded(.up))
         choose(from: candidates, bytes: max(dueBytes, part - done))
     }
 
     private mutating func choose(from candidates: Candidates, bytes wanted: Int) {
-        for (_, files) in candidates.files.sorted(by: { $0.key < $1.key }) {
+        for (hour, files) in candidates.files.sorted(by: { $0.key < $1.key }) {
             for file in files where file.isDue || bytes < wanted {
                 paths.append(file.path)
                 bytes = cappedSum(bytes, file.size)
             }
+            if candidates.hasDropped, bytes < wanted, let path = files.last?.path {
+                last = Place(hour: hour, path: path)
+            }
         }
+        if bytes >= wanted { last = nil }
         paths.sort()
-        isCut = candidates.hasDropped && bytes < wanted
     }
 
     /// The oldest files that were met, so many at most.
     private struct Candidates {
-        /// By the hour in which they were read, each in walk order: times are told apart no finer.
+        /// By the hour in which they were read, each in walk order.
         private(set) var files: [Int64: [(path: RelativePath, size: Int, isDue: Bool)]] = [:]
         private(set) var hasDropped = false
         private let limit: Int
         private var count = 0
         private var newest = Int64.min
 
-        private static let grain: Int64 = 3600
-
         init(limit: Int) { self.limit = limit }
 
-        mutating func add(_ record: BaselineRecord, isDue: Bool) {
-            let hour = record.time.seconds / Self.grain
-            guard count < limit || hour < newest else { return hasDropped = true }
-            files[hour, default: []].append((record.path, record.agreed.stat.size, isDue))
-            newest = max(newest, hour)
+        mutating func add(_ place: Place, _ size: Int, isDue: Bool) {
+            guard count < limit || place.hour < newest else { return hasDropped = true }
+            files[place.hour, default: []].append((place.path, size, isDue))
+            newest = max(newest, place.hour)
             count += 1
             if count > limit { dropNewest() }
         }
@@ -88,5 +106,11 @@ package struct OldestRead: Sendable {
             files[newest] = nil
             newest = files.keys.max() ?? .min
         }
+    }
+}
+
+extension OldestRead.Place: Comparable {
+    package static func < (left: OldestRead.Place, right: OldestRead.Place) -> Bool {
+        (left.hour, left.path) < (right.hour, right.path)
     }
 }

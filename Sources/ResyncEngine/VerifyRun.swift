@@ -4,6 +4,9 @@ package import ResyncStorage
 /// Everything a comparison of two live stores needs to know.
 package struct VerifyPlan: Sendable {
     package var sites: WalkedSites
+    /// What is looked at once more where these differ, if they are snapshots: the stores
+    /// themselves, since two snapshots are never of one moment.
+    package var stores: WalkedSites?
     package var rules: VerifyRules
     package var scope = WalkScope()
     package var limits: RunLimits
@@ -233,7 +236,7 @@ package final class VerifyRun {
         let first: [WalkUnit<Confirm>] =
             plan.sites.a.facts.kind == .directory
             ? [.root] : [.work(try imageLook(open[0]))]
-        try Walk(pass, plan.sites, scope).look(
+        try Walk(pass, plan.stores ?? plan.sites, scope).look(
             from: first, count: open.count, into: table, plan.rules.scheme, plan.limits,
             controls, progress, started, &result)
     }

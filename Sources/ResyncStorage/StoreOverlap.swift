@@ -22,15 +22,30 @@ package func storeOverlap(
     if try lies(b, below: a) { return .inside(.b) }
     if try lies(a, below: b) { return .inside(.a) }
     // Without a mount table no more than that can be told.
-    guard let text = try? files.read(Array("/proc/self/mountinfo".utf8), limit: 64 << 20) else {
-        return nil
-    }
-    let table = MountTable(text)
+    guard let table = mountTable(files) else { return nil }
     guard let placeA = MountedPlace(a, table, files), let placeB = MountedPlace(b, table, files)
     else { return nil }
     if leads(from: a, placeA, to: b, placeB, table) { return .inside(.b) }
     if leads(from: b, placeB, to: a, placeA, table) { return .inside(.a) }
     return nil
+}
+
+/// What is mounted where, as this process sees it now; nil where the kernel does not say.
+package func mountTable(_ files: some KernelFiles = LinuxKernelFiles()) -> MountTable? {
+    (try? files.read(Array("/proc/self/mountinfo".utf8), limit: 64 << 20)).map { MountTable($0) }
+}
+
+extension LocalSite {
+    /// The mount that the store's root lies on; nil where it is not in the table.
+    package func mount(
+        in table: MountTable, _ files: some KernelFiles = LinuxKernelFiles()
+    ) -> Mount? {
+        let path = Array("/proc/self/fdinfo/\(descriptor.number)".utf8)
+        guard let info = try? files.read(path, limit: 1 << 16),
+            let id = field("mnt_id:", of: info).flatMap({ UInt64(digits: $0) })
+        else { return nil }
+        return table.mount(id: id)
+    }
 }
 
 /// No path is deeper; a chain that is longer goes in circles.
@@ -63,11 +78,9 @@ private struct MountedPlace {
 
     /// Nil where the kernel does not say, or says what does not fit together.
     init?(_ site: LocalSite, _ table: MountTable, _ files: some KernelFiles) {
-        let number = site.descriptor.number
-        guard let info = try? files.read(Array("/proc/self/fdinfo/\(number)".utf8), limit: 1 << 16),
-            let id = field("mnt_id:", of: info).flatMap({ UInt64(digits: $0) }),
-            let mount = table.mount(id: id),
-            let path = try? files.target(of: Array("/proc/self/fd/\(number)".utf8)),
+        guard let mount = site.mount(in: table, files),
+            let path = try? files.target(
+                of: Array("/proc/self/fd/\(site.descriptor.number)".utf8)),
             let place = mount.place(of: path)
         else { return nil }
         self.path = path

@@ -6,8 +6,8 @@ import ResyncStorage
 final class Preparation {
     /// What is read; what is proven so is proven of the stores.
     private(set) var sites: Sides<LocalSite>
-    /// While which the snapshots were made; nil where both stores are read themselves.
-    private(set) var taken: ClosedRange<Timestamp>?
+    /// Before the first snapshot was made; nil where both stores are read themselves.
+    private(set) var taken: Timestamp?
     /// Of each side that is one.
     private(set) var snapshots: Sides<[UInt8]?> = Sides(a: nil, b: nil)
 
@@ -16,9 +16,7 @@ final class Preparation {
     /// In which `prepare` was begun, whatever came of it.
     private var begun: [Side] = []
 
-    /// - Parameters:
-    ///   - module: what is compared; nil where that is not one module alone.
-    ///   - opening: how snapshots are opened.
+    /// - Parameter module: what is compared; nil where that is not one module alone.
     init(_ module: Module?, _ stores: Sides<LocalSite>) {
         self.stores = stores
         sites = stores
@@ -27,6 +25,9 @@ final class Preparation {
 
     /// Runs `prepare` for A, then for B.
     ///
+    /// - Parameters:
+    ///   - opening: how snapshots are opened.
+    ///   - patience: seconds within which storage answers.
     /// - Throws: `CommandError` where it fails, or names what is no snapshot of its store; then
     ///   `finish` is due all the same.
     func begin(
@@ -34,6 +35,7 @@ final class Preparation {
     ) throws {
         guard let commands else { return }
         let start = Timestamp.now
+        let mounts = mountTable()
         for side in Side.allCases {
             begun.append(side)
             let words = commands.prepare + arguments(side)
@@ -44,6 +46,11 @@ final class Preparation {
             if let failure = outcome.failure {
                 throw CommandError("prepare failed for \(side.letter): \(failure)")
             }
+            guard stores[side].isMeant(by: stores[side].facts.path) == true else {
+                throw CommandError(
+                    "after prepare the path of \(side.letter) leads to something else: a store "
+                        + "is mounted before it is verified")
+            }
             guard !outcome.lastLine.isEmpty else { continue }
             guard outcome.lastLine.first == slash else {
                 throw CommandError(
@@ -51,13 +58,10 @@ final class Preparation {
                         + "whole path of a snapshot, or nothing")
             }
             snapshots[side] = outcome.lastLine
-            sites[side] = try opened(outcome.lastLine, side, opening, patience)
+            taken = start
+            sites[side] = try opened(outcome.lastLine, side, opening)
+            try require(sites[side], of: side, newIn: mounts, patience)
         }
-        guard snapshots.a != nil || snapshots.b != nil else { return }
-        if try storeOverlap(sites.a, sites.b) != nil {
-            throw CommandError("prepare named the same data for A and for B")
-        }
-        taken = start...max(start, .now)
     }
 
     /// Runs `finish` for each side that `prepare` was run for, also where that failed.
@@ -82,33 +86,76 @@ final class Preparation {
         [Array(side.word.utf8), absolutePath(stores[side].facts.path)]
     }
 
-    /// A snapshot that can stand for its store: else what is proven of it says nothing.
     private func opened(
-        _ path: [UInt8], _ side: Side, _ opening: SiteOpening, _ patience: Double
+        _ path: [UInt8], _ side: Side, _ opening: SiteOpening
     ) throws -> LocalSite {
-        let store = stores[side]
-        let snapshot = try opening.open(RawArguments.text(path))
+        guard stores[side].facts.kind == .directory else {
+            throw CommandError("prepare gives snapshots of directories only")
+        }
+        return try opening.open(RawArguments.text(path))
+    }
+
+    /// What is proven of a snapshot says nothing of a store unless it is of that store, and new.
+    ///
+    /// - Parameter mounts: that there were before.
+    private func require(
+        _ snapshot: LocalSite, of side: Side, newIn mounts: MountTable?, _ patience: Double
+    ) throws {
         func refused(_ why: String) -> CommandError {
             CommandError(
-                "prepare named '\(escaped(path))', which is no snapshot of \(side.letter): \(why)")
+                "prepare named '\(escaped(snapshot.facts.path))', which is no snapshot of "
+                    + "\(side.letter): \(why)")
         }
-        guard snapshot.facts.kind == store.facts.kind else {
+        guard snapshot.facts.kind == .directory else {
             throw refused("it is a \(snapshot.facts.kind.rawValue)")
         }
-        guard store.facts.kind == .directory else {
-            guard snapshot.facts.size == store.facts.size else {
-                throw refused("it is of another size")
+        let (store, other) = (stores[side], stores[side.other])
+        let traits = try answered(within: patience, snapshot.facts.path) {
+            (try Traits(snapshot), try Traits(store), try Traits(other))
+        }
+        if let why = traits.0.difference(from: traits.1) { throw refused(why) }
+        guard traits.0.tells(traits.1, from: traits.2) else {
+            throw refused(
+                "nothing tells whether it is of \(side.letter) or of \(side.other.letter): "
+                    + "'resync store adopt' marks a store")
+        }
+        // A subvolume of btrfs is no mount of its own.
+        if let mounts, snapshot.facts.fileSystem.type != FileSystemKind.btrfs,
+            let now = mountTable(), let mount = snapshot.mount(in: now),
+            mounts.mount(id: mount.id) == mount
+        {
+            throw refused("it was mounted before prepare was run")
+        }
+    }
+
+    /// By what a directory store is known, and a snapshot of it as well.
+    private struct Traits: Sendable {
+        private let inode: UInt64
+        private let birth: Timestamp?
+        private let marker: Digest?
+        /// Some file systems give a snapshot another one.
+        private let fileSystem: UInt64
+
+        init(_ site: LocalSite) throws {
+            inode = site.facts.stat.inode
+            birth = site.facts.stat.birth
+            marker = try MarkerFile.read(site)?.store
+            fileSystem = site.facts.fileSystem.identity
+        }
+
+        /// Why it cannot be a snapshot of a store.
+        func difference(from store: Traits) -> String? {
+            if inode != store.inode || birth != store.birth {
+                return "its root is another directory"
             }
-            return snapshot
+            return marker == store.marker ? nil : "it has not the store's marker"
         }
-        // What has a file system of the same origin has the same inodes.
-        guard snapshot.facts.stat.inode == store.facts.stat.inode else {
-            throw refused("its root is another directory")
+
+        /// Whether anything that it has in common with its store is not in common with the other.
+        func tells(_ store: Traits, from other: Traits) -> Bool {
+            store.inode != other.inode || store.birth != other.birth
+                || store.marker != other.marker
+                || fileSystem == store.fileSystem && fileSystem != other.fileSystem
         }
-        let markers = try answered(within: patience, path) {
-            (try MarkerFile.read(store)?.store, try MarkerFile.read(snapshot)?.store)
-        }
-        guard markers.0 == markers.1 else { throw refused("it has not the store's marker") }
-        return snapshot
     }
 }

@@ -123,25 +123,6 @@ private typealias Expectation = ResyncCore.Expectation
         #expect(outcome(lagging, difference("e/f", a: young[0])) == .differs)
     }
 
-    /// Of two snapshots one was made first; what was written meanwhile may be in the other only.
-    @Test func whatWasWrittenBetweenTwoSnapshotsIsPending() throws {
-        func time(_ seconds: Int64) -> Timestamp { Timestamp(seconds: seconds, nanoseconds: 0) }
-        for (lag, seconds) in [(nil, 1), (100.0, 100)] as [(Double?, Int64)] {
-            var allowances = Allowances([try module(lag: lag)])
-            allowances.taken = time(5000)...time(5010)
-            #expect(!allowances.isEmpty)
-            for (mtime, outcome) in [
-                (5000 - seconds, Outcome.differs), (5001 - seconds, .unstable), (5005, .unstable),
-                (5009 + seconds, .unstable), (5010 + seconds, .differs),
-            ] {
-                let found = difference("d/f", a: witness(mtime: mtime), b: witness())
-                // However long ago that was.
-                let settled = allowances.settle(found, looked: Self.looked)
-                #expect(settled.outcome == outcome, "\(mtime)")
-            }
-        }
-    }
-
     /// What is expected to differ has no proof, and needs none; being there it does need.
     @Test func whatIsExpectedKeepsNoProofFromBeingWhole() throws {
         func proof(_ module: Module, _ b: Stat?) -> ModuleProof {

@@ -117,6 +117,7 @@ extension DetectorEvent {
         case .cleared: "cleared"
         case .opened: "opened"
         case .rose: "rose"
+        case .noted: "noted"
         case .recovering: "recovering"
         case .relapsed: "relapsed"
         case .closed: "closed"
@@ -129,8 +130,8 @@ extension DetectorEvent {
         switch self {
         case .suspected, .cleared, .accepted: nil
         case .watchedAgain(let episode, _): episode
-        case .opened(let episode), .rose(let episode), .recovering(let episode),
-            .relapsed(let episode), .closed(let episode):
+        case .opened(let episode), .rose(let episode), .noted(let episode),
+            .recovering(let episode), .relapsed(let episode), .closed(let episode):
             episode
         }
     }

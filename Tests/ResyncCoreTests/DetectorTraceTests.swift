@@ -124,7 +124,8 @@ private struct TraceCheck {
             case .cleared:
                 expect(open == nil && isSuspect, "cleared without a suspicion")
                 isSuspect = false
-            case .watchedAgain, .accepted: expect(false, "nobody was away, or accepted anything")
+            case .watchedAgain, .noted, .accepted:
+                expect(false, "nobody was away, or accepted anything")
             case .opened(let episode):
                 expect(open == nil, "two are open")
                 expect(episode.isOpen && episode.flaps == 0, "opened with a past")

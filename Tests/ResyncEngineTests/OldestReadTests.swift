@@ -81,20 +81,22 @@ import Testing
         var files = days.enumerated().map {
             (name: "f\($0.offset + 10)", days: $0.element, size: 100)
         }
-        var (done, order) = (0, [Double]())
-        while true {
+        var (done, order, last) = (0, [Double](), OldestRead.Place?.none)
+        repeat {
             let found = try OldestRead(
                 try baseline(files), at: Self.now, age: 50 * Double(Self.day), pause: 0,
-                share: 0.5, done: done, limit: 7)
+                share: 0.5, done: done, after: last, limit: 7)
             #expect(found.paths.count == min(7, 20 - order.count))
-            #expect(found.isCut == (order.count + found.paths.count < 20))
+            #expect((found.last != nil) == (order.count + found.paths.count < 20))
             let names = found.paths.map { escaped($0.bytes) }
             #expect(names == names.sorted())
             order += files.filter { names.contains($0.name) }.map(\.days).sorted(by: >)
-            files = files.map { names.contains($0.name) ? ($0.name, 0, $0.size) : $0 }
+            // Every other one cannot be proven, and stays as old as it is.
+            let proven = names.enumerated().filter { $0.offset % 2 == 0 }.map(\.element)
+            files = files.map { proven.contains($0.name) ? ($0.name, 0, $0.size) : $0 }
             done += found.bytes
-            if !found.isCut { break }
-        }
+            last = found.last
+        } while last != nil
         #expect(order == Array(days.sorted(by: >).prefix(20)))
     }
 

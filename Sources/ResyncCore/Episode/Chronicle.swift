@@ -27,7 +27,8 @@ package struct Chronicle: Sendable {
             remember(episode)
             return .watchedAgain(episode, since: since)
         case .closed(let episode): remember(episode)
-        case .suspected, .cleared, .rose, .recovering, .relapsed, .watchedAgain, .accepted: break
+        case .suspected, .cleared, .rose, .noted, .recovering, .relapsed, .watchedAgain, .accepted:
+            break
         }
         return event
     }

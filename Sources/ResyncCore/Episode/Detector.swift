@@ -37,6 +37,8 @@ package enum DetectorEvent: Sendable, Hashable {
     /// Its class rose, or is known better.
     case rose(Episode)
     case recovering(Episode)
+    /// More is known of it.
+    case noted(Episode)
     /// It fell back while it recovered.
     case relapsed(Episode)
     case closed(Episode)
@@ -244,7 +246,7 @@ package struct Detector: Sendable {
             for change in changes { annotate { $0.add(change) } }
             // A new one may have begun before anybody looked; an old one reaches back already.
             if open.id != restored { annotate { $0.widen(to: lastGood) } }
-            return []
+            return episode.map { [.noted($0)] } ?? []
         }
         guard !changes.isEmpty else { return [.watchedAgain(nil, since: earlier.at.wall)] }
         var unwatched = Episode(

@@ -55,18 +55,15 @@ extension Module {
 /// What a configuration lets differ in a comparison: for a time, or as long as it is expected.
 package struct Allowances: Sendable {
     private let modules: [Module]
-    /// While which the snapshots that are read were made, one after the other; nil where stores are
-    /// read as they are. What was written meanwhile may be in one of them only.
-    package var taken: ClosedRange<Timestamp>?
 
     /// - Parameter now: by which expectations hold, or no longer.
     package init(_ modules: [Module] = [], at now: Timestamp = .epoch) {
-        self.modules = modules.map { $0.expecting(at: now) }
+        self.modules = modules.map { $0.expecting(at: now) }.filter {
+            $0.lag != nil || !$0.expectations.isEmpty
+        }
     }
 
-    package var isEmpty: Bool {
-        taken == nil && modules.allSatisfy { $0.lag == nil && $0.expectations.isEmpty }
-    }
+    package var isEmpty: Bool { modules.isEmpty }
 
     /// What becomes of a difference that nobody looks at once more.
     ///
@@ -105,8 +102,7 @@ package struct Allowances: Sendable {
     private func isPending(
         _ difference: Difference, _ module: Module, _ looked: Timestamp?
     ) -> Bool {
-        guard let looked, difference.isConfirmed, let lag = module.lag ?? taken.map({ _ in 1 })
-        else { return false }
+        guard let looked, let lag = module.lag, difference.isConfirmed else { return false }
         switch difference.outcome {
         case .differs, .missingOnA, .missingOnB: break
         case .same, .unstable, .unreadable, .notVerified, .conflict, .expected: return false
@@ -116,8 +112,7 @@ package struct Allowances: Sendable {
         }
         let seconds = Int64(lag.rounded(.up))
         // A time that lies further ahead than that says nothing of when it was written.
-        let first = (taken?.lowerBound ?? looked).adding(seconds: -seconds)
-        let last = (taken?.upperBound ?? looked).adding(seconds: seconds)
+        let (first, last) = (looked.adding(seconds: -seconds), looked.adding(seconds: seconds))
         return times.contains { first < $0 && $0 < last }
     }
 }

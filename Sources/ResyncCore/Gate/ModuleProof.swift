@@ -7,14 +7,19 @@ package struct SuspectSpan: Sendable, Hashable {
     /// Whether what was written long before may be lost as well: writes were lost without an error,
     /// another device came, or a check of the file system put things right.
     package let reachesAll: Bool
+    /// Whether it is only that nobody watched: then services ran on.
+    package let isUnwatched: Bool
     /// Whether the module's gate was shut all through it, after another episode: then it reaches
     /// only what was written in it, whatever the scope.
     package fileprivate(set) var wasShut = false
 
-    package init(start: Timestamp?, end: Timestamp?, reachesAll: Bool) {
+    package init(
+        start: Timestamp?, end: Timestamp?, reachesAll: Bool, isUnwatched: Bool = false
+    ) {
         self.start = start
         self.end = end
         self.reachesAll = reachesAll
+        self.isUnwatched = isUnwatched
     }
 
     /// Whether it may have hit what was last written to, by all that its stat tells, at a time.
@@ -31,7 +36,7 @@ extension Sides where Value == [SuspectSpan] {
     ///
     /// - Parameter openings: a moment at least within each time in which it was opened.
     package func knowing(openings: [ClosedRange<Timestamp>]) -> Self {
-        let ends = (a + b).compactMap(\.end)
+        let ends = (a + b).filter { !$0.isUnwatched }.compactMap(\.end)
         return map { spans in
             spans.map { span in
                 guard let start = span.start, let end = span.end,

@@ -346,7 +346,7 @@ final class StoreWatch {
                 due = min(due, now.boot &+ UInt64(detector.probeInterval * 1e9))
             case .suspected:
                 due = min(due, now.boot &+ UInt64(detector.probeInterval * 1e9))
-            case .cleared, .rose, .recovering, .closed, .watchedAgain, .accepted: break
+            case .cleared, .rose, .noted, .recovering, .closed, .watchedAgain, .accepted: break
             }
         }
         return events

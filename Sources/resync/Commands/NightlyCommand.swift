@@ -166,18 +166,15 @@ private struct Night {
         guard let age = pair.maximumAge else { return .ok }
         var status = ExitStatus.ok
         let share = min(1, Self.margin * Self.night / age)
-        var (done, last): (Int, Int?) = (0, nil)
-        while let oldest = try oldest(age, share, done: done), !oldest.paths.isEmpty,
-            // What cannot be proven comes again and again.
-            oldest.paths.hashValue != last
-        {
+        var (done, last): (Int, OldestRead.Place?) = (0, nil)
+        while let oldest = try oldest(age, share, done, after: last), !oldest.paths.isEmpty {
             let (result, run) = try verify(
                 ["--assurance=media", pair.name], Selection(oldest.paths), resuming: nil, until: end
             )
             try tell(result.summary, run, since: known)
             status.merge(result.summary.status)
-            guard oldest.isCut, result.summary.ending == .complete else { break }
-            (done, last) = (done + oldest.bytes, oldest.paths.hashValue)
+            guard let next = oldest.last, result.summary.ending == .complete else { break }
+            (done, last) = (done + oldest.bytes, next)
         }
         guard let left = try oldest(age, 0, limit: 0), left.overdue > 0, let since = left.oldest
         else { return status }
@@ -190,7 +187,8 @@ private struct Night {
     }
 
     private func oldest(
-        _ age: Double, _ share: Double, done: Int = 0, limit: Int = Self.portion
+        _ age: Double, _ share: Double, _ done: Int = 0, after place: OldestRead.Place? = nil,
+        limit: Int = Self.portion
     ) throws -> OldestRead? {
         let identities = try pair.stores.map { store in
             try answered(within: Self.patience, store.path) {
@@ -201,7 +199,8 @@ private struct Night {
         }
         return try state.baselines.find(identities).map {
             try OldestRead(
-                $0, at: .now, age: age, pause: Self.night, share: share, done: done, limit: limit)
+                $0, at: .now, age: age, pause: Self.night, share: share, done: done,
+                after: place, limit: limit)
         }
     }
 

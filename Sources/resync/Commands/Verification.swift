@@ -88,7 +88,7 @@ struct Verification {
         let plan = try plan(sites, preparation, level, reports, found)
         let run = try KeptRun(
             state, kind: "verify", sites.map { $0.facts.path }, resuming: resumed,
-            started: preparation.taken?.lowerBound, terms: terms(sites, plan, level),
+            started: preparation.taken, terms: terms(sites, plan, level),
             arguments: arguments)
         let checkpoint = try resumed.map { id in
             guard let checkpoint = try run.folder.checkpoint() else {
@@ -233,13 +233,14 @@ struct Verification {
             if command.suspect != nil { rules.source = .media }
         }
         rules.keepsRecords = keeps
-        rules.taken = preparation.taken?.lowerBound
+        rules.taken = preparation.taken
         let read = preparation.sites
         var limits = try command.read.limits()
         limits.maxDuration = try command.maxDuration.map { try duration($0) }
         var plan = VerifyPlan(
             sites: WalkedSites(a: read.a, b: read.b), rules: rules, limits: limits)
         let filter = try command.scope.filter()
+        if preparation.taken != nil { plan.stores = WalkedSites(a: sites.a, b: sites.b) }
         plan.scope.filter = try target?.filter(with: filter) ?? filter
         plan.scope.selection = try command.scope.selection()
         plan.scope.within = found?.within
@@ -250,7 +251,6 @@ struct Verification {
         plan.confirmPasses = try command.confirmPasses()
         plan.settle = try duration(command.settle)
         plan.allowances = target?.allowances ?? Allowances()
-        plan.allowances.taken = preparation.taken
         if keeps {
             plan.keeping = Keeping(
                 try headers(sites, rules, plan.scope.filter),

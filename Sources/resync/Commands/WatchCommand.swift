@@ -150,8 +150,8 @@ struct WatchCommand: ResyncCommand {
     private func remembered(
         _ configuration: Configuration, _ ledger: Ledger
     ) throws -> ([WatchedStore], [EpisodeRecord]) {
-        let known = Dictionary(
-            uniqueKeysWithValues: try ledger.stores().map { ($0.name, $0) })
+        let kept = try ledger.stores()
+        let known = Dictionary(kept.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         let bootID = bootIdentity()
         var open = try ledger.openEpisodes()
         var stores: [WatchedStore] = []
@@ -162,6 +162,10 @@ struct WatchCommand: ResyncCommand {
                 ?? StoreRecord(
                     name: name, path: configured.path, probeID: hexText(try randomBytes(16)),
                     penalty: FlapPenalty(at: .now))
+            // Under another name it is the same store.
+            if record.sight == nil, let same = kept.first(where: { $0.path == configured.path }) {
+                (record.sight, record.errors) = (same.sight, same.errors)
+            }
             if let good = record.lastGood, record.bootID != bootID {
                 // Of the boots before this one only the wall clock is left.
                 record.lastGood = Moment(boot: 0, wall: good.wall)

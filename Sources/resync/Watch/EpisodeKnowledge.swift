@@ -104,7 +104,8 @@ struct EpisodeKnowledge {
         let known = records(about: path).map { record in
             SuspectSpan(
                 start: record.window.start, end: record.end,
-                reachesAll: record.episode.reachesAll)
+                reachesAll: record.episode.reachesAll,
+                isUnwatched: record.episode.kind == .unwatched)
         }
         let unkept = unkept(path).map { _ in SuspectSpan(start: nil, end: nil, reachesAll: true) }
         return known + unkept
@@ -126,7 +127,15 @@ struct EpisodeKnowledge {
     func lastWindows(of paths: [[UInt8]]) -> [(start: Timestamp, end: Timestamp)] {
         let now = Timestamp.now
         let known = paths.flatMap { records(about: $0) }
-        let last = known.max { $0.window.end ?? now < $1.window.end ?? now }
+        // A reboot that comes before an outage was dealt with does not take its place.
+        let outages = paths.flatMap { path in
+            records(about: path).filter { record in
+                record.episode.kind != .unwatched
+                    && !(record.end.map { isVerified(path, since: $0) } ?? false)
+            }
+        }
+        let last = (outages.isEmpty ? known : outages)
+            .max { $0.window.end ?? now < $1.window.end ?? now }
         let windows = known.filter { $0.episode.incident == last?.episode.incident }.map { record in
             // Where nothing ever was good, the first evidence is the best guess there is.
             let start = record.window.start ?? record.episode.firstEvidence.wall

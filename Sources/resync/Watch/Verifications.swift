@@ -98,12 +98,15 @@ final class Verifications: @unchecked Sendable {
         }
     }
 
-    /// Ends what runs, and waits for that, so many seconds at most.
-    func end(within seconds: Double) {
+    /// Ends what runs, and waits for that, so many seconds at most; longer for what has to be put
+    /// back in order then.
+    func end(within usual: Double) {
         let isDone = DispatchSemaphore(value: 0)
+        let seconds = usual + (queue.sync { isPrepared } ? OperatorCommand.usualTimeout : 0)
         queue.async {
             self.timer.cancel()
-            for one in self.running.values { one.process.terminate() }
+            // A second signal would end at once what the first one lets come to its end.
+            for one in self.running.values where !one.isEnding { one.process.terminate() }
             let end = monotonicSeconds() + seconds
             while monotonicSeconds() < end, !self.running.isEmpty {
                 self.running = self.running.filter { $0.value.process.ended() == nil }
@@ -112,6 +115,13 @@ final class Verifications: @unchecked Sendable {
             isDone.signal()
         }
         _ = isDone.wait(timeout: .now() + seconds + 1)
+    }
+
+    /// Whether a module is verified that has something to be done in the end.
+    private var isPrepared: Bool {
+        running.values.contains { one in
+            if case .module(let module) = one.task { module.finish != nil } else { false }
+        }
     }
 
     private func turn() {

@@ -49,7 +49,7 @@ final class WatchRecorder: WatchSink {
             ledger.add { $0.cleared[store.name] = now.wall }
         case .opened(let episode): keep(episode, store, now, "opened")
         case .rose(let episode): keep(episode, store, now, "rose")
-        case .recovering(let episode): keep(episode, store, now, nil)
+        case .recovering(let episode), .noted(let episode): keep(episode, store, now, nil)
         case .relapsed(let episode): keep(episode, store, now, "relapsed")
         case .closed(let episode):
             keep(episode, store, now, "closed")
@@ -127,6 +127,8 @@ final class WatchRecorder: WatchSink {
             text =
                 "DOWN     now \(episode.kind.rawValue): \(episode.kind.sentence) "
                 + "(\(store.evidence))"
+        case .noted(let episode):
+            text = "UNWATCHED before it was found so: \(EpisodeReport.changes(episode))"
         case .recovering:
             text = "RECOVERING, closed if all is well for \(durationText(store.holdLeft ?? 0))"
         case .relapsed(let episode):
