@@ -251,7 +251,9 @@ import Testing
         try scene.episode {
             #expect(scene.watch.within(10) { has("STOPPED  verifying") }, "\(scene.watch.report)")
             #expect(scene.watch.within(10) { has("LOOKED   ") }, "\(scene.watch.report)")
-            #expect(has(": it did not come to its end"), "\(scene.watch.report)")
+            // It may have begun to compare by then, or not yet.
+            let isUndecided = has(": it did not come to its end") || has(": NOT VERIFIED")
+            #expect(isUndecided, "\(scene.watch.report)")
         }
         #expect(scene.watch.within(20) { has("LOOK     ", times: 2) }, "\(scene.watch.report)")
         #expect(try scene.gate("db") == 1)
