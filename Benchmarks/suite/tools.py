@@ -58,7 +58,8 @@ def versions():
 
 
 def diff(a, b, target=None):
-    return Tool("diff -rq", lambda _: ["diff", "-rq", a, b], "diff", "diffutils", target)
+    argv = ["diff", "-rq", "--no-dereference", a, b]  # a link may lead round in circles
+    return Tool("diff -rq", lambda _: argv, "diff", "diffutils", target)
 
 
 def rsync(a, b, flags="-rlcn", target=None):
