@@ -58,7 +58,8 @@ import Testing
                 try tree.checkEnd(tree.a)
             }
         }
-        #expect(faults > kept.count / 4)
+        // About two in five are met; of few, chance may leave out more.
+        #expect(faults > kept.count / (isLongRun ? 4 : 9))
         print("faults: \(faults) calls of the real program failed")
     }
 
