@@ -17,6 +17,12 @@ final class LoopMount {
             case .btrfs: "192M"
             }
         }
+
+        /// The program that makes one.
+        var maker: String? {
+            self == .btrfs
+                ? Command.project + "/Tests/Faults/mkfs.btrfs" : Command.find("mkfs.\(rawValue)")
+        }
     }
 
     let point: String
@@ -36,10 +42,10 @@ final class LoopMount {
         let image = folder + "/image"
         try system("truncate", "-s", size ?? kind.size, image)
         let force = kind == .ext4 ? "-F" : "-f"
-        guard try system("mkfs.\(kind.rawValue)", "-q", force, image) != nil,
-            try system("mount", "-o", options, image, point) != nil
-        else {
-            skip("\(kind.rawValue) on a loop device is not to be had")
+        let made = try kind.maker.map { try Command($0, ["-q", force, image]).run() }
+        guard made?.status == 0, try system("mount", "-o", options, image, point) != nil else {
+            let why = made?.errorText ?? "it is not installed"
+            skip("\(kind.rawValue) on a loop device is not to be had: \(why)")
             return nil
         }
         try system("rm", "-rf", point + "/lost+found")

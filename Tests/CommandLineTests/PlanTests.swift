@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 /// Plans made by the program, from its runs and from two stores.
@@ -283,9 +284,8 @@ import Testing
             #expect(found.status == 0, "\(found.report)")
             return Int(found.text.filter { $0.isNumber }) ?? .max / 2
         }
-        let isLong = ProcessInfo.processInfo.environment["RESYNC_LONG"] == "1"
         let few = try peak(1000)
-        let many = try peak(isLong ? 1_000_000 : 200_000)
+        let many = try peak(isLongRun ? 1_000_000 : 200_000)
         #expect(few > 1000)
         #expect(many - few < 64 << 10, "\(few) KiB, then \(many) KiB")
     }

@@ -30,9 +30,7 @@ final class FaultyStore {
         }
         device = found.trimmingCharacters(in: .whitespacesAndNewlines)
         let options = kind == .ext4 ? ["-F", "-E", "nodiscard", "-e", "remount-ro"] : ["-f"]
-        let made = try Command(
-            try #require(Command.find("mkfs.\(kind.rawValue)")), ["-q"] + options + [device]
-        ).run()
+        let made = try Command(try #require(kind.maker), ["-q"] + options + [device]).run()
         try #require(made.status == 0, "\(made.report)")
         try #require(try mount())
     }

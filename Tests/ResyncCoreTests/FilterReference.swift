@@ -1,4 +1,4 @@
-import Foundation
+import TestSupport
 
 @testable import ResyncCore
 
@@ -118,29 +118,12 @@ enum FilterReference {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers for the same seed.
-struct FilterRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    /// From a fresh seed, which is printed, or from the one in `RESYNC_TEST_SEED`.
-    init(announcing test: String) {
-        let given = ProcessInfo.processInfo.environment["RESYNC_TEST_SEED"].flatMap { UInt64($0) }
-        state = given ?? UInt64.random(in: 0 ... .max)
-        print("\(test): seed \(state)")
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var word = state
-        word = (word ^ word >> 30) &* 0xbf58_476d_1ce4_e5b9
-        word = (word ^ word >> 27) &* 0x94d0_49bb_1331_11eb
-        return word ^ word >> 31
-    }
-
+/// What filter tests ask of chance.
+extension Seed {
     mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
 
     /// A name of one to three bytes that mean something in patterns, or nothing in UTF-8.
-    mutating func name() -> [UInt8] {
+    mutating func filterName() -> [UInt8] {
         let common = Array("abc".utf8)
         let odd = Array("*?[]\\-!^:Z .".utf8) + [0xff]
         while true {
@@ -153,7 +136,9 @@ struct FilterRandom: RandomNumberGenerator {
 
     mutating func path() -> [UInt8] {
         Array(
-            (0..<Int.random(in: 1...4, using: &self)).map { _ in name() }.joined(separator: [slash])
+            (0..<Int.random(in: 1...4, using: &self)).map { _ in filterName() }.joined(separator: [
+                slash
+            ])
         )
     }
 

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import ResyncCore
@@ -272,7 +273,7 @@ import Testing
     }
 
     @Test func agreesWithTheReference() throws {
-        var random = FilterRandom(announcing: "agreesWithTheReference")
+        var random = Seed.fromEnvironment()
         var matched = 0
         let count = 10_000
         for _ in 0..<count {

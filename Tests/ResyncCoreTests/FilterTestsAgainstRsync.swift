@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import ResyncCore
@@ -12,7 +13,7 @@ import Testing
         }
         let environment = ProcessInfo.processInfo.environment
         let rounds = environment["RESYNC_TEST_ROUNDS"].flatMap { Int($0) } ?? 60
-        var random = FilterRandom(announcing: "leavesOutWhatRsyncLeavesOut")
+        var random = Seed.fromEnvironment()
         var left = 0
         var refused = 0
         let tree = try RandomTree(using: &random)
@@ -49,7 +50,7 @@ import Testing
 private enum RuleForm: CaseIterable {
     case arguments, lines, zeros
 
-    func rules(for tree: RandomTree, using random: inout FilterRandom) -> [[UInt8]] {
+    func rules(for tree: RandomTree, using random: inout Seed) -> [[UInt8]] {
         var rules: [[UInt8]] = []
         for _ in 0..<Int.random(in: 1...4, using: &random) {
             let path = tree.entries.randomElement(using: &random)?.path ?? []
@@ -107,7 +108,7 @@ private struct RandomTree {
     /// Each directory before what it holds.
     private(set) var entries: [Entry] = []
 
-    init(using random: inout FilterRandom) throws {
+    init(using random: inout Seed) throws {
         folder = FileManager.default.temporaryDirectory.appending(
             path: "resync-filter-" + UUID().uuidString)
         for name in ["source", "target"] {
@@ -118,11 +119,11 @@ private struct RandomTree {
     }
 
     private mutating func fill(
-        _ parent: [UInt8], depth: Int, using random: inout FilterRandom
+        _ parent: [UInt8], depth: Int, using random: inout Seed
     ) throws {
         var taken: Set<[UInt8]> = []
         for _ in 0..<Int.random(in: 5...7, using: &random) {
-            let name = random.name()
+            let name = random.filterName()
             guard taken.insert(name).inserted else { continue }
             let isDirectory = depth < 3 && random.chance(55)
             let entry = Entry(parent: parent, name: name, isDirectory: isDirectory)

@@ -73,7 +73,7 @@ import Testing
         tell(count, "the \(losses == 2 ? "second" : "third") power loss in \(workload)")
     }
 
-    private var scale: Int { isLong ? 12 : 1 }
+    private var scale: Int { isLongRun ? 12 : 1 }
 }
 
 /// `Scripts/test` adds these up.

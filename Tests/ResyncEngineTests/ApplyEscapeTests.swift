@@ -28,7 +28,7 @@ import Testing
         let canary = disk.tree("/outside")
         let contents = planted.contents()
         let directory = ["/b/d0", "/b/types", "/b/m"].first { disk.exists($0) } ?? "/b"
-        let step = isLong ? 1 : 7
+        let step = isLongRun ? 1 : 7
         var nth = 1
         while true {
             let stage = ApplyStage(disk.crash(keeping: .keepAll))

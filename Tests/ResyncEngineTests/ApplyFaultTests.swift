@@ -42,10 +42,11 @@ import Testing
 
     @Test(arguments: troubles)
     func noErrorLosesAnything(_ trouble: Trouble) throws {
-        let step = isLong ? 1 : 5
+        let step = isLongRun ? 1 : 5
         let planted = try trouble.workload.stage()
         let (target, contents) = (planted.store("/a"), planted.contents())
-        var nth = Int.random(in: 1...step)
+        var random = Seed.fromEnvironment()
+        var nth = 1 + random.below(step)
         while true {
             let stage = ApplyStage(planted.disk.crash(keeping: .keepAll))
             stage.disk.inject(

@@ -41,7 +41,7 @@ final class CrashSweep: Sendable {
     }
 
     /// How many ways chance decides in at each moment, under each model of what survives.
-    private static let chances = isLong ? 400 : 24
+    private static let chances = isLongRun ? 400 : 24
 
     /// Checks about so many disks, all different, or as many as there are. Returns how many.
     @discardableResult

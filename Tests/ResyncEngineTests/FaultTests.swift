@@ -69,7 +69,7 @@ import Testing
 
     @Test(
         arguments: [EIO, ENOENT, ESTALE]
-            + (isLong ? [EACCES, ENOMEM, ETIMEDOUT, ELOOP, ENOTDIR, EPERM] : []))
+            + (isLongRun ? [EACCES, ENOMEM, ETIMEDOUT, ELOOP, ENOTDIR, EPERM] : []))
     func noSingleFailureHidesADifference(_ number: Int32) throws {
         #expect(try Self.failEach(number, persistent: false, isDifferent: true) > 60)
     }

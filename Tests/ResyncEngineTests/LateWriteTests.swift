@@ -77,7 +77,7 @@ import Testing
             if try !stage.folder().state.isUndone { found.append("not taken back") }
             return found + problems(disk)
         }
-        let count = try sweep.run(about: isLong ? 4000 : 300)
+        let count = try sweep.run(about: isLongRun ? 4000 : 300)
         #expect(count > 40)
         tell(count, "an undo of what was written to late (\(kind))")
     }

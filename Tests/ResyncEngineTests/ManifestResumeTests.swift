@@ -115,7 +115,7 @@ private func manifest(_ bytes: [UInt8]) throws -> [UInt8] {
     @Test(arguments: [1, 4]) func aScanGoesOnFromAnyPlace(_ workers: Int) throws {
         let whole = try manifest(try scanned(Self.stores()))
         var stopped = 0
-        for place in stride(from: 1, to: Int.max, by: isLong ? 1 : 3) {
+        for place in stride(from: 1, to: Int.max, by: isLongRun ? 1 : 3) {
             let stores = Self.stores()
             let run = try stores.newRun()
             var found: TwoStores.KeptScan?
@@ -141,7 +141,7 @@ private func manifest(_ bytes: [UInt8]) throws -> [UInt8] {
     @Test func aScanOfManyFramesGoesOn() throws {
         let whole = try manifest(try scanned(Self.stores(many: 700)))
         #expect(whole.count > 2 * ManifestLimit.framePayload)
-        for place in stride(from: 300, to: 2600, by: isLong ? 11 : 331) {
+        for place in stride(from: 300, to: 2600, by: isLongRun ? 11 : 331) {
             let stores = Self.stores(many: 700)
             let run = try stores.newRun()
             let isPlace = try stop(stores, at: place) { interruption in
@@ -159,7 +159,7 @@ private func manifest(_ bytes: [UInt8]) throws -> [UInt8] {
         let first = Self.stores()
         let whole = try manifest(try scanned(first))
         var resumed = 0
-        for nth in stride(from: 1, to: Int.max, by: isLong ? 1 : 7) {
+        for nth in stride(from: 1, to: Int.max, by: isLongRun ? 1 : 7) {
             let stores = Self.stores()
             let crashed = Crashed()
             stores.kept.onCall { [kept = stores.kept] call in
@@ -379,7 +379,7 @@ private func manifest(_ bytes: [UInt8]) throws -> [UInt8] {
         let whole = try kept(first)
         #expect(whole.count == 2)
         var stopped = 0
-        for place in stride(from: 1, to: Int.max, by: isLong ? 1 : 7) {
+        for place in stride(from: 1, to: Int.max, by: isLongRun ? 1 : 7) {
             let stores = Self.stores()
             var found: TwoStores.Verified?
             let isPlace = try stop(stores, at: place) { interruption in

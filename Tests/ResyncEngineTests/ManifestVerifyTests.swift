@@ -287,7 +287,7 @@ import Testing
     @Test func aStoppedComparisonKeepsWhatItFoundAndBeginsAnew() throws {
         let stores = Self.different()
         let manifest = try stores.manifest()
-        for place in stride(from: 1, to: Int.max, by: isLong ? 1 : 7) {
+        for place in stride(from: 1, to: Int.max, by: isLongRun ? 1 : 7) {
             let flag = Flag()
             let calls = Counter()
             stores.disk.onCall { _ in

@@ -142,7 +142,7 @@ import Testing
 
     /// On the way back every directory has one more name, so that it must be opened again.
     @Test func deepDirectoriesAreOpenedAgainOnTheWayBack() throws {
-        let depth = isLong ? 4000 : 300
+        let depth = isLongRun ? 4000 : 300
         let place = try Place("mkdir a b")
         for side in ["a", "b"] { try Self.dig("\(place.path)/\(side)", depth) }
         let found = try verify(place.path) { $0.openDirectories = 8 }

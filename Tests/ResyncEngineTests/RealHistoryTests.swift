@@ -14,7 +14,7 @@ import Testing
         let first = Seed.fromEnvironment().value
         var tally = RealHistory.Tally()
         var histories = 0
-        for number in 0..<UInt64(rounds(isLong ? 10_000 : 500)) {
+        for number in 0..<UInt64(rounds(isLongRun ? 10_000 : 500)) {
             var history = RealHistory(Seed(first &+ number))
             do {
                 try history.run()

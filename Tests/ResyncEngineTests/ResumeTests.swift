@@ -59,7 +59,7 @@ import Testing
         #expect(whole.lines.contains("* z links"))
         var stopped = 0
         // Every call is such a place; without time for all, every third is.
-        for place in stride(from: 1, to: Int.max, by: isLong ? 1 : 3) {
+        for place in stride(from: 1, to: Int.max, by: isLongRun ? 1 : 3) {
             let stores = Self.stores()
             let flag = Flag()
             let calls = Counter()

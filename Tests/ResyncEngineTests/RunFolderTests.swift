@@ -38,14 +38,14 @@ import Testing
             let bytes = stores.kept.content(path)
             // Between frames a cut shows least: behind the magic, and before the last frame.
             let borders = [16, bytes.count - 21].filter { (0..<bytes.count).contains($0) }
-            for size in Array(stride(from: 0, to: bytes.count, by: isLong ? 1 : 5)) + borders {
+            for size in Array(stride(from: 0, to: bytes.count, by: isLongRun ? 1 : 5)) + borders {
                 stores.kept.truncate(path, to: size)
                 #expect(throws: (any Error).self, "\(name) cut to \(size)") {
                     try Self.contents(stores.kept, found.id)
                 }
                 stores.kept.write(path, at: 0, bytes)
             }
-            for at in stride(from: 0, to: bytes.count, by: isLong ? 1 : 7) {
+            for at in stride(from: 0, to: bytes.count, by: isLongRun ? 1 : 7) {
                 stores.kept.write(path, at: at, [bytes[at] ^ (1 << UInt8(at % 8))])
                 #expect(throws: (any Error).self, "\(name) flipped at \(at)") {
                     try Self.contents(stores.kept, found.id)

@@ -159,6 +159,3 @@ final class Counter: Sendable {
     func next() -> Int { value.add(1, ordering: .relaxed).newValue }
     var count: Int { value.load(ordering: .relaxed) }
 }
-
-/// Whether the slow tests run, too.
-var isLong: Bool { getenv("RESYNC_LONG").map { String(cString: $0) } == "1" }

@@ -13,7 +13,7 @@ enum LoopKind: String, CaseIterable, Sendable {
         switch self {
         case .ext4: "truncate -s 16M image && mkfs.ext4 -qF -E nodiscard image"
         case .xfs: "truncate -s 320M image && mkfs.xfs -qf image"
-        case .btrfs: "truncate -s 160M image && mkfs.btrfs -qf image"
+        case .btrfs: "truncate -s 160M image && \(faults)/mkfs.btrfs -qf image"
         }
     }
 
@@ -173,9 +173,9 @@ private struct LoopImage {
         func isPreferred() throws -> Bool {
             let file = try disk.open(path)
             defer { disk.close(file) }
-            let access = DirectAccess(isPreferred: true)
-            let isDirect = access.prefer(disk, file, try disk.stat(file))
-            #expect(isDirect == access.isUsed)
+            let access = MediumAccess(prefersDirect: true)
+            let isDirect = access.preferDirect(disk, file, try disk.stat(file))
+            #expect(isDirect == access.isDirect)
             return isDirect
         }
         try disk.dropCache(descriptor)

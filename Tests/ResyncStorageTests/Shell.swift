@@ -1,5 +1,8 @@
 import Foundation
 
+/// The folder of programs that make faults, or stand them.
+let faults = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/../Faults"
+
 /// What a command printed; nil when it failed.
 @discardableResult
 func shell(_ command: String) -> String? {

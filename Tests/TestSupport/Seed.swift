@@ -12,10 +12,12 @@ package struct Seed: RandomNumberGenerator, Sendable {
         state = value
     }
 
-    /// From `RESYNC_SEED` (decimal, or hexadecimal after 0x), else random; printed, because a
-    /// failure that cannot be replayed is lost.
+    /// From `RESYNC_SEED` (decimal, or hexadecimal after 0x). Else always the same for a test, so
+    /// that who changed nothing sees nothing change; a long run is there to find what is new, and
+    /// takes another one each time. Printed, because a failure that cannot be replayed is lost.
     package static func fromEnvironment(_ test: String = #function) -> Seed {
-        let seed = Seed(given() ?? UInt64.random(in: 0...UInt64.max))
+        let usual = isLongRun ? UInt64.random(in: 0...UInt64.max) : mixed(fnv(test))
+        let seed = Seed(given() ?? usual)
         print("\(test): RESYNC_SEED=\(seed.value)")
         return seed
     }
@@ -48,4 +50,9 @@ func mixed(_ value: UInt64) -> UInt64 {
     word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
     word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
     return word ^ (word >> 31)
+}
+
+/// FNV-1a (Fowler, Noll and Vo) of a text, the same in every process.
+private func fnv(_ text: String) -> UInt64 {
+    text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
 }
