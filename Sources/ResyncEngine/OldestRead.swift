@@ -66,16 +66,13 @@ package struct OldestRead: Sendable {
     }
 
     private mutating func choose(from candidates: Candidates, bytes wanted: Int) {
-        for (hour, files) in candidates.files.sorted(by: { $0.key < $1.key }) {
+        for (_, files) in candidates.files.sorted(by: { $0.key < $1.key }) {
             for file in files where file.isDue || bytes < wanted {
                 paths.append(file.path)
                 bytes = cappedSum(bytes, file.size)
             }
-            if candidates.hasDropped, bytes < wanted, let path = files.last?.path {
-                last = Place(hour: hour, path: path)
-            }
         }
-        if bytes >= wanted { last = nil }
+        if bytes < wanted { last = candidates.lastBeforeDropped }
         paths.sort()
     }
 
@@ -83,12 +80,18 @@ package struct OldestRead: Sendable {
     private struct Candidates {
         /// By the hour in which they were read, each in walk order.
         private(set) var files: [Int64: [(path: RelativePath, size: Int, isDue: Bool)]] = [:]
-        private(set) var hasDropped = false
+        private var hasDropped = false
         private let limit: Int
         private var count = 0
         private var newest = Int64.min
 
         init(limit: Int) { self.limit = limit }
+
+        /// The newest of them; nil where there are no more.
+        var lastBeforeDropped: Place? {
+            guard hasDropped, let path = files[newest]?.last?.path else { return nil }
+            return Place(hour: newest, path: path)
+        }
 
         mutating func add(_ place: Place, _ size: Int, isDue: Bool) {
             guard count < limit || place.hour < newest else { return hasDropped = true }

@@ -47,9 +47,9 @@ struct ContentReader {
                 return answer
             }
         } else if stat.size >= passingSize {
-            isDirect = medium.direct.prefer(site.disk, descriptor, stat)
+            isDirect = medium.preferDirect(site.disk, descriptor, stat)
         } else {
-            isDirect = medium.direct.isUsed
+            isDirect = medium.isDirect
         }
         let mode: ReadMode = !isDirect && stat.size >= passingSize ? .passing : .cached
         if mode == .passing, blocks.count < blockCount(stat.size, blockSize) {
@@ -257,45 +257,28 @@ enum MediaAccess {
     }
 }
 
-/// Whether an open file is read directly. One that once is can be read no other way from then on,
-/// so that all who read it by one descriptor go by one of these.
-final class DirectAccess: Sendable {
-    private let cold: Mutex<Bool?>
-    private let direct = Atomic<Bool>(false)
-
-    /// - Parameter isPreferred: whether a file of which nothing is cached is to be read so.
-    init(isPreferred: Bool) { cold = Mutex(isPreferred ? nil : false) }
-
-    var isUsed: Bool { direct.load(ordering: .acquiring) }
-
-    func use() { direct.store(true, ordering: .releasing) }
-
-    /// Has a file of which nothing is cached read directly, though it need not come from the
-    /// medium: what passes through the cache is copied, and costs others their pages.
-    ///
-    /// - Returns: whether it is read directly, for this reason or another.
-    func prefer(_ disk: any Disk, _ descriptor: Descriptor, _ stat: Stat) -> Bool {
-        cold.withLock { known in
-            guard known == nil, !isUsed else { return }
-            let cached = try? disk.cachedPages(descriptor, in: 0..<stat.size)
-            let isCold =
-                cached == 0 && (try? MediaAccess.setDirect(disk, descriptor)) ?? false
-            known = isCold
-            if isCold { use() }
-        }
-        return isUsed
-    }
-}
-
 /// How one open file is read by all who read it, found out once. What comes into the cache after
 /// its pages were dropped comes from the medium; dropped and counted for each range, pages that one
-/// worker has just read would tell another that the cache cannot be emptied.
+/// worker has just read would tell another that the cache cannot be emptied. A file that once is
+/// read directly can be read no other way by the same descriptor.
 final class MediumAccess: Sendable {
-    let direct: DirectAccess
-    private let found = Mutex<MediaAccess?>(nil)
+    private struct Known {
+        var medium: MediaAccess?
+        var isCold: Bool?
+    }
+
+    private let known: Mutex<Known>
+    private let direct = Atomic<Bool>(false)
     private let readsAhead = Atomic<Bool>(true)
 
-    init(_ direct: DirectAccess = DirectAccess(isPreferred: false)) { self.direct = direct }
+    /// - Parameter prefersDirect: whether a file of which nothing is cached is to be read directly,
+    ///   since all who read by its descriptor ask here how.
+    init(prefersDirect: Bool = false) {
+        known = Mutex(Known(isCold: prefersDirect ? nil : false))
+    }
+
+    /// Whether it is read directly from now on.
+    var isDirect: Bool { direct.load(ordering: .acquiring) }
 
     /// Where several workers read a file, what the kernel reads ahead for one of them another one
     /// has read and dropped already: it would be read twice, and stay in the cache.
@@ -306,14 +289,38 @@ final class MediumAccess: Sendable {
         disk.stopReadAhead(descriptor)
     }
 
+    /// Has a file of which nothing is cached read directly, though it need not come from the
+    /// medium: what passes through the cache is copied, and costs others their pages.
+    ///
+    /// - Returns: whether it is read directly, for this reason or another.
+    func preferDirect(_ disk: any Disk, _ descriptor: Descriptor, _ stat: Stat) -> Bool {
+        known.withLock { known in
+            guard known.isCold == nil, !isDirect else { return }
+            let cached = try? disk.cachedPages(descriptor, in: 0..<stat.size)
+            let isCold =
+                cached == 0 && (try? MediaAccess.setDirect(disk, descriptor)) ?? false
+            known.isCold = isCold
+            if isCold { direct.store(true, ordering: .releasing) }
+        }
+        return isDirect
+    }
+
     func prepare(
         _ disk: any Disk, _ descriptor: Descriptor, _ stat: Stat, _ fileSystem: FileSystem
     ) -> MediaAccess {
-        found.withLock { known in
-            let access = known ?? MediaAccess.prepare(disk, descriptor, stat, fileSystem)
-            known = access
-            if access == .direct { direct.use() }
+        known.withLock { known in
+            let access =
+                known.medium ?? MediaAccess.prepare(disk, descriptor, stat, fileSystem)
+            known.medium = access
+            if access == .direct { direct.store(true, ordering: .releasing) }
             return access
+        }
+    }
+
+    /// The same file is looked at once more: pages that were dropped may have come back.
+    func lookAgain() {
+        known.withLock { known in
+            if known.medium == .dropped { known.medium = nil }
         }
     }
 }

@@ -19,7 +19,7 @@ final class LocalExamination: Examination, @unchecked Sendable {
         var isOurs = true
         /// Blocks end here, at the latest.
         var limit = Int.max
-        var medium = MediumAccess(DirectAccess(isPreferred: true))
+        var medium = MediumAccess(prefersDirect: true)
     }
 
     init(
@@ -49,17 +49,17 @@ final class LocalExamination: Examination, @unchecked Sendable {
 
     /// One file that is already open and stays the caller's.
     ///
-    /// - Parameter direct: of all who read by this descriptor.
+    /// - Parameter medium: of all who read by this descriptor.
     init(
         site: LocalSite, open descriptor: Descriptor, entry: Entry, isDevice: Bool, limit: Int,
-        direct: DirectAccess
+        medium: MediumAccess
     ) {
         self.site = site
         results = [Examined(entry: entry)]
         files = [
             OpenFile(
                 descriptor: descriptor, stat: entry.stat, isDevice: isDevice, isOurs: false,
-                limit: limit, medium: MediumAccess(direct))
+                limit: limit, medium: medium)
         ]
     }
 
@@ -148,7 +148,7 @@ final class LocalExamination: Examination, @unchecked Sendable {
         }
         site.options.readLimit?.wait(for: buffer.count, worker: worker)
         defer { worker.pulse.step() }
-        if file.medium.direct.isUsed {
+        if file.medium.isDirect {
             return try site.disk.readDirectly(file.descriptor, into: buffer, at: offset)
         }
         return try site.disk.readFully(file.descriptor, into: buffer, at: offset, .passing)

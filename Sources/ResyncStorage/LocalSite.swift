@@ -48,7 +48,7 @@ package final class LocalSite: Site {
     let isHeld = Atomic<Bool>(false)
     private let openDirectories = Mutex(OpenDirectories())
     /// Of the store itself, as an image or a device.
-    private let directImage = DirectAccess(isPreferred: true)
+    private let imageMedium = MediumAccess(prefersDirect: true)
 
     /// Those of mounts inside, by device.
     private let otherFileSystems = Mutex<[DeviceNumber: FileSystem]>([:])
@@ -158,9 +158,10 @@ package final class LocalSite: Site {
         // As a store, an image or a device is its bytes.
         stat.type = .file
         stat.size = facts.size
+        imageMedium.lookAgain()
         return LocalExamination(
             site: self, open: descriptor, entry: Entry(stat: stat),
-            isDevice: facts.kind == .device, limit: size, direct: directImage)
+            isDevice: facts.kind == .device, limit: size, medium: imageMedium)
     }
 
     package func changer(_ order: ChangeOrder) -> any StoreChanger {

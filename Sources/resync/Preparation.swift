@@ -120,10 +120,11 @@ final class Preparation {
                     + "'resync store adopt' marks a store")
         }
         // A subvolume of btrfs is no mount of its own.
-        if let mounts, snapshot.facts.fileSystem.type != FileSystemKind.btrfs,
-            let now = mountTable(), let mount = snapshot.mount(in: now),
-            mounts.mount(id: mount.id) == mount
-        {
+        guard snapshot.facts.fileSystem.type != FileSystemKind.btrfs else { return }
+        guard let mounts, let now = mountTable(), let mount = snapshot.mount(in: now) else {
+            throw refused("the mount table does not tell whether it is new")
+        }
+        guard mounts.mount(id: mount.id) != mount else {
             throw refused("it was mounted before prepare was run")
         }
     }

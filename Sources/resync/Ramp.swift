@@ -18,8 +18,7 @@ final class Ramp: Sendable {
 
     /// - Parameter paths: of the stores.
     init(_ ramp: RateRamp, of paths: [[UInt8]]) {
-        let mounts = Array("/proc/self/mountinfo".utf8)
-        let table = MountTable((try? LinuxKernelFiles().read(mounts, limit: 64 << 20)) ?? [])
+        let table = mountTable() ?? MountTable([])
         var latency = DeviceLatency(of: paths.map { realPath($0) ?? $0 }, in: table)
         _ = latency.next()
         state = Mutex(

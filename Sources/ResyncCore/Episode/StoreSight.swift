@@ -118,6 +118,13 @@ package struct ErrorCount: Sendable, Hashable {
     /// A person accepts all that it counts now.
     package mutating func accept() { accepted = count ?? 0 }
 
+    /// That a person has accepted them, for the ledger.
+    package func acceptance(_ note: String, at now: Moment) -> Evidence {
+        Evidence(
+            .person, .context, what: "person.accepted",
+            text: Array("accepted \(accepted) errors: \(note)".utf8), at: now)
+    }
+
     /// Why a store is not known to be whole; nil where nothing is counted that was not accepted.
     ///
     /// - Parameter since: `since`, as people read it.

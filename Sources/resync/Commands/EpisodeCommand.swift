@@ -239,11 +239,7 @@ struct EpisodeCommand: ParsableCommand {
             else { throw CommandError("nobody ever watched a store '\(escaped(store.utf8))'") }
             record.errors.accept()
             try ledger.save([record])
-            try ledger.note(
-                Evidence(
-                    .person, .context, what: "person.accepted",
-                    text: Array("accepted \(record.errors.accepted) errors: \(note)".utf8),
-                    at: .now), of: store)
+            try ledger.note(record.errors.acceptance(note, at: .now), of: store)
             return .ok
         }
     }

@@ -128,11 +128,9 @@ struct EpisodeKnowledge {
         let now = Timestamp.now
         let known = paths.flatMap { records(about: $0) }
         // A reboot that comes before an outage was dealt with does not take its place.
-        let outages = paths.flatMap { path in
-            records(about: path).filter { record in
-                record.episode.kind != .unwatched
-                    && !(record.end.map { isVerified(path, since: $0) } ?? false)
-            }
+        let outages = known.filter { record in
+            record.episode.kind != .unwatched
+                && !(record.end.map { isVerified(record.path, since: $0) } ?? false)
         }
         let last = (outages.isEmpty ? known : outages)
             .max { $0.window.end ?? now < $1.window.end ?? now }

@@ -67,13 +67,7 @@ final class WatchRecorder: WatchSink {
                 $0.cleared[store.name] = now.wall
             }
         case .accepted(_, let note):
-            let text = Array("accepted \(store.errors.accepted) errors: \(note)".utf8)
-            ledger.add {
-                $0.suspect(
-                    Evidence(
-                        .person, .context, what: "person.accepted", text: text, at: now),
-                    of: store.name)
-            }
+            ledger.add { $0.suspect(store.errors.acceptance(note, at: now), of: store.name) }
         }
         save([store], now)
         if let verifications {
