@@ -31,8 +31,12 @@ struct ImageApply {
             let source = OpenContent(try sites[side.other].image(upTo: .max), 0)
             var left = room
             try forEachBatch(isSettled: { folder.state.isDone($0) }) { first, actions in
-                let count = try left.take(actions) { !folder.state.isDone(first + $0) }
-                let actions = Array(actions.prefix(count))
+                // What is done is in use by now, and may have been written to: the patcher would
+                // take that for a change which came before it, and put back all the rest.
+                let (done, rest) = run(of: actions) { folder.state.isDone(first + $0) }
+                guard done == 0 else { return done }
+                let count = try left.take(rest)
+                let actions = Array(rest.prefix(count))
                 try folder.append(.intent(first..<first + count))
                 let outcome = try patcher.apply(actions, from: source)
                 guard let results = outcome.allResults else { throw outcome.stop ?? .cut }
@@ -50,17 +54,16 @@ struct ImageApply {
         var patcher: ImagePatcher?
         var result = try result {
             try forEachBatch(isSettled: { folder.state.undone.contains($0) }) { first, actions in
-                if folder.state.isErased(first) {
-                    let count = actions.indices.prefix { folder.state.isErased(first + $0) }.count
-                    for at in 0..<count {
+                let (undone, left) = run(of: actions) { folder.state.undone.contains(first + $0) }
+                guard undone == 0 else { return undone }
+                let (erased, actions) = run(of: left) { folder.state.isErased(first + $0) }
+                guard erased == 0 else {
+                    for number in first..<first + erased {
                         counts.count(.released)
-                        notUndone[first + at] = .released
+                        notUndone[number] = .released
                     }
-                    return count
+                    return erased
                 }
-                let actions = Array(
-                    actions.enumerated().prefix { !folder.state.isErased(first + $0.offset) }
-                        .map(\.element))
                 let hand =
                     try patcher
                     ?? ImagePatcher(
@@ -83,6 +86,16 @@ struct ImageApply {
         result.counts = counts
         result.notUndone = notUndone
         return result
+    }
+
+    /// How many of the actions are settled, from the first on; where none is, those before the next
+    /// that is.
+    private func run(
+        of actions: [Action], isSettled: (Int) -> Bool
+    ) -> (settled: Int, left: [Action]) {
+        let settled = actions.indices.prefix(while: isSettled).count
+        let left = actions.indices.prefix { !isSettled($0) }.count
+        return (settled, Array(actions.prefix(left)))
     }
 
     /// Whether an action may have been carried out, recorded as done or not.
@@ -286,15 +299,15 @@ private struct UndoRoom {
             let (first, actions) = try folder.plan.actions(frame: frame)
             for (at, action) in actions.enumerated() where !folder.state.isDone(first + at) {
                 var room = self
-                _ = try room.take([action]) { _ in true }
+                _ = try room.take([action])
                 return
             }
         }
     }
 
     /// How many of the actions fit, from the first on; at least one.
-    mutating func take(_ actions: [Action], _ isLeft: (Int) -> Bool) throws -> Int {
-        for (at, action) in actions.enumerated() where isLeft(at) {
+    mutating func take(_ actions: [Action]) throws -> Int {
+        for (at, action) in actions.enumerated() {
             let space = UndoFile.space(of: action)
             guard space <= limit - used else {
                 if at > 0 { return at }

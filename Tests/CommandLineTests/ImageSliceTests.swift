@@ -68,6 +68,36 @@ import Testing
         #expect(try stage.resync(["apply", back]).run().status == 0)
     }
 
+    /// What a guest has written between two calls stays, and so does what else its action did.
+    @Test func whatIsDoneIsNotLookedAtAgain() throws {
+        let (stage, plan) = try stage()
+        let first = try stage.resync(["apply", plan, "--max-undo", "9MiB"]).run()
+        #expect(first.status == 6, "\(first.report)")
+        try system("cp", stage.a, stage.folder + "/wanted")
+        for name in ["b", "wanted"] { try stage.patch(name, at: 100, Array("of a guest".utf8)) }
+        let rest = try stage.resync(["apply", plan]).run()
+        #expect(rest.status == 0, "\(rest.report)")
+        #expect(try system("cmp", stage.folder + "/wanted", stage.b) != nil)
+    }
+
+    /// As above, of an undo that left something as it is.
+    @Test func whatIsTakenBackIsNotLookedAtAgain() throws {
+        let (stage, plan) = try stage()
+        #expect(try stage.resync(["apply", plan]).run().status == 0)
+        // In the last extent, which an undo then leaves.
+        let guest = Array("of a guest".utf8)
+        try stage.patch("b", at: 19 * 3 << 19, guest)
+        let first = try stage.resync(["undo"]).run()
+        #expect(first.status == 6, "\(first.report)")
+        // Somebody has the first extent as the plan wanted it after all.
+        let wanted = Array(stage.bytes("a").prefix(1 << 20))
+        try stage.patch("b", at: 0, wanted)
+        #expect(try stage.resync(["undo"]).run().status == 6)
+        try stage.patch("before", at: 0, wanted)
+        try stage.patch("before", at: 19 * 3 << 19, guest + wanted.dropFirst(guest.count))
+        #expect(try system("cmp", stage.folder + "/before", stage.b) != nil)
+    }
+
     @Test func releasedSlicesLeadToTheEnd() throws {
         let (stage, plan) = try stage()
         let elsewhere = stage.folder + "/elsewhere"
