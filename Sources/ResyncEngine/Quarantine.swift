@@ -45,27 +45,36 @@ package struct Quarantine {
         var freed = Freed()
         var kept: [Int] = []
         var touched: Set<Side> = []
-        try forEach { number, action in
-            // What patches displaced lies in one file, which goes as a whole.
-            if action.kind != .patch {
-                let changer = hand.changer(action.side)
-                guard try !changer.isWrittenLate(number, action) else {
-                    kept.append(number)
-                    return freed.late.append(action.path)
+        // What lies before it is erased, or among what is kept.
+        var next = 0
+        do {
+            try forEach { number, action in
+                // What patches displaced lies in one file, which goes as a whole.
+                if action.kind != .patch {
+                    let changer = hand.changer(action.side)
+                    guard try !changer.isWrittenLate(number, action) else {
+                        kept.append(number)
+                        return freed.late.append(action.path)
+                    }
+                    try changer.erase(number, suffix: [])
+                    touched.insert(action.side)
+                    next = number + 1
                 }
-                try changer.erase(number, suffix: [])
-                touched.insert(action.side)
+                freed.entries += 1
+                freed.bytes = cappedSum(freed.bytes, action.bytesDisplaced)
             }
-            freed.entries += 1
-            freed.bytes = cappedSum(freed.bytes, action.bytesDisplaced)
+            for (stray, action) in try strays(sites) where isCopy(stray) {
+                try hand.changer(action.side).erase(stray.number, suffix: stray.suffix)
+                touched.insert(action.side)
+                freed.entries += 1
+                freed.bytes = cappedSum(freed.bytes, stray.stat.size)
+            }
+            for side in touched { try hand.changer(side).sync() }
+        } catch {
+            // What is gone must not count as kept: an undo would take it for somebody's change.
+            for record in self.freed(but: kept, before: next) { try folder.append(record) }
+            throw error
         }
-        for (stray, action) in try strays(sites) where isCopy(stray) {
-            try hand.changer(action.side).erase(stray.number, suffix: stray.suffix)
-            touched.insert(action.side)
-            freed.entries += 1
-            freed.bytes = cappedSum(freed.bytes, stray.stat.size)
-        }
-        for side in touched { try hand.changer(side).sync() }
         let place = UndoPlace(folder)
         for record in records(kept) { try folder.append(record) }
         try place.removeAll()
@@ -73,10 +82,11 @@ package struct Quarantine {
     }
 
     /// That all is freed but what some actions displaced.
-    private func freed(but kept: [Int]) -> [JournalRecord] {
+    private func freed(but kept: [Int], before limit: Int? = nil) -> [JournalRecord] {
         var start = 0
         var records: [JournalRecord] = []
-        for end in kept + [folder.state.results.count] {
+        let limit = limit ?? folder.state.results.count
+        for end in kept.filter({ $0 < limit }) + [limit] {
             if end > start { records.append(.freed(start..<end, .now)) }
             start = end + 1
         }

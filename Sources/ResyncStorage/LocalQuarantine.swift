@@ -89,8 +89,12 @@ extension LocalChanger {
             guard before.isStill(now), try isSameContent(name, in: shelf, before, now) else {
                 return true
             }
-            guard now.type == .file else { return false }
-            return try isOpenForWriting(name, in: shelf) == true
+            switch now.type {
+            case .file: return try isOpenForWriting(name, in: shelf) == true
+            // It was when it was displaced; whoever was in it could make something there since.
+            case .directory: return try !isEmpty(name, in: shelf)
+            default: return false
+            }
         }
     }
 

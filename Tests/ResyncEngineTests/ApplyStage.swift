@@ -116,7 +116,8 @@ struct ApplyStage: Sendable {
     func undo() throws -> ApplyResult { try job().undo(try state().baselines) }
 
     /// Frees what the run keeps of what it displaced.
-    func purge() throws { _ = try Quarantine(try folder()).release(try sites()) }
+    @discardableResult
+    func purge() throws -> Quarantine.Freed { try Quarantine(try folder()).release(try sites()) }
 
     func confirm() throws -> (result: ConfirmResult, different: [String]) {
         var different: [String] = []
