@@ -21,7 +21,7 @@ package struct Quarantine {
     package struct Freed: Sendable {
         package var entries = 0
         package var bytes = 0
-        /// What is kept all the same: somebody wrote to it after it was displaced, or may yet.
+        /// What is kept all the same: somebody wrote to it in the quarantine, or may yet.
         package var late: [RelativePath] = []
 
         package init() {}
@@ -29,18 +29,16 @@ package struct Quarantine {
 
     /// Frees everything that is kept, for good: the run can no longer be taken back.
     package func release(_ sites: Sides<LocalSite>) throws -> Freed {
-        try free(sites) { $0.isEmpty ? [.released(.now)] : freed(but: $0) }
+        try free(sites, isAll: true)
     }
 
     /// Frees what a slice of the plan displaced, so that there is room for the next one; it can no
     /// longer be taken back.
     package func freeSlice(_ sites: Sides<LocalSite>) throws -> Freed {
-        try free(sites) { freed(but: $0) }
+        try free(sites, isAll: false)
     }
 
-    private func free(
-        _ sites: Sides<LocalSite>, _ records: (_ kept: [Int]) -> [JournalRecord]
-    ) throws -> Freed {
+    private func free(_ sites: Sides<LocalSite>, isAll: Bool) throws -> Freed {
         let hand = folder.hand(sites.map { $0 as any Site })
         var freed = Freed()
         var kept: [Int] = []
@@ -64,7 +62,12 @@ package struct Quarantine {
                 freed.bytes = cappedSum(freed.bytes, action.bytesDisplaced)
             }
             for (stray, action) in try strays(sites) where isCopy(stray) {
-                try hand.changer(action.side).erase(stray.number, suffix: stray.suffix)
+                let changer = hand.changer(action.side)
+                guard try changer.isAsTakenBack(stray, action) else {
+                    freed.late.append(action.path)
+                    continue
+                }
+                try changer.erase(stray.number, suffix: stray.suffix)
                 touched.insert(action.side)
                 freed.entries += 1
                 freed.bytes = cappedSum(freed.bytes, stray.stat.size)
@@ -76,7 +79,11 @@ package struct Quarantine {
             throw error
         }
         let place = UndoPlace(folder)
-        for record in records(kept) { try folder.append(record) }
+        // Released is what is not looked at again.
+        let isReleased = isAll && freed.late.isEmpty
+        for record in isReleased ? [.released(.now)] : self.freed(but: kept) {
+            try folder.append(record)
+        }
         try place.removeAll()
         return freed
     }

@@ -89,6 +89,9 @@ package protocol StoreChanger: AnyObject {
     func isWrittenLate(_ number: Int, _ action: Action) throws(DiskError) -> Bool
     /// What the run's quarantine holds beside what actions displaced and is kept.
     func strays(beside isKept: (_ number: Int) -> Bool) throws(DiskError) -> [Stray]
+    /// Whether a copy that an undo took out of its place is what it was then, and nobody can write
+    /// to it any more.
+    func isAsTakenBack(_ stray: Stray, _ action: Action) throws(DiskError) -> Bool
     /// Frees what an action displaced, or what was put aside for it: for good.
     ///
     /// - Parameter suffix: that of a stray.

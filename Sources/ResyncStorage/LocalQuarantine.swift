@@ -98,6 +98,20 @@ extension LocalChanger {
         }
     }
 
+    func isAsTakenBack(_ stray: Stray, _ action: Action) throws(DiskError) -> Bool {
+        guard let shelf = try shelfIfThere() else { return false }
+        let name = shelfName(stray.number) + stray.suffix
+        if stray.stat.type == .file {
+            // Asked first: what somebody writes who closes it in between is seen below. Where the
+            // kernel does not tell, somebody may: an undo went on there, trusting to this.
+            let isOpen = try withCString(name) { (name) throws(DiskError) in
+                try isOpenForWriting(name, in: shelf)
+            }
+            guard isOpen == false else { return false }
+        }
+        return try isUntouched(name, in: shelf, action)
+    }
+
     func strays(
         beside isKept: (_ number: Int) -> Bool
     ) throws(DiskError) -> [Stray] {

@@ -264,6 +264,10 @@ extension LocalChanger {
                 return nil
             case .write, .link:
                 guard try look(name, in: parent)?.type == .file else { return nil }
+                // Where the kernel does not tell, as on file systems without leases, an undo goes
+                // on, or there would be none there. It loses nothing: what is taken out lies in the
+                // quarantine with all that is written to it, and `isAsTakenBack` takes the same
+                // silence for a writer, so that no purge frees it.
                 return try isOpenForWriting(name, in: parent) == true ? .withheld : nil
             default: return nil
             }
@@ -272,7 +276,7 @@ extension LocalChanger {
 
     /// Whether what was taken out of its place is what the run had put there: looked at before, it
     /// could have been changed since.
-    private func isUntouched(
+    func isUntouched(
         _ name: [UInt8], in directory: Descriptor, _ action: Action
     ) throws(DiskError) -> Bool {
         guard try object(name, in: directory, action) == .new else { return false }

@@ -10,11 +10,13 @@ import Testing
 @Suite struct PurgeTests {
     private static let shelf = "/b/.resync-quarantine/run"
 
-    /// B has four things that A does not have, or has otherwise; with the plan carried out.
+    /// B had four things that A does not have, or has otherwise; with the plan carried out.
     private func stage() throws -> ApplyStage {
         let stage = try ApplyStage.planted(
             a: { disk in
                 disk.addFile("/a/f", "of A")
+                disk.addDirectory("/a/new")
+                disk.addFile("/a/new/made", "on A only")
             },
             b: { disk in
                 disk.addFile("/b/f", "of B")
@@ -62,6 +64,74 @@ import Testing
         #expect(undone.counts.changed == 0, "\(undone.notUndone)")
         let rest = try stage.purge()
         #expect(rest.entries == 2 && rest.late.isEmpty)
+        #expect(shelved(stage) == [])
+    }
+
+    // MARK: Copies that an undo took out
+
+    /// With the undo done as well.
+    private func takenBack() throws -> (stage: ApplyStage, file: String, directory: String) {
+        let stage = try stage()
+        #expect(try stage.undo().counts.notDone == 0)
+        let copies = shelved(stage)
+        #expect(copies.count == 3)
+        let file = try #require(copies.first { isOf($0, "of A", stage) })
+        let directory = try #require(copies.first { stage.disk.peek($0).type == .directory })
+        return (stage, file, directory)
+    }
+
+    private func isOf(_ path: String, _ content: String, _ stage: ApplyStage) -> Bool {
+        stage.disk.peek(path).type == .file && stage.disk.content(path) == Array(content.utf8)
+    }
+
+    private func late(_ freed: Quarantine.Freed) -> [String] {
+        freed.late.map { escaped($0.bytes) }
+    }
+
+    @Test func copiesGo() throws {
+        let (stage, _, _) = try takenBack()
+        let freed = try stage.purge()
+        #expect(freed.entries == 3 && freed.late.isEmpty)
+        #expect(shelved(stage) == [])
+        #expect(try stage.folder().state.released != nil)
+    }
+
+    @Test func aCopyThatSomebodyWroteToIsKeptAndNamed() throws {
+        let (stage, file, directory) = try takenBack()
+        stage.disk.write(file, at: 0, "by others")
+        stage.disk.addFile(directory + "/late", "what came late")
+        // Once more, since that must not be the end of it.
+        for count in [1, 0] {
+            let freed = try stage.purge()
+            #expect(freed.entries == count)
+            #expect(late(freed).sorted() == ["f", "new"])
+            #expect(isOf(file, "by others", stage))
+            #expect(isOf(directory + "/late", "what came late", stage))
+            #expect(try stage.folder().mayHaveStrays)
+        }
+    }
+
+    @Test func aCopyThatIsOpenForWritingIsKeptUntilItIsClosed() throws {
+        let (stage, file, _) = try takenBack()
+        let writer = try stage.disk.open(path: Array(file.utf8), [.readWrite], mode: 0)
+        let freed = try stage.purge()
+        #expect(freed.entries == 2 && late(freed) == ["f"])
+        stage.disk.close(writer)
+        #expect(try stage.purge().entries == 1)
+        #expect(shelved(stage) == [])
+    }
+
+    /// An undo goes on, since it loses nothing; what it took out stays until somebody says so.
+    @Test func whereTheKernelDoesNotTellWhoWritesACopyIsKept() throws {
+        let stage = try stage()
+        stage.disk.inject(Fault(.fail(EINVAL), on: .fcntl, under: "/b", persistent: true))
+        let undone = try stage.undo()
+        #expect(undone.counts.notDone == 0, "\(undone.notUndone)")
+        let freed = try stage.purge()
+        #expect(freed.entries == 1 && late(freed).sorted() == ["f", "new/made"])
+        #expect(shelved(stage).count == 2)
+        let erased = try Quarantine(try stage.folder()).erase(.root, try stage.sites())
+        #expect(erased.count == 2)
         #expect(shelved(stage) == [])
     }
 }

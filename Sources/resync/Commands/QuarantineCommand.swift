@@ -89,7 +89,7 @@ struct QuarantineCommand: ParsableCommand {
                 let freed = try Quarantine(session.folder).release(session.sites)
                 for path in freed.late {
                     try StandardOutput.shared.write(
-                        "! \(shown(path))  was written to after it was displaced, or is open for "
+                        "! \(shown(path))  was written to in quarantine, or may be open for "
                             + "writing still: kept\n")
                     status.merge(.partial)
                 }
