@@ -226,6 +226,17 @@ import Testing
         #expect(!scene.stage.exists("state/runs/" + id))
     }
 
+    /// What its journal says may have another end by the time that it is asked for.
+    @Test func aRunThatIsWorkedOnIsNotJudged() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        let folder = open(try scene.runFolder(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        try #require(folder >= 0)
+        defer { close(folder) }
+        try #require(flock(folder, LOCK_EX | LOCK_NB) == 0)
+        try scene.refuses(75, "being worked on") { try scene.run("runs", "delete", "last") }
+    }
+
     /// Its header does not say of what kind it is; what else it keeps does.
     @Test func aRunWithADamagedHeaderIsNotForgotten() throws {
         let scene = try ApplyScene()

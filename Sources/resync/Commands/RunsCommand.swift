@@ -202,6 +202,8 @@ struct RunsCommand: ParsableCommand {
             let state = try state.open()
             for run in runs {
                 let run = try RunFolder.open(try state.runID(run), in: state.runs)
+                // First, or an apply could go on with it after its journal was read.
+                try run.lock()
                 try refuseLosing(run)
                 try run.delete(from: state.runs)
             }
