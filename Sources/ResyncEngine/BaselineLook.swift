@@ -67,12 +67,17 @@ package final class BaselineLook {
 
     /// What is proven of a module.
     ///
-    /// - Parameter spans: in which each side may have lost writes.
+    /// - Parameters:
+    ///   - spans: in which each side may have lost writes.
+    ///   - mismatches: what was found to differ.
     /// - Returns: nil where it was ended before it was over.
     package func proof(
-        of module: Module, _ spans: Sides<[SuspectSpan]>
+        of module: Module, _ spans: Sides<[SuspectSpan]>,
+        _ mismatches: [RelativePath: Mismatch] = [:]
     ) throws -> ModuleProof? {
-        var proof = alone.map { ModuleProof(module, alone: $0) } ?? ModuleProof(module, spans)
+        var proof =
+            alone.map { ModuleProof(module, alone: $0) }
+            ?? ModuleProof(module, spans, mismatches: mismatches)
         let isDone = try self(within: module.paths) { path, stats, record in
             if let stats { proof.add(path, stats, record) } else { proof.addUnreadable(path) }
         }

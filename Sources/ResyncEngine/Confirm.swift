@@ -15,6 +15,7 @@ package struct Confirm: Pass {
         package var bytesRead = 0
         /// Bytes whose agreement was established here.
         package var bytesAgreed = 0
+        package var agreedFrom = ReadSource.cache
     }
 
     /// A pair of images; of what a walk finds nothing is split off, since what differs is mostly
@@ -110,7 +111,8 @@ package struct Confirm: Pass {
         var output = Output(path: path)
         guard let open, let a = found.a.entry?.stat, let b = found.b.entry?.stat,
             found.a.failure == nil, found.b.failure == nil, a.type == .file, b.type == .file,
-            verify.rules.comparison.aspects.contains(.content)
+            // That of an image is compared whatever was asked for.
+            verify.rules.comparison.aspects.contains(.content) || earlier.aspects.contains(.content)
         else {
             output.difference = settled(judged, earlier, found)
             return output
@@ -155,6 +157,7 @@ package struct Confirm: Pass {
         }
         // What was read to its end before is counted already.
         if output.difference == nil, !wasCounted(earlier) { output.bytesAgreed = a.size }
+        output.agreedFrom = isFromMedium ? .media : .cache
         return output
     }
 

@@ -130,6 +130,7 @@ struct ManifestLook: Pass {
         let wasCounted =
             earlier.outcome == .differs && earlier.stats.a?.size == earlier.stats.b?.size
         if output.difference == nil, !wasCounted { output.bytesAgreed = stat.size }
+        output.agreedFrom = source
         return output
     }
 

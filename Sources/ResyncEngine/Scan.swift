@@ -155,7 +155,9 @@ package struct Scan: Pass {
         case .stable: break
         }
         guard let stat = entry.entry?.stat else { return entry }
-        entry.isRacy = entry.isRacy || stat.isRacy(at: min(start, rules.taken ?? start))
+        // It may have been read under another name before.
+        let began = [start, answer.began ?? start, rules.taken ?? start].min() ?? start
+        entry.isRacy = entry.isRacy || stat.isRacy(at: began)
         let blockSize = rules.scheme.blockSize
         if !answer.unreadable.isEmpty {
             let errors = answer.unreadable.prefix(ManifestLimit.errors).map { bad in

@@ -139,7 +139,7 @@ final class SecondLook: @unchecked Sendable {
         tally.bytesRead += output.bytesRead
         if let remaining = output.difference { return .difference(remaining) }
         tally.same += 1
-        tally.count(bytes: output.bytesAgreed, .hash)
+        tally.count(bytes: output.bytesAgreed, output.agreedFrom == .media ? .media : .hash)
         return keepsSames ? .same(difference.path) : nil
     }
 }

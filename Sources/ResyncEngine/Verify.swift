@@ -19,6 +19,8 @@ package struct VerifyRules: Sendable {
     package var keepsRecords = false
     /// Digests that were kept, to be used where size, mtime, ctime and inode are unchanged.
     package var kept: Sides<KeptManifest?> = Sides(a: nil, b: nil)
+    /// Paths of which they do not count.
+    package var doubted: Set<RelativePath> = []
 
     /// Since when what is read may have been left behind by its store: it is of a snapshot.
     package var taken: Timestamp?
@@ -140,11 +142,13 @@ package struct Verify: Pass {
         if opened.a.failure == nil, opened.b.failure == nil {
             output.entered = EnteredDirectory(opened, path)
         }
-        if path != .root { output.tally.entries = 1 }
+        // What only leads to what is compared was not compared, but for what tells of itself.
+        let isCounted = path != .root && (judged != nil || rules.within?.holds(path) ?? true)
+        if isCounted { output.tally.entries = 1 }
         if let judged {
             output.tally.count(judged)
             output.differences = [judged]
-        } else if path != .root {
+        } else if isCounted {
             output.tally.same = 1
             if rules.keepsSames { output.sames = [path] }
         }

@@ -135,7 +135,9 @@ extension Verify {
         for index in 0..<names.count {
             guard let left = left[index], let right = right[index],
                 let statA = a[index].entry?.stat, let statB = b[index].entry?.stat,
-                rules.comparison.comparesContent(statA, statB)
+                rules.comparison.comparesContent(statA, statB),
+                rules.doubted.isEmpty
+                    || !rules.doubted.contains(path.appending(names.names.name(index)))
             else { continue }
             known[index] = Sides(a: left, b: right)
         }

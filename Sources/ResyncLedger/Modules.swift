@@ -23,6 +23,8 @@ package struct StandingRecord: Sendable, Hashable {
     package let reason: String
     /// How its check ended, as a shell has it; nil where none was run.
     package var checkExit: Int?
+    /// Whether nothing was found where some of the module should lie. It is not kept.
+    package var lacksPaths = false
 
     package init(
         module: String, terms: String, pair: String, run: String, began: Timestamp,

@@ -8,6 +8,7 @@ package final class SharedReading: Sendable {
     private let blockCount: Int
     /// Blocks per claim: long enough to stream, short enough to share.
     private let stride: Int
+    private let began = Timestamp.now
     private let state: Mutex<State>
 
     /// Where a reading is; once all is read nothing stays but the answer, since a file with names
@@ -125,6 +126,7 @@ package final class SharedReading: Sendable {
 
     private func join(_ begun: Begun) throws -> ContentAnswer {
         var whole = ContentAnswer()
+        whole.began = began
         if begun.next < blockCount { whole.state = .stopped }
         if begun.wantsWhole, blockCount == 0 {
             var nothing = try EVPHash(.sha256)
@@ -145,6 +147,9 @@ package final class SharedReading: Sendable {
 /// The readings of files with several names, so that each is read once.
 package final class LinkTable: Sendable {
     private let readings = Mutex<[ObjectIdentity: Known]>([:])
+    /// Remembered at a time: what has its other names elsewhere never leaves, and beyond this is
+    /// read once for each name.
+    private let limit: Int
 
     private struct Known: Sendable {
         let witness: StatWitness
@@ -153,7 +158,7 @@ package final class LinkTable: Sendable {
         var left: UInt32
     }
 
-    package init() {}
+    package init(limit: Int = 1 << 20) { self.limit = limit }
 
     /// The reading of an inode, begun by whoever comes first, and anew when it was changed since.
     package func reading(of stat: Stat, begin: () -> SharedReading) -> SharedReading {
@@ -166,6 +171,7 @@ package final class LinkTable: Sendable {
                 return found.reading
             }
             let reading = begin()
+            guard known.count < limit || known[stat.identity] != nil else { return reading }
             known[stat.identity] = Known(
                 witness: witness, reading: reading, left: stat.links - 1)
             return reading

@@ -185,6 +185,8 @@ package struct ContentAnswer: Sendable {
     package var bytesRead = 0
     /// SHA-256 over all bytes; nil where not asked for, or where some could not be read.
     package var whole: Digest?
+    /// No later than the first of it was read; nil where whoever asked knows.
+    package var began: Timestamp?
 
     package init() {}
 

@@ -16,11 +16,14 @@ struct UnprovenSearch {
     private let state: StateFolder
     private let episodes: EpisodeKnowledge
     private let limits: RunLimits
+    /// What was proven counts only where it was of these aspects, and so strong.
+    private let (aspects, level): (AspectSet, Assurance)
 
     init(
         _ sites: Sides<LocalSite>, _ state: StateFolder, _ episodes: EpisodeKnowledge,
-        _ limits: RunLimits
+        _ limits: RunLimits, asked aspects: AspectSet, _ level: Assurance
     ) {
+        (self.aspects, self.level) = (aspects, level)
         self.sites = sites
         self.state = state
         self.episodes = episodes
@@ -50,7 +53,11 @@ struct UnprovenSearch {
         let look = try BaselineLook(sites, state, limits, controls)
         let external = Selection(target.external)
         let isDone = try look(within: places) { path, stats, record in
-            if !external.holds(path) { entries.add(path, stats, record) }
+            guard !external.holds(path) else { return }
+            let counts = record.map { record in
+                record.aspects.isSuperset(of: aspects) && (level != .media || record.level == level)
+            }
+            entries.add(path, stats, counts == true ? record : nil)
         }
         guard isDone else {
             let status = controls.interruption().map { ExitStatus.signal($0) }
@@ -83,7 +90,8 @@ struct UnprovenSearch {
         _ part: UnprovenEntries.Part, of target: VerifyTarget, _ hot: HotPaths
     ) throws -> UnprovenEntries? {
         let paths = sites.map { $0.facts.path }
-        guard let mismatches = try episodes.mismatches(paths, in: state) else { return nil }
+        let mismatches = try episodes.mismatches(paths, in: state)
+        guard mismatches.isWhole else { return nil }
         let overrides = try Overrides(state).all()
         // Without an episode nothing is suspect for its times.
         let start = episodes.lastWindows(of: [paths.a, paths.b]).map(\.start).min() ?? .now
@@ -93,6 +101,7 @@ struct UnprovenSearch {
                 (module, try episodes.spans(against: module, paths, overrides))
             },
             rest: paths.map { episodes.spans(of: $0) },
-            Suspicion(since: start, clocks: Sides(a: 0, b: 0), hot: hot), mismatches: mismatches)
+            Suspicion(since: start, clocks: Sides(a: 0, b: 0), hot: hot),
+            mismatches: mismatches.paths)
     }
 }

@@ -21,10 +21,14 @@ struct VerifyTarget {
     /// Modules of which something must not change, though both sides agree.
     let policed: [Module]
 
-    /// A part of what another one is about, of which no module is proven.
+    /// Whether it is a part that was chosen for its age, and proves no module.
+    let isPart: Bool
+
+    /// A part of what another one is about, by which no module is proven.
     init(_ whole: VerifyTarget, within: Selection) {
         pair = whole.pair
-        modules = []
+        modules = whole.modules
+        isPart = true
         self.within = within
         external = whole.external
         allowances = whole.allowances
@@ -39,7 +43,7 @@ struct VerifyTarget {
     }
 
     /// Whether it can prove its modules: a first look at a part of them does not.
-    var isWhole: Bool { part == nil || part == .unproven }
+    var isWhole: Bool { !isPart && (part == nil || part == .unproven) }
 
     /// - Throws: `CommandError` where the configuration names no such pair.
     init(pair name: String, in configuration: Configuration) throws {
@@ -50,6 +54,7 @@ struct VerifyTarget {
         }
         self.pair = pair
         modules = configuration.modules.filter { $0.pair == name }
+        isPart = false
         within = nil
         external = configuration.externalPaths(of: name)
         allowances = Allowances(modules, at: time)
@@ -64,6 +69,7 @@ struct VerifyTarget {
         }
         self.pair = pair
         modules = [module]
+        isPart = false
         within = Selection(module.paths)
         external = configuration.externalPaths(of: pair.name)
         allowances = Allowances(modules, at: time)
@@ -184,6 +190,7 @@ struct ModuleStandings {
         let overrides = try Overrides(state).all()
         let paths = target.pair.stores.map(\.path)
         let differences = try differences(in: target.modules)
+        let mismatches = try knowledge.mismatches(paths, in: state).contents
         var found: [StandingRecord] = []
         for module in target.modules {
             let whole = target.pair.terms(of: module)
@@ -193,7 +200,9 @@ struct ModuleStandings {
                 standing = externalStanding(module, terms, controls.interruption)
             } else {
                 let spans = try knowledge.spans(against: module, paths, overrides)
-                guard let proof = try look.proof(of: module.expecting(at: target.time), spans)
+                guard
+                    let proof = try look.proof(
+                        of: module.expecting(at: target.time), spans, mismatches)
                 else { break }
                 standing = try self.standing(
                     module, proof, differences[module.name, default: Differences()],
@@ -242,7 +251,13 @@ struct ModuleStandings {
     ) throws -> StandingRecord {
         let header = try run.header()
         var reasons: [String] = []
-        if proof.isEmpty { reasons.append("nothing lies under its paths") }
+        if proof.isEmpty {
+            reasons.append("nothing lies under its paths")
+        } else if !proof.unmet.isEmpty {
+            let unmet = proof.unmet.prefix(3).map { "'\(shown($0))'" }.joined(separator: ", ")
+            reasons.append(
+                "nothing lies under \(countText(proof.unmet.count)) of its paths: \(unmet)")
+        }
         if found.differing > 0 { reasons.append("\(countText(found.differing)) different") }
         reasons += policies.sentences
         if found.pending > 0 {
@@ -252,7 +267,8 @@ struct ModuleStandings {
         if proof.isWhole, found.open > 0 {
             reasons.append("\(countText(found.open)) unstable or not verified")
         }
-        for (gap, count) in proof.gaps.sorted(by: { $0.key < $1.key }) {
+        for (gap, count) in proof.gaps.sorted(by: { $0.key < $1.key })
+        where gap != .foundDiffering || found.differing == 0 {
             let examples = proof.examples.filter { $0.gap == gap }.prefix(3)
                 .map { "'\(shown($0.path))'" }.joined(separator: ", ")
             reasons.append(
@@ -280,7 +296,29 @@ struct ModuleStandings {
             assurance: try run.terms()?.assurance.rawValue ?? "", entries: proof.entries,
             bytes: proof.bytes, oldest: proof.oldest, reason: reasons.joined(separator: "; "))
         standing.checkExit = check?.exit
+        standing.lacksPaths = !proof.unmet.isEmpty
         return standing
+    }
+
+    /// Of each released module in which a comparison that cannot prove it found a difference, seen
+    /// twice: it is released no longer. They are kept in the ledger.
+    func findDifferent(_ target: VerifyTarget) throws -> [StandingRecord] {
+        let knowledge = EpisodeKnowledge(state)
+        let (header, terms) = (try run.header(), try run.terms())
+        let differences = try differences(in: target.modules)
+        return try target.modules.compactMap { module in
+            guard let found = differences[module.name], found.differing > 0,
+                try knowledge.standings(of: module, in: target.pair).first?.answer == .released
+            else { return nil }
+            let standing = StandingRecord(
+                module: module.name, terms: target.pair.terms(of: module), pair: module.pair,
+                run: run.id, began: header.started, looked: .now, answer: .different,
+                scope: module.scope, assurance: terms?.assurance.rawValue ?? "",
+                entries: found.differing, bytes: 0, oldest: nil,
+                reason: "\(countText(found.differing)) different")
+            try knowledge.note(standing)
+            return standing
+        }
     }
 }
 
@@ -327,7 +365,8 @@ extension StandingRecord {
     /// Whether something keeps the comparison from having verified it.
     var isTrouble: Bool {
         isExternal
-            ? answer != .released : answer != .released && entries == 0 || checkExit ?? 0 != 0
+            ? answer != .released
+            : answer != .released && (entries == 0 || lacksPaths) || checkExit ?? 0 != 0
     }
 
     /// In one line.

@@ -62,6 +62,26 @@ final class LoopMount {
             && system("mount", "-o", "loop", folder + "/image", point) != nil
     }
 
+    /// Turns bytes of a file over where they lie, behind the back of the file system, which is
+    /// mounted anew. They are turned back the next time.
+    ///
+    /// - Returns: false where they were not found.
+    func flip(_ bytes: [UInt8]) throws -> Bool {
+        guard try system("umount", point) != nil else { return false }
+        let image = folder + "/image"
+        var all = try Data(contentsOf: URL(fileURLWithPath: image))
+        // Its first block lies in one piece, turned over or not.
+        let first = Data(bytes.prefix(4096))
+        guard let place = all.range(of: first) ?? all.range(of: Data(first.map { ~$0 })) else {
+            return false
+        }
+        all.replaceSubrange(place, with: all[place].map { ~$0 })
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: image))
+        try file.write(contentsOf: all)
+        try file.close()
+        return try system("mount", "-o", "loop", image, point) != nil
+    }
+
     func remount(_ options: String) throws -> Bool {
         try system("mount", "-o", "remount,\(options)", point) != nil
     }

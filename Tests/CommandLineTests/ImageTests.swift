@@ -41,6 +41,22 @@ import Testing
     }
 
     /// Twice the size is more than a number holds.
+    /// Not even where only metadata is asked for, of which an image has none.
+    @Test func imagesAreNeverTheSameWithoutTheirBytes() throws {
+        let stage = try Stage()
+        try stage.write("image-a", noise(300_000, seed: 1))
+        try stage.write("image-b", noise(300_000, seed: 2))
+        let (a, b) = (stage.folder + "/image-a", stage.folder + "/image-b")
+        for words in [
+            ["--assurance", "metadata"], ["--assurance", "size"], ["--without", "content"],
+        ] {
+            let found = try stage.resync(["verify", a, b] + words).run()
+            #expect(found.status == 64, "\(found.report)")
+            #expect(found.errorText.contains("compared by its bytes"), "\(found.report)")
+            #expect(found.output.isEmpty, "\(found.report)")
+        }
+    }
+
     @Test func imagesOfExbibytesAreCompared() throws {
         let stage = try Stage(below: "/dev/shm")
         let (a, b) = (stage.folder + "/image-a", stage.folder + "/image-b")

@@ -114,6 +114,57 @@ import Testing
         #expect(try read(scene, "--assurance", "cached").cached)
     }
 
+    /// What had to be read came from the medium, and so counts the next time.
+    @Test func nightAfterNightWhatWasKeptCounts() throws {
+        let scene = try EpisodeStage()
+        try scene.close(try scene.open())
+        usleep(2_200_000)
+        #expect(try verify(scene, "--assurance", "media", "--keep").status == 0)
+        for number in 0..<3 {
+            try scene.stage.write("a/new\(number)", noise(5000, seed: UInt64(number)))
+            try scene.stage.write("b/new\(number)", noise(5000, seed: UInt64(number)))
+            usleep(2_200_000)
+            let night = try scene.stage.verifying(["--assurance", "cached", "--keep", "--json"])
+                .run()
+            #expect(!night.errorText.contains("does not count"), "\(night.report)")
+            let read = try Read(night)
+            #expect(read.cached && read.media, "\(number): \(night.report)")
+        }
+    }
+
+    /// Nothing was there yet, or not all of it was settled: that speaks for nothing.
+    @Test func whatVerifiedNothingClearsNoStore() throws {
+        let scene = try EpisodeStage()
+        try scene.close(try scene.open())
+        usleep(1_200_000)
+        for side in ["a", "b"] {
+            try system("mv", scene.stage.folder + "/" + side, scene.stage.folder + "/away-" + side)
+            try scene.stage.makeFolder(side)
+        }
+        let empty = try verify(scene)
+        #expect(empty.status == 2, "\(empty.report)")
+        #expect(empty.text.contains("there was nothing to compare"), "\(empty.report)")
+        for side in ["a", "b"] {
+            try system("rm", "-r", scene.stage.folder + "/" + side)
+            try system("mv", scene.stage.folder + "/away-" + side, scene.stage.folder + "/" + side)
+        }
+        let there = try verify(scene)
+        #expect(there.text.contains("at media"), "\(there.report)")
+    }
+
+    /// Who names a window in which a store may have lied is not answered from its page cache.
+    @Test func aSuspectWindowIsNeverIgnored() throws {
+        let scene = try EpisodeStage()
+        #expect(try read(scene, "--suspect", "00:00..00:01").media)
+        #expect(try verify(scene, "--suspect", "nonsense").status == 64)
+        for level in ["hash", "metadata", "size"] {
+            let refused = try verify(scene, "--suspect", "00:00..00:01", "--assurance", level)
+            #expect(refused.status == 64, "\(level) \(refused.report)")
+        }
+        let since = try verify(scene, "--since", "manifest", "--assurance", "hash")
+        #expect(since.status == 64, "\(since.report)")
+    }
+
     /// It does not matter by which name somebody watches it.
     @Test func aStoreIsKnownByWhateverPathItIsNamed() throws {
         let scene = try EpisodeStage()

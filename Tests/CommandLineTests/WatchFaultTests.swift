@@ -93,7 +93,7 @@ struct WatchFaultTests {
     @Test func whatAnAdministratorDoesIsToldFromAFault() throws {
         guard let disk = try FaultyStore(.ext4) else { return }
         let stage = try WatchStage(disk.point)
-        #expect(try system("mount", "-o", "remount,ro", disk.point) != nil)
+        #expect(try disk.makeReadOnly())
         #expect(stage.within(3) { stage.kind == "admin-read-only" }, "\(stage.report)")
         usleep(3_000_000)
         #expect(stage.kind == "admin-read-only", "\(stage.report)")

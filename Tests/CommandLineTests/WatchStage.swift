@@ -69,6 +69,15 @@ final class FaultyStore {
         fclose(file)
     }
 
+    /// As an administrator does it: again, where a probe is being written just then.
+    func makeReadOnly() throws -> Bool {
+        for _ in 0..<100 {
+            if try system("mount", "-o", "remount,ro", point) != nil { return true }
+            usleep(20_000)
+        }
+        return false
+    }
+
     func mount() throws -> Bool { try system("mount", device, point) != nil }
     func unmount() throws -> Bool { try system("umount", point) != nil }
 

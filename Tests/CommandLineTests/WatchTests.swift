@@ -8,7 +8,7 @@ struct WatchTests {
     @Test func anOpenEpisodeOutlivesTheWatcher() throws {
         guard let disk = try FaultyStore(.ext4) else { return }
         let stage = try WatchStage(disk.point)
-        #expect(try system("mount", "-o", "remount,ro", disk.point) != nil)
+        #expect(try disk.makeReadOnly())
         #expect(stage.within(3) { stage.state == "down" }, "\(stage.report)")
         let before = try stage.episodes().first?["episode"] as? String
         try stage.restart()
@@ -24,7 +24,7 @@ struct WatchTests {
         guard let disk = try FaultyStore(.ext4) else { return }
         let stage = try WatchStage(disk.point)
         for _ in 0..<2 {
-            #expect(try system("mount", "-o", "remount,ro", disk.point) != nil)
+            #expect(try disk.makeReadOnly())
             #expect(stage.within(3) { stage.state == "down" }, "\(stage.report)")
             #expect(try system("mount", "-o", "remount,rw", disk.point) != nil)
             #expect(stage.within(20) { stage.state == "ok" }, "\(stage.report)")
@@ -115,7 +115,7 @@ struct WatchTests {
             #expect(told.status == 0, "\(told.report)")
         }
         try announce("1h")
-        #expect(try system("mount", "-o", "remount,ro", disk.point) != nil)
+        #expect(try disk.makeReadOnly())
         usleep(3_000_000)
         #expect(try stage.episodes().isEmpty, "\(stage.report)")
         try announce("0")

@@ -146,6 +146,22 @@ private func inThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) 
         #expect(read(2, 3) == (other.0, false))
     }
 
+    /// What has names elsewhere never leaves: there is an end to what is remembered.
+    @Test func moreLinksThanCanBeRememberedAreReadForEachName() throws {
+        let table = LinkTable(limit: 2)
+        let examination = try image()
+        var begun: [UInt64] = []
+        var kept: [SharedReading] = []
+        for inode in [1, 2, 3, 3, 1, 2] as [UInt64] {
+            kept.append(
+                table.reading(of: stat(inode, links: 3)) {
+                    begun.append(inode)
+                    return reading(examination)
+                })
+        }
+        #expect(begun == [1, 2, 3, 3])
+    }
+
     /// Of millions of files with names elsewhere, nothing stays but what was found.
     @Test func aFileThatWasReadIsLetGo() throws {
         let table = LinkTable()

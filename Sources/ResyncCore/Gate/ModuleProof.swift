@@ -52,6 +52,37 @@ extension Sides where Value == [SuspectSpan] {
     }
 }
 
+/// Bytes that a comparison found to differ, while neither side's stat told that they might.
+package struct Mismatch: Sendable, Hashable {
+    /// When the comparison began that found it last.
+    private let began: Timestamp
+    package let isFromMedium: Bool
+    /// Of both sides, as they were then.
+    private let stats: Sides<StatWitness?>
+
+    package init(began: Timestamp, isFromMedium: Bool, stats: Sides<StatWitness?>) {
+        self.began = began
+        self.isFromMedium = isFromMedium
+        self.stats = stats
+    }
+
+    /// The same, with what an earlier comparison found: what the medium had is not made good by
+    /// what the cache has.
+    package func joined(_ earlier: Mismatch) -> Mismatch {
+        Mismatch(
+            began: began,
+            isFromMedium: isFromMedium || earlier.isFromMedium && earlier.stats == stats,
+            stats: stats)
+    }
+
+    /// Whether it still speaks against what was proven: who writes the entry anew moves a stat, and
+    /// has what is there read anew.
+    func contradicts(_ record: BaselineRecord, _ now: Sides<Stat>) -> Bool {
+        guard StatWitness(now.a) == stats.a, StatWitness(now.b) == stats.b else { return false }
+        return record.time <= began || isFromMedium && record.level != .media
+    }
+}
+
 /// Holds a module's entries, as they are now, against what was proven of them: whether its service
 /// may use them.
 ///
@@ -70,6 +101,8 @@ package struct ModuleProof: Sendable {
         /// It was written so shortly before it was read that nobody can tell whether it was changed
         /// since.
         case racy
+        /// It was found to differ since, under the same stat.
+        case foundDiffering
         /// It was last proven before the end of an episode that may have hit it.
         case beforeEpisode
         /// It was not read from the medium since an episode.
@@ -85,6 +118,7 @@ package struct ModuleProof: Sendable {
             case .unproven: "never proven equal"
             case .moved: "changed since it was proven equal"
             case .racy: "written just before it was read, to be read again"
+            case .foundDiffering: "found to differ, and not proven equal since from the medium"
             case .beforeEpisode: "not proven equal since an episode"
             case .notFromMedium: "not read from the medium since an episode"
             }
@@ -96,6 +130,7 @@ package struct ModuleProof: Sendable {
 
     private let module: Module
     private let spans: Sides<[SuspectSpan]>
+    private let mismatches: [RelativePath: Mismatch]
     /// The only side that there is; nil where both are looked at.
     private let alone: Side?
     /// Entries that it holds.
@@ -108,23 +143,34 @@ package struct ModuleProof: Sendable {
     package private(set) var examples: [(path: RelativePath, gap: Gap)] = []
     /// The time of the oldest proof that counts.
     package private(set) var oldest: Timestamp?
+    /// Paths of the module that nothing was met at.
+    package private(set) var unmet: [RelativePath]
 
-    /// - Parameter spans: all that are known of each side.
-    package init(_ module: Module, _ spans: Sides<[SuspectSpan]>) {
+    /// - Parameters:
+    ///   - spans: all that are known of each side.
+    ///   - mismatches: what was found to differ.
+    package init(
+        _ module: Module, _ spans: Sides<[SuspectSpan]>,
+        mismatches: [RelativePath: Mismatch] = [:]
+    ) {
         self.module = module
         self.spans = spans
+        self.mismatches = mismatches
         alone = nil
+        unmet = module.paths
     }
 
     /// Of one side alone, all of which was just read, and held against what was proven of both.
     package init(_ module: Module, alone side: Side) {
         self.module = module
         spans = Sides(a: [], b: [])
+        mismatches = [:]
         alone = side
+        unmet = module.paths
     }
 
     /// Whether every entry counts, and there is one.
-    package var isWhole: Bool { !isEmpty && gaps.isEmpty }
+    package var isWhole: Bool { !isEmpty && gaps.isEmpty && unmet.isEmpty }
 
     /// Whether there is nothing that it could be about.
     package var isEmpty: Bool { entries + expected == 0 }
@@ -133,9 +179,11 @@ package struct ModuleProof: Sendable {
         _ path: RelativePath, _ stats: Sides<Stat?>, _ record: BaselineRecord?
     ) {
         // The root is ours as well: our marker moves its times.
-        guard module.holds(path), path != .root else { return }
-        guard stats.a != nil || stats.b != nil else { return }
-        let gap = gap(stats, record)
+        guard module.holds(path), stats.a != nil || stats.b != nil else { return }
+        if !unmet.isEmpty { unmet.removeAll { path.isWithin($0) } }
+        guard path != .root else { return }
+        let gap =
+            gap(stats, record) ?? (isContradicted(path, stats, record) ? .foundDiffering : nil)
         if gap != nil, let a = stats.a, let b = stats.b, a.type == b.type,
             module.expects(path, isDirectory: a.type == .directory)
         {
@@ -157,6 +205,7 @@ package struct ModuleProof: Sendable {
         guard module.holds(path) || module.paths.contains(where: { $0.isWithin(path) }) else {
             return
         }
+        unmet.removeAll { path.isWithin($0) || $0.isWithin(path) }
         entries += 1
         miss(path, .unreadable)
     }
@@ -186,6 +235,15 @@ package struct ModuleProof: Sendable {
             }
         }
         return nil
+    }
+
+    private func isContradicted(
+        _ path: RelativePath, _ stats: Sides<Stat?>, _ record: BaselineRecord?
+    ) -> Bool {
+        guard let found = mismatches[path], let record, let a = stats.a, let b = stats.b else {
+            return false
+        }
+        return found.contradicts(record, Sides(a: a, b: b))
     }
 
     private mutating func miss(_ path: RelativePath, _ gap: Gap) {

@@ -60,7 +60,7 @@ private struct Night {
     private let memory: NightMemory
     /// That lead to the same configuration and state.
     private let options: [String]
-    /// What breaks the policies of modules makes of the night.
+    /// What is said of modules makes of the night.
     private let broken = Broken()
 
     private final class Broken {
@@ -96,8 +96,12 @@ private struct Night {
         let end = monotonicSeconds() + time
         let (result, run) = try compare(until: end)
         var status = result.summary.status
-        if result.summary.ending == .complete, pair.maximumAge != nil {
-            status.merge(try readAgain(until: end, known: run.id))
+        if let age = pair.maximumAge {
+            let ending = result.summary.ending
+            if ending == .complete {
+                status.merge(try readAgain(age, until: end, known: run.id))
+            }
+            if ending == .complete || ending == .outOfTime { status.merge(try tellOverdue(age)) }
         }
         status.merge(broken.status)
         return status
@@ -156,14 +160,20 @@ private struct Night {
             }
             broken.status.merge(.differences)
         }
+        for standing in found.standings where standing.isTrouble {
+            try write("\(pair.name): \(standing.line)\n")
+            broken.status.merge(.trouble)
+        }
+        if !found.isTidy { broken.status.merge(.trouble) }
         return (found.result, found.run.folder)
     }
 
     // MARK: What was read longest ago
 
     /// - Parameter known: the run that has compared everything tonight.
-    private func readAgain(until end: Double, known: String) throws -> ExitStatus {
-        guard let age = pair.maximumAge else { return .ok }
+    private func readAgain(
+        _ age: Double, until end: Double, known: String
+    ) throws -> ExitStatus {
         var status = ExitStatus.ok
         let share = min(1, Self.margin * Self.night / age)
         var (done, last): (Int, OldestRead.Place?) = (0, nil)
@@ -176,14 +186,18 @@ private struct Night {
             guard let next = oldest.last, result.summary.ending == .complete else { break }
             (done, last) = (done + oldest.bytes, next)
         }
+        return status
+    }
+
+    /// Also of a night that did not come to reading again.
+    private func tellOverdue(_ age: Double) throws -> ExitStatus {
         guard let left = try oldest(age, 0, limit: 0), left.overdue > 0, let since = left.oldest
-        else { return status }
+        else { return .ok }
         try write(
             "\(pair.name): \(countText(left.overdue)) files, \(sizeText(left.overdueBytes)), were "
                 + "not read within \(durationText(age)); the oldest was read "
                 + "\(since.localText)\n")
-        status.merge(.trouble)
-        return status
+        return .trouble
     }
 
     private func oldest(

@@ -81,7 +81,11 @@ struct Verification {
             return answer(within: patience) { (try? MarkerFile.read(site))?.inconsistent }
         }
         let found = try target.map { target in
-            let search = UnprovenSearch(sites, state, episodes, try command.read.limits())
+            // Where nobody asked for the medium, only what an episode has voided is read there.
+            let asked = command.assurance == nil ? .hash : level.level
+            let search = UnprovenSearch(
+                sites, state, episodes, try command.read.limits(),
+                asked: try command.aspects.rules().aspects, asked)
             return try watched(style, nil, pace) { try search(target, $0) }
         }
         level.snapshots = preparation.snapshots
@@ -105,12 +109,13 @@ struct Verification {
             let result = try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
             try episodes.note(
                 run.folder, result.summary, external: try target?.filter(with: .none).digest)
-            guard let target, target.isWhole, sites.a.facts.kind == .directory,
-                result.summary.ending == .complete,
-                result.summary.doubtLines.isEmpty
+            guard let target, target.isWhole || target.isPart, sites.a.facts.kind == .directory,
+                result.summary.ending == .complete
             else { return (result, []) }
             let look = try BaselineLook(sites, state, plan.limits, controls)
             let standings = ModuleStandings(look, run.folder, state, controls)
+            guard target.isWhole else { return (result, try standings.findDifferent(target)) }
+            guard result.summary.doubtLines.isEmpty else { return (result, []) }
             return (result, try standings.find(target, result.policies))
         }
         return (result, run, standings)
@@ -172,7 +177,10 @@ struct Verification {
             episodes.reasons(against: sites[side].facts.path) + trouble[side].reasons
         }
         let unseen = trouble.a.unseen + trouble.b.unseen.filter { !trouble.a.unseen.contains($0) }
-        guard let asked = command.assurance ?? (command.since.isEmpty ? nil : "cached") else {
+        _ = try command.suspect.map { try SuspectWindow($0) }
+        // Who names a window in which a store may have lied does not ask its page cache.
+        let implied = !command.since.isEmpty ? "cached" : command.suspect != nil ? "media" : nil
+        guard let asked = command.assurance ?? implied else {
             // After an episode only the medium proves a module, whoever has read all of it since.
             let needsMedium =
                 try !reasons.a.isEmpty || !reasons.b.isEmpty || wasBegunAtMedia()
@@ -183,6 +191,12 @@ struct Verification {
             throw CommandError(
                 "'\(escaped(asked.utf8))' is no assurance: media, hash, cached, metadata, size",
                 .usage)
+        }
+        guard level == .cached || command.since.isEmpty else {
+            throw CommandError("--since is for --assurance cached", .usage)
+        }
+        guard level == .cached || level == .media || command.suspect == nil else {
+            throw CommandError("--suspect is for --assurance cached or media", .usage)
         }
         return Level(level: level, reasons: reasons, unseen: unseen)
     }
@@ -209,12 +223,10 @@ struct Verification {
                 ?? plan.scope.within?.digest(isWithin: true))
     }
 
-    private func plan(
+    private func rules(
         _ sites: Sides<LocalSite>, _ preparation: Preparation, _ level: Level,
-        _ reports: ReportFiles, _ found: UnprovenSearch.Found?
-    ) throws -> VerifyPlan {
-        // Of what is configured the proof is kept; images and devices have none.
-        let keeps = command.keep || target != nil && sites.a.facts.kind == .directory
+        _ reports: ReportFiles, keeps: Bool
+    ) throws -> VerifyRules {
         let outlives = keeps || level.level == .cached
         var rules = VerifyRules(
             scheme: outlives
@@ -229,11 +241,32 @@ struct Verification {
         case .cached:
             rules.kept = try KeptDigests(command, state, episodes, level.reasons).find(
                 sites, rules.scheme)
+            let paths = sites.map { $0.facts.path }
+            let mismatches = try episodes.mismatches(paths, in: state)
+            rules.doubted = mismatches.paths
             // What has to be read in doubtful times is read where it can be kept.
-            if command.suspect != nil { rules.source = .media }
+            let isSuspect = Side.allCases.contains { episodes.suspectEnd(of: paths[$0]) != nil }
+            if command.suspect != nil || isSuspect || mismatches.areFromMedium {
+                rules.source = .media
+            }
+        }
+        guard sites.a.facts.kind == .directory || rules.comparison.aspects.contains(.content) else {
+            throw CommandError(
+                "an image or device is compared by its bytes: metadata, size and --without content "
+                    + "are for directories", .usage)
         }
         rules.keepsRecords = keeps
         rules.taken = preparation.taken
+        return rules
+    }
+
+    private func plan(
+        _ sites: Sides<LocalSite>, _ preparation: Preparation, _ level: Level,
+        _ reports: ReportFiles, _ found: UnprovenSearch.Found?
+    ) throws -> VerifyPlan {
+        // Of what is configured the proof is kept; images and devices have none.
+        let keeps = command.keep || target != nil && sites.a.facts.kind == .directory
+        let rules = try rules(sites, preparation, level, reports, keeps: keeps)
         let read = preparation.sites
         var limits = try command.read.limits()
         limits.maxDuration = try command.maxDuration.map { try duration($0) }
@@ -270,14 +303,20 @@ struct Verification {
             throw CommandError("--keep is for directories; scan keeps images", .usage)
         }
         guard command.scope.filesFrom == nil, rules.comparison.aspects.contains(.content) else {
-            throw CommandError("--keep needs the content of the whole store", .usage)
+            throw CommandError(
+                command.keep
+                    ? "--keep needs the content of the whole store"
+                    : "a pair or module is compared in its content, and wholly: name its two "
+                        + "stores for less", .usage)
         }
         let opening = SiteOpening(
             scope: command.scope, comparison: rules.comparison, read: command.read, state: state)
-        var headers = try sites.map { site in
-            try LiveScan(
-                site, opening, scheme: rules.scheme,
-                assurance: rules.source == .media ? "media" : "hash", wholeFile: false
+        var headers = try Side.both { side in
+            let kept = rules.kept[side]?.header.source ?? .media
+            return try LiveScan(
+                sites[side], opening, scheme: rules.scheme,
+                assurance: rules.source == .media && kept == .media ? "media" : "hash",
+                wholeFile: false
             ).header
         }
         for side in Side.allCases {

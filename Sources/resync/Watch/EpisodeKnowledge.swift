@@ -188,37 +188,14 @@ struct EpisodeKnowledge {
         return Array(days)
     }
 
-    /// What was found to differ between two stores, and may do so still: by all comparisons since
-    /// the last one of everything that found no difference.
-    ///
-    /// - Returns: nil where that is not known, since one of them is not kept any more.
-    func mismatches(_ paths: Sides<[UInt8]>, in state: StateFolder) throws -> Set<RelativePath>? {
-        var found: Set<RelativePath> = []
-        // What the medium had is not made good by what the cache has.
-        var isCleanInCache = false
-        let media = Assurance.media.rawValue
-        for run in runs
-        where isSamePlace(run.a, paths.a) && isSamePlace(run.b, paths.b)
-            || isSamePlace(run.a, paths.b) && isSamePlace(run.b, paths.a)
-        {
-            if run.status == ExitStatus.ok.code {
-                if run.isWhole, run.assurance == media { return found }
-                isCleanInCache = isCleanInCache || run.isWhole
-                continue
-            }
-            if isCleanInCache, run.assurance != media { continue }
-            do {
-                var results = try RunFolder.open(run.id, in: state.runs).results()
-                while let record = try results.next() {
-                    guard case .difference(let difference) = record else { continue }
-                    found.insert(difference.path)
-                    guard found.count <= UnprovenEntries.limit else { return nil }
-                }
-            } catch is RunError {
-                return nil
-            }
+    /// What was found to differ between two stores.
+    func mismatches(_ paths: Sides<[UInt8]>, in state: StateFolder) throws -> Mismatches {
+        let ofPair = runs.lazy.compactMap { run -> (RunRecord, isSwapped: Bool)? in
+            if isSamePlace(run.a, paths.a) && isSamePlace(run.b, paths.b) { return (run, false) }
+            if isSamePlace(run.a, paths.b) && isSamePlace(run.b, paths.a) { return (run, true) }
+            return nil
         }
-        return runs.count < Self.runLimit ? found : nil
+        return try Mismatches(ofPair, hasAll: runs.count < Self.runLimit, in: state)
     }
 
     /// What is asked once a run has read everything: what speaks by then against what it found.
@@ -260,6 +237,7 @@ struct EpisodeKnowledge {
         let (header, terms) = (try run.header(), try run.terms())
         let isWhole =
             summary.ending == .complete && summary.notVerified == 0
+            && summary.tally.entries > 0 && summary.tally.unstable == 0
             && summary.tally.unreadable == 0 && summary.doubtLines.isEmpty
             && terms?.exclusions == external ?? Filter.none.digest && terms?.selection == nil
             && terms?.aspects.contains(.content) == true
