@@ -66,14 +66,19 @@ extension Ledger {
     }
 
     /// What verifications found out about a module, the newest first.
-    package func standings(of module: String, limit: Int = 1000) throws -> [StandingRecord] {
+    ///
+    /// - Parameter answer: the only one that is asked for; nil for any.
+    package func standings(
+        of module: String, _ answer: Gate.Standing.Answer? = nil, limit: Int = 1000
+    ) throws -> [StandingRecord] {
         try read { database in
             try Row.fetchAll(
                 database,
                 sql: """
-                    SELECT * FROM standing WHERE module = ? ORDER BY looked_wall DESC LIMIT ?
+                    SELECT * FROM standing WHERE module = ?1 AND coalesce(answer = ?2, 1)
+                    ORDER BY looked_wall DESC LIMIT ?3
                     """,
-                arguments: [module, limit]
+                arguments: [module, answer?.rawValue, limit]
             ).map { try StandingRecord($0) }
         }
     }

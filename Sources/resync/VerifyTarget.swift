@@ -119,7 +119,8 @@ extension Configuration.Pair {
         var hash = ManifestHashes.openSSL.make(.sha256)
         let paths = Selection(module.paths).paths.map(\.bytes)
         for part in [stores.a.path, stores.b.path] + paths { hash.update(part + [0]) }
-        for condition in module.conditions { hash.update(condition + [0, 0]) }
+        // With what it no longer expects it is another one.
+        for condition in module.expecting(at: .now).conditions { hash.update(condition + [0, 0]) }
         return "\(module.scope.rawValue) \(hash.finalize().hex)"
     }
 }

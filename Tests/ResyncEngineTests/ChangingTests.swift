@@ -89,7 +89,7 @@ import Testing
         }
         let found = try stores.verify { $0.workers = 1 }
         #expect(found.lines.contains("= d/f") && found.status == .ok)
-        #expect(found.tally.bytesByAssurance == [.hash: 200_004])
+        #expect(found.tally.bytesByAssurance == [.hash: 4, .media: 200_000])
         #expect(found.tally.unstable == 0 && found.tally.same == 3)
         #expect(try stores.verify { $0.plan = { $0.confirmPasses = 0 } }.status == .ok)
     }

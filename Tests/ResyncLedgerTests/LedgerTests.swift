@@ -85,6 +85,10 @@ import Testing
         for standing in found {
             let all = try ledger.standings(of: standing.module)
             #expect(all.first == standing)
+            for answer in [ResyncCore.Gate.Standing.Answer.released, .different, .undecided] {
+                let own = try ledger.standings(of: standing.module, answer)
+                #expect(own == all.filter { $0.answer == answer })
+            }
         }
     }
 

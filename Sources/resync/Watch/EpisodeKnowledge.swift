@@ -116,8 +116,8 @@ struct EpisodeKnowledge {
         against module: Module, _ paths: Sides<[UInt8]>, _ overrides: [Overrides.Override]
     ) throws -> Sides<[SuspectSpan]> {
         // Whatever it was then, its service was let run.
-        let released = try (ledger?.standings(of: module.name) ?? [])
-            .filter { $0.answer == .released }.map { $0.looked...$0.looked }
+        let released = try (ledger?.standings(of: module.name, .released) ?? [])
+            .map { $0.looked...$0.looked }
         let opened = overrides.filter { $0.module == module.name }
             .map { $0.given...max($0.given, $0.until) }
         return paths.map { spans(of: $0) }.knowing(openings: released + opened)
