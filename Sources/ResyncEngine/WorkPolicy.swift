@@ -20,8 +20,8 @@ package struct WorkPolicy: Sendable {
         return min(64, max(1, (descriptors - 256) / (2 * workers)))
     }
 
-    /// More workers when the processors idle because every worker waits for storage: storage likes
-    /// company. Processors that others keep busy look alike, but then nobody waits.
+    /// All workers when the processors idle because every one of them waits for storage: storage
+    /// likes company. Processors that others keep busy look alike, but then nobody waits.
     ///
     /// - Parameters:
     ///   - busyShare: processor time used per core and second since the last question.
@@ -30,6 +30,6 @@ package struct WorkPolicy: Sendable {
         guard fixed == nil, idle == 0, workers < limit, busyShare < 0.6, waits >= workers else {
             return workers
         }
-        return min(limit, workers * 2)
+        return limit
     }
 }
