@@ -187,6 +187,7 @@ struct ModuleStandings {
     func find(
         _ target: VerifyTarget, _ policies: [String: PolicyFindings] = [:]
     ) throws -> [StandingRecord] {
+        guard !target.modules.isEmpty else { return [] }
         let knowledge = EpisodeKnowledge(state)
         let overrides = try Overrides(state).all()
         let paths = target.pair.stores.map(\.path)
