@@ -70,14 +70,15 @@ package final class BaselineLook {
     /// - Parameters:
     ///   - spans: in which each side may have lost writes.
     ///   - mismatches: what was found to differ.
+    ///   - lost: up to then more may have been found than that.
     /// - Returns: nil where it was ended before it was over.
     package func proof(
         of module: Module, _ spans: Sides<[SuspectSpan]>,
-        _ mismatches: [RelativePath: Mismatch] = [:]
+        _ mismatches: [RelativePath: Mismatch] = [:], lost: Timestamp? = nil
     ) throws -> ModuleProof? {
         var proof =
             alone.map { ModuleProof(module, alone: $0) }
-            ?? ModuleProof(module, spans, mismatches: mismatches)
+            ?? ModuleProof(module, spans, mismatches: mismatches, lost: lost)
         let isDone = try self(within: module.paths) { path, stats, record in
             if let stats { proof.add(path, stats, record) } else { proof.addUnreadable(path) }
         }

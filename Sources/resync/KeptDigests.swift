@@ -7,19 +7,33 @@ struct KeptDigests {
     private let command: VerifyCommand
     private let state: StateFolder
     private let trouble: Sides<[String]>
-    /// Nothing kept before the end of the window that the operator named counts.
-    private let voidBefore: Timestamp?
-    private let episodes: EpisodeKnowledge
+    /// Nothing counts that was kept before, nor what was not read from the medium since.
+    private let voidBefore: Sides<(time: Timestamp, what: String)?>
+    /// What was found to differ while no stat told so: it is read, whatever is kept of it.
+    let doubted: Set<RelativePath>
+    /// Whether what is not taken from what is kept is read from the medium: where it can be kept
+    /// in doubtful times.
+    let needsMedium: Bool
 
     init(
         _ command: VerifyCommand, _ state: StateFolder, _ episodes: EpisodeKnowledge,
-        _ trouble: Sides<[String]>
+        _ paths: Sides<[UInt8]>, _ trouble: Sides<[String]>
     ) throws {
         self.command = command
         self.state = state
         self.trouble = trouble
-        self.episodes = episodes
-        voidBefore = try command.suspect.map { try SuspectWindow($0).end }
+        let mismatches = try episodes.mismatches(paths, in: state)
+        let named = try command.suspect.map { try SuspectWindow($0).end }
+        voidBefore = paths.map { path in
+            let window = [named, episodes.suspectEnd(of: path)].compactMap { $0 }.max()
+            return [
+                window.map { ($0, "the end of the suspect window") },
+                mismatches.lost.map { ($0, "a run that found differences and is not kept") },
+            ].compactMap { $0 }.max { $0.0 < $1.0 }
+        }
+        doubted = mismatches.paths
+        needsMedium =
+            voidBefore.a != nil || voidBefore.b != nil || mismatches.areFromMedium
     }
 
     func find(
@@ -43,7 +57,7 @@ struct KeptDigests {
             } else if command.since.isEmpty {
                 found[side] = try state.manifests.find(identity)
             }
-            if let manifest = found[side], let reason = void(manifest, side, facts.path, scheme) {
+            if let manifest = found[side], let reason = void(manifest, side, scheme) {
                 Main.complain(
                     "what was kept of \(side.word.uppercased()) does not count: \(reason)")
                 found[side] = nil
@@ -55,17 +69,15 @@ struct KeptDigests {
         return found
     }
 
-    private func void(
-        _ manifest: KeptManifest, _ side: Side, _ path: [UInt8], _ scheme: DigestScheme
-    ) -> String? {
+    private func void(_ manifest: KeptManifest, _ side: Side, _ scheme: DigestScheme) -> String? {
         if !trouble[side].isEmpty { return "there is trouble on it" }
-        let voidBefore = [voidBefore, episodes.suspectEnd(of: path)].compactMap { $0 }.max()
-        if let voidBefore, manifest.header.started < voidBefore {
-            return "it was begun before the end of the suspect window"
+        guard let voidBefore = voidBefore[side] else { return manifest.refusal(scheme) }
+        if manifest.header.started < voidBefore.time {
+            return "it was begun before \(voidBefore.what)"
         }
         // After failed write-back the cache looks right while the disk is stale.
-        if voidBefore != nil, manifest.header.source != .media {
-            return "it was not read from the medium since the suspect window"
+        if manifest.header.source != .media {
+            return "it was not read from the medium since \(voidBefore.what)"
         }
         return manifest.refusal(scheme)
     }

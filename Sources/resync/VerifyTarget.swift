@@ -192,7 +192,7 @@ struct ModuleStandings {
         let overrides = try Overrides(state).all()
         let paths = target.pair.stores.map(\.path)
         let differences = try differences(in: target.modules)
-        let mismatches = try knowledge.mismatches(paths, in: state).contents
+        let mismatches = try knowledge.mismatches(paths, in: state)
         var found: [StandingRecord] = []
         for module in target.modules {
             let whole = target.pair.terms(of: module)
@@ -204,7 +204,8 @@ struct ModuleStandings {
                 let spans = try knowledge.spans(against: module, paths, overrides)
                 guard
                     let proof = try look.proof(
-                        of: module.expecting(at: target.time), spans, mismatches)
+                        of: module.expecting(at: target.time), spans, mismatches.contents,
+                        lost: mismatches.lost)
                 else { break }
                 standing = try self.standing(
                     module, proof, differences[module.name, default: Differences()],

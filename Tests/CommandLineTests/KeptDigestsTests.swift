@@ -275,7 +275,8 @@ import Testing
         let found = try stage.verify("--assurance", "cached", "--suspect", past, "--json")
         #expect(try Read(found) == .fromTheMedium)
         #expect(
-            found.errorText.contains("it was not read from the medium since the suspect window"),
+            found.errorText.contains(
+                "it was not read from the medium since the end of the suspect window"),
             "\(found.report)")
         // What is read then is read there, and counts the next time.
         #expect(try cached(stage, "--suspect", past, "--keep") == .fromTheMedium)

@@ -124,6 +124,9 @@ import Testing
         #expect(night.text.contains("module m: released"), "what was kept: \(night.report)")
         let found = try scene.verify("--assurance", "media")
         #expect(found.text.contains("module m: NOT RELEASED"), "\(found.report)")
+        // Nor does it agree for that run being deleted.
+        let run = try #require(scene.stage.runs("list").lines.last?.prefix { $0 != " " })
+        #expect(try scene.stage.runs("delete", String(run)).status == 0)
         let again = try scene.run("verify", "mail", "--assurance", "cached")
         #expect(again.status == 1, "\(again.report)")
         #expect(again.text.contains("module m: NOT RELEASED"), "\(again.report)")

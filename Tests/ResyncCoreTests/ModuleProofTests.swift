@@ -225,6 +225,20 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         #expect(counts(record(stats, at: 50), foundAt: 60, fromMedium: true, moved))
     }
 
+    @Test func whatMayHaveBeenFoundToDifferIsProvenFromTheMediumOnly() {
+        let module = Module(name: "m", pair: "p", paths: [path("m")])
+        let stats = Sides(a: stat(), b: stat(inode: 8))
+        for (seconds, level) in [(50, .media), (60, .media), (70, .hash), (70, .media)]
+            as [(Int64, Assurance)]
+        {
+            var proof = ModuleProof(module, Sides(a: [], b: []), lost: time(60))
+            proof.add(path("m/f"), stats.map { Optional($0) }, record(stats, at: seconds, level))
+            let counts = seconds > 60 && level == .media
+            #expect(proof.isWhole == counts, "\(seconds) \(level)")
+            #expect(proof.gaps == (counts ? [:] : [.findingsLost: 1]))
+        }
+    }
+
     @Test func aPathThatNothingIsMetAtIsNotProven() {
         let module = Module(name: "m", pair: "p", paths: ["m", "x/y"].map { path($0) })
         var proof = ModuleProof(module, Sides(a: [], b: []))

@@ -103,6 +103,8 @@ package struct ModuleProof: Sendable {
         case racy
         /// It was found to differ since, under the same stat.
         case foundDiffering
+        /// It may have been found to differ since: nobody knows any more.
+        case findingsLost
         /// It was last proven before the end of an episode that may have hit it.
         case beforeEpisode
         /// It was not read from the medium since an episode.
@@ -119,6 +121,9 @@ package struct ModuleProof: Sendable {
             case .moved: "changed since it was proven equal"
             case .racy: "written just before it was read, to be read again"
             case .foundDiffering: "found to differ, and not proven equal since from the medium"
+            case .findingsLost:
+                "not proven from the medium since a run that found differences and is not kept any "
+                    + "more"
             case .beforeEpisode: "not proven equal since an episode"
             case .notFromMedium: "not read from the medium since an episode"
             }
@@ -131,6 +136,7 @@ package struct ModuleProof: Sendable {
     private let module: Module
     private let spans: Sides<[SuspectSpan]>
     private let mismatches: [RelativePath: Mismatch]
+    private let lost: Timestamp?
     /// The only side that there is; nil where both are looked at.
     private let alone: Side?
     /// Entries that it holds.
@@ -149,13 +155,15 @@ package struct ModuleProof: Sendable {
     /// - Parameters:
     ///   - spans: all that are known of each side.
     ///   - mismatches: what was found to differ.
+    ///   - lost: up to then more may have been found than that.
     package init(
         _ module: Module, _ spans: Sides<[SuspectSpan]>,
-        mismatches: [RelativePath: Mismatch] = [:]
+        mismatches: [RelativePath: Mismatch] = [:], lost: Timestamp? = nil
     ) {
         self.module = module
         self.spans = spans
         self.mismatches = mismatches
+        self.lost = lost
         alone = nil
         unmet = module.paths
     }
@@ -165,6 +173,7 @@ package struct ModuleProof: Sendable {
         self.module = module
         spans = Sides(a: [], b: [])
         mismatches = [:]
+        lost = nil
         alone = side
         unmet = module.paths
     }
@@ -182,8 +191,7 @@ package struct ModuleProof: Sendable {
         guard module.holds(path), stats.a != nil || stats.b != nil else { return }
         if !unmet.isEmpty { unmet.removeAll { path.isWithin($0) } }
         guard path != .root else { return }
-        let gap =
-            gap(stats, record) ?? (isContradicted(path, stats, record) ? .foundDiffering : nil)
+        let gap = gap(stats, record) ?? contradiction(path, stats, record)
         if gap != nil, let a = stats.a, let b = stats.b, a.type == b.type,
             module.expects(path, isDirectory: a.type == .directory)
         {
@@ -237,13 +245,16 @@ package struct ModuleProof: Sendable {
         return nil
     }
 
-    private func isContradicted(
+    /// What was found since speaks against what was proven.
+    private func contradiction(
         _ path: RelativePath, _ stats: Sides<Stat?>, _ record: BaselineRecord?
-    ) -> Bool {
-        guard let found = mismatches[path], let record, let a = stats.a, let b = stats.b else {
-            return false
+    ) -> Gap? {
+        guard let record, let a = stats.a, let b = stats.b else { return nil }
+        if let lost, a.type == .file, record.time <= lost || record.level != .media {
+            return .findingsLost
         }
-        return found.contradicts(record, Sides(a: a, b: b))
+        return mismatches[path]?.contradicts(record, Sides(a: a, b: b)) == true
+            ? .foundDiffering : nil
     }
 
     private mutating func miss(_ path: RelativePath, _ gap: Gap) {

@@ -184,7 +184,11 @@ struct Verification {
             // After an episode only the medium proves a module, whoever has read all of it since.
             let needsMedium =
                 try !reasons.a.isEmpty || !reasons.b.isEmpty || wasBegunAtMedia()
-                || target.map { try episodes.isToBeProven($0.modules, of: $0.pair) } ?? false
+                || target.map { target in
+                    try episodes.isToBeProven(target.modules, of: target.pair)
+                        || episodes.mismatches(target.pair.stores.map(\.path), in: state).lost
+                            != nil
+                } ?? false
             return Level(level: needsMedium ? .media : .hash, reasons: reasons, unseen: unseen)
         }
         guard let level = Assurance(rawValue: asked), level != .none else {
@@ -239,16 +243,11 @@ struct Verification {
         case .metadata: rules.comparison.aspects.remove(AspectSet(.content))
         case .size: rules.comparison.aspects = AspectSet([.existence, .type, .size])
         case .cached:
-            rules.kept = try KeptDigests(command, state, episodes, level.reasons).find(
-                sites, rules.scheme)
-            let paths = sites.map { $0.facts.path }
-            let mismatches = try episodes.mismatches(paths, in: state)
-            rules.doubted = mismatches.paths
-            // What has to be read in doubtful times is read where it can be kept.
-            let isSuspect = Side.allCases.contains { episodes.suspectEnd(of: paths[$0]) != nil }
-            if command.suspect != nil || isSuspect || mismatches.areFromMedium {
-                rules.source = .media
-            }
+            let kept = try KeptDigests(
+                command, state, episodes, sites.map { $0.facts.path }, level.reasons)
+            rules.kept = try kept.find(sites, rules.scheme)
+            rules.doubted = kept.doubted
+            if kept.needsMedium { rules.source = .media }
         }
         guard sites.a.facts.kind == .directory || rules.comparison.aspects.contains(.content) else {
             throw CommandError(

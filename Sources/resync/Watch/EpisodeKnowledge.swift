@@ -195,7 +195,8 @@ struct EpisodeKnowledge {
             if isSamePlace(run.a, paths.b) && isSamePlace(run.b, paths.a) { return (run, true) }
             return nil
         }
-        return try Mismatches(ofPair, hasAll: runs.count < Self.runLimit, in: state)
+        let since = runs.count < Self.runLimit ? nil : runs.last?.began
+        return try Mismatches(ofPair, since: since, in: state)
     }
 
     /// What is asked once a run has read everything: what speaks by then against what it found.

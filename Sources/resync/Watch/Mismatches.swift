@@ -3,33 +3,30 @@ import ResyncEngine
 import ResyncLedger
 
 /// What was found to differ between two stores, and may do so still: by all comparisons since the
-/// last one of everything that found no difference.
+/// last one of everything that read the medium, or the cache and found no difference.
 struct Mismatches {
     private(set) var paths: Set<RelativePath> = []
     /// Those whose bytes differed, as they were last found.
     private(set) var contents: [RelativePath: Mismatch] = [:]
-    /// False where there may be more: runs are not kept any more, or too many.
-    private(set) var isWhole = true
+    /// What was found up to then is not all known: runs are not kept any more, or too many.
+    private(set) var lost: Timestamp?
 
     /// Whether any of it was read from the medium, and can be again.
     var areFromMedium: Bool { contents.values.contains { $0.isFromMedium } }
 
     /// - Parameters:
     ///   - runs: newest first, each with whether it has the stores the other way round.
-    ///   - hasAll: whether no other ones are known of.
+    ///   - since: earlier ones are not known of; nil where these are all.
     init(
-        _ runs: some Sequence<(RunRecord, isSwapped: Bool)>, hasAll: Bool, in state: StateFolder
+        _ runs: some Sequence<(RunRecord, isSwapped: Bool)>, since: Timestamp?,
+        in state: StateFolder
     ) throws {
-        isWhole = hasAll
         // What the medium had is not made good by what the cache has.
         var isCleanInCache = false
         for (run, isSwapped) in runs {
             let isFromMedium = run.assurance == Assurance.media.rawValue
             if run.status == ExitStatus.ok.code {
-                if run.isWhole, isFromMedium {
-                    isWhole = true
-                    return
-                }
+                if run.isWhole, isFromMedium { return }
                 isCleanInCache = isCleanInCache || run.isWhole
                 continue
             }
@@ -39,17 +36,22 @@ struct Mismatches {
                 while let record = try results.next() {
                     guard case .difference(let difference) = record else { continue }
                     guard paths.count < UnprovenEntries.limit else {
-                        isWhole = false
+                        lose(run.began)
                         return
                     }
                     paths.insert(difference.path)
                     add(difference, run.began, isFromMedium, isSwapped)
                 }
             } catch is RunError {
-                isWhole = false
+                lose(run.began)
             }
+            // It found all there was.
+            if run.isWhole, isFromMedium { return }
         }
+        if let since { lose(since) }
     }
+
+    private mutating func lose(_ time: Timestamp) { lost = lost ?? time }
 
     private mutating func add(
         _ difference: Difference, _ began: Timestamp, _ isFromMedium: Bool, _ isSwapped: Bool
