@@ -8,14 +8,16 @@ struct KeptRun {
     let folder: RunFolder
 
     /// - Parameters:
-    ///   - paths: of A and B, as the operator gave them.
+    ///   - paths: of A and B, as the operator gave them, or `RunRecord.baseline` for B.
+    ///   - isAlone: whether B is that.
     ///   - id: the run to go on with; nil for a new one.
     ///   - started: as of which a new one's result is; now, where nothing is said.
     ///   - terms: under which two stores are compared; one gone on with was begun under the same.
     ///   - arguments: from which it can be gone on with.
     init(
-        _ state: StateFolder, kind: String, _ paths: Sides<[UInt8]>, resuming id: String?,
-        started: Timestamp? = nil, terms: RunTerms? = nil, arguments: [String] = RawArguments.all()
+        _ state: StateFolder, kind: String, _ paths: Sides<[UInt8]>, isAlone: Bool = false,
+        resuming id: String?, started: Timestamp? = nil, terms: RunTerms? = nil,
+        arguments: [String] = RawArguments.all()
     ) throws {
         if let id {
             folder = try RunFolder.open(id, in: state.runs)
@@ -26,7 +28,7 @@ struct KeptRun {
         let started = started ?? .now
         let header = RunHeader(
             id: try StateFolder.newRunID(at: started), kind: kind, started: started,
-            a: absolutePath(paths.a), b: absolutePath(paths.b),
+            a: absolutePath(paths.a), b: isAlone ? paths.b : absolutePath(paths.b),
             arguments: arguments.map { RawArguments.bytes($0) },
             workingDirectory: workingDirectory(), version: programVersion)
         folder = try RunFolder.create(in: state.runs, header, terms: terms)

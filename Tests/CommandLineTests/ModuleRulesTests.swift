@@ -97,57 +97,6 @@ import Testing
         #expect(more.status == 0 && !more.text.contains("proven before"), "\(more.report)")
     }
 
-    /// What the medium showed to differ is made good by nothing that was kept, nor by the cache.
-    @Test func whatRottedIsNotProvenByWhatWasKept() throws {
-        guard let disk = try LoopMount(.ext4) else { return }
-        let scene = try Scene("scope: full")
-        try scene.stage.write(
-            "config.yaml",
-            """
-            pairs: [{name: mail, a: \(scene.stage.a), b: \(disk.point), settle: 0s, max-age: 1d}]
-            modules: [{name: m, pair: mail, paths: [d]}]
-
-            """)
-        try system("cp", "-a", scene.stage.a + "/.", disk.point)
-        try scene.age("a")
-        try system("find", disk.point, "-exec", "touch", "-h", "-d", "@1500000000", "{}", "+")
-        usleep(2_200_000)
-        let proven = try scene.run("verify", "mail", "--assurance", "media")
-        #expect(proven.text.contains("module m: released"), "\(proven.report)")
-
-        try #require(try disk.flip(noise(9000, seed: UInt64(UInt8(ascii: "g")))))
-        let night = try scene.run("verify", "mail", "--assurance", "cached")
-        // Then nothing that was kept counts anyway.
-        guard !night.errorText.contains("trouble on B") else {
-            return skip("the kernel log speaks against the loop device")
-        }
-        #expect(night.text.contains("module m: released"), "what was kept: \(night.report)")
-        let found = try scene.verify("--assurance", "media")
-        #expect(found.text.contains("module m: NOT RELEASED"), "\(found.report)")
-        // Nor does it agree for that run being deleted.
-        let run = try #require(scene.stage.runs("list").lines.last?.prefix { $0 != " " })
-        #expect(try scene.stage.runs("delete", String(run)).status == 0)
-        let again = try scene.run("verify", "mail", "--assurance", "cached")
-        #expect(again.status == 1, "\(again.report)")
-        #expect(again.text.contains("module m: NOT RELEASED"), "\(again.report)")
-        // Back as it was, though nobody has read it so: the night reads it, and says no more.
-        try #require(try disk.flip(noise(9000, seed: UInt64(UInt8(ascii: "g")))))
-        let healed = try scene.run("verify", "mail", "--assurance", "media")
-        #expect(healed.status == 0, "\(healed.report)")
-        #expect(healed.text.contains("module m: released"), "\(healed.report)")
-
-        // A night that reads again what was read longest ago finds it, and takes the release back.
-        try #require(try disk.flip(noise(9000, seed: UInt64(UInt8(ascii: "g")))))
-        usleep(1_200_000)
-        let config = scene.stage.text("config.yaml")
-        try scene.stage.write(
-            "config.yaml", config.replacingOccurrences(of: "max-age: 1d", with: "max-age: 1s"))
-        let late = try scene.run("nightly")
-        #expect(late.status == 2 && late.text.contains("* d/g  content"), "\(late.report)")
-        let modules = try scene.run("status", "--json")
-        #expect(modules.text.contains("1 different"), "\(modules.report)")
-    }
-
     // MARK: Checks
 
     @Test func aCheckMustSucceedBeforeAModuleIsReleased() throws {

@@ -57,7 +57,7 @@ package struct Mismatch: Sendable, Hashable {
     /// When the comparison began that found it last.
     private let began: Timestamp
     package let isFromMedium: Bool
-    /// Of both sides, as they were then.
+    /// As they were then; nil of a side that was not looked at.
     private let stats: Sides<StatWitness?>
 
     package init(began: Timestamp, isFromMedium: Bool, stats: Sides<StatWitness?>) {
@@ -71,14 +71,20 @@ package struct Mismatch: Sendable, Hashable {
     package func joined(_ earlier: Mismatch) -> Mismatch {
         Mismatch(
             began: began,
-            isFromMedium: isFromMedium || earlier.isFromMedium && earlier.stats == stats,
+            isFromMedium: isFromMedium || earlier.isFromMedium && earlier.isOf(stats),
             stats: stats)
+    }
+
+    private func isOf(_ other: Sides<StatWitness?>) -> Bool {
+        Side.allCases.allSatisfy { side in
+            stats[side] == nil || other[side] == nil || stats[side] == other[side]
+        }
     }
 
     /// Whether it still speaks against what was proven: who writes the entry anew moves a stat, and
     /// has what is there read anew.
     func contradicts(_ record: BaselineRecord, _ now: Sides<Stat>) -> Bool {
-        guard StatWitness(now.a) == stats.a, StatWitness(now.b) == stats.b else { return false }
+        guard isOf(now.map { StatWitness($0) }) else { return false }
         return record.time <= began || isFromMedium && record.level != .media
     }
 }

@@ -60,8 +60,8 @@ struct AloneVerification {
         }
         let plan = try plan(site, opening, target, baseline, side)
         // The other store is not part of it, whatever is wrong with that one.
-        let paths = Sides(a: site.facts.path, b: Array("baseline".utf8))
-        let run = try KeptRun(state, kind: "verify", paths, resuming: nil)
+        let paths = Sides(a: site.facts.path, b: RunRecord.baseline)
+        let run = try KeptRun(state, kind: "verify", paths, isAlone: true, resuming: nil)
         if command.report.json {
             try JSONReport.run(
                 try run.folder.header(), plan.rules.scheme,
@@ -84,6 +84,8 @@ struct AloneVerification {
         controls.doubts = try episodes.doubts(about: run.folder, in: state)
         let compared = AloneRun(plan, controls, in: run.folder)
         let result = try compared()
+        let level = plan.rules.source == .media ? Assurance.media : .hash
+        try episodes.note(run.folder, result.summary, alone: level)
         guard result.summary.ending == .complete, result.summary.doubtLines.isEmpty else {
             return (result, [])
         }
@@ -93,12 +95,13 @@ struct AloneVerification {
                 touched.popFirst().map { .set($0) }
             }
         }
-        guard let target, plan.rules.source == .media else { return (result, []) }
+        guard let target else { return (result, []) }
         let known = try state.baselines.find(plan.baseline.header.identities)
         let look = BaselineLook(
             plan.site, alone: plan.side, known ?? plan.baseline, plan.limits, controls,
             batchSize: plan.scope.batchSize)
         let standings = ModuleStandings(look, alone: plan.side, run.folder, state, controls)
+        guard level == .media else { return (result, try standings.findDifferent(target)) }
         // Only of what both of this pair were proven to share.
         let proven = try target.modules.filter { module in
             try episodes.standings(of: module, in: target.pair).contains {

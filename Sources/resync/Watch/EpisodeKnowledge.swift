@@ -190,10 +190,12 @@ struct EpisodeKnowledge {
 
     /// What was found to differ between two stores.
     func mismatches(_ paths: Sides<[UInt8]>, in state: StateFolder) throws -> Mismatches {
-        let ofPair = runs.lazy.compactMap { run -> (RunRecord, isSwapped: Bool)? in
-            if isSamePlace(run.a, paths.a) && isSamePlace(run.b, paths.b) { return (run, false) }
-            if isSamePlace(run.a, paths.b) && isSamePlace(run.b, paths.a) { return (run, true) }
-            return nil
+        let ofPair = runs.lazy.compactMap { run -> (RunRecord, first: Side)? in
+            let first = Side.allCases.first { side in
+                isSamePlace(run.a, paths[side])
+                    && (run.isAlone || isSamePlace(run.b, paths[side.other]))
+            }
+            return first.map { (run, $0) }
         }
         let since = runs.count < Self.runLimit ? nil : runs.last?.began
         return try Mismatches(ofPair, since: since, in: state)
@@ -233,8 +235,12 @@ struct EpisodeKnowledge {
 
     /// Notes a run where there is a ledger; nothing rests on its being there.
     ///
-    /// - Parameter external: what the configuration had left out, as `RunTerms.exclusions`.
-    func note(_ run: RunFolder, _ summary: Summary, external: Digest? = nil) throws {
+    /// - Parameters:
+    ///   - external: what the configuration had left out, as `RunTerms.exclusions`.
+    ///   - alone: how one store was read, of a run without the other one.
+    func note(
+        _ run: RunFolder, _ summary: Summary, external: Digest? = nil, alone: Assurance? = nil
+    ) throws {
         let (header, terms) = (try run.header(), try run.terms())
         let isWhole =
             summary.ending == .complete && summary.notVerified == 0
@@ -245,7 +251,7 @@ struct EpisodeKnowledge {
         let record = RunRecord(
             id: header.id, kind: header.kind, a: header.a, b: header.b, began: header.started,
             ended: .now, status: Int(summary.status.code), verdict: summary.verdict,
-            assurance: terms?.assurance.rawValue ?? "", isWhole: isWhole)
+            assurance: (terms?.assurance ?? alone)?.rawValue ?? "", isWhole: isWhole)
         do {
             try ledger?.save(record)
         } catch {
@@ -424,6 +430,13 @@ extension EpisodeKnowledge {
                 + "\(episode.detected.wall.localText), and meanwhile "
                 + EpisodeReport.changes(episode))
     }
+}
+
+extension RunRecord {
+    /// What stands for the other store where there is only the baseline.
+    static let baseline = Array("baseline".utf8)
+
+    var isAlone: Bool { b == Self.baseline }
 }
 
 extension StandingRecord {

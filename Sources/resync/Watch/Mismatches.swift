@@ -15,15 +15,15 @@ struct Mismatches {
     var areFromMedium: Bool { contents.values.contains { $0.isFromMedium } }
 
     /// - Parameters:
-    ///   - runs: newest first, each with whether it has the stores the other way round.
+    ///   - runs: newest first, each with which side its A is, or the only store that it read.
     ///   - since: earlier ones are not known of; nil where these are all.
     init(
-        _ runs: some Sequence<(RunRecord, isSwapped: Bool)>, since: Timestamp?,
+        _ runs: some Sequence<(RunRecord, first: Side)>, since: Timestamp?,
         in state: StateFolder
     ) throws {
         // What the medium had is not made good by what the cache has.
         var isCleanInCache = false
-        for (run, isSwapped) in runs {
+        for (run, first) in runs {
             let isFromMedium = run.assurance == Assurance.media.rawValue
             if run.status == ExitStatus.ok.code {
                 if run.isWhole, isFromMedium { return }
@@ -40,7 +40,7 @@ struct Mismatches {
                         return
                     }
                     paths.insert(difference.path)
-                    add(difference, run.began, isFromMedium, isSwapped)
+                    add(difference, of: run, isFromMedium, first)
                 }
             } catch is RunError {
                 lose(run.began)
@@ -54,11 +54,18 @@ struct Mismatches {
     private mutating func lose(_ time: Timestamp) { lost = lost ?? time }
 
     private mutating func add(
-        _ difference: Difference, _ began: Timestamp, _ isFromMedium: Bool, _ isSwapped: Bool
+        _ difference: Difference, of run: RunRecord, _ isFromMedium: Bool, _ first: Side
     ) {
         guard difference.outcome == .differs, difference.aspects.contains(.content) else { return }
-        let stats = isSwapped ? difference.stats.swapped : difference.stats
-        let found = Mismatch(began: began, isFromMedium: isFromMedium, stats: stats)
+        var stats = difference.stats
+        if run.isAlone {
+            let alone = stats.a ?? stats.b
+            stats = Sides(a: nil, b: nil)
+            stats[first] = alone
+        } else if first == .b {
+            stats = stats.swapped
+        }
+        let found = Mismatch(began: run.began, isFromMedium: isFromMedium, stats: stats)
         contents[difference.path] = contents[difference.path].map { $0.joined(found) } ?? found
     }
 }

@@ -1,0 +1,120 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// What rots on a medium while no stat moves: B is an ext4, of whose disk bytes are turned over.
+@Suite(.serialized) struct RottenStoreTests {
+    private struct RottenStage {
+        let scene: ModuleRulesTests.Scene
+        private let disk: LoopMount
+
+        /// Nil where it cannot be had here. The module is released, from the medium.
+        init?() throws {
+            guard let disk = try LoopMount(.ext4) else { return nil }
+            self.disk = disk
+            scene = try ModuleRulesTests.Scene("scope: full")
+            try scene.stage.write(
+                "config.yaml",
+                """
+                pairs: [{name: mail, a: \(scene.stage.a), b: \(disk.point), settle: 0s, max-age: 1d}]
+                modules: [{name: m, pair: mail, paths: [d]}]
+
+                """)
+            try system("cp", "-a", scene.stage.a + "/.", disk.point)
+            try scene.age("a")
+            try system("find", disk.point, "-exec", "touch", "-h", "-d", "@1500000000", "{}", "+")
+            usleep(2_200_000)
+            let proven = try run("verify", "mail", "--assurance", "media")
+            #expect(proven.text.contains("module m: released"), "\(proven.report)")
+        }
+
+        func run(_ words: String...) throws -> Finished {
+            try scene.stage.resync(words + ["--config", scene.scene.config]).run()
+        }
+
+        /// d/g on B; once more, and it is as it was.
+        func rot() throws {
+            try #require(try disk.flip(noise(9000, seed: UInt64(UInt8(ascii: "g")))))
+        }
+
+        var b: String { disk.point }
+
+        /// Where old messages speak of a disk of the same name, nothing that was kept counts anyway.
+        func isCalm(_ night: Finished) -> Bool {
+            guard night.errorText.contains("trouble on") else { return true }
+            skip("the kernel log speaks against the loop device")
+            return false
+        }
+    }
+
+    /// What the medium showed to differ is made good by nothing that was kept, nor by the cache.
+    @Test func whatRottedIsNotProvenByWhatWasKept() throws {
+        guard let stage = try RottenStage() else { return }
+        try stage.rot()
+        let night = try stage.run("verify", "mail", "--assurance", "cached")
+        guard stage.isCalm(night) else { return }
+        #expect(night.text.contains("module m: released"), "what was kept: \(night.report)")
+        let found = try stage.scene.verify("--assurance", "media")
+        #expect(found.text.contains("module m: NOT RELEASED"), "\(found.report)")
+        // Nor does it agree for that run being deleted.
+        let run = try #require(stage.scene.stage.runs("list").lines.last?.prefix { $0 != " " })
+        #expect(try stage.scene.stage.runs("delete", String(run)).status == 0)
+        let again = try stage.run("verify", "mail", "--assurance", "cached")
+        #expect(again.status == 1, "\(again.report)")
+        #expect(again.text.contains("module m: NOT RELEASED"), "\(again.report)")
+        // Back as it was, though nobody has read it so: the night reads it, and says no more.
+        try stage.rot()
+        let healed = try stage.run("verify", "mail", "--assurance", "media")
+        #expect(healed.status == 0, "\(healed.report)")
+        #expect(healed.text.contains("module m: released"), "\(healed.report)")
+
+        // A night that reads again what was read longest ago finds it, and takes the release back.
+        try stage.rot()
+        usleep(1_200_000)
+        let config = stage.scene.stage.text("config.yaml")
+        try stage.scene.stage.write(
+            "config.yaml", config.replacingOccurrences(of: "max-age: 1d", with: "max-age: 1s"))
+        let late = try stage.run("nightly")
+        #expect(late.status == 2 && late.text.contains("* d/g  content"), "\(late.report)")
+        let modules = try stage.run("status", "--json")
+        #expect(modules.text.contains("1 different"), "\(modules.report)")
+    }
+
+    /// Nor what a look at that side alone showed, while the other one could not be asked.
+    @Test(arguments: [false, true])
+    func whatALookAtOneSideFoundCountsInTheNightAfter(_ isSwapped: Bool) throws {
+        guard let stage = try RottenStage() else { return }
+        if isSwapped {
+            let config = stage.scene.stage.text("config.yaml")
+            let (a, b) = ("a: \(stage.scene.stage.a)", "b: \(stage.b)")
+            try stage.scene.stage.write(
+                "config.yaml",
+                config.replacingOccurrences(
+                    of: a + ", " + b, with: "a: \(stage.b), b: \(stage.scene.stage.a)"))
+            #expect(try stage.run("verify", "mail", "--assurance", "media").status == 0)
+        }
+        try stage.rot()
+        let night = try stage.run("verify", "mail", "--assurance", "cached")
+        guard stage.isCalm(night) else { return }
+        #expect(night.text.contains("module m: released"), "what was kept: \(night.report)")
+        let alone = try stage.run(
+            "verify", stage.b, "--against", "baseline", "--settle", "0s", "--assurance", "media")
+        #expect(alone.status == 1 && alone.text.contains("* d/g  content"), "\(alone.report)")
+        let after = try stage.run("verify", "mail", "--assurance", "cached")
+        #expect(after.status == 1, "\(after.report)")
+        #expect(after.text.contains("module m: NOT RELEASED"), "\(after.report)")
+    }
+
+    /// What differs there takes a release back at whatever level it was read.
+    @Test func aLookAtOneSideInTheCacheTakesAReleaseBack() throws {
+        guard let stage = try RottenStage() else { return }
+        try stage.rot()
+        try system("sh", "-c", "echo 1 > /proc/sys/vm/drop_caches")
+        let alone = try stage.run(
+            "verify", stage.b, "--against", "baseline", "--settle", "0s", "--assurance", "hash")
+        guard stage.isCalm(alone) else { return }
+        #expect(alone.status == 1, "\(alone.report)")
+        #expect(alone.text.contains("module m: NOT RELEASED: 1 different"), "\(alone.report)")
+    }
+}
