@@ -25,7 +25,7 @@ extension StoreFindings {
         while isEmpty {
             let names = try listing.next(64)
             if names.isEmpty { break }
-            isEmpty = (0..<names.count).allSatisfy { names.name($0).isOurs }
+            isEmpty = (0..<names.count).allSatisfy { names.name($0).isOfNoUser }
         }
     }
 }
@@ -91,6 +91,8 @@ extension ApplyFolder {
 }
 
 extension Name {
-    /// Reserved at the root of a store.
-    fileprivate var isOurs: Bool { bytes.starts(with: reservedPrefix) }
+    /// At the root of a store: reserved, or made with the file system.
+    var isOfNoUser: Bool {
+        bytes.starts(with: reservedPrefix) || bytes.elementsEqual("lost+found".utf8)
+    }
 }

@@ -20,6 +20,8 @@ struct PatchPlan {
     struct Made {
         var actions: [Action] = []
         var leftOut = PlanLeftOut()
+        /// Pieces whose data turns to zeros.
+        var zeroed = 0
     }
 
     func make(_ difference: Difference?) throws -> Made {
@@ -42,7 +44,25 @@ struct PatchPlan {
         case .leave(let reason): made.leftOut.count(reason)
         case .take(let source): made.actions = try actions(difference, from: source)
         }
+        var zeros: [Int: Digest] = [:]
+        for patch in made.actions.lazy.flatMap(\.patches) {
+            let length = patch.extent.length
+            let digest = try zeros[length] ?? Self.digestOfZeros(length)
+            zeros[length] = digest
+            if patch.after == digest { made.zeroed += 1 }
+        }
         return made
+    }
+
+    private static func digestOfZeros(_ length: Int) throws -> Digest {
+        var hash = try EVPHash(.sha256)
+        let piece = [UInt8](repeating: 0, count: min(length, 1 << 16))
+        var left = length
+        while left > 0 {
+            hash.update(Array(piece.prefix(left)))
+            left -= piece.count
+        }
+        return hash.finalize()
     }
 
     private func actions(_ difference: Difference, from source: Side) throws -> [Action] {

@@ -107,6 +107,9 @@ package final class PlanRun {
         guard task.header.stores.a.kind == .directory else {
             let patches = try PatchPlan(task, scheme).make(try imageDifference())
             for action in patches.actions { try writer.append(action) }
+            for _ in 0..<patches.zeroed {
+                if let target = patches.actions.first?.side { writer.countZeroed(on: target) }
+            }
             return try finish(patches.leftOut)
         }
         try findPoisoned()
@@ -201,13 +204,14 @@ package final class PlanRun {
         for (path, lost) in losses where lost > 0 {
             var name = NameList()
             name.append(path.lastName, kind: .directory)
-            guard let directory = root.open(name, 0, worker).directory else { continue }
+            let found = path == .root ? root : root.open(name, 0, worker).directory
+            guard let directory = found else { continue }
             let listing = directory.list(worker)
             var count = 0
             while count <= lost {
                 let names = try listing.next(Self.chunkSize)
                 if names.isEmpty { break }
-                count += names.count
+                count += (0..<names.count).count { path != .root || !names.name($0).isOfNoUser }
             }
             if count <= lost { emptied += 1 }
         }
@@ -338,7 +342,10 @@ package final class PlanRun {
         // What agrees by now needs nothing, and neither does what is gone.
         guard !entry.aspects.isEmpty else { return }
         entry.verdict = try judge(entry, difference, isUnmoved: isUnmoved)
-        var choice = task.policy.choose(entry, decided: task.decisions.winner(entry.path))
+        let decided = task.decisions.winner(entry.path)
+        var choice = task.policy.choose(entry, decided: decided)
+        // What somebody decided about was another one. A directory is, whatever came into it.
+        if decided != nil, !isUnmoved, !entry.isDirectoryOnBoth { choice = .leave(.conflict) }
         if task.isExternal(entry, choice) {
             choice = .leave(.external)
             external += 1
@@ -376,9 +383,8 @@ package final class PlanRun {
         let base: BaselineKnowledge =
             baseline == nil ? .none : record.map { .record($0) } ?? .noRecord
         var judgement = Judgement(base: base, sides: entry.sides, aspects: entry.aspects)
-        if let proven = record?.time ?? task.baseline?.header.written {
-            judgement.hadEpisode = task.suspectEnd.map { $0.map { proven <= $0 } ?? false }
-        }
+        let proven = record?.time ?? task.baseline?.header.written ?? .epoch
+        judgement.hadEpisode = task.suspectEnd.map { $0.map { proven <= $0 } ?? false }
         if isUnmoved {
             judgement.isFromMedium = difference.confirmedFrom == .media
             if difference.shape == .zeroed { judgement.zeroSide = difference.shapeSide }

@@ -81,6 +81,26 @@ import Testing
         try emptied.refuses(5, "would become empty", lines: 3) { try emptied.apply() }
     }
 
+    /// A new file system in place of the store is as good as none.
+    @Test(arguments: [true, false])
+    func anEmptyFileSystemIsRefusedAsASource(_ hasOwn: Bool) throws {
+        let stage = try Stage()
+        try stage.makeFolder("b")
+        for name in ["f", "g", "h"] { try stage.write("b/" + name, "the only copy of " + name) }
+        try stage.makeFolder(hasOwn ? "a/lost+found" : "a/unrelated")
+        try stage.makeFolder(hasOwn ? "b/lost+found" : "b/unrelated")
+        #expect(try stage.verify().status == 1)
+        let planned = try stage.resync(["plan", "last", "--authority", "a", "-o", "p"]).run()
+        #expect(planned.status == 0, "\(planned.report)")
+        let done = try stage.resync(["apply", "p"]).run()
+        #expect(done.status == (hasOwn ? 5 : 0), "\(done.report)")
+        if hasOwn {
+            #expect(done.errorText.contains("A is empty"), "\(done.report)")
+            #expect(done.errorText.contains("would become empty"), "\(done.report)")
+        }
+        #expect(FileManager.default.fileExists(atPath: stage.b + "/f") == hasOwn)
+    }
+
     /// As a change of the time zone leaves them: no content is written.
     @Test func newTimesAloneOverwriteNothing() throws {
         let scene = try many("find . -type f -exec touch -d '2021-03-04 05:06:07' {} +")

@@ -82,6 +82,19 @@ final class LoopMount {
         return try system("mount", "-o", "loop", image, point) != nil
     }
 
+    /// Takes what lies on the disk now away, for later.
+    func keep() throws {
+        try system("sync", "-f", point)
+        try system("cp", "--sparse=always", folder + "/image", folder + "/kept")
+    }
+
+    /// The disk is again as it was when it was kept: the writes since are lost.
+    func loseWrites() throws {
+        try system("umount", point)
+        try system("cp", "--sparse=always", folder + "/kept", folder + "/image")
+        try system("mount", "-o", "loop", folder + "/image", point)
+    }
+
     func remount(_ options: String) throws -> Bool {
         try system("mount", "-o", "remount,\(options)", point) != nil
     }

@@ -74,6 +74,30 @@ import Testing
         #expect(scene.stage.bytes("j") == scene.stage.bytes("i"))
     }
 
+    /// As a device does that was made anew.
+    @Test func anImageThatTurnsToZerosIsRefusedAsASource() throws {
+        for (pieces, words) in [
+            (1...9, ""), (1...12, "the data of 12 pieces of B would turn to zeros"),
+            (0...73, "293.0 KiB of 293.0 KiB of B would be overwritten, more than half"),
+        ] {
+            let stage = try Stage()
+            try stage.write("i", noise(300_000))
+            try stage.write("j", noise(300_000))
+            for piece in pieces {
+                // All of it, or every second page.
+                let at = pieces.count > 20 ? piece : 2 * piece
+                let count = min(4096, 300_000 - at * 4096)
+                try stage.patch("i", at: at * 4096, [UInt8](repeating: 0, count: count))
+            }
+            let scene = try Scene(stage: stage)
+            guard !words.isEmpty else {
+                #expect(try scene.run("apply", "p").status == 0)
+                continue
+            }
+            try scene.refuses(5, words, lines: 2) { try scene.run("apply", "p") }
+        }
+    }
+
     @Test func anImageThatIsOpenForWritingIsLeftAlone() throws {
         let scene = try Scene()
         let file = open(scene.target, O_RDWR | O_CLOEXEC)

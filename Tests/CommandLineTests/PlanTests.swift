@@ -125,6 +125,13 @@ import Testing
         #expect(kept.text.contains("h: B is right: the owner said so"), "\(kept.report)")
         #expect(try plan(stage, "last", "--authority", "baseline").status == 0)
         #expect(try show(stage) == ["* A h  file: 5 B; conflict"])
+        // It was about another one than is there now.
+        try stage.write("b/h", "edited after that")
+        #expect(try plan(stage, "last", "--authority", "baseline").status == 4)
+        #expect(try plan(stage, "last", "--authority", "a").status == 4)
+        #expect(try show(stage) == [])
+        #expect(try stage.verify().status == 1)
+        #expect(try decide("h", "--accept", "b", "--reason", "still").status == 0)
         #expect(try decide("h", "--open", "--reason", "not so sure").status == 0)
         #expect(try plan(stage, "last", "--authority", "baseline").status == 4)
         #expect(try show(stage) == [])
@@ -196,7 +203,7 @@ import Testing
         let emptied = try plan(stage, stage.a, stage.b, "--authority", "a")
         #expect(
             emptied.text.contains(
-                "would be refused: 1 top-level directory of B would become empty"),
+                "would be refused: 1 of B and its top-level directories would become empty"),
             "\(emptied.report)")
     }
 

@@ -17,7 +17,8 @@ import Testing
             try scene.stage.write(
                 "config.yaml",
                 """
-                pairs: [{name: mail, a: \(scene.stage.a), b: \(disk.point), settle: 0s, max-age: 1d}]
+                pairs:
+                  - {name: mail, a: \(scene.stage.a), b: \(disk.point), settle: 0s, max-age: 1d}
                 modules: [{name: m, pair: mail, paths: [d]}]
 
                 """)
@@ -40,7 +41,7 @@ import Testing
 
         var b: String { disk.point }
 
-        /// Where old messages speak of a disk of the same name, nothing that was kept counts anyway.
+        /// Where old messages speak of a disk of the same name, nothing counts that was kept.
         func isCalm(_ night: Finished) -> Bool {
             guard night.errorText.contains("trouble on") else { return true }
             skip("the kernel log speaks against the loop device")

@@ -295,6 +295,7 @@ import Testing
         #expect(calm.text.contains("1 deleted"), "\(calm.report)")
         let episode = try scene.open()
         try scene.close(episode)
+        usleep(1_200_000)
         #expect(try verify(scene, "--assurance", "media").status == 1)
         let after = try planned()
         #expect(!after.text.contains("deleted"), "\(after.report)")
@@ -323,5 +324,60 @@ import Testing
         #expect([0, 4].contains(after.status), "\(after.report)")
         #expect(!after.text.contains("deleted"), "\(after.report)")
         #expect(after.text.contains("1 made"), "\(after.report)")
+    }
+
+    // MARK: Verdicts
+
+    /// The first incident of a pair comes before anything was ever proven of it.
+    @Test func whatAnEpisodeMayHaveLostIsNotDeletedElsewhere() throws {
+        let scene = try EpisodeStage()
+        try scene.stage.remove("a/other")
+        try scene.close(try scene.open())
+        usleep(1_200_000)
+        #expect(try verify(scene).status == 1)
+        func plan(_ more: String...) throws -> Finished {
+            try scene.stage.resync(
+                ["plan", "last", "--authority", "a", "-o", "p", "--force"] + more
+            ).run()
+        }
+        let careful = try plan()
+        #expect(careful.status == 0 && careful.text.contains("1 lost"), "\(careful.report)")
+        let told = try plan("--accept-deletions")
+        #expect(told.status == 0 && told.text.contains("1 deleted"), "\(told.report)")
+    }
+
+    /// The device comes back without its last writes: no times moved forward there.
+    @Test func aStoreThatLostItsLastWritesDoesNotWin() throws {
+        guard let disk = try LoopMount(.ext4) else { return }
+        let scene = try EpisodeStage()
+        let stage = scene.stage
+        try stage.write(
+            "config.yaml", "pairs: [{name: mail, a: \(disk.point), b: \(stage.b), settle: 0s}]\n")
+        try system("cp", "-a", stage.b + "/.", disk.point)
+        try disk.keep()
+        usleep(50_000)
+        try stage.write("b/file", "what both were proven to hold")
+        try system("cp", "-p", stage.b + "/file", disk.point + "/file")
+        try system("sync", "-f", disk.point)
+        usleep(2_200_000)
+        let proven = try scene.run("verify", "mail", "--config", scene.config)
+        #expect(proven.status == 0, "\(proven.report)")
+        try disk.loseWrites()
+        func plan() throws -> String {
+            let found = try scene.run("verify", "mail", "--config", scene.config)
+            #expect(found.status == 1, "\(found.report)")
+            let planned = try scene.run(
+                "plan", "last", "--authority", "baseline", "-o", "p", "--force")
+            #expect([0, 4].contains(planned.status), "\(planned.report)")
+            var show = Command(Command.resync, ["plan", "show", "p"])
+            show.directory = stage.folder
+            return try planned.text + show.run().text
+        }
+        let before = try plan()
+        #expect(before.contains("1 undetermined"), "\(before)")
+        try scene.close(try scene.open())
+        usleep(1_200_000)
+        let after = try plan()
+        #expect(after.contains("* A file  file: 29 B; missed write on A"), "\(after)")
     }
 }

@@ -134,6 +134,25 @@ import Testing
         #expect(few(21, 0) == [.deletes(.b, 21, limit: 20)])
     }
 
+    /// An image is one entry: its bytes are counted.
+    @Test func ofAnImageBytesHaveTheirBounds() {
+        func b(_ change: (inout PlanTotals) -> Void) -> [Refusal] {
+            refusals {
+                for side in Side.allCases {
+                    $0.header.stores[side].kind = .file
+                    $0.header.stores[side].size = 1000
+                    $0.found[side].size = 1000
+                }
+                $0.trailer.totals.b.overwrites = 1
+                change(&$0.trailer.totals.b)
+            }
+        }
+        #expect(b { $0.bytesWritten = 500 } == [])
+        #expect(b { $0.bytesWritten = 501 } == [.overwrittenBytes(.b, 501, of: 1000)])
+        #expect(b { $0.zeroed = 10 } == [])
+        #expect(b { $0.zeroed = 11 } == [.zeroedPieces(.b, 11)])
+    }
+
     @Test func exclusionsAreThoseOfTheBaseline() {
         #expect(refusals { $0.baselineExclusions = digest(8) } == [.changedExclusions])
         #expect(refusals { $0.baselineExclusions = nil } == [])

@@ -5,7 +5,7 @@ import Testing
 
 /// What one side may have become since the baseline.
 private enum SideState: String, CaseIterable {
-    case same, touched, edited, chmod, zeros, rotten, absent
+    case same, touched, edited, chmod, zeros, rotten, absent, rolledBack
 }
 
 @Suite struct JudgementTests {
@@ -44,6 +44,10 @@ private enum SideState: String, CaseIterable {
             now.entry.stat.ctime = later
         case .rotten: now.content = digest(salt)
         case .absent: return nil
+        case .rolledBack:
+            now.content = digest(salt)
+            now.entry.stat.mtime = time.adding(seconds: -9)
+            now.entry.stat.ctime = time.adding(seconds: -9)
         }
         return now
     }
@@ -73,49 +77,54 @@ private enum SideState: String, CaseIterable {
     private static let calm: [(SideState, [Verdict?])] = [
         (
             .same,
-            [nil, nil, .editedOnB, .editedOnB, .undetermined, .damageOnB, .editedOnB]
+            [
+                nil, nil, .editedOnB, .editedOnB, .undetermined, .damageOnB, .editedOnB,
+                .undetermined,
+            ]
         ),
         (
             .touched,
             [
                 nil, nil, .missedWriteOnA, .missedWriteOnA, .undetermined, .damageOnB,
-                .editedOnB,
+                .editedOnB, .undetermined,
             ]
         ),
         (
             .edited,
             [
                 .editedOnA, .missedWriteOnB, .conflict, .conflict, .missedWriteOnB,
-                .undetermined, .conflict,
+                .undetermined, .conflict, .undetermined,
             ]
         ),
         (
             .chmod,
             [
                 .editedOnA, .missedWriteOnB, .conflict, .conflict, .missedWriteOnB,
-                .undetermined, .conflict,
+                .undetermined, .conflict, .undetermined,
             ]
         ),
         (
             .zeros,
             [
                 .undetermined, .undetermined, .missedWriteOnA, .missedWriteOnA, .conflict,
-                .undetermined, .conflict,
+                .undetermined, .conflict, .undetermined,
             ]
         ),
         (
             .rotten,
             [
                 .damageOnA, .damageOnA, .undetermined, .undetermined, .undetermined,
-                .undetermined, .undetermined,
+                .undetermined, .undetermined, .undetermined,
             ]
         ),
         (
             .absent,
             [
                 .editedOnA, .editedOnA, .conflict, .conflict, .conflict, .undetermined, nil,
+                .undetermined,
             ]
         ),
+        (.rolledBack, [Verdict?](repeating: .undetermined, count: 8)),
     ]
 
     @Test func everyPairOfStatesHasItsVerdict() {
@@ -162,6 +171,18 @@ private enum SideState: String, CaseIterable {
         #expect(Self.judgement(.edited, .zeros, episodes: onB)?.verdict == .missedWriteOnB)
     }
 
+    /// What a store had before its last writes does not win, and with an episode nobody has to be
+    /// asked.
+    @Test func whatWasRolledBackIsAMissedWriteAfterAnEpisode() {
+        let onA = Sides(a: true, b: false)
+        for other in [SideState.same, .touched, .edited, .chmod] {
+            let found = Self.judgement(.rolledBack, other, episodes: onA)?.verdict
+            #expect(found == .missedWriteOnA, "\(other)")
+            let elsewhere = Self.judgement(.rolledBack, other, episodes: onA.swapped)?.verdict
+            #expect(elsewhere == .undetermined, "\(other)")
+        }
+    }
+
     @Test func damageIsClaimedOnlyWhereNothingElseExplainsIt() {
         #expect(Self.judgement(.same, .rotten)?.verdict == .damageOnB)
         #expect(Self.judgement(.same, .rotten, media: false)?.verdict == .undetermined)
@@ -172,7 +193,8 @@ private enum SideState: String, CaseIterable {
             record.isRacy = true
             judgement?.base = .record(record)
         }
-        #expect(judgement?.verdict == .editedOnB)
+        // Nobody can tell whether it was touched: neither damage nor an edit.
+        #expect(judgement?.verdict == .undetermined)
     }
 
     @Test func aModeThatWasSetOnZerosIsAnEdit() {
@@ -190,6 +212,13 @@ private enum SideState: String, CaseIterable {
             return judgement?.verdict
         }
         #expect(verdict(.edited, .same, .none) == .unknown)
+        #expect(verdict(.edited, .absent, .none) == .unknown)
+        for base in [BaselineKnowledge.none, .noRecord] {
+            var lost = Self.judgement(
+                .edited, .absent, episodes: Sides(a: false, b: true))
+            lost?.base = base
+            #expect(lost?.verdict == .lostOnB, "\(base)")
+        }
         #expect(verdict(.edited, .same, .noRecord) == .undetermined)
         #expect(verdict(.edited, .absent, .noRecord) == .editedOnA)
         #expect(verdict(.absent, .edited, .noRecord) == .editedOnB)
@@ -233,7 +262,7 @@ private enum SideState: String, CaseIterable {
             let states = Sides(a: a, b: b)
             let (won, lost) = (states[winner], states[winner.other])
             let edits: Set<SideState> = [.edited, .chmod]
-            #expect(won != .rotten, "\(a), \(b), \(episodes)")
+            #expect(won != .rotten && won != .rolledBack, "\(a), \(b), \(episodes)")
             if won == .same || won == .touched {
                 #expect(!edits.contains(lost), "\(a), \(b), \(episodes)")
             }

@@ -8,7 +8,7 @@ package struct StoreFindings: Sendable, Hashable {
     package var unreadable: String?
     /// Of an image or device, in bytes.
     package var size = 0
-    /// Whether a directory holds nothing but what is resync's own.
+    /// Whether a directory holds nothing but what is resync's own, or a new file system's.
     package var isEmpty = false
     package var isReadOnly = false
     /// Bytes that can be written; nil where that is not known.
@@ -33,7 +33,9 @@ package enum Refusal: Sendable, Hashable {
     case emptiedDirectories(Side, Int)
     case deletes(Side, Int, limit: Int)
     case overwrites(Side, Int, of: Int)
+    case overwrittenBytes(Side, Int, of: Int)
     case zeroed(Side, Int)
+    case zeroedPieces(Side, Int)
     case incompleteSource
     case changedExclusions
     case noSpace(Side, needed: Int, available: Int)
@@ -63,12 +65,16 @@ package enum Refusal: Sendable, Hashable {
             "what is kept of run \(escaped(run.utf8)) cannot be read: it may have left "
                 + "\(side.letter) changed in part"
         case .emptiedDirectories(let side, let count):
-            "\(count) top-level \(count == 1 ? "directory" : "directories") of \(side.letter) "
-                + "would become empty"
+            "\(count) of \(side.letter) and its top-level directories would become empty"
         case .deletes(let side, let count, let limit):
             "\(count) entries of \(side.letter) would be deleted, more than \(limit)"
         case .overwrites(let side, let count, let entries):
             "\(count) of \(entries) entries of \(side.letter) would be overwritten, more than half"
+        case .overwrittenBytes(let side, let bytes, let size):
+            "\(sizeText(bytes)) of \(sizeText(size)) of \(side.letter) would be overwritten, more "
+                + "than half"
+        case .zeroedPieces(let side, let count):
+            "the data of \(count) pieces of \(side.letter) would turn to zeros"
         case .zeroed(let side, let count):
             "the data of \(count) files of \(side.letter) would turn to nothing or to zeros"
         case .incompleteSource: "the root of a store could not be listed whole"
@@ -103,7 +109,12 @@ package func refusals(
         if let other = found[target].inconsistent, other != run {
             refusals.append(.unfinishedTarget(target, run: other))
         }
-        refusals += countRefusals(trailer.totals[target], target, header.entries)
+        let totals = trailer.totals[target]
+        let store = header.stores[target]
+        refusals +=
+            store.kind == .directory
+            ? countRefusals(totals, target, header.entries)
+            : byteRefusals(totals, target, of: store.size)
         if found[target].isReadOnly { refusals.append(.readOnly(target)) }
     }
     if trailer.isRootIncomplete, !targets.isEmpty { refusals.append(.incompleteSource) }
@@ -162,6 +173,16 @@ private func countRefusals(_ totals: PlanTotals, _ target: Side, _ entries: Int)
     }
     if totals.emptied > 0 { refusals.append(.emptiedDirectories(target, totals.emptied)) }
     if totals.zeroed > fewFiles { refusals.append(.zeroed(target, totals.zeroed)) }
+    return refusals
+}
+
+/// Of an image or device.
+private func byteRefusals(_ totals: PlanTotals, _ target: Side, of size: Int) -> [Refusal] {
+    var refusals: [Refusal] = []
+    if totals.bytesWritten > size / 2 {
+        refusals.append(.overwrittenBytes(target, totals.bytesWritten, of: size))
+    }
+    if totals.zeroed > fewFiles { refusals.append(.zeroedPieces(target, totals.zeroed)) }
     return refusals
 }
 

@@ -36,13 +36,16 @@ package struct Judgement: Sendable {
         case same(moved: Bool)
         /// Changed, and its stat with it.
         case edited
-        /// Changed under an unchanged stat.
+        /// Changed, and its stat with it, to one from before the record: nobody but the file system
+        /// sets a ctime, and after a crash or an aborted journal it has an earlier one again.
+        case rolledBack
+        /// Changed under an unchanged stat, or under one that proves nothing.
         case silent
     }
 
     package var verdict: Verdict {
         switch base {
-        case .none: return .unknown
+        case .none: return Side.allCases.first { isLost(on: $0) }.map { .lost($0) } ?? .unknown
         case .noRecord: return withoutRecord
         case .record(let record):
             if aspects == AspectSet(.links) { return ofLinks(record) }
@@ -50,8 +53,12 @@ package struct Judgement: Sendable {
             switch (change(record, .a), change(record, .b)) {
             case (.absent, let other): return deletion(on: .a, other)
             case (let other, .absent): return deletion(on: .b, other)
-            case (.same(let moved), let other): return oneSided(.b, other, otherMoved: moved)
-            case (let other, .same(let moved)): return oneSided(.a, other, otherMoved: moved)
+            case (.rolledBack, let other): return rolledBack(.a, other)
+            case (let other, .rolledBack): return rolledBack(.b, other)
+            case (.same(let moved), let other):
+                return oneSided(.b, other, otherMoved: moved, record)
+            case (let other, .same(let moved)):
+                return oneSided(.a, other, otherMoved: moved, record)
             case (.edited, .edited):
                 guard let zeroSide, changedDataOnly(record, zeroSide) else { return .conflict }
                 return .missedWrite(zeroSide)
@@ -64,13 +71,15 @@ package struct Judgement: Sendable {
 
     /// Made since, or never proven: where only one side has it, nothing is lost by copying it.
     private var withoutRecord: Verdict {
-        guard let a = sides.a else { return hadEpisode.a ? .lost(.a) : .editedOnB }
-        guard let b = sides.b else { return hadEpisode.b ? .lost(.b) : .editedOnA }
+        guard let a = sides.a else { return isLost(on: .a) ? .lost(.a) : .editedOnB }
+        guard let b = sides.b else { return isLost(on: .b) ? .lost(.b) : .editedOnA }
         guard a.isDirectory, b.isDirectory, aspects == AspectSet(.mtime) else {
             return .undetermined
         }
         return .edited(a.stat.mtime < b.stat.mtime ? .b : .a)
     }
+
+    private func isLost(on side: Side) -> Bool { sides[side] == nil && hadEpisode[side] }
 
     private func change(_ record: BaselineRecord, _ side: Side) -> Change {
         guard let now = sides[side] else { return .absent }
@@ -78,11 +87,12 @@ package struct Judgement: Sendable {
         let isWhole = sides[side.other] == nil || aspects.contains(.type)
         let compared = isWhole ? AspectSet.all : aspects
         let isChanged = !record.changes(to: now, on: side, in: compared).isEmpty
+        if isChanged, now.stat.ctime < record.witnesses[side].ctime { return .rolledBack }
         // A directory's times move with its entries, and say nothing of itself.
         if now.isDirectory { return isChanged ? .edited : .same(moved: false) }
         let moved = record.hasMoved(now.stat, on: side)
         if !isChanged { return .same(moved: moved) }
-        return moved || record.isRacy ? .edited : .silent
+        return moved ? .edited : .silent
     }
 
     private func deletion(on side: Side, _ other: Change) -> Verdict {
@@ -90,12 +100,23 @@ package struct Judgement: Sendable {
         case .same: return hadEpisode[side] ? .lost(side) : .edited(side)
         case .edited: return hadEpisode[side] ? .lost(side) : .conflict
         // The only copy there is may be rotten.
-        case .silent, .absent: return .undetermined
+        case .silent, .rolledBack, .absent: return .undetermined
+        }
+    }
+
+    /// Older than what was proven: that never wins, and where an episode explains it the other side
+    /// does, unless that is in doubt itself.
+    private func rolledBack(_ side: Side, _ other: Change) -> Verdict {
+        switch other {
+        case .same, .edited: hadEpisode[side] ? .missedWrite(side) : .undetermined
+        case .silent, .rolledBack, .absent: .undetermined
         }
     }
 
     /// The other side is as it was.
-    private func oneSided(_ side: Side, _ change: Change, otherMoved: Bool) -> Verdict {
+    private func oneSided(
+        _ side: Side, _ change: Change, otherMoved: Bool, _ record: BaselineRecord
+    ) -> Verdict {
         switch change {
         case .edited:
             // Zeros where the other side still has what was proven are no edit to spread.
@@ -104,9 +125,10 @@ package struct Judgement: Sendable {
                 ? .missedWrite(side.other) : .edited(side)
         case .silent:
             let isDamage =
-                isFromMedium && !hadEpisode[side] && aspects == AspectSet(.content)
+                isFromMedium && !record.isRacy && !hadEpisode[side]
+                && aspects == AspectSet(.content)
             return isDamage ? .damage(side) : .undetermined
-        case .absent, .same: return .undetermined
+        case .absent, .same, .rolledBack: return .undetermined
         }
     }
 
@@ -126,8 +148,11 @@ package struct Judgement: Sendable {
     private func ofLinks(_ record: BaselineRecord) -> Verdict {
         guard let a = sides.a, let b = sides.b else { return .undetermined }
         let moved = (record.hasMoved(a.stat, on: .a), record.hasMoved(b.stat, on: .b))
-        guard moved.0 != moved.1 else { return .undetermined }
-        return .edited(moved.0 ? .a : .b)
+        let side: Side = moved.0 ? .a : .b
+        guard moved.0 != moved.1, let now = sides[side],
+            now.stat.ctime >= record.witnesses[side].ctime
+        else { return .undetermined }
+        return .edited(side)
     }
 
     /// Entries came and went on both sides: the directory's time alone is nothing to decide about.

@@ -108,9 +108,10 @@ package struct PlanTotals: Sendable, Hashable {
     package var bytesWritten = 0
     /// Kept in quarantine or in an undo file.
     package var bytesDisplaced = 0
-    /// Files with data that turn to nothing but zeros, or to nothing.
+    /// Files with data that turn to nothing but zeros, or to nothing; of an image, pieces of at
+    /// most 8 MiB.
     package var zeroed = 0
-    /// Directories at the root that become empty.
+    /// Of the root and the directories in it, those that become empty.
     package var emptied = 0
 
     package init() {}

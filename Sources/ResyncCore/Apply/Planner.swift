@@ -56,7 +56,8 @@ package struct PlannerQuestions {
 /// of the trees and with the files of several names alone.
 package struct Planner {
     package private(set) var leftOut = PlanLeftOut()
-    /// Directories at the root that lose entries of their own, with how many, and gain none.
+    /// Of the root and the directories in it, those that lose entries of their own, with how many
+    /// they gain less.
     package private(set) var losses = Sides<[RelativePath: Int]>(a: [:], b: [:])
     private let output: (_ action: Action, _ zeroes: Bool) throws -> Void
     private let spools: PlanSpools
@@ -330,11 +331,13 @@ package struct Planner {
     /// a loss by any measure.
     private static let lossLimit = 10_000
 
-    /// Counts what comes into, or goes from, a directory at the root.
+    /// Counts what comes into, or goes from, the root or a directory in it.
     private mutating func count(_ path: RelativePath, on side: Side, _ change: Int) {
         let parent = path.parent
         // What goes as a whole does not become empty.
-        guard parent != .root, parent.parent == .root, stack.last?.removal == nil else { return }
+        guard path != .root, parent == .root || parent.parent == .root,
+            stack.last?.removal == nil
+        else { return }
         guard losses[side][parent] != nil || losses[side].count < Self.lossLimit else { return }
         losses[side][parent, default: 0] -= change
     }
@@ -343,6 +346,10 @@ package struct Planner {
 extension SurveyedEntry {
     fileprivate var hasDirectory: Bool {
         sides.a?.isDirectory == true || sides.b?.isDirectory == true
+    }
+
+    package var isDirectoryOnBoth: Bool {
+        sides.a?.isDirectory == true && sides.b?.isDirectory == true
     }
 }
 

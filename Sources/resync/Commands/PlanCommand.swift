@@ -293,10 +293,8 @@ private struct Planning {
             sites: sites.map { $0 as any Site }, policy: policy, header: header,
             comparison: rules, limits: limits, scratch: state.folder.scratch)
         task.baseline = baseline
-        if baseline != nil {
-            let knowledge = EpisodeKnowledge(state)
-            task.suspectEnd = sites.map { knowledge.suspectEnd(of: $0.facts.path) }
-        }
+        let knowledge = EpisodeKnowledge(state)
+        task.suspectEnd = sites.map { knowledge.suspectEnd(of: $0.facts.path) }
         task.decisions = try run.decisions()
         task.external = ExternalPaths(configuration, in: sites).paths
         task.filter = filter
