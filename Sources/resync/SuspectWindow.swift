@@ -45,16 +45,16 @@ func latestTime(
         else { throw refusedTime(whole) }
         (fields.tm_year, fields.tm_mon, fields.tm_mday) = (date[0] - 1900, date[1] - 1, date[2])
     } else {
-        var now = time_t(limit.seconds + (offset ?? 0))
-        if offset != nil { gmtime_r(&now, &fields) } else { localtime_r(&now, &fields) }
+        guard let day = limit.fields(east: offset) else { throw refusedTime(whole) }
+        fields = day
     }
     (fields.tm_hour, fields.tm_min) = (clock[0], clock[1])
     fields.tm_sec = clock.count > 2 ? clock[2] : 0
-    let found = seconds(fields, offset)
+    let found = Timestamp(fields, east: offset)
     if parts.count == 2 || found <= limit { return found }
     // That was still to come: the day before is meant.
     fields.tm_mday -= 1
-    return seconds(fields, offset)
+    return Timestamp(fields, east: offset)
 }
 
 /// The same, for what must have happened by now.
@@ -64,6 +64,14 @@ func pastTime(_ text: String, before limit: Timestamp = .now) throws -> Timestam
         throw CommandError("'\(escaped(text.utf8))' is still to come", .usage)
     }
     return found
+}
+
+/// - Throws: `CommandError` for what is no zone.
+func secondsEast(_ text: String) throws -> Int64 {
+    guard case (let rest, let east?) = splitZone(" " + text), rest == " " else {
+        throw CommandError("'\(escaped(text.utf8))' is no zone: use Z or +01:00", .usage)
+    }
+    return east
 }
 
 /// A time without its zone, and that in seconds east of Greenwich; nil: local time.
@@ -97,13 +105,4 @@ private func numbers(
         numbers.append(number)
     }
     return numbers
-}
-
-/// - Parameter offset: of the zone, in seconds; nil: local time.
-private func seconds(_ fields: tm, _ offset: Int64?) -> Timestamp {
-    var fields = fields
-    // Whether summer time was in force then, the zone knows best.
-    fields.tm_isdst = -1
-    let found = offset.map { Int64(timegm(&fields)) - $0 } ?? Int64(mktime(&fields))
-    return Timestamp(seconds: found, nanoseconds: 0)
 }

@@ -10,8 +10,8 @@ extension EpisodeCommand {
             abstract: "Find episodes in the kernel log of a machine where nothing was watching.",
             discussion: """
                 FILE is what 'journalctl -k -o short-iso', a syslog daemon, or dmesg (with --boot) \
-                wrote. A log never says that all is well again: an episode ends with --to, or \
-                with the last message, and begins with whatever --good says was good before.
+                wrote. A log never says that all is well again: the last episode ends with --to, \
+                or now, and it begins with whatever --good says was good before.
                 """)
 
         @Option(
@@ -43,6 +43,14 @@ extension EpisodeCommand {
             name: .long,
             help: ArgumentHelp("When the machine was booted, for dmesg.", valueName: "TIME"))
         var boot: String?
+
+        @Option(
+            name: .long, parsing: .unconditional,
+            help: ArgumentHelp(
+                "In which zone the log was written, where its times have none: Z, +01:00; this "
+                    + "machine's, where nothing is said.",
+                valueName: "ZONE"))
+        var zone: String?
 
         @Flag(name: .long, help: "Only print what would be recorded.")
         var dryRun = false
@@ -85,29 +93,30 @@ extension EpisodeCommand {
                     groups.append([piece])
                 }
             }
-            var recorded = 0
-            for group in groups where group.contains(where: { $0.strength == .hard }) {
-                let isLast = group.last == found.last
+            groups.removeAll { group in !group.contains { $0.strength == .hard } }
+            for (index, group) in groups.enumerated() {
+                let isLast = index == groups.count - 1
                 let record = try record(
-                    group, path, good: start, to: isLast ? end : nil, ledger)
+                    group, path, good: start, to: isLast ? (end, nil) : (nil, group.last?.at.wall),
+                    ledger)
                 if !dryRun { try ledger.save(record) }
-                recorded += 1
                 let lines = EpisodeReport.lines(record)
                 try StandardOutput.shared.write(lines.joined(separator: "\n") + "\n\n")
             }
-            if recorded == 0 {
+            if groups.isEmpty {
                 try StandardOutput.shared.write("signs of trouble, but none that counts alone\n")
             }
             return .ok
         }
 
+        /// - Parameter end: as a person said, or as what comes after tells; of the last one nobody
+        ///   may have said.
         private func record(
-            _ group: [Evidence], _ path: [UInt8], good: Timestamp?, to end: Timestamp?,
-            _ ledger: Ledger
+            _ group: [Evidence], _ path: [UInt8], good: Timestamp?,
+            to end: (said: Timestamp?, known: Timestamp?), _ ledger: Ledger
         ) throws -> EpisodeRecord {
             let hard = group.first { $0.strength == .hard }
-            guard let first = group.first, let last = group.last, let hard,
-                let kind = hard.kind
+            guard let first = group.first, let hard, let kind = hard.kind
             else { throw CommandError("nothing is to be recorded") }
             // The same log gives the same episode, however often it is read.
             let digits = first.at.wall.utcText.filter { $0.isNumber }
@@ -123,11 +132,16 @@ extension EpisodeCommand {
                     _ = episode.rise(to: kind, at: piece.at)
                 }
             }
-            episode.firstGood = Moment(boot: 0, wall: end ?? last.at.wall)
+            // What was said before stands, where nothing is said now.
+            let before = try ledger.episode(id).flatMap { $0.episode.id == id ? $0.episode : nil }
+            let ended = end.said ?? end.known ?? before?.closed?.wall ?? .now
+            episode.firstGood = Moment(boot: 0, wall: ended)
             episode.closed = episode.firstGood
             episode.ending = .person
             episode.note =
-                "from \(escaped(journal.utf8))" + (end == nil ? "; a log tells no end" : "")
+                "from \(escaped(journal.utf8))"
+                + (end.said == nil && end.known == nil
+                    ? "; nobody said when it was good again" : "")
             try ManualEpisode.place(&episode, ledger)
             return EpisodeRecord(episode, path: path, margin: writeBackMargin())
         }
@@ -135,6 +149,7 @@ extension EpisodeCommand {
         private func evidence() throws -> [Evidence] {
             let names = Set(device.map { RawArguments.bytes($0) })
             let booted = try boot.map { try pastTime($0) }
+            let zone = try zone.map { try secondsEast($0) }
             var found: [Evidence] = []
             let text = try wholeFile(
                 RawArguments.bytes(journal), limit: Self.sizeLimit, .trouble)
@@ -143,7 +158,7 @@ extension EpisodeCommand {
                     let message = KernelMessage(text: parsed.text),
                     message.subject.map({ names.contains($0.bytes) }) ?? true
                 else { continue }
-                guard let time = wall(parsed.time, booted) else {
+                guard let time = try wall(parsed.time, booted, zone) else {
                     throw CommandError(
                         "'\(escaped(journal.utf8))' counts from the machine's boot: say with "
                             + "--boot when that was", .usage)
@@ -161,24 +176,32 @@ extension EpisodeCommand {
             }.map { $0.element }
         }
 
-        private func wall(_ time: KernelLogLine.Time, _ boot: Timestamp?) -> Timestamp? {
+        private func wall(
+            _ time: KernelLogLine.Time, _ boot: Timestamp?, _ zone: Int64?
+        ) throws -> Timestamp? {
             switch time {
             case .wall(let time): return time
             case .sinceBoot(let seconds): return boot?.adding(seconds: Int64(seconds))
             case .local(let month, let day, let seconds):
-                var (now, fields) = (time_t(Timestamp.now.seconds), tm())
-                localtime_r(&now, &fields)
+                let now = Timestamp.now
+                guard var fields = now.fields(east: zone) else { return nil }
                 (fields.tm_mon, fields.tm_mday) = (Int32(month - 1), Int32(day))
-                (fields.tm_hour, fields.tm_min, fields.tm_sec) = (0, 0, Int32(seconds))
-                fields.tm_isdst = -1
-                var last = fields
-                last.tm_year -= 1
-                let found = mktime(&fields)
+                (fields.tm_hour, fields.tm_min) = (Int32(seconds / 3600), Int32(seconds / 60 % 60))
+                fields.tm_sec = Int32(seconds % 60)
+                let found = Timestamp(fields, east: zone)
+                if found <= now { return found }
+                guard found > now.adding(seconds: Self.day) else {
+                    throw CommandError(
+                        "'\(escaped(journal.utf8))' tells of \(found.localText), which is still to "
+                            + "come: say with --zone in which zone it was written", .usage)
+                }
                 // No year is written: the latest such day past is meant.
-                return Timestamp(
-                    seconds: Int64(found > now ? mktime(&last) : found), nanoseconds: 0)
+                fields.tm_year -= 1
+                return Timestamp(fields, east: zone)
             }
         }
+
+        private static let day: Int64 = 86_400
     }
 }
 

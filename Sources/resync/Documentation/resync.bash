@@ -1163,7 +1163,7 @@ _resync_episode_import() {
     repeating_flags=()
     non_repeating_flags=(--dry-run --version -h --help)
     repeating_options=(--device)
-    non_repeating_options=(--journal --store --good --to --boot --config --state)
+    non_repeating_options=(--journal --store --good --to --boot --zone --config --state)
     __resync_offer_flags_options 0
 
     # Offer option value completions
@@ -1184,6 +1184,9 @@ _resync_episode_import() {
         return
         ;;
     '--boot')
+        return
+        ;;
+    '--zone')
         return
         ;;
     '--config')

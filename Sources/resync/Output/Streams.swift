@@ -1,25 +1,30 @@
 import Glibc
 import ResyncCore
 import ResyncStorage
+import Synchronization
 
 /// Whoever read our standard output is gone.
 struct OutputClosed: Error {}
 
 /// Standard output, buffered. Every failure to write is thrown: a result that was not handed over
-/// must not look like one.
-final class StandardOutput {
-    nonisolated(unsafe) static let shared = StandardOutput()  // because only the main thread prints
+/// must not look like one. The watcher's threads write lines of their own.
+final class StandardOutput: Sendable {
+    static let shared = StandardOutput()
 
-    private var pending: [UInt8] = []
+    private let pending = Mutex<[UInt8]>([])
 
     func write(_ text: String) throws { try write(Array(text.utf8)) }
 
     func write(_ bytes: [UInt8]) throws {
-        pending += bytes
-        if pending.count > 64 << 10 { try flush() }
+        try pending.withLock { pending in
+            pending += bytes
+            if pending.count > 64 << 10 { try Self.flush(&pending) }
+        }
     }
 
-    func flush() throws {
+    func flush() throws { try pending.withLock { try Self.flush(&$0) } }
+
+    private static func flush(_ pending: inout [UInt8]) throws {
         var rest = pending[...]
         pending = []
         while !rest.isEmpty {

@@ -9,9 +9,23 @@ extension Timestamp {
     var clockText: String { text(withDate: false) }
 
     /// By the clock of this machine; nil for what no calendar holds.
-    var localFields: tm? {
-        var (time, fields) = (time_t(seconds), tm())
-        return localtime_r(&time, &fields) == nil ? nil : fields
+    var localFields: tm? { fields(east: nil) }
+
+    /// - Parameter offset: of the zone, in seconds east of Greenwich; nil: this machine's.
+    func fields(east offset: Int64?) -> tm? {
+        var (time, fields) = (time_t(seconds + (offset ?? 0)), tm())
+        let found =
+            offset == nil ? localtime_r(&time, &fields) : gmtime_r(&time, &fields)
+        return found == nil ? nil : fields
+    }
+
+    /// - Parameter offset: as above.
+    init(_ fields: tm, east offset: Int64?) {
+        var fields = fields
+        // Whether summer time was in force then, the zone knows best.
+        fields.tm_isdst = -1
+        let found = offset.map { Int64(timegm(&fields)) - $0 } ?? Int64(mktime(&fields))
+        self.init(seconds: found, nanoseconds: 0)
     }
 
     private func text(withDate: Bool) -> String {
