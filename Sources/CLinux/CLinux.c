@@ -25,6 +25,9 @@
 #ifndef STATX_MNT_ID_UNIQUE
 #define STATX_MNT_ID_UNIQUE 0x00004000U
 #endif
+#ifndef XFS_MAGIC
+#define XFS_MAGIC 0x58465342
+#endif
 #ifndef STATX_DIOALIGN
 #define STATX_DIOALIGN 0x00002000U
 #endif
@@ -43,6 +46,13 @@
 #define SYS_listxattrat 465
 #define SYS_removexattrat 466
 #endif
+
+/* As FS_IOC_GETFSUUID of Linux 6.9. */
+struct __attribute__((packed)) clinux_uuid {
+    uint8_t length;
+    uint64_t halves[2];
+};
+#define CLINUX_GETFSUUID _IOR(0x15, 0, struct clinux_uuid)
 
 /*
  * struct statx as the kernel lays it out (include/uapi/linux/stat.h): the libc's own copy may be
@@ -332,6 +342,12 @@ int32_t clinux_file_system(int32_t descriptor, struct clinux_file_system *out) {
     out->blocks_free = raw.f_bfree;
     out->blocks_available = raw.f_bavail;
     memcpy(&out->identity, &raw.f_fsid, sizeof out->identity);
+    // XFS gives the device's number, which is another one after a reboot, and ext4 its UUID's
+    // halves joined: so it is done here. Elsewhere f_fsid tells more, as btrfs' subvolumes.
+    struct clinux_uuid uuid;
+    if (raw.f_type == XFS_MAGIC && RETRY(ioctl(descriptor, CLINUX_GETFSUUID, &uuid)) == 0
+        && uuid.length == sizeof uuid.halves)
+        out->identity = uuid.halves[0] ^ uuid.halves[1];
     out->inodes_used = raw.f_files > raw.f_ffree ? raw.f_files - raw.f_ffree : 0;
     out->read_only = (raw.f_flags & ST_RDONLY) != 0;
     return 0;

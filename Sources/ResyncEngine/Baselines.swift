@@ -15,7 +15,7 @@ package struct Baselines: Sendable {
         do {
             let file = try folder.read(Self.name(identities))
             let baseline = try KeptBaseline(file, isSwapped: isSwapped)
-            guard baseline.header.identities.map({ $0.fileName }) == identities.map({ $0.fileName })
+            guard baseline.header.identities.keptNames == identities.keptNames
             else { throw FormatError("is the baseline of other stores") }
             return baseline
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
@@ -26,14 +26,20 @@ package struct Baselines: Sendable {
     /// The baselines of a store and other ones, each seen with the store as one side.
     package func all(of store: StoreIdentity, as side: Side) throws -> [KeptBaseline] {
         var found: [KeptBaseline] = []
-        let (own, separator) = (store.fileName, Array("--".utf8))
+        let separator = Array("--".utf8)
         for name in try folder.names().map(\.bytes) {
-            let place: Side? =
-                name.starts(with: own + separator)
-                ? .a : name.reversed().starts(with: (separator + own).reversed()) ? .b : nil
+            let place = Side.allCases.first { side in
+                store.keptNames.contains { own in
+                    side == .a
+                        ? name.starts(with: own + separator)
+                        : name.reversed().starts(with: (separator + own).reversed())
+                }
+            }
             guard let place, let file = try? folder.read(name) else { continue }
             let baseline = try KeptBaseline(file, isSwapped: place != side)
-            if baseline.header.identities[side].fileName == own { found.append(baseline) }
+            if store.keptNames.contains(baseline.header.identities.keptNames[side]) {
+                found.append(baseline)
+            }
         }
         return found
     }
@@ -119,12 +125,14 @@ package struct Baselines: Sendable {
     }
 
     private static func isSwapped(_ identities: Sides<StoreIdentity>) -> Bool {
-        identities.b.fileName.lexicographicallyPrecedes(identities.a.fileName)
+        let names = identities.keptNames
+        return names.b.lexicographicallyPrecedes(names.a)
     }
 
     private static func name(_ identities: Sides<StoreIdentity>) -> [UInt8] {
-        let ordered = isSwapped(identities) ? identities.swapped : identities
-        return ordered.a.fileName + Array("--".utf8) + ordered.b.fileName
+        let names = identities.keptNames
+        let ordered = isSwapped(identities) ? names.swapped : names
+        return ordered.a + Array("--".utf8) + ordered.b
     }
 }
 
@@ -164,6 +172,7 @@ package final class KeptBaseline: Sendable {
 package struct BaselineRecords {
     private var reader: BaselineReader<EVPHash>
     private let isSwapped: Bool
+    private let now = Timestamp.now
     private var front: BaselineRecord?
     private var isAtEnd = false
 
@@ -172,9 +181,14 @@ package struct BaselineRecords {
         self.isSwapped = isSwapped
     }
 
+    /// What was proven at a time that is still to come was so by a clock that was wrong: nobody can
+    /// tell what came before it and what after.
     package mutating func next() throws -> BaselineRecord? {
-        guard let record = try reader.next() else { return nil }
-        return isSwapped ? record.swapped : record
+        while let record = try reader.next() {
+            guard record.time <= now else { continue }
+            return isSwapped ? record.swapped : record
+        }
+        return nil
     }
 
     /// The record of an entry; asked for in walk order.

@@ -48,15 +48,31 @@ package struct StandingRecord: Sendable, Hashable {
 }
 
 extension Ledger {
+    /// After all others of its module, whatever the clock says: where it was set back, a release
+    /// that began at a time that is still to come is none.
     package func save(_ standing: StandingRecord) throws {
         try write { database in
+            try database.execute(
+                sql: """
+                    UPDATE standing SET answer = ?1
+                    WHERE module = ?2 AND answer = ?3 AND began_wall > ?4
+                    """,
+                arguments: [
+                    Gate.Standing.Answer.undecided.rawValue, standing.module,
+                    Gate.Standing.Answer.released.rawValue, standing.looked.number,
+                ])
+            let newest =
+                try Int64.fetchOne(
+                    database, sql: "SELECT max(looked_wall) FROM standing WHERE module = ?",
+                    arguments: [standing.module]) ?? .min
+            let looked = max(standing.looked.number, newest == .max ? newest : newest + 1)
             try database.execute(
                 sql: """
                     INSERT OR REPLACE INTO standing
                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: [
-                    standing.module, standing.looked.number, standing.terms, standing.pair,
+                    standing.module, looked, standing.terms, standing.pair,
                     standing.run, standing.began.number, standing.answer.rawValue,
                     standing.scope.rawValue,
                     standing.assurance, standing.entries, standing.bytes,

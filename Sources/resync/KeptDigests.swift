@@ -39,23 +39,23 @@ struct KeptDigests {
     func find(
         _ sites: Sides<LocalSite>, _ scheme: DigestScheme
     ) throws -> Sides<KeptManifest?> {
+        let identities = sites.map { $0.identity }
         var found: Sides<KeptManifest?> = Sides(a: nil, b: nil)
         var named = try command.since.map { path in
             (path, try ManifestInput(path).kept())
         }
         for side in Side.allCases {
-            let facts = sites[side].facts
-            let identity = StoreIdentity(
-                fileSystem: facts.fileSystem.identity, inode: facts.stat.inode,
-                device: facts.stat.device)
-            if let index = named.firstIndex(where: { $0.1.header.identity == identity }) {
+            let identity = identities[side]
+            if let index = named.firstIndex(where: { $0.1.header.identity == identity })
+                ?? named.firstIndex(where: { $0.1.header.identity.isSameStore(as: identity) })
+            {
                 let (path, manifest) = named.remove(at: index)
                 if let reason = manifest.refusal(scheme) {
                     throw CommandError("'\(escaped(path.utf8))' cannot be used: \(reason)")
                 }
                 found[side] = manifest
             } else if command.since.isEmpty {
-                found[side] = try state.manifests.find(identity)
+                found[side] = try state.manifests.find(identities, side)
             }
             if let manifest = found[side], let reason = void(manifest, side, scheme) {
                 Main.complain(
@@ -71,6 +71,7 @@ struct KeptDigests {
 
     private func void(_ manifest: KeptManifest, _ side: Side, _ scheme: DigestScheme) -> String? {
         if !trouble[side].isEmpty { return "there is trouble on it" }
+        if manifest.header.started > .now { return "it was begun at a time that is still to come" }
         guard let voidBefore = voidBefore[side] else { return manifest.refusal(scheme) }
         if manifest.header.started < voidBefore.time {
             return "it was begun before \(voidBefore.what)"

@@ -49,12 +49,8 @@ import Testing
         _ stores: TwoStores, confirmPasses: Int = 1
     ) throws -> TwoStores.Verified {
         let manifests = try stores.state().manifests
-        let kept = try sites(stores).map { site in
-            try manifests.find(
-                StoreIdentity(
-                    fileSystem: site.facts.fileSystem.identity, inode: site.facts.stat.inode,
-                    device: site.facts.stat.device))
-        }
+        let identities = try sites(stores).map { $0.identity }
+        let kept = try Side.both { try manifests.find(identities, $0) }
         try #require(kept.a != nil && kept.b != nil)
         return try stores.verify {
             $0.algorithm = .sha256

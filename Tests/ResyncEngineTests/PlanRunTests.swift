@@ -262,6 +262,53 @@ import Testing
             ])
     }
 
+    /// A device that comes back has another number; two that are copies of each other are told
+    /// apart by nothing else. And a clock that was wrong proves nothing.
+    @Test func aBaselineIsFoundUnderAnotherDeviceNumber() throws {
+        func identity(_ fileSystem: UInt64, device: UInt32) -> StoreIdentity {
+            StoreIdentity(
+                fileSystem: fileSystem, inode: 2, device: DeviceNumber(major: 8, minor: device))
+        }
+        let folder = try Folder.make(path: Array("/baselines".utf8), disk: SimulatedDisk())
+        let baselines = Baselines(folder)
+        func prove(_ identities: Sides<StoreIdentity>, at time: Timestamp) throws {
+            let header = BaselineHeader(
+                identities: identities, blockSize: 64 << 10, exclusions: .zero, written: .now)
+            let stat = Stat(type: .file, size: 1)
+            let witness = BaselineRecord.Witness(stat)
+            var updates = [
+                BaselineUpdate.set(
+                    BaselineRecord(
+                        path: RelativePath([0x66]),
+                        agreed: ObservedEntry(entry: Entry(stat: stat)),
+                        witnesses: Sides(a: witness, b: witness), aspects: .standard, level: .hash,
+                        time: time))
+            ][...]
+            _ = try baselines.update(header) { updates.popFirst() }
+        }
+        func count(_ identities: Sides<StoreIdentity>) throws -> Int? {
+            var records = try baselines.find(identities)?.records()
+            var count = 0
+            while try records?.next() != nil { count += 1 }
+            return records == nil ? nil : count
+        }
+        let pair = Sides(a: identity(7, device: 1), b: identity(9, device: 2))
+        try prove(pair, at: .now)
+        let renumbered = Sides(a: identity(7, device: 5), b: identity(9, device: 1))
+        #expect(try count(renumbered) == 1)
+        #expect(try count(renumbered.swapped) == 1)
+        #expect(try baselines.all(of: renumbered.b, as: .a).count == 1)
+        #expect(try count(Sides(a: identity(7, device: 1), b: identity(8, device: 2))) == nil)
+
+        let twins = Sides(a: identity(5, device: 1), b: identity(5, device: 2))
+        try prove(twins, at: .now.adding(seconds: 3600))
+        #expect(try count(twins) == 0, "of a time that is still to come")
+        try prove(twins, at: .now)
+        #expect(try count(twins.swapped) == 1)
+        #expect(try count(Sides(a: twins.a, b: identity(5, device: 3))) == nil)
+        #expect(try baselines.all(of: twins.a, as: .a).count == 1)
+    }
+
     /// Every call after the Nth fails, and then the power does: the baseline is the old or the new.
     @Test func theBaselineSurvivesEveryFault() throws {
         let identities = Sides(

@@ -75,13 +75,13 @@ import Testing
                 reason: seed.text())
             standing.checkExit = seed.flag() ? seed.below(256) : nil
             try ledger.save(standing)
-            // One of the same time takes the place of the one before.
-            if newest[standing.module].map({ $0.looked <= standing.looked }) ?? true {
-                newest[standing.module] = standing
-            }
+            // Each comes after those before it, whatever the clock said.
+            newest[standing.module] = standing
         }
         let found = try ledger.newestStandings()
-        #expect(found == newest.values.sorted { $0.module < $1.module })
+        let expected = newest.values.sorted { $0.module < $1.module }
+        #expect(found.map { $0.run } == expected.map { $0.run })
+        #expect(found.map { $0.answer } == expected.map { $0.answer })
         for standing in found {
             let all = try ledger.standings(of: standing.module)
             #expect(all.first == standing)
@@ -90,6 +90,29 @@ import Testing
                 #expect(own == all.filter { $0.answer == answer })
             }
         }
+    }
+
+    /// A clock that was set back does not leave a release on top of what was found later.
+    @Test func aReleaseOfATimeToComeIsNone() throws {
+        let stage = try LedgerStage()
+        let ledger = try stage.open()
+        func save(_ answer: ResyncCore.Gate.Standing.Answer, at seconds: Int64) throws {
+            let time = Timestamp(seconds: seconds, nanoseconds: 0)
+            try ledger.save(
+                StandingRecord(
+                    module: "m", terms: "", pair: "p", run: "r", began: time, looked: time,
+                    answer: answer, scope: .full, assurance: "media", entries: 1, bytes: 1,
+                    oldest: nil, reason: ""))
+        }
+        for seconds in [100, 900] as [Int64] { try save(.released, at: seconds) }
+        try save(.different, at: 500)
+        let found = try ledger.standings(of: "m")
+        #expect(found.map { $0.answer } == [.different, .undecided, .released])
+        #expect(found.map { $0.began.seconds } == [500, 900, 100])
+        #expect(try ledger.newestStandings().map { $0.answer } == [.different])
+        // An ordinary one leaves what was released before it.
+        try save(.undecided, at: 950)
+        #expect(try ledger.standings(of: "m", .released).map { $0.began.seconds } == [100])
     }
 
     @Test func ofEachCheckTheLastIsKept() throws {

@@ -296,6 +296,7 @@ struct EpisodeKnowledge {
     private func isVerified(_ path: [UInt8], since time: Timestamp) -> Bool {
         runs.contains { run in
             run.isWhole && run.assurance == Assurance.media.rawValue && run.began >= time
+                && run.began <= .now
                 && (isSamePlace(run.a, path) || isSamePlace(run.b, path))
         }
     }
@@ -342,7 +343,10 @@ extension EpisodeKnowledge {
     func standings(
         of module: Module, in pair: Configuration.Pair?
     ) throws -> [StandingRecord] {
-        try (ledger?.standings(of: module.name) ?? []).about(module, of: pair)
+        let known = try (ledger?.standings(of: module.name) ?? []).about(module, of: pair)
+        // Of a clock that was set back since, nobody knows what came first.
+        let now = Timestamp.now
+        return known.filter { $0.answer == .different || $0.began <= now }
     }
 
     /// What the newest verification of each module found out, whenever that was.
