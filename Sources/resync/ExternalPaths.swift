@@ -48,6 +48,18 @@ struct ExternalPaths {
     }
 }
 
+extension Configuration.Pair {
+    /// Whether its stores are these, whichever names they go by and in either order.
+    func isOf(_ sites: Sides<LocalSite>) -> Bool {
+        let own = stores.map { forms(of: $0.path) }
+        let given = sites.map { forms(of: $0.facts.path) }
+        func isSame(_ side: Side, _ other: Side) -> Bool {
+            own[side].contains { given[other].contains($0) }
+        }
+        return Side.allCases.contains { isSame(.a, $0) && isSame(.b, $0.other) }
+    }
+}
+
 /// Seconds in which the path of a store that lives was followed.
 private let patience = 2.0
 

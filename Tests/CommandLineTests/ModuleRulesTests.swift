@@ -233,6 +233,9 @@ import Testing
         let shown = try Command(Command.resync, ["plan", "show", plan]).run()
         #expect(shown.text.contains("* B file"), "\(shown.report)")
         #expect(shown.lines.count { $0.dropFirst().hasPrefix(" B ") } == 1, "\(shown.report)")
+        let narrow = try scene.run(
+            "plan", "last", "--authority", "a", "-o", plan, "--force", "--module", "m")
+        #expect(narrow.status == 64, "\(narrow.report)")
         // One that knows nothing of it is not carried out.
         try stage.write("empty.yaml", "pairs: [{name: mail, a: \(stage.a), b: \(stage.b)}]\n")
         let blind = try stage.resync([
@@ -256,6 +259,33 @@ import Testing
         let whole = try scene.run("apply", plan)
         #expect(whole.status == 5, "\(whole.report)")
         #expect(whole.errorText.contains("of the external module all"), "\(whole.report)")
+    }
+
+    @Test func aModuleNarrowsAPlan() throws {
+        let scene = try Scene("scope: full")
+        let (stage, plan) = (scene.stage, scene.stage.folder + "/plan")
+        try stage.write("a/d/f", "what the service has written")
+        try stage.write("a/file", "changed")
+        #expect(try stage.verify().status == 1)
+        func lines(_ module: String) throws -> [String] {
+            let made = try scene.run(
+                "plan", "last", "--authority", "a", "-o", plan, "--force", "--module", module)
+            #expect(made.status == 0, "\(made.report)")
+            let shown = try Command(Command.resync, ["plan", "show", plan]).run()
+            return shown.lines.filter { $0.hasPrefix("* ") }.map { String($0.prefix(7)) }
+        }
+        #expect(try lines("m") == ["* B d/f"])
+        func refused(_ module: String) throws -> String {
+            let refused = try scene.run(
+                "plan", "last", "--authority", "a", "-o", plan, "--force", "--module", module)
+            #expect(refused.status == 64, "\(refused.report)")
+            return refused.errorText
+        }
+        #expect(try refused("n").contains("has no module 'n'"))
+        let config = stage.text("config.yaml")
+        try stage.write(
+            "config.yaml", config.replacingOccurrences(of: stage.b, with: "/elsewhere"))
+        #expect(try refused("m").contains("is of other stores"))
     }
 
     // MARK: What may differ

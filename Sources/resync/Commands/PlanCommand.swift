@@ -48,6 +48,12 @@ struct PlanCommand: ParsableCommand {
             help: ArgumentHelp("Plan only this path and what is below it.", valueName: "PATH"))
         var path: [String] = []
 
+        @Option(
+            name: .long,
+            help: ArgumentHelp(
+                "Plan only what lies in this module of the configuration.", valueName: "MODULE"))
+        var module: [String] = []
+
         @Flag(
             name: .long,
             help: "Plan deletions of what was lost from a side that had an episode, too.")
@@ -168,7 +174,7 @@ private struct Planning {
         if !command.force, (try? LinuxDisk().stat(path: path)) != nil {
             throw CommandError("'\(escaped(path))' exists; --force replaces it")
         }
-        let paths = try command.path.map { try storePath($0) }
+        var paths = try command.path.map { try storePath($0) }
         let file = try named(path) { try PendingFile(path: path, disk: LinuxDisk()) }
         let run = try openRun()
         let header = try run.header()
@@ -184,7 +190,9 @@ private struct Planning {
         }
         let locks = try sites.map { try sharedLock($0, state) }
         defer { withExtendedLifetime(locks) {} }
-        var task = try task(sites, run, verify, summary)
+        let configuration = try configuration(of: verify)
+        for name in command.module { paths += try self.paths(of: name, configuration, sites) }
+        var task = try task(sites, run, verify, summary, configuration)
         task.paths = paths
         let result = try watched(style) { controls in
             try PlanRun(task, controls, of: run) { bytes in
@@ -256,7 +264,8 @@ private struct Planning {
     }
 
     private func task(
-        _ sites: Sides<LocalSite>, _ run: RunFolder, _ verify: VerifyCommand, _ summary: Summary
+        _ sites: Sides<LocalSite>, _ run: RunFolder, _ verify: VerifyCommand, _ summary: Summary,
+        _ configuration: Configuration?
     ) throws -> PlanTask {
         let isTree = sites.a.facts.kind == .directory
         let baseline =
@@ -268,7 +277,6 @@ private struct Planning {
                     : "images and devices have no baseline: use --authority a or b")
         }
         let rules = try comparison(verify)
-        let configuration = try configuration(of: verify)
         let filter = try filter(verify, run, configuration)
         let patience = try duration(verify.read.ioTimeout)
         let references = try sites.map { site in
@@ -302,6 +310,25 @@ private struct Planning {
         task.isComplete = summary.ending == .complete && rules.aspects.contains(.content)
         task.batchSize = limits.work.batchSize(descriptors: descriptorLimit())
         return task
+    }
+
+    private func paths(
+        of name: String, _ configuration: Configuration?, _ sites: Sides<LocalSite>
+    ) throws -> [RelativePath] {
+        guard let configuration else {
+            throw CommandError("there is no configuration that has modules", .usage)
+        }
+        let module = try configuration.module(name)
+        guard let pair = configuration.pairs.first(where: { $0.name == module.pair }),
+            pair.isOf(sites)
+        else {
+            throw CommandError("module '\(escaped(name.utf8))' is of other stores", .usage)
+        }
+        guard module.kind != .external else {
+            throw CommandError(
+                "module '\(escaped(name.utf8))' is external: nothing is planned in it", .usage)
+        }
+        return module.paths
     }
 
     /// That of the comparison, where none was named; nil where there is none.

@@ -485,7 +485,7 @@ _resync_plan() {
 _resync_plan_make() {
     repeating_flags=()
     non_repeating_flags=(--accept-deletions --specials --force --json --from0 --cross-mounts --version -h --help)
-    repeating_options=(--path --exclude --exclude-from --with --without)
+    repeating_options=(--path --module --exclude --exclude-from --with --without)
     non_repeating_options=(--authority --output -o --conflict-resolve --progress --io-timeout --files-from --modify-window --owner-by --state --config)
     __resync_offer_flags_options -1
 
@@ -501,6 +501,9 @@ _resync_plan_make() {
         return
         ;;
     '--path')
+        return
+        ;;
+    '--module')
         return
         ;;
     '--progress')

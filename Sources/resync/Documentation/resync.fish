@@ -44,7 +44,7 @@ function __resync_parse_tokens -S
             __resync_parse_subcommand 0 'version' 'h/help'
             switch $unparsed_tokens[1]
             case 'make'
-                __resync_parse_subcommand -r 1 'authority=' 'o/output=' 'conflict-resolve=' 'path=+' 'accept-deletions' 'specials' 'force' 'json' 'progress=' 'io-timeout=' 'exclude=+' 'exclude-from=+' 'files-from=' 'from0' 'cross-mounts' 'with=+' 'without=+' 'modify-window=' 'owner-by=' 'state=' 'config=' 'version' 'h/help'
+                __resync_parse_subcommand -r 1 'authority=' 'o/output=' 'conflict-resolve=' 'path=+' 'module=+' 'accept-deletions' 'specials' 'force' 'json' 'progress=' 'io-timeout=' 'exclude=+' 'exclude-from=+' 'files-from=' 'from0' 'cross-mounts' 'with=+' 'without=+' 'modify-window=' 'owner-by=' 'state=' 'config=' 'version' 'h/help'
             case 'show'
                 __resync_parse_subcommand 1 'json' 'io-timeout=' 'version' 'h/help'
             end
@@ -308,6 +308,7 @@ complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options 
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync plan make" o output' -l 'output' -s 'o' -d 'Where the plan goes.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync plan make" conflict-resolve' -l 'conflict-resolve' -d 'What is taken where both sides changed an entry.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync plan make"' -l 'path' -d 'Plan only this path and what is below it.' -rfka ''
+complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync plan make"' -l 'module' -d 'Plan only what lies in this module of the configuration.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync plan make" accept-deletions' -l 'accept-deletions' -d 'Plan deletions of what was lost from a side that had an episode, too.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync plan make" specials' -l 'specials' -d 'Make fifos, sockets and devices, too.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync plan make" force' -l 'force' -d 'Replace a plan that exists.'
