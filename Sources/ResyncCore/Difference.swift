@@ -193,6 +193,23 @@ package struct Difference: Sendable, Hashable {
 
     package var isConfirmed: Bool { confirmedFrom != nil }
 
+    /// The same, which a second look did not find to stand still.
+    package func unstable(_ reason: Reason) -> Difference {
+        var kept = self
+        kept.outcome = .unstable
+        kept.reason = reason
+        return kept
+    }
+
+    /// Whether a side is what this says it was: the same object with the same times, or absent as
+    /// before.
+    package func isUnmoved(on side: Side, _ now: StatWitness?) -> Bool {
+        guard let now, let then = stats[side] else { return now == nil && stats[side] == nil }
+        // A directory's times move with its entries, which says nothing of itself.
+        if now.type == .directory { return then.type == now.type && then.inode == now.inode }
+        return now == then
+    }
+
     /// Extents kept per entry; beyond that, neighbours are joined.
     package static let extentLimit = 4096
 

@@ -110,25 +110,16 @@ package final class AloneRun {
     }
 
     private func settled(_ earlier: Difference, _ now: ResultRecord?) -> Difference? {
-        var difference = earlier
-        difference.outcome = .unstable
         switch now {
         case .same?:
-            let wasDifferent = earlier.outcome == .differs
             // Other bytes than before under a stat that stood still.
-            difference.reason = .flapping
-            return wasDifferent ? difference : nil
+            return earlier.outcome == .differs ? earlier.unstable(.flapping) : nil
         case .difference(var found)?:
             guard found.outcome == .differs, earlier.outcome == .differs else { return found }
-            guard found.stats == earlier.stats else {
-                difference.reason = .changing
-                return difference
-            }
+            guard found.stats == earlier.stats else { return earlier.unstable(.changing) }
             found.confirmedFrom = plan.rules.source
             return found
-        case nil:
-            difference.reason = .vanished
-            return difference
+        case nil: return earlier.unstable(.vanished)
         }
     }
 }

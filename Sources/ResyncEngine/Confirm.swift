@@ -199,9 +199,7 @@ package struct Confirm: Pass {
             return difference
         }
         if comparison.wasStopped || moved {
-            var kept = changing(earlier)
-            if !moved { kept.reason = .stopped }
-            return kept
+            return earlier.unstable(moved ? .changing : .stopped)
         }
         // Bytes that differed and now agree have changed, whatever their witnesses are worth.
         let isSeenAgain =
@@ -209,14 +207,12 @@ package struct Confirm: Pass {
             ? comparison.isDifferent || !earlier.aspects.contains(.content)
             : comparison.witnesses == earlier.witnesses
         if isUnmoved, !earlier.extents.isEmpty, !isSeenAgain {
-            difference.outcome = .unstable
-            difference.reason = .flapping
             difference.aspects.insert(.content)
             if difference.extents.isEmpty { difference.extents = earlier.extents }
-            return difference
+            return difference.unstable(.flapping)
         }
         if judged.aspects.isEmpty, !comparison.isDifferent {
-            return earlier.aspects.contains(.links) ? changing(earlier) : nil
+            return earlier.aspects.contains(.links) ? earlier.unstable(.changing) : nil
         }
         difference.outcome = .differs
         addShape(&difference, comparison, stats)
@@ -226,8 +222,7 @@ package struct Confirm: Pass {
             // Seen like this for the first time: the witnesses are for the next pass.
             difference.extents = wholeExtent(min(stats.a.size, stats.b.size))
             difference.witnesses = comparison.witnesses
-            difference.outcome = .unstable
-            difference.reason = .changing
+            return difference.unstable(.changing)
         }
         return difference
     }
@@ -245,27 +240,10 @@ package struct Confirm: Pass {
         }
     }
 
-    /// Whether each side is now what the earlier record says it was: the same object with the same
-    /// times, or absent as before.
     private func unmoved(_ earlier: Difference, _ found: Sides<Examined>) -> Bool {
         Side.allCases.allSatisfy { side in
-            let now = found[side].entry.map { StatWitness($0.stat) }
-            guard let now, let then = earlier.stats[side] else {
-                return now == nil && earlier.stats[side] == nil
-            }
-            // A directory's times move with its entries, which says nothing of itself.
-            if now.type == .directory {
-                return then.type == now.type && then.inode == now.inode
-            }
-            return now == then
+            earlier.isUnmoved(on: side, found[side].entry.map { StatWitness($0.stat) })
         }
-    }
-
-    private func changing(_ earlier: Difference) -> Difference {
-        var kept = earlier
-        kept.outcome = .unstable
-        kept.reason = .changing
-        return kept
     }
 
     /// Whether the directories are those whose entries the first pass compared.
@@ -289,9 +267,9 @@ package struct Confirm: Pass {
         {
             // Its listing was not whole, or it was not this directory on both sides: what is below
             // it was not compared, and looking at the directory itself does not mend that.
-            return changing(earlier)
+            return earlier.unstable(.changing)
         }
-        if judged == nil, earlier.aspects.contains(.links) { return changing(earlier) }
+        if judged == nil, earlier.aspects.contains(.links) { return earlier.unstable(.changing) }
         guard var difference = judged else { return nil }
         guard difference.canBeConfirmed, difference.reason != .vanished else { return difference }
         if unmoved(earlier, found), difference.aspects == earlier.aspects {
@@ -299,9 +277,7 @@ package struct Confirm: Pass {
             difference.confirmedFrom = .cache
             return difference
         }
-        difference.outcome = .unstable
-        difference.reason = .changing
-        return difference
+        return difference.unstable(.changing)
     }
 }
 

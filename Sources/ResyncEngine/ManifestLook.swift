@@ -37,7 +37,7 @@ struct ManifestLook: Pass {
         let isFile = found.entry.map { $0.stat.type == .file } ?? false
         if isFile, known.kept?.type == .file {
             // Something was expected below it; as what it is now it is not read here.
-            return [Output(path: path, difference: known.earlier.changing)]
+            return [Output(path: path, difference: known.earlier.unstable(.changing))]
         }
         return [Output(path: path, difference: settled(path, known, entry(path, found), nil))]
     }
@@ -76,7 +76,7 @@ struct ManifestLook: Pass {
         guard let known = cases[.root] else { return [] }
         worker.pulse.enter(Pulse.Place(side: .a, directory: nil, names: nil))
         guard work.examination.isUnchanged(0) else {
-            return [.output(Output(path: .root, difference: known.earlier.changing))]
+            return [.output(Output(path: .root, difference: known.earlier.unstable(.changing)))]
         }
         var output = try look(.root, known, work.entry, work.examination, 0, worker)
         output.excuse(work.examination)
@@ -104,7 +104,7 @@ struct ManifestLook: Pass {
             return output
         }
         let earlier = known.earlier
-        let isUnmoved = isUnmoved(earlier, now)
+        let isUnmoved = earlier.isUnmoved(on: live, now.entry.map { StatWitness($0.stat) })
         if isUnmoved, earlier.outcome == .differs, !earlier.aspects.contains(.content) {
             // The first pass found it to agree, to its end.
             now.content = content
@@ -121,8 +121,7 @@ struct ManifestLook: Pass {
         let (answer, source) = try reading(scan.rules, content.blocks, worker)
         output.bytesRead = answer.bytesRead
         guard let read = scan.content(answer, of: now, readFrom: started) else {
-            output.difference = earlier.changing
-            if answer.state == .stopped { output.difference?.reason = .stopped }
+            output.difference = earlier.unstable(answer.state == .stopped ? .stopped : .changing)
             return output
         }
         output.difference = settled(path, known, read, source)
@@ -190,11 +189,11 @@ struct ManifestLook: Pass {
         let earlier = known.earlier
         var judged = judged(path, now, known.kept)
         guard known.kept?.doubt == nil else { return judged ?? earlier }
-        let isUnmoved = isUnmoved(earlier, now)
+        let isUnmoved = earlier.isUnmoved(on: live, now?.entry.map { StatWitness($0.stat) })
         if earlier.aspects.contains(.links) {
             // How names are linked is seen by the first pass alone; while the inode stands, so
             // does that.
-            guard isUnmoved else { return earlier.changing }
+            guard isUnmoved else { return earlier.unstable(.changing) }
             if judged == nil {
                 judged = Difference(path: path, outcome: .differs)
                 judged?.stats = earlier.stats
@@ -205,13 +204,13 @@ struct ManifestLook: Pass {
             earlier.outcome != .differs || !isUnmoved || earlier.stats[live]?.type != .directory
         {
             // What is below it was not all compared, and looking at it alone does not mend that.
-            return earlier.changing
+            return earlier.unstable(.changing)
         }
         let isFlapping =
             isUnmoved && earlier.aspects.contains(.content)
             && (judged == nil || judged?.witnesses != earlier.witnesses)
         guard var difference = judged else {
-            return isFlapping ? earlier.flapping : nil
+            return isFlapping ? earlier.unstable(.flapping) : nil
         }
         switch difference.outcome {
         case .differs: break
@@ -226,9 +225,11 @@ struct ManifestLook: Pass {
                 difference.extents = earlier.extents
                 difference.witnesses = earlier.witnesses
             }
-            return difference.flapping
+            return difference.unstable(.flapping)
         }
-        guard isUnmoved, difference.aspects == earlier.aspects else { return difference.changing }
+        guard isUnmoved, difference.aspects == earlier.aspects else {
+            return difference.unstable(.changing)
+        }
         // What was not read has no medium: stats and names come from the kernel either way.
         difference.confirmedFrom = source ?? .cache
         return difference
@@ -239,9 +240,7 @@ struct ManifestLook: Pass {
     ) -> Difference? {
         switch (now, kept) {
         case (nil, nil):
-            var difference = Difference(path: path, outcome: .unstable)
-            difference.reason = .vanished
-            return difference
+            return Difference(path: path, outcome: .unstable).unstable(.vanished)
         case (let now?, nil):
             return judge.alone(now, path, on: live, Absence(side: live.other, doubt: nil))
         case (nil, let kept?):
@@ -252,32 +251,6 @@ struct ManifestLook: Pass {
             let both = live == .a ? Sides(a: now, b: kept) : Sides(a: kept, b: now)
             return judge.pair(both, path, &links, &tally)
         }
-    }
-
-    /// Whether the live side is what the earlier record says it was: the same object with the same
-    /// times, or absent as before.
-    private func isUnmoved(_ earlier: Difference, _ now: ManifestEntry?) -> Bool {
-        let witness = now?.entry.map { StatWitness($0.stat) }
-        guard let witness, let then = earlier.stats[live] else {
-            return witness == nil && earlier.stats[live] == nil
-        }
-        // A directory's times move with its entries, which says nothing of itself.
-        if witness.type == .directory {
-            return then.type == witness.type && then.inode == witness.inode
-        }
-        return witness == then
-    }
-}
-
-extension Difference {
-    fileprivate var changing: Difference { unstable(.changing) }
-    fileprivate var flapping: Difference { unstable(.flapping) }
-
-    private func unstable(_ reason: Reason) -> Difference {
-        var kept = self
-        kept.outcome = .unstable
-        kept.reason = reason
-        return kept
     }
 }
 
