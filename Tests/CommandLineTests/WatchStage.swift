@@ -78,6 +78,20 @@ final class FaultyStore {
         return false
     }
 
+    /// Has it fail for as long as one file is written back: the kernel says that data may be lost,
+    /// and all else stays as it was.
+    func loseData() throws {
+        let file = open(point + "/late", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        try #require(file >= 0)
+        defer { close(file) }
+        try #require(write(file, [UInt8](repeating: 7, count: 65536), 65536) == 65536)
+        order("fail-writes")
+        // It ends before anything is written to the journal.
+        let result = fdatasync(file)
+        order("ok")
+        try #require(result == -1 && errno == EIO)
+    }
+
     func mount() throws -> Bool { try system("mount", device, point) != nil }
     func unmount() throws -> Bool { try system("umount", point) != nil }
 

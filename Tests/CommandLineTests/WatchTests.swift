@@ -19,6 +19,29 @@ struct WatchTests {
         #expect(episode["episode"] as? String == before)
     }
 
+    /// Nothing but the kernel's log tells of it, and by then the disk answers again.
+    @Test func whatTheKernelSaidWhileNobodyWatchedIsHeard() throws {
+        guard let disk = try FaultyStore(.ext4) else { return }
+        // Of a store that was never seen, what was before is not known anyway.
+        try disk.loseData()
+        let stage = try WatchStage(disk.point)
+        #expect(try stage.episodes().isEmpty, "\(stage.report)")
+        usleep(3_000_000)
+        let from = Date.now.timeIntervalSince1970
+        try stage.restart { try disk.loseData() }
+        let isOpened = stage.within(10) { (try? stage.episodes().count) == 1 }
+        #expect(isOpened, "\(stage.report)")
+        let episode = try stage.closedEpisode()
+        #expect((episode["classes"] as? [String])?.contains("lost-write") == true, "\(episode)")
+        let start = try #require(episode["suspect_from"] as? String)
+        let date = try #require(ISO8601DateFormatter().date(from: start))
+        #expect(date.timeIntervalSince1970 <= from)
+        // It is heard once.
+        try stage.restart()
+        #expect(stage.within(10) { stage.state == "ok" }, "\(stage.report)")
+        #expect(try stage.episodes().count == 1, "\(stage.report)")
+    }
+
     /// The second one within a day repeats the first, and belongs to its incident.
     @Test func aRecurrenceIsLinked() throws {
         guard let disk = try FaultyStore(.ext4) else { return }

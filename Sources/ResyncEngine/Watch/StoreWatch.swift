@@ -40,8 +40,7 @@ final class StoreWatch {
     private(set) var detector: Detector
     private(set) var penalty: FlapPenalty
     private let program: [UInt8]
-    private let unseenHere: [String]
-    private let seesAllMounts: Bool
+    private let machine: MachineSignals
     private var worker: ProbeWorker?
     private var errors: ErrorReports?
     private var signals: StoreSignals?
@@ -73,6 +72,12 @@ final class StoreWatch {
     private var earlier: StoreSight?
     /// The episode that came of that.
     private var unwatched: String?
+    /// Since when the kernel's messages about it were read by nobody, as long as that is so.
+    private var unheard: Moment?
+    /// Messages that nobody knew to be about it while it was not known where it lies.
+    private var early: [KernelMessage] = []
+    private static let earlyLimit = 256
+    private var unseenBefore: [String] = []
     /// Workers that have answered and are of no more use, until the last of them has ended.
     private var retired: [ProbeWorker] = []
 
@@ -95,8 +100,8 @@ final class StoreWatch {
         mayCreate = setup.sequence == 0
         self.bootID = bootID
         earlier = setup.sight
-        unseenHere = machine.unseen
-        seesAllMounts = machine.seesAllMounts
+        self.machine = machine
+        unheard = setup.sight.flatMap { $0.bootID == bootID && !bootID.isEmpty ? $0.at : nil }
         var settings = settings
         settings.hasProbe = setup.probes
         isFirstDone = !setup.probes
@@ -122,19 +127,18 @@ final class StoreWatch {
     func observations(
         _ messages: [KernelMessage], _ table: MountTable?, isTick: Bool, at now: Moment
     ) -> [Observation] {
-        var found: [Observation] = []
-        let subjects = signals?.subjects ?? []
+        // By what names it is spoken of follows from where it is mounted.
+        let condition = table.map { self.condition(in: $0) }
+        var found = missed(table)
         for message in messages {
-            guard let subject = message.subject else {
+            if isAbout(message) {
                 found.append(.kernel(message.what, text: message.text))
-                continue
-            }
-            if subjects.contains(subject) {
-                found.append(.kernel(message.what, text: message.text))
+            } else if !isOurs, setup.probes, early.count < Self.earlyLimit {
+                early.append(message)
             }
         }
         while let error = errors?.next() { found.append(error) }
-        if let table { found.append(.mount(condition(in: table))) }
+        if let condition { found.append(.mount(condition)) }
         guard isTick else { return found }
         // The path may lead to another file system than it seems to, or nothing be mounted there
         // yet: what is counted then is not this store's.
@@ -146,12 +150,32 @@ final class StoreWatch {
         return found
     }
 
+    private func isAbout(_ message: KernelMessage) -> Bool {
+        message.subject.map { signals?.subjects.contains($0) ?? false } ?? true
+    }
+
+    /// What the kernel said of it while nobody listened, once it is known where it lies.
+    private func missed(_ table: MountTable?) -> [Observation] {
+        guard isFirstDone, unheard != nil || !early.isEmpty, let table else { return [] }
+        let device = table.mount(holding: path)?.device
+        guard isOurs || !setup.probes || device == earlier?.mount?.device else { return [] }
+        let before = unheard.map { machine.messages(since: $0) } ?? []
+        if let since = unheard, !machine.remembers(since) {
+            unseenBefore = [
+                "kernel messages of the time in which nobody watched it: they were overwritten"
+            ]
+        }
+        let all = (before + early).filter(isAbout)
+        (unheard, early) = (nil, [])
+        return all.map { .kernel($0.what, text: $0.text) }
+    }
+
     private func sight(in table: MountTable) -> MountSight? {
         table.mount(holding: path).map { mount in
             let condition = mount.condition
             return MountSight(
                 // In a view of one's own they are other ones with each start.
-                mount: seesAllMounts ? mount.id : nil, device: mount.device,
+                mount: machine.seesAllMounts ? mount.id : nil, device: mount.device,
                 isReadOnly: condition == .readOnly || condition == .readOnlyMount,
                 instance: signals?.instance)
         }
@@ -381,7 +405,7 @@ final class StoreWatch {
         status.penalty = penalty.value
         status.isSuppressed = penalty.isSuppressed
         status.maintenanceUntil = detector.maintenanceEnd?.wall
-        status.unseen = unseenHere + (signals?.unseen ?? [])
+        status.unseen = machine.unseen + unseenBefore + (signals?.unseen ?? [])
         status.sequence = sequence
         status.fileSystem = fileSystem
         status.errors = detector.errors

@@ -45,7 +45,7 @@ package final class Watcher {
         self.socket = socket
         self.sink = sink
         chronicle = setup.chronicle
-        let machine = MachineSignals(trusted: setup.trusted)
+        let machine = MachineSignals(trusted: setup.trusted, looksBack: true)
         self.machine = machine
         let bootID = bootIdentity()
         newIncidentID = { "i" + Self.newID($0) }

@@ -17,17 +17,34 @@ package final class MachineSignals {
     private var log: Int32 = -1
     private var mounts: Int32 = -1
     private var nextSequence: UInt64?
+    private var buffer = [UInt8](repeating: 0, count: KernelRecord.limit)
     /// The last table, and the text it was made from: it seldom changes, and may be long.
     private var lastTable: (text: [UInt8], table: MountTable)?
-    /// What cannot be seen here, in sentences.
-    package private(set) var unseen: [String] = []
+    /// What could not be seen from the start.
+    private var blindness: [String] = []
     /// Kernel messages that were overwritten before they could be read.
-    package private(set) var lost: UInt64 = 0
+    private var lost: UInt64 = 0
+    /// What the kernel had said before: of each kind about each subject the newest.
+    private var past: [Topic: KernelMessage] = [:]
+    /// When the oldest of what it had said was written, if there was more once.
+    private var pastBegin: UInt64?
+    private var clock: MessageClock
 
-    /// - Parameter trusted: facilities whose messages are taken for the kernel's; only tests add to
-    ///   the kernel's own, 0.
-    package init(files: any KernelFiles = LinuxKernelFiles(), trusted: Set<UInt64> = [0]) {
+    private struct Topic: Hashable {
+        let what: String
+        let subject: KernelSubject?
+    }
+
+    /// - Parameters:
+    ///   - trusted: facilities whose messages are taken for the kernel's; only tests add to the
+    ///     kernel's own, 0.
+    ///   - looksBack: whether what the kernel had said before is wanted.
+    package init(
+        files: any KernelFiles = LinuxKernelFiles(), trusted: Set<UInt64> = [0],
+        looksBack: Bool = false
+    ) {
         self.files = files
+        clock = MessageClock(at: .now, since: monotonicSeconds())
         self.trusted = trusted
         // A service may run in a mount namespace of its own, in which everything is read-only.
         let first = Array("/proc/1/mountinfo".utf8)
@@ -36,20 +53,27 @@ package final class MachineSignals {
             mountTablePath = first
         } else {
             mountTablePath = Array("/proc/self/mountinfo".utf8)
-            unseen.append("mounts outside of this process's own view (/proc/1/mountinfo)")
+            blindness.append("mounts outside of this process's own view (/proc/1/mountinfo)")
         }
         mounts = openQuietly(mountTablePath)
         log = openQuietly(Array("/dev/kmsg".utf8))
         if log < 0 {
-            unseen.append("kernel messages (/dev/kmsg)")
+            blindness.append("kernel messages (/dev/kmsg)")
+        } else if looksBack {
+            lookBack()
         } else {
-            // What was said before is not news; the state it led to shows otherwise.
             _ = lseek(log, 0, SEEK_END)
         }
     }
 
     deinit {
         for descriptor in [log, mounts] where descriptor >= 0 { _ = Glibc.close(descriptor) }
+    }
+
+    /// What cannot be seen here, in sentences.
+    package var unseen: [String] {
+        guard lost > 0 else { return blindness }
+        return blindness + ["\(lost) kernel messages that were overwritten before they were read"]
     }
 
     /// Adds what has something to say before the next turn.
@@ -73,32 +97,128 @@ package final class MachineSignals {
 
     /// What the kernel has said since the last call.
     package func messages() -> [KernelMessage] {
-        guard log >= 0 else { return [] }
         var found: [KernelMessage] = []
-        var buffer = [UInt8](repeating: 0, count: KernelRecord.limit)
+        for _ in 0..<Self.messageLimit {
+            guard let record = nextRecord() else { break }
+            if let message = KernelMessage(record, trusted: trusted) { found.append(message) }
+        }
+        return found
+    }
+
+    /// What the kernel said between a moment of this boot and the first call of `messages`: of each
+    /// kind about each subject the newest, in the order of time.
+    package func messages(since moment: Moment) -> [KernelMessage] {
+        past.values.filter { clock.isLater($0.microseconds, than: moment) }
+            .sorted { $0.microseconds < $1.microseconds }
+    }
+
+    /// Whether all that it said since then could still be read.
+    package func remembers(_ moment: Moment) -> Bool {
+        log >= 0 && pastBegin.map { !clock.isLater($0, than: moment) } ?? true
+    }
+
+    private func lookBack() {
+        let mark = MessageClock.Mark()
+        // Whatever is said meanwhile comes in too fast for a machine that shall be watched.
+        for _ in 0..<(1 << 20) {
+            let isFirst = nextSequence == nil
+            guard let record = nextRecord() else { break }
+            if isFirst, record.sequence > 0 { pastBegin = record.microseconds }
+            if let exact = mark?.clock(record) { clock = exact }
+            guard let message = KernelMessage(record, trusted: trusted) else { continue }
+            past[Topic(what: message.what, subject: message.subject)] = message
+        }
+    }
+
+    /// The next of the kernel's log; nil when there is none now.
+    private func nextRecord() -> KernelRecord? {
+        guard log >= 0 else { return nil }
         for _ in 0..<Self.messageLimit {
             let count = buffer.withUnsafeMutableBytes { read(log, $0.baseAddress, $0.count) }
             guard count > 0 else {
                 // Overwritten before it was read: the next one shows how many were.
                 if count < 0, errno == EPIPE || errno == EINTR { continue }
-                break
+                return nil
             }
             guard let record = KernelRecord(buffer[..<count]) else { continue }
             if let nextSequence, record.sequence > nextSequence {
                 lost &+= record.sequence - nextSequence
             }
             nextSequence = record.sequence &+ 1
-            if let message = KernelMessage(record, trusted: trusted) { found.append(message) }
+            return record
         }
-        return found
+        return nil
     }
 }
 
-private func openQuietly(_ path: [UInt8]) -> Int32 {
+/// How the times of kernel messages lie to moments. They come from a clock of their own, which
+/// nothing sets right: after months it may be minutes off.
+struct MessageClock {
+    /// Nanoseconds by which moments are ahead.
+    private let ahead: Int64
+    /// When both were compared, in nanoseconds; 0: only at boot, when they began.
+    private let compared: Int64
+    /// In how many nanoseconds it is off by one, at most.
+    private static let drift: Int64 = 10_000
+    /// Nanoseconds within which two events may be told in either order.
+    private static let slack: Int64 = 2_000_000_000
+
+    private init(ahead: Int64, compared: Int64) {
+        (self.ahead, self.compared) = (ahead, compared)
+    }
+
+    private static func nanoseconds(_ microseconds: UInt64) -> Int64 {
+        Int64(min(microseconds, 1 << 50)) * 1000
+    }
+
+    /// - Parameter monotonic: seconds since boot without those in which the machine slept, which
+    ///   the kernel's messages do not count either.
+    init(at now: Moment, since monotonic: Double) {
+        let slept = Int64(clamping: now.boot) - Int64(max(0, min(monotonic, 1e9)) * 1e9)
+        self.init(ahead: max(0, slept), compared: 0)
+    }
+
+    /// Whether a message may have been written later than that, in doubt so.
+    func isLater(_ microseconds: UInt64, than moment: Moment) -> Bool {
+        let written = Self.nanoseconds(microseconds) + ahead
+        let seen = Int64(clamping: moment.boot)
+        let latitude = Self.slack + abs(seen - compared) / Self.drift
+        return written + latitude > seen
+    }
+
+    /// A line of our own in the log, by which both clocks are compared.
+    struct Mark {
+        private let written: Moment
+        private let text: [UInt8]
+
+        /// Nil where it may not be written.
+        init?() {
+            let file = openQuietly(Array("/dev/kmsg".utf8), O_WRONLY)
+            guard file >= 0 else { return nil }
+            defer { _ = Glibc.close(file) }
+            written = .now
+            text = Array("resync: begins to watch, \(written.boot) ns after boot".utf8)
+            // As a program, and for information. Without its end it would not be shown yet.
+            let line = Array("<14>".utf8) + text + [UInt8(ascii: "\n")]
+            guard line.withUnsafeBytes({ Glibc.write(file, $0.baseAddress, $0.count) }) > 0 else {
+                return nil
+            }
+        }
+
+        func clock(_ record: KernelRecord) -> MessageClock? {
+            guard record.text == text else { return nil }
+            let now = Int64(clamping: written.boot)
+            return MessageClock(
+                ahead: now - MessageClock.nanoseconds(record.microseconds), compared: now)
+        }
+    }
+}
+
+private func openQuietly(_ path: [UInt8], _ access: Int32 = O_RDONLY) -> Int32 {
     (path + [0]).withUnsafeBufferPointer { bytes in
         guard let start = bytes.baseAddress else { return -1 }
         return UnsafeRawPointer(start).withMemoryRebound(to: CChar.self, capacity: bytes.count) {
-            Glibc.open($0, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+            Glibc.open($0, access | O_NONBLOCK | O_CLOEXEC)
         }
     }
 }
