@@ -63,6 +63,42 @@ private let readOnly: Observation = .mount(.emergencyReadOnly)
         #expect(episode.isOpen && episode.store == "mail/a" && episode.bootID == "boot-1")
     }
 
+    /// Signs that good probes cleared are listed, and so lie in the window: each one as long as it
+    /// is, and none that is too old for that.
+    @Test func whatWasClearedShortlyBeforeLiesInTheWindow() throws {
+        var scene = DetectorScene()
+        scene.probe()
+        scene.kernel("blk.ioerr")
+        scene.staysGood(for: 50)
+        let good = scene.detector.lastGood
+        scene.kernel("blk.ioerr", after: 5)
+        let first = scene.now
+        for _ in 0..<3 { scene.probe() }
+        scene.staysGood(for: 20)
+        scene.kernel("iscsi.ping")
+        for _ in 0..<3 { scene.probe() }
+        scene.staysGood(for: 60)
+        #expect(scene.detector.phase == .ok)
+        #expect(scene.kernel("jbd2.abort") == ["opened"])
+        let episode = try #require(scene.episode)
+        #expect(episode.evidence.map(\.what) == ["blk.ioerr", "iscsi.ping", "jbd2.abort"])
+        #expect(episode.firstEvidence == first && episode.detected == scene.now)
+        #expect(episode.lastGood == good)
+        let start = try #require(episode.suspectWindow(margin: 40).start)
+        #expect(start <= first.wall.adding(seconds: -40))
+    }
+
+    /// Nothing is known to have been good before the first sign.
+    @Test func whatWasClearedMayHaveNoGoodProbeBefore() {
+        var scene = DetectorScene()
+        scene.kernel("blk.ioerr")
+        for _ in 0..<3 { scene.probe() }
+        scene.kernel("note.link-down")
+        scene.kernel("jbd2.abort", after: 50)
+        #expect(scene.episode?.lastGood == nil)
+        #expect(scene.episode?.suspectWindow(margin: 0).start == nil)
+    }
+
     @Test func withoutAProbeASuspicionEndsByItself() {
         var settings = DetectorSettings()
         settings.hasProbe = false

@@ -67,6 +67,13 @@ package struct Detector: Sendable {
         case recovering(since: Moment, good: Int)
     }
 
+    /// A piece of evidence before there is an episode.
+    private struct Prelude {
+        let piece: Evidence
+        /// The start of the last verified probe before it.
+        let good: Moment?
+    }
+
     /// Pieces of evidence that are kept before there is an episode.
     private static let preludeLimit = 16
     /// What happened longer before an episode does not belong to it, in seconds.
@@ -88,7 +95,7 @@ package struct Detector: Sendable {
     /// Seconds for which all must be well in the present episode.
     package private(set) var holdDown: Double
     package private(set) var maintenanceEnd: Moment?
-    private var prelude: [Evidence] = []
+    private var prelude: [Prelude] = []
     private var goodBeforeSuspicion: Moment?
     private var weighing: Weighing
     /// The newest that could change a state.
@@ -334,9 +341,9 @@ package struct Detector: Sendable {
             annotate { $0.add(evidence) }
             return
         }
-        prelude.removeAll { now.seconds(since: $0.at) > Self.preludeAge }
+        prelude.removeAll { now.seconds(since: $0.piece.at) > Self.preludeAge }
         if prelude.count >= Self.preludeLimit { prelude.remove(at: Self.preludeLimit / 2) }
-        prelude.append(evidence)
+        prelude.append(Prelude(piece: evidence, good: lastGood))
     }
 
     private mutating func suspect(_ evidence: Evidence, _ now: Moment) -> [DetectorEvent] {
@@ -396,11 +403,14 @@ package struct Detector: Sendable {
         _ evidence: Evidence, _ kind: EpisodeClass, since: Moment, _ good: Moment?
     ) -> DetectorEvent {
         keep(evidence, evidence.at)
+        // Good probes may have cleared what came before: it belongs to this all the same.
+        let first = prelude.first { $0.piece.strength != .context && $0.piece.at.boot < since.boot }
         var opened = Episode(
             id: newID(evidence.at), store: store, bootID: bootID, lastGood: good,
-            firstEvidence: since, detected: evidence.at,
+            firstEvidence: first?.piece.at ?? since, detected: evidence.at,
             steps: [Episode.Step(kind, evidence.at)])
-        for piece in prelude { opened.add(piece) }
+        if let first { opened.widen(to: first.good) }
+        for known in prelude { opened.add(known.piece) }
         // The write that was acknowledged at the last good probe is the one that is lost.
         if evidence.what == "probe.lost" { opened.widen(to: goodBefore) }
         opened.errorCount = weighing.errorCount
