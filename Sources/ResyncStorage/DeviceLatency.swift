@@ -17,7 +17,7 @@ package struct DeviceLatency {
         of paths: [[UInt8]], in table: MountTable, files: any KernelFiles = LinuxKernelFiles()
     ) {
         self.files = files
-        folders = Set(paths.flatMap { storePlaces(of: $0, table, files).devices })
+        folders = Set(paths.flatMap { storePlaces(of: $0, nil, table, files).devices })
             .sorted { $0.lexicographicallyPrecedes($1) }
     }
 

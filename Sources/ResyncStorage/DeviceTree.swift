@@ -58,8 +58,24 @@ struct DeviceTree<Files: KernelFiles> {
         return device
     }
 
+    /// Adds a device that is looked at as a whole.
+    mutating func add(disk: DeviceNumber) {
+        add(disk)
+        addPartitions(of: disk)
+    }
+
+    /// Adds the device of a node in /dev, as far as its name tells.
+    mutating func add(node: [UInt8]) {
+        guard let name = kernelName(ofNode: node) else {
+            return files.note("the device at '\(escaped(node))'")
+        }
+        if let device = add(numberIn: "/sys/class/block/" + name + "/dev") {
+            addPartitions(of: device)
+        }
+    }
+
     /// Adds what lies on a disk: errors are told of the partition, and its bytes are the disk's.
-    mutating func addPartitions(of disk: DeviceNumber) {
+    private mutating func addPartitions(of disk: DeviceNumber) {
         let folder = folder(of: disk)
         guard let name = name(in: folder) else { return }
         for entry in files.namesIfAny(folder) where entry.starts(with: name) {
@@ -114,13 +130,15 @@ struct DeviceTree<Files: KernelFiles> {
         return reasons
     }
 
-    private mutating func add(numberIn path: [UInt8]) {
-        guard let text = files.bytes(path) else { return }
+    @discardableResult
+    private mutating func add(numberIn path: [UInt8]) -> DeviceNumber? {
+        guard let text = files.bytes(path) else { return nil }
         guard let device = DeviceNumber(trimmed(text)) else {
             files.note("the device number in '\(escaped(path))'")
-            return
+            return nil
         }
         add(device)
+        return device
     }
 
     private func folder(of device: DeviceNumber) -> [UInt8] {

@@ -46,11 +46,13 @@ struct StorePlaces {
 }
 
 /// As `storeTrouble`, without a look at the store itself, which may hang.
+///
+/// - Parameter device: the store itself, where it is a block device and known to be one.
 func storePlaces(
-    of path: [UInt8], _ table: MountTable, _ files: some KernelFiles
+    of path: [UInt8], _ device: DeviceNumber?, _ table: MountTable, _ files: some KernelFiles
 ) -> StorePlaces {
     var search = TroubleSearch(files, table)
-    return search.places(of: path)
+    return search.places(of: path, device)
 }
 
 /// One look at one store.
@@ -80,8 +82,7 @@ private struct TroubleSearch<Files: KernelFiles> {
 
     mutating func look(at path: [UInt8], _ root: Stat, _ descriptor: Descriptor?) {
         if root.type == .blockDevice {
-            devices.add(root.special)
-            devices.addPartitions(of: root.special)
+            devices.add(disk: root.special)
         } else if let mount = mount(of: path, root.device, descriptor) {
             visit(mount)
         } else {
@@ -94,9 +95,15 @@ private struct TroubleSearch<Files: KernelFiles> {
         unseen = devices.files.unseen
     }
 
-    mutating func places(of path: [UInt8]) -> StorePlaces {
-        let mount = table.mount(holding: path)
-        if let mount { visit(mount) }
+    mutating func places(of path: [UInt8], _ device: DeviceNumber?) -> StorePlaces {
+        let mount = device == nil ? table.mount(holding: path) : nil
+        if let device {
+            devices.add(disk: device)
+        } else if let mount, mount.isType("devtmpfs") {
+            devices.add(node: path)
+        } else if let mount {
+            visit(mount)
+        }
         follow()
         let device = mount.flatMap { devices.names[$0.device] }
         let kind = ["ext4", "xfs", "f2fs"].first { mount?.fileSystemType == Array($0.utf8) }

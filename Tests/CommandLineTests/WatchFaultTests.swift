@@ -187,6 +187,17 @@ struct WatchFaultTests {
         _ = try stage.closedEpisode()
     }
 
+    /// Nothing is written to it, and that is said; what the kernel says of it is heard.
+    @Test func aDeviceIsWatchedByWhatTheKernelSaysOfIt() throws {
+        guard let disk = try FaultyStore(.ext4) else { return }
+        let stage = try WatchStage(disk.device)
+        #expect(try stage.status()["write_probe"] as? Bool == false)
+        let shown = try stage.stage.resync(["status"]).run()
+        #expect(shown.text.contains("no probe   "), "\(shown.report)")
+        try disk.loseData()
+        #expect(stage.within(3) { stage.kind == "lost-write" }, "\(stage.report)")
+    }
+
     @Test func aFrozenFileSystemIsCalledFrozen() throws {
         guard let disk = try FaultyStore(.ext4) else { return }
         let stage = try WatchStage(disk.point)

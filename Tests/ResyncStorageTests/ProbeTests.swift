@@ -340,6 +340,7 @@ import Testing
         for next in 1...20 as ClosedRange<UInt64> {
             let answer = read(disk, path, next)
             #expect(answer.outcome == .verified && answer.sequence == next)
+            #expect(answer.isOnlyRead && answer.isBlockDevice == (path == "/device"))
         }
         let harmless: Set<SystemCall> = [
             .openat, .statx, .fstatfs, .pread, .ioctl, .fcntl, .fadvise, .close, .lseek,
@@ -390,6 +391,8 @@ import Testing
                 ? nil
                 : DeviceNumber(major: UInt32(seed.below(4096)), minor: UInt32(seed.below(99999)))
             answer.isFromMedium = seed.below(2) == 0
+            answer.isOnlyRead = seed.below(2) == 0
+            answer.isBlockDevice = seed.below(2) == 0
             answer.path = (0..<seed.below(50)).map { _ in UInt8(truncatingIfNeeded: seed.next()) }
             #expect(ProbeAnswer(answer.text) == answer, "\(answer.text)")
         }

@@ -12,6 +12,46 @@ import Testing
             boot: UInt64(seconds * 1e9), wall: Timestamp(seconds: Int64(seconds), nanoseconds: 0))
     }
 
+    // MARK: By what names it is spoken of
+
+    private static let table = MountTable(
+        Array("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n5 1 0:5 / /dev rw - devtmpfs dev rw\n".utf8))
+
+    /// A disk with a partition.
+    private func disk() -> RecordedFiles {
+        var files = RecordedFiles()
+        files.addDevice("sdb", 8, 16)
+        files.addDevice("sdb1", 8, 17)
+        files.folders["/sys/dev/block/8:16"] = ["sdb1", "stat"]
+        files.texts["/sys/dev/block/8:16/sdb1/partition"] = "1\n"
+        files.texts["/sys/dev/block/8:16/sdb1/dev"] = "8:17\n"
+        files.texts["/sys/dev/block/8:17/partition"] = "1\n"
+        files.texts["/sys/dev/block/8:17/../dev"] = "8:16\n"
+        files.folders["/sys/dev/block/8:16/device/scsi_disk"] = ["2:0:0:1"]
+        files.texts["/sys/dev/block/8:16/stat"] = "1 0 0 0 1 0 0 0 2 0 0\n"
+        return files
+    }
+
+    /// A device store lies on itself, not on what /dev lies on.
+    @Test func aDeviceIsFollowedByItsNumberAndBeforeThatByItsName() {
+        let number = DeviceNumber(major: 8, minor: 16)
+        for (path, known) in [("/dev/sdb", nil), ("/dev/disk/by-id/x", number)] {
+            var signals = StoreSignals(
+                of: Array(path.utf8), known, in: Self.table, files: disk())
+            let expected: Set<KernelSubject> = [
+                .device(Array("sdb".utf8)), .device(Array("sdb1".utf8)), .number(number),
+                .number(DeviceNumber(major: 8, minor: 17)), .scsi(Array("2:0:0:1".utf8)),
+            ]
+            #expect(signals.subjects == expected, "\(path)")
+            #expect(signals.unseen.isEmpty, "\(signals.unseen)")
+            _ = signals.observations(at: moment(1))
+            #expect(signals.observations(at: moment(4)) == [.deviceStalls(seconds: 3)])
+        }
+        let nameless = StoreSignals(
+            of: Array("/dev/disk/by-id/x".utf8), nil, in: Self.table, files: disk())
+        #expect(nameless.subjects.isEmpty && nameless.unseen.count == 1)
+    }
+
     // MARK: Before anybody listened
 
     /// The clock of kernel messages was never set right: what is in doubt was later.

@@ -5,7 +5,7 @@ import Testing
 @testable import ResyncStorage
 
 /// Recorded texts; a path that is not among them does not exist.
-private struct RecordedFiles: KernelFiles {
+struct RecordedFiles: KernelFiles {
     var texts: [String: String] = [:]
     var folders: [String: [String]] = [:]
     var failures: [String: Int32] = [:]
@@ -46,7 +46,7 @@ private func machine(_ mountLine: String, log: String = healthyLog) -> RecordedF
 }
 
 extension RecordedFiles {
-    fileprivate mutating func addDevice(_ name: String, _ major: Int, _ minor: Int) {
+    mutating func addDevice(_ name: String, _ major: Int, _ minor: Int) {
         texts["/sys/dev/block/\(major):\(minor)/uevent"] =
             "MAJOR=\(major)\nMINOR=\(minor)\nDEVNAME=\(name)\nDEVTYPE=disk\n"
         texts["/sys/class/block/\(name)/dev"] = "\(major):\(minor)\n"

@@ -49,6 +49,12 @@ final class StoreWatch {
     /// Without symlinks, once the worker has said so.
     private var path: [UInt8]
     private var isPathKnown = false
+    /// The store itself, where it is a block device.
+    private var device: DeviceNumber?
+    /// Whether it is an image or a device, in which no probe writes.
+    private var isOnlyRead = false
+    /// Whether the last probe read past the page cache; nil before there was one.
+    private var isFromMedium: Bool?
     /// Whether a probe has found there what this store is known by.
     private var isOurs = false
     private var asked: Moment?
@@ -198,7 +204,7 @@ final class StoreWatch {
             // The watch for errors goes with the mount, and the devices below may be others.
             errors = nil
             if mount.mountPoint == baseline.mountPoint {
-                signals = StoreSignals(of: path, in: table)
+                signals = StoreSignals(of: path, device, in: table)
             }
         }
         let condition = baseline.condition(in: table)
@@ -209,7 +215,7 @@ final class StoreWatch {
     private func learnMount(_ table: MountTable) {
         baseline = MountBaseline(of: path, in: table)
         mountID = table.mount(holding: path)?.id
-        signals = StoreSignals(of: path, in: table)
+        signals = StoreSignals(of: path, device, in: table)
     }
 
     // MARK: The probe
@@ -264,6 +270,9 @@ final class StoreWatch {
                 baseline = nil
             }
         }
+        if answer.isBlockDevice, answer.device != device {
+            (device, baseline) = (answer.device, nil)
+        }
         guard case .verified = answer.outcome else {
             let isHere = detector.condition == .writable || detector.condition == nil
             // Whoever took the probe's file away took no store away.
@@ -285,6 +294,7 @@ final class StoreWatch {
         fileSystem = answer.fileSystem
         mayCreate = false
         probeTime = seconds
+        (isOnlyRead, isFromMedium) = (answer.isOnlyRead, answer.isFromMedium)
         return .verified
     }
 
@@ -399,13 +409,16 @@ final class StoreWatch {
             if seconds >= 1 { status.waiting = seconds }
         }
         status.isFull = detector.isFull
-        status.isReadOnlyProbe = !setup.probes
+        status.isReadOnlyProbe = !setup.probes || isOnlyRead
         var penalty = penalty
         penalty.decay(to: now.wall)
         status.penalty = penalty.value
         status.isSuppressed = penalty.isSuppressed
         status.maintenanceUntil = detector.maintenanceEnd?.wall
         status.unseen = machine.unseen + unseenBefore + (signals?.unseen ?? [])
+        if isFromMedium == false {
+            status.unseen.append("the medium: what its probe reads may come from the page cache")
+        }
         status.sequence = sequence
         status.fileSystem = fileSystem
         status.errors = detector.errors

@@ -47,8 +47,12 @@ package struct ProbeAnswer: Sendable, Hashable {
     /// The file system: as statfs(2) identifies it, and its device; nil where it did not say.
     package var fileSystem: UInt64?
     package var device: DeviceNumber?
-    /// Whether what was written was read back past the page cache.
+    /// Whether what was read came past the page cache.
     package var isFromMedium = false
+    /// Whether the store is an image or a device, in which nothing is written.
+    package var isOnlyRead = false
+    /// Whether it is a block device itself, namely `device`.
+    package var isBlockDevice = false
     /// The store, without symlinks; empty where it could not be found.
     package var path: [UInt8] = []
 
@@ -57,22 +61,24 @@ package struct ProbeAnswer: Sendable, Hashable {
     package var text: String {
         let device = self.device.map { $0.text } ?? "-"
         let fileSystem = self.fileSystem.map(String.init) ?? "-"
-        return "\(sequence) \(fileSystem) \(device) \(isFromMedium ? 1 : 0) \(outcome.text)\n"
-            + escaped(path)
+        let flags = (isFromMedium ? 1 : 0) | (isOnlyRead ? 2 : 0) | (isBlockDevice ? 4 : 0)
+        return "\(sequence) \(fileSystem) \(device) \(flags) \(outcome.text)\n" + escaped(path)
     }
 
     package init?(_ text: String) {
         let lines = text.split(separator: "\n", maxSplits: 1, omittingEmptySubsequences: false)
         let words = lines[0].split(separator: " ", maxSplits: 4)
         guard lines.count == 2, words.count == 5, let sequence = UInt64(words[0]),
-            let outcome = ProbeOutcome(String(words[4])), let path = unescaped(lines[1])
+            let flags = UInt8(words[3]), let outcome = ProbeOutcome(String(words[4])),
+            let path = unescaped(lines[1])
         else { return nil }
         self.init(outcome)
         self.sequence = sequence
         self.path = path
         fileSystem = UInt64(words[1])
         device = DeviceNumber(words[2].utf8)
-        isFromMedium = words[3] == "1"
+        isFromMedium = flags & 1 > 0
+        (isOnlyRead, isBlockDevice) = (flags & 2 > 0, flags & 4 > 0)
     }
 }
 
@@ -159,11 +165,12 @@ package struct Probe {
         guard stat.type == .file || stat.type == .blockDevice else {
             throw Stop(outcome: .foreign("it is a \(stat.type.word)"))
         }
+        (answer.isOnlyRead, answer.isBlockDevice) = (true, stat.type == .blockDevice)
+        answer.device = answer.isBlockDevice ? stat.special : stat.device
         let file = try disk.open(path: path, [.readOnly, .nonBlocking], mode: 0)
         defer { disk.close(file) }
-        answer.device = stat.type == .blockDevice ? stat.special : stat.device
         answer.fileSystem = try disk.fileSystem(file).identity
-        let size = stat.type == .blockDevice ? try disk.deviceSize(file) : stat.size
+        let size = answer.isBlockDevice ? try disk.deviceSize(file) : stat.size
         answer.isFromMedium = try goDirect(file)
         let places = max(1, size >> 20)
         let buffer = PageBuffer()

@@ -240,12 +240,15 @@ package struct StoreSignals {
         let since: Moment
     }
 
-    /// - Parameter path: the store's, without symlinks.
+    /// - Parameters:
+    ///   - path: the store's, without symlinks.
+    ///   - device: the store itself, where it is a block device and known to be one.
     package init(
-        of path: [UInt8], in table: MountTable, files: any KernelFiles = LinuxKernelFiles()
+        of path: [UInt8], _ device: DeviceNumber?, in table: MountTable,
+        files: any KernelFiles = LinuxKernelFiles()
     ) {
         self.files = files
-        let places = storePlaces(of: path, table, files)
+        let places = storePlaces(of: path, device, table, files)
         subjects = places.subjects
         unseen = places.unseen
         countPath = places.errorCount

@@ -419,7 +419,9 @@ extension EpisodeKnowledge {
                 store.trouble =
                     "is \(status.state.word)"
                     + (status.evidence.isEmpty ? "" : ": \(status.evidence)")
-            } else if !status.isReadOnlyProbe, let age, Double(age) > heartbeat {
+            } else if !status.isReadOnlyProbe || status.probeTime != nil, let age,
+                Double(age) > heartbeat
+            {
                 store.trouble = "was last found well \(durationText(Double(age))) ago"
             }
         }
