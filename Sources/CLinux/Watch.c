@@ -214,7 +214,9 @@ int32_t clinux_wait(
     for (uint32_t at = 0; at < count; at++) {
         all[at].fd = descriptors[at];
         // The mount table is always readable: only its changes are waited for.
-        all[at].events = events[at] == CLINUX_WAIT_URGENT ? POLLPRI : POLLIN;
+        all[at].events = events[at] == CLINUX_WAIT_URGENT ? POLLPRI
+            : events[at] == CLINUX_WAIT_WRITABLE          ? POLLOUT
+                                                          : POLLIN;
     }
     int ready = poll(all, count, milliseconds);
     int number = errno;

@@ -217,6 +217,21 @@ import Testing
         #expect(WatchOrder("accept mail/a") == nil)
     }
 
+    @Test func aStatusFitsIntoAMessageHoweverMuchIsUnseen() throws {
+        for (count, length) in [(3, 10), (60, 300), (200, 20), (4, 5000), (1000, 4000)] {
+            var status = StoreStatus(
+                name: "mail/a", path: [UInt8](repeating: UInt8(ascii: "p"), count: 4095))
+            status.evidence = String(repeating: "e", count: 4000)
+            status.unseen = (0..<count).map { "\($0) " + String(repeating: "s", count: length) }
+            let bytes = status.bytes
+            #expect(bytes.count <= StoreStatus.messageLimit)
+            let told = try StoreStatus(bytes)
+            #expect(told.unseen.first?.prefix(2) == "0 " && told.evidence == status.evidence)
+            let isCut = told.unseen.last?.hasSuffix("more, which are not told here") == true
+            #expect(isCut == (count > 3), "\(count)")
+        }
+    }
+
     /// A watcher goes on while the program is replaced below it.
     @Test func whatAnEarlierWatcherSaysIsUnderstood() throws {
         var status = StoreStatus(name: "mail/a", path: Array("/srv".utf8))

@@ -46,7 +46,7 @@ int32_t clinux_connect(int32_t directory, const char *name);
 int32_t clinux_accept(int32_t socket, uint32_t *user);
 
 /* What may be waited for; urgent: what the mount table gives when it changes. */
-enum { CLINUX_WAIT_READABLE = 1, CLINUX_WAIT_URGENT = 2 };
+enum { CLINUX_WAIT_READABLE = 1, CLINUX_WAIT_URGENT = 2, CLINUX_WAIT_WRITABLE = 3 };
 /* Waits until one of them is ready or the time is over; returns how many are. */
 int32_t clinux_wait(
     const int32_t *descriptors, const int32_t *events, uint32_t count, int32_t milliseconds);

@@ -57,6 +57,24 @@ package struct StoreStatus: Sendable, Hashable {
 
     private static let textLimit = 4096
     private static let listLimit = 64
+    /// Bytes of a message that says all of it.
+    package static let messageLimit = 16 << 10
+
+    /// As many of the signals that cannot be seen as there is room for.
+    private var shownUnseen: [String] {
+        let others = [name.utf8.count, path.count, min(evidence.utf8.count, Self.textLimit)]
+        // The rest has a bound of its own.
+        var room = Self.messageLimit - 2048 - others.reduce(0, +)
+        var shown: [String] = []
+        for sentence in unseen {
+            room -= min(sentence.utf8.count, Self.textLimit) + 8
+            guard room >= 0, shown.count < Self.listLimit - 1 else {
+                return shown + ["\(unseen.count - shown.count) more, which are not told here"]
+            }
+            shown.append(sentence)
+        }
+        return shown
+    }
 
     package var bytes: [UInt8] {
         var writer = ByteWriter()
@@ -74,7 +92,7 @@ package struct StoreStatus: Sendable, Hashable {
         }
         writer.byte((isFull ? 1 : 0) | (isReadOnlyProbe ? 2 : 0) | (isSuppressed ? 4 : 0))
         writer.time(maintenanceUntil)
-        let shown = unseen.prefix(Self.listLimit)
+        let shown = shownUnseen
         writer.number(shown.count)
         for sentence in shown { writer.string(Array(sentence.utf8.prefix(Self.textLimit))) }
         writer.string(Array((unwatched ?? "").utf8))

@@ -31,12 +31,26 @@ package final class Watcher {
     private let machine: MachineSignals
     private let sink: any WatchSink
     private let socket: ControlSocket?
-    private var clients: [Channel] = []
+    private var clients: [Client] = []
     private var chronicle: Chronicle
     private var lastTick: UInt64 = 0
     private var lastBeat: UInt64 = 0
     private var shown: [String: [Int: Observation]] = [:]
     private let newIncidentID: (Moment) -> String
+
+    /// Who asks something, one thing each. How the stores are is said one by one, as they are when
+    /// there is room for it: nothing is kept for somebody who does not read.
+    private struct Client {
+        let channel: Channel
+        var reply: Reply?
+        /// Messages of it that were taken.
+        var told = 0
+    }
+
+    private enum Reply {
+        case stores
+        case words(String)
+    }
 
     package init(
         _ stores: [WatchedStore], _ setup: WatchSetup, socket: ControlSocket?,
@@ -78,7 +92,14 @@ package final class Watcher {
         machine.add(to: &waiter)
         for store in stores { store.add(to: &waiter) }
         if let socket { waiter.add(socket.descriptor) }
-        for client in clients { waiter.add(client.descriptor) }
+        for client in clients {
+            let descriptor = client.channel.descriptor
+            if client.reply == nil {
+                waiter.add(descriptor)
+            } else {
+                waiter.add(writable: descriptor)
+            }
+        }
         let now = Moment.now
         let passed = Double(now.boot &- lastTick) / 1e9
         let soonest = stores.compactMap { $0.untilDue(now) }.min() ?? Self.tick
@@ -146,31 +167,49 @@ package final class Watcher {
     private func serve(_ now: Moment) {
         while let client = socket?.next() {
             if clients.count >= Self.clientLimit { clients.removeFirst() }
-            clients.append(client)
+            clients.append(Client(channel: client))
         }
-        clients.removeAll { client in
-            switch client.receive() {
-            case .nothing: return false
-            case .end: return true
-            case .message(let bytes, _):
-                guard let order = validText(bytes).flatMap(WatchOrder.init) else {
-                    _ = client.send(Array("error it does not understand that".utf8))
-                    return true
+        clients = clients.compactMap { client in
+            var client = client
+            if client.reply == nil {
+                switch client.channel.receive() {
+                case .nothing: return client
+                case .end: return nil
+                case .message(let bytes, _): client.reply = reply(to: bytes, now)
                 }
-                answer(order, client, now)
-                return true
             }
+            return isServed(&client, now) ? nil : client
         }
     }
 
-    private func answer(_ order: WatchOrder, _ client: Channel, _ now: Moment) {
-        if case .status = order {
-            for store in stores where !client.send(store.status(at: now).bytes) { return }
-            _ = client.send(Array("end".utf8))
-            return
+    private func reply(to bytes: [UInt8], _ now: Moment) -> Reply {
+        guard let order = validText(bytes).flatMap(WatchOrder.init) else {
+            return .words("error it does not understand that")
         }
-        let reply = obey(order, now)
-        _ = client.send(Array((reply.map { "error \($0)" } ?? "ok").utf8))
+        if case .status = order { return .stores }
+        return .words(obey(order, now).map { "error \($0)" } ?? "ok")
+    }
+
+    /// Says as much as there is room for; whether that was all, or nobody listens any more.
+    private func isServed(_ client: inout Client, _ now: Moment) -> Bool {
+        while let message = message(to: client, now) {
+            switch client.channel.offer(message) {
+            case .taken: client.told += 1
+            case .later: return false
+            case .refused: return true
+            }
+        }
+        return true
+    }
+
+    private func message(to client: Client, _ now: Moment) -> [UInt8]? {
+        switch client.reply {
+        case .stores where client.told < stores.count:
+            stores[client.told].status(at: now).bytes
+        case .stores: client.told == stores.count ? Array("end".utf8) : nil
+        case .words(let text): client.told == 0 ? Array(text.utf8) : nil
+        case nil: nil
+        }
     }
 
     /// Does what a person says; what is wrong with it otherwise.

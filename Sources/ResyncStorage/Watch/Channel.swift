@@ -5,7 +5,7 @@ import ResyncCore
 /// One end of a connection that keeps messages apart. Closed when it is released.
 package final class Channel: Sendable {
     /// Bytes of a message.
-    package static let limit = 16 << 10
+    package static let limit = StoreStatus.messageLimit
 
     package let descriptor: Int32
 
@@ -26,6 +26,23 @@ package final class Channel: Sendable {
         bytes.withUnsafeBytes {
             clinux_send(descriptor, $0.baseAddress, UInt64($0.count), passed ?? -1)
         } == Int64(bytes.count)
+    }
+
+    package enum Offer: Sendable {
+        case taken
+        /// There is no room for it until the other end has read more.
+        case later
+        /// The other end is gone.
+        case refused
+    }
+
+    /// Sends without waiting for room, where this end does not wait.
+    package func offer(_ bytes: [UInt8]) -> Offer {
+        let count = bytes.withUnsafeBytes {
+            clinux_send(descriptor, $0.baseAddress, UInt64($0.count), -1)
+        }
+        if count == -Int64(EAGAIN) { return .later }
+        return count == Int64(bytes.count) ? .taken : .refused
     }
 
     package func receive() -> Received {
@@ -86,6 +103,12 @@ package struct Waiter {
     package mutating func add(_ descriptor: Int32) {
         descriptors.append(descriptor)
         events.append(Int32(CLINUX_WAIT_READABLE))
+    }
+
+    /// What there is something to say to.
+    package mutating func add(writable descriptor: Int32) {
+        descriptors.append(descriptor)
+        events.append(Int32(CLINUX_WAIT_WRITABLE))
     }
 
     /// A mount table, whose changes are waited for.

@@ -1,0 +1,78 @@
+import Foundation
+import Glibc
+import ResyncCore
+import ResyncStorage
+import Synchronization
+import Testing
+
+@testable import ResyncEngine
+
+private final class Silence: WatchSink {
+    func happened(_ event: DetectorEvent, _ store: StoreStatus, at now: Moment) {}
+    func beat(_ stores: [StoreStatus], at now: Moment) {}
+    func observed(_ line: Recording.Line) {}
+}
+
+private final class Sign: Sendable {
+    private let value = Mutex(false)
+    var isSet: Bool { value.withLock { $0 } }
+    func set() { value.withLock { $0 = true } }
+}
+
+@Suite struct WatcherTests {
+    private func stores(_ count: Int) -> [WatchedStore] {
+        (0..<count).map { number in
+            var store = Configuration.Store(path: Array("/nowhere/\(number)".utf8))
+            store.probes = false
+            return WatchedStore(
+                name: "pair\(number)/a", store,
+                probeID: String(repeating: "0", count: 32), penalty: FlapPenalty(at: .now))
+        }
+    }
+
+    /// What a watcher says to one who asks and reads nothing for a while.
+    private func told(by client: Channel, after seconds: Double) -> [String] {
+        #expect(client.send(Array("status".utf8)))
+        usleep(UInt32(seconds * 1e6))
+        var told: [String] = []
+        while told.last != "end" {
+            var waiter = Waiter()
+            waiter.add(client.descriptor)
+            guard waiter.wait(10), case .message(let bytes, _) = client.receive() else { break }
+            told.append((try? StoreStatus(bytes).name) ?? String(decoding: bytes, as: UTF8.self))
+        }
+        return told
+    }
+
+    @Test func oneWhoReadsLateIsToldOfAllStores() throws {
+        var template = Array("/tmp/resync-watcher-XXXXXX\0".utf8CString)
+        #expect(mkdtemp(&template) != nil)
+        let path = template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        defer {
+            _ = try? FileManager.default.removeItem(atPath: String(decoding: path, as: UTF8.self))
+        }
+        let folder = try Folder.make(path: path, disk: LinuxDisk())
+        let socket = try ControlSocket(in: folder)
+        let (isEnding, hasEnded) = (Sign(), Sign())
+        let all = stores(400)
+        Thread {
+            let setup = WatchSetup(program: [], settings: DetectorSettings())
+            let watcher = Watcher(all, setup, socket: socket, sink: Silence())
+            watcher.run { isEnding.isSet }
+            hasEnded.set()
+        }.start()
+        let late = try #require(try ControlSocket.connect(in: folder))
+        let expected = all.map(\.name) + ["end"]
+        #expect(told(by: late, after: 1.5) == expected)
+        // One who never reads keeps nobody from being told.
+        let deaf = try #require(try ControlSocket.connect(in: folder))
+        #expect(deaf.send(Array("status".utf8)))
+        for _ in 0..<3 {
+            let client = try #require(try ControlSocket.connect(in: folder))
+            #expect(told(by: client, after: 0) == expected)
+        }
+        isEnding.set()
+        for _ in 0..<500 where !hasEnded.isSet { usleep(10_000) }
+        #expect(hasEnded.isSet)
+    }
+}
