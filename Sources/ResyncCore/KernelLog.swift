@@ -65,6 +65,11 @@ package enum KernelSubject: Sendable, Hashable {
     /// A server of network file systems.
     case server([UInt8])
 
+    /// Whether it is one of the devices that stores rest on.
+    package var isDevice: Bool {
+        if case .server = self { false } else { true }
+    }
+
     package var bytes: [UInt8] {
         switch self {
         case .device(let name), .scsi(let name), .iscsi(let name), .server(let name): name

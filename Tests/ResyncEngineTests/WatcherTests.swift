@@ -30,6 +30,42 @@ private final class Sign: Sendable {
         }
     }
 
+    /// Of an overlay, whose mount tells nothing of what it lies on.
+    @Test func whatAMountRestsOnIsLookedUpAnewWhileItStays() throws {
+        let machine = MachineSignals()
+        let store = StoreWatch(
+            stores(1)[0], program: [], bootID: "boot", settings: DetectorSettings(),
+            machine: machine, newID: { _ in "e" })
+        func heard(_ map: String?, on device: String, at seconds: UInt64) -> Int {
+            let table = MountTable(
+                Array(
+                    """
+                    9 1 0:50 / /nowhere rw - overlay o rw,upperdir=/upper
+                    10 1 \(device) / /upper rw - ext4 /dev/mapper/x rw
+
+                    """.utf8))
+            let text = "device-mapper: multipath: \(map ?? ""): Failing path 8:16."
+            let message = map.flatMap { _ in KernelMessage(text: Array(text.utf8)) }
+            let now = Moment(boot: seconds * 1_000_000_000, wall: .epoch)
+            let found = store.observations(
+                message.map { [$0] } ?? [], table, isTick: true, at: now)
+            return found.count { if case .kernel = $0 { true } else { false } }
+        }
+        #expect(heard("253:7", on: "253:7", at: 1000) == 1)
+        // It is not looked up all the time, but nothing is missed for that.
+        #expect(heard("253:8", on: "253:8", at: 1002) == 0)
+        #expect(heard(nil, on: "253:8", at: 1003) == 0)
+        #expect(heard(nil, on: "253:8", at: 1005) == 1)
+        #expect(heard("253:8", on: "253:8", at: 1006) == 1)
+        // What it rested on before counts for a while, and what is another store's never.
+        #expect(heard("253:7", on: "253:8", at: 1007) == 1)
+        #expect(heard("253:9", on: "253:8", at: 1020) == 0)
+        // Also where nobody speaks of it.
+        #expect(heard(nil, on: "253:9", at: 1081) == 0)
+        #expect(heard("253:9", on: "253:9", at: 1082) == 1)
+        #expect(heard("253:7", on: "253:9", at: 1700) == 0)
+    }
+
     /// What a watcher says to one who asks and reads nothing for a while.
     private func told(by client: Channel, after seconds: Double) -> [String] {
         #expect(client.send(Array("status".utf8)))

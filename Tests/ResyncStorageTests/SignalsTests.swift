@@ -1,9 +1,32 @@
 import Glibc
 import ResyncCore
+import Synchronization
 import TestSupport
 import Testing
 
 @testable import ResyncStorage
+
+/// Files of the kernel that change.
+private final class ChangingFiles: KernelFiles {
+    private let now: Mutex<RecordedFiles>
+    init(_ files: RecordedFiles) { now = Mutex(files) }
+
+    func change(_ change: (inout RecordedFiles) -> Void) { now.withLock { change(&$0) } }
+
+    func read(_ path: [UInt8], limit: Int) throws(DiskError) -> [UInt8] {
+        let files = now.withLock { $0 }
+        return try files.read(path, limit: limit)
+    }
+
+    func names(in path: [UInt8]) throws(DiskError) -> [[UInt8]] {
+        let files = now.withLock { $0 }
+        return try files.names(in: path)
+    }
+
+    func target(of path: [UInt8]) throws(DiskError) -> [UInt8] {
+        throw DiskError(.readlinkat, ENOENT)
+    }
+}
 
 /// What the machine says of its storage: kernel messages and by what names they speak of a store.
 @Suite struct SignalsTests {
@@ -37,19 +60,71 @@ import Testing
         let number = DeviceNumber(major: 8, minor: 16)
         for (path, known) in [("/dev/sdb", nil), ("/dev/disk/by-id/x", number)] {
             var signals = StoreSignals(
-                of: Array(path.utf8), known, in: Self.table, files: disk())
+                of: Array(path.utf8), known, in: Self.table, at: moment(0), files: disk())
             let expected: Set<KernelSubject> = [
                 .device(Array("sdb".utf8)), .device(Array("sdb1".utf8)), .number(number),
                 .number(DeviceNumber(major: 8, minor: 17)), .scsi(Array("2:0:0:1".utf8)),
             ]
-            #expect(signals.subjects == expected, "\(path)")
+            #expect(expected.allSatisfy { signals.isAbout($0, at: moment(1)) }, "\(path)")
+            #expect(!signals.isAbout(.device(Array("sda1".utf8)), at: moment(1)))
             #expect(signals.unseen.isEmpty, "\(signals.unseen)")
             _ = signals.observations(at: moment(1))
             #expect(signals.observations(at: moment(4)) == [.deviceStalls(seconds: 3)])
         }
         let nameless = StoreSignals(
-            of: Array("/dev/disk/by-id/x".utf8), nil, in: Self.table, files: disk())
-        #expect(nameless.subjects.isEmpty && nameless.unseen.count == 1)
+            of: Array("/dev/disk/by-id/x".utf8), nil, in: Self.table, at: moment(0),
+            files: disk())
+        #expect(nameless.unseen.count == 1)
+    }
+
+    /// A path of a multipath map, with its session.
+    private func path(_ name: String, _ minor: Int, _ session: Int, of files: inout RecordedFiles) {
+        files.addDevice(name, 8, minor)
+        let folder = "/sys/dev/block/8:\(minor)/device"
+        files.folders["/sys/dev/block/253:3/slaves"] = [name]
+        files.texts["/sys/dev/block/253:3/slaves/\(name)/dev"] = "8:\(minor)\n"
+        files.folders[folder + "/scsi_disk"] = ["\(session):0:0:1"]
+        files.folders[folder + "/../../iscsi_session"] = ["session\(session)"]
+        files.folders[folder + "/../.."] = ["connection\(session):0"]
+        files.texts["/sys/dev/block/8:\(minor)/stat"] = "1 0 0 0 1 0 0 0 1 0 0\n"
+    }
+
+    /// The map and the mount stay, and what is below has other names after a new login.
+    @Test func pathsThatCameBackAreKnownByTheirNewNames() {
+        let line = "9 1 253:3 / /m rw - ext4 /dev/mapper/x rw\n"
+        let table = MountTable(Array(line.utf8))
+        var files = RecordedFiles()
+        files.addDevice("dm-3", 253, 3)
+        files.texts["/sys/dev/block/253:3/stat"] = "1 0 0 0 1 0 0 0 1 0 0\n"
+        path("sdf", 80, 3, of: &files)
+        let kernel = ChangingFiles(files)
+        var signals = StoreSignals(
+            of: Array("/m".utf8), nil, in: table, at: moment(0), files: kernel)
+        func knows(_ words: [String], at seconds: Double) -> [Bool] {
+            words.map { word in
+                let name = Array(word.utf8)
+                let subjects: [KernelSubject] = [.device(name), .scsi(name), .iscsi(name)]
+                return subjects.contains { signals.isAbout($0, at: moment(seconds)) }
+            }
+        }
+        let old = ["sdf", "3:0:0:1", "session3", "connection3:0"]
+        let new = ["sdh", "5:0:0:1", "session5", "connection5:0"]
+        #expect(knows(["dm-3"] + old, at: 1) == [true, true, true, true, true])
+        #expect(!knows(new, at: 1).contains(true))
+        #expect(
+            signals.observations(at: moment(1)) == [.errorCount(nil), .deviceStalls(seconds: 0)])
+        kernel.change { path("sdh", 112, 5, of: &$0) }
+        #expect(signals.age(at: moment(60)) == 60)
+        signals.renew(nil, in: table, at: moment(60))
+        #expect(signals.age(at: moment(60)) == 0)
+        // A stall that has begun is not forgotten for that.
+        #expect(signals.observations(at: moment(61)).last == .deviceStalls(seconds: 60))
+        #expect(!knows(["dm-3"] + old + new, at: 60).contains(false))
+        signals.renew(nil, in: table, at: moment(300))
+        #expect(!knows(old + new, at: 659).contains(false))
+        #expect(!knows(old, at: 661).contains(true))
+        signals.renew(nil, in: table, at: moment(700))
+        #expect(!knows(["dm-3"] + new, at: 5000).contains(false))
     }
 
     // MARK: Before anybody listened

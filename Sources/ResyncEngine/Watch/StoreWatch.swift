@@ -80,9 +80,12 @@ final class StoreWatch {
     private var unwatched: String?
     /// Since when the kernel's messages about it were read by nobody, as long as that is so.
     private var unheard: Moment?
-    /// Messages that nobody knew to be about it while it was not known where it lies.
-    private var early: [KernelMessage] = []
-    private static let earlyLimit = 256
+    /// Messages about devices that are not known to be its own, until that is looked up anew.
+    private var strange: [KernelMessage] = []
+    private static let strangeLimit = 256
+    /// Seconds after which the names of its devices are looked up anew, and after which the same
+    /// is done where the kernel speaks of others.
+    private static let nameAges = (usual: 60.0, doubtful: 5.0)
     private var unseenBefore: [String] = []
     /// Workers that have answered and are of no more use, until the last of them has ended.
     private var retired: [ProbeWorker] = []
@@ -134,15 +137,12 @@ final class StoreWatch {
         _ messages: [KernelMessage], _ table: MountTable?, isTick: Bool, at now: Moment
     ) -> [Observation] {
         // By what names it is spoken of follows from where it is mounted.
-        let condition = table.map { self.condition(in: $0) }
-        var found = missed(table)
-        for message in messages {
-            if isAbout(message) {
-                found.append(.kernel(message.what, text: message.text))
-            } else if !isOurs, setup.probes, early.count < Self.earlyLimit {
-                early.append(message)
-            }
-        }
+        let condition = table.map { self.condition(in: $0, now) }
+        var heard = messages.filter { isAbout($0, now) }
+        let others = messages.lazy.filter { !self.isAbout($0, now) && $0.subject?.isDevice == true }
+        strange += others.prefix(Self.strangeLimit - strange.count)
+        if let table { heard = missed(table, now) + heard }
+        var found: [Observation] = heard.map { .kernel($0.what, text: $0.text) }
         while let error = errors?.next() { found.append(error) }
         if let condition { found.append(.mount(condition)) }
         guard isTick else { return found }
@@ -156,24 +156,37 @@ final class StoreWatch {
         return found
     }
 
-    private func isAbout(_ message: KernelMessage) -> Bool {
-        message.subject.map { signals?.subjects.contains($0) ?? false } ?? true
+    private func isAbout(_ message: KernelMessage, _ now: Moment) -> Bool {
+        message.subject.map { signals?.isAbout($0, at: now) ?? false } ?? true
     }
 
-    /// What the kernel said of it while nobody listened, once it is known where it lies.
-    private func missed(_ table: MountTable?) -> [Observation] {
-        guard isFirstDone, unheard != nil || !early.isEmpty, let table else { return [] }
-        let device = table.mount(holding: path)?.device
-        guard isOurs || !setup.probes || device == earlier?.mount?.device else { return [] }
+    /// What the kernel said of it while nobody listened, and while it was not known where it lies,
+    /// or that another name is one of its devices'.
+    private func missed(_ table: MountTable, _ now: Moment) -> [KernelMessage] {
+        let mount = table.mount(holding: path)
+        let isNew = mount?.mountPoint == baseline?.mountPoint && renewNames(table, now)
+        let isThere = isOurs || !setup.probes || mount?.device == earlier?.mount?.device
+        guard isFirstDone, isThere, isNew || unheard != nil else { return [] }
         let before = unheard.map { machine.messages(since: $0) } ?? []
         if let since = unheard, !machine.remembers(since) {
             unseenBefore = [
                 "kernel messages of the time in which nobody watched it: they were overwritten"
             ]
         }
-        let all = (before + early).filter(isAbout)
-        (unheard, early) = (nil, [])
-        return all.map { .kernel($0.what, text: $0.text) }
+        let heard = (before + strange).filter { isAbout($0, now) }
+        strange.removeAll { isNew || isAbout($0, now) }
+        unheard = nil
+        return heard
+    }
+
+    /// Looks up the names of its devices, if it is time; whether it was.
+    private func renewNames(_ table: MountTable, _ now: Moment) -> Bool {
+        let (usual, doubtful) = Self.nameAges
+        guard let age = signals?.age(at: now), age >= (strange.isEmpty ? usual : doubtful) else {
+            return false
+        }
+        signals?.renew(device, in: table, at: now)
+        return true
     }
 
     private func sight(in table: MountTable) -> MountSight? {
@@ -195,8 +208,8 @@ final class StoreWatch {
         return sight
     }
 
-    private func condition(in table: MountTable) -> MountCondition {
-        if baseline == nil { learnMount(table) }
+    private func condition(in table: MountTable, _ now: Moment) -> MountCondition {
+        if baseline == nil { learnMount(table, now) }
         guard let baseline else { return .unknown }
         let mount = table.mount(holding: path)
         if let mount, mount.id != mountID {
@@ -204,7 +217,7 @@ final class StoreWatch {
             // The watch for errors goes with the mount, and the devices below may be others.
             errors = nil
             if mount.mountPoint == baseline.mountPoint {
-                signals = StoreSignals(of: path, device, in: table)
+                signals?.renew(device, in: table, at: now)
             }
         }
         let condition = baseline.condition(in: table)
@@ -212,10 +225,11 @@ final class StoreWatch {
         return setup.isReadOnly && isMeant ? .writable : condition
     }
 
-    private func learnMount(_ table: MountTable) {
+    private func learnMount(_ table: MountTable, _ now: Moment) {
         baseline = MountBaseline(of: path, in: table)
         mountID = table.mount(holding: path)?.id
-        signals = StoreSignals(of: path, device, in: table)
+        signals?.renew(device, in: table, at: now)
+        signals = signals ?? StoreSignals(of: path, device, in: table, at: now)
     }
 
     // MARK: The probe
@@ -267,7 +281,7 @@ final class StoreWatch {
             isPathKnown = true
             if answer.path != path {
                 path = answer.path
-                baseline = nil
+                (baseline, signals) = (nil, nil)
             }
         }
         if answer.isBlockDevice, answer.device != device {
@@ -287,7 +301,7 @@ final class StoreWatch {
         if !isOurs {
             isOurs = true
             // What was learned while something else was there, or nothing, is not this store's.
-            if probes > 1 { (baseline, errors) = (nil, nil) }
+            if probes > 1 { (baseline, signals, errors) = (nil, nil, nil) }
         }
         sequence = answer.sequence
         highest = max(highest, sequence)
@@ -299,10 +313,10 @@ final class StoreWatch {
     }
 
     /// What is to be learned anew after a good probe of a store that has moved.
-    func settle(_ table: MountTable?) {
+    func settle(_ table: MountTable?, at now: Moment) {
         guard detector.condition == .otherDevice, let table else { return }
         baseline = nil
-        learnMount(table)
+        learnMount(table, now)
         errors = nil
     }
 

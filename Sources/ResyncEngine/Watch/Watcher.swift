@@ -123,7 +123,7 @@ package final class Watcher {
                 record(observation, of: store, now)
                 tell(store.observe(observation, at: now), store, now)
             }
-            if case .probe(.verified, _) = answer { store.settle(table) }
+            if case .probe(.verified, _) = answer { store.settle(table, at: now) }
             tell(store.tick(at: now), store, now)
             if isTick { tell(store.compare(at: now), store, now) }
             _ = store.probeIfDue(now)

@@ -225,15 +225,18 @@ private func openQuietly(_ path: [UInt8], _ access: Int32 = O_RDONLY) -> Int32 {
 
 /// What the machine says of the devices that one store rests on.
 package struct StoreSignals {
-    /// By what names the kernel's messages speak of it.
-    package let subjects: Set<KernelSubject>
-    /// What cannot be seen of it.
-    package let unseen: [String]
-    private let countPath: [UInt8]?
-    private let fileSystemPath: [UInt8]?
-    private let devicePaths: [[UInt8]]
+    private let path: [UInt8]
     private let files: any KernelFiles
+    private var places: StorePlaces
+    /// When they were looked up, in nanoseconds since boot.
+    private var looked: UInt64
+    /// Names that are none of its devices any more, and until when they count.
+    private var former: [KernelSubject: UInt64] = [:]
     private var lastCounts: [[UInt8]: Activity] = [:]
+
+    /// Nanoseconds for which a name counts once another one has taken its place: what happened to
+    /// a path is told after it came back, and sessions are given up after minutes.
+    private static let memory: UInt64 = 600_000_000_000
 
     private struct Activity {
         let completed: UInt64
@@ -244,30 +247,49 @@ package struct StoreSignals {
     ///   - path: the store's, without symlinks.
     ///   - device: the store itself, where it is a block device and known to be one.
     package init(
-        of path: [UInt8], _ device: DeviceNumber?, in table: MountTable,
+        of path: [UInt8], _ device: DeviceNumber?, in table: MountTable, at now: Moment,
         files: any KernelFiles = LinuxKernelFiles()
     ) {
-        self.files = files
-        let places = storePlaces(of: path, device, table, files)
-        subjects = places.subjects
-        unseen = places.unseen
-        countPath = places.errorCount
-        fileSystemPath = places.fileSystem
-        devicePaths = places.devices
+        (self.path, self.files) = (path, files)
+        places = storePlaces(of: path, device, table, files)
+        looked = now.boot
+    }
+
+    /// Looks up anew what it rests on: paths to a device come back under other names.
+    package mutating func renew(
+        _ device: DeviceNumber?, in table: MountTable, at now: Moment
+    ) {
+        let found = storePlaces(of: path, device, table, files)
+        for name in places.subjects { former[name] = now.boot &+ Self.memory }
+        former = former.filter { $0.value > now.boot && !found.subjects.contains($0.key) }
+        (places, looked) = (found, now.boot)
+    }
+
+    /// Seconds since that was looked up last.
+    package func age(at now: Moment) -> Double {
+        Double(now.boot &- min(looked, now.boot)) / 1e9
+    }
+
+    /// What cannot be seen of it.
+    package var unseen: [String] { places.unseen }
+
+    /// Whether a message about this is about the store.
+    package func isAbout(_ subject: KernelSubject, at now: Moment) -> Bool {
+        places.subjects.contains(subject) || former[subject].map { $0 > now.boot } ?? false
     }
 
     /// Another number each time the file system is mounted; nil where there is none. The kernel
     /// numbers what is in /sys in the order in which it comes, and no number comes again soon.
-    package var instance: UInt64? { fileSystemPath.flatMap { files.number(of: $0) } }
+    package var instance: UInt64? { places.fileSystem.flatMap { files.number(of: $0) } }
 
     /// What the file system counts, and devices that do not answer.
     package mutating func observations(at now: Moment) -> [Observation] {
         var found: [Observation] = []
-        if let countPath {
-            let text = try? files.read(countPath, limit: 64)
+        if let count = places.errorCount {
+            let text = try? files.read(count, limit: 64)
             found.append(.errorCount(text.flatMap { UInt64(digits: trimmed($0)) }))
         }
-        let longest = devicePaths.compactMap { stalled($0, now) }.max()
+        let longest = places.devices.compactMap { stalled($0, now) }.max()
         if let longest { found.append(.deviceStalls(seconds: longest)) }
         return found
     }
