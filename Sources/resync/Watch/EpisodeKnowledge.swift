@@ -28,16 +28,19 @@ struct EpisodeKnowledge {
     init(_ state: StateFolder) {
         self.init(
             ledger: { try LedgerFile.open(in: state) },
-            statuses: { try WatchClient(state)?.status() ?? [] })
+            statuses: { try WatchClient(state)?.status() ?? [] }, RealPaths())
     }
 
     /// As the watcher itself knows it. It must not open the ledger's file once more: closing that
     /// would take the locks away by which SQLite keeps others out.
-    init(_ ledger: Ledger, _ statuses: [StoreStatus]) {
-        self.init(ledger: { ledger }, statuses: { statuses })
+    init(_ ledger: Ledger, _ statuses: [StoreStatus], _ realPaths: RealPaths) {
+        self.init(ledger: { ledger }, statuses: { statuses }, realPaths)
     }
 
-    private init(ledger open: () throws -> Ledger?, statuses ask: () throws -> [StoreStatus]) {
+    private init(
+        ledger open: () throws -> Ledger?, statuses ask: () throws -> [StoreStatus],
+        _ realPaths: RealPaths
+    ) {
         var (ledger, records, runs): (Ledger?, [EpisodeRecord], [RunRecord]) = (nil, [], [])
         var stores: [StoreRecord] = []
         var failure: String?
@@ -61,10 +64,10 @@ struct EpisodeKnowledge {
         self.stores = stores
         (self.statuses, self.failure) = (statuses, failure)
         let watched = Set(records.map { $0.path } + statuses.map { $0.path })
+        let real = realPaths.find(watched, within: Self.patience)
         places = Dictionary(
             uniqueKeysWithValues: watched.map { path in
-                let real = answer(within: Self.patience) { realPath(path) }
-                return (path, [path, real ?? path].map(components))
+                (path, [path, real[path] ?? path].map(components))
             })
     }
 

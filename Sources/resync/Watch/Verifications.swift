@@ -21,6 +21,8 @@ final class Verifications: @unchecked Sendable {
     private let state: StateFolder
     private let ledger: Ledger
     private let notifier: Notifier?
+    /// Kept from one turn to the next, since a store that hangs is asked where it lies only once.
+    private let realPaths = RealPaths()
     private let queue = DispatchQueue(label: "resync.verifications")
     private let timer: any DispatchSourceTimer
     private var stores: [StoreStatus] = []
@@ -146,7 +148,7 @@ final class Verifications: @unchecked Sendable {
         guard lastLook.map({ now - $0 >= Self.interval }) ?? true else { return }
         lastLook = now
         do {
-            let knowledge = EpisodeKnowledge(ledger, stores)
+            let knowledge = EpisodeKnowledge(ledger, stores, realPaths)
             try tellChanges(knowledge)
             for pair in configuration.pairs
             where running[pair.name] == nil && !bad.contains(where: pair.has) {
