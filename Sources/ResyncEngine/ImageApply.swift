@@ -30,18 +30,27 @@ struct ImageApply {
             let patcher = ImagePatcher(target, log, try worker(), writeLimit: options.writeLimit)
             let source = OpenContent(try sites[side.other].image(upTo: .max), 0)
             var left = room
+            func carryOut(_ first: Int, _ actions: [Action]) throws {
+                try folder.append(.intent(first..<first + actions.count))
+                let outcome = try patcher.apply(actions, from: source)
+                guard let results = outcome.allResults else { throw outcome.stop ?? .cut }
+                try folder.append(.results(first: first, results))
+                if let stop = outcome.stop { throw stop }
+            }
+            // What a crash cut off is kept already, whatever there is room for by now.
+            if let open = folder.state.open {
+                var actions: [Action] = []
+                try folder.plan.forEach(in: open) { _, action in actions.append(action) }
+                left.add(actions)
+                try carryOut(open.lowerBound, actions)
+            }
             try forEachBatch(isSettled: { folder.state.isDone($0) }) { first, actions in
                 // What is done is in use by now, and may have been written to: the patcher would
                 // take that for a change which came before it, and put back all the rest.
                 let (done, rest) = run(of: actions) { folder.state.isDone(first + $0) }
                 guard done == 0 else { return done }
                 let count = try left.take(rest)
-                let actions = Array(rest.prefix(count))
-                try folder.append(.intent(first..<first + count))
-                let outcome = try patcher.apply(actions, from: source)
-                guard let results = outcome.allResults else { throw outcome.stop ?? .cut }
-                try folder.append(.results(first: first, results))
-                if let stop = outcome.stop { throw stop }
+                try carryOut(first, Array(rest.prefix(count)))
                 return count
             }
         }
@@ -71,7 +80,9 @@ struct ImageApply {
                 patcher = hand
                 let wasBegun = actions.indices.map { isBegun(first + $0) }
                 try folder.append(.undoIntent(first..<first + actions.count))
-                let outcome = try hand.undo(actions)
+                let outcome = try hand.undo(actions) {
+                    folder.state.results[first + $0]?.isDone == true
+                }
                 guard let results = outcome.allResults else { throw outcome.stop ?? .cut }
                 for (at, result) in results.enumerated() where wasBegun[at] || result != .done {
                     counts.count(result)
@@ -287,6 +298,10 @@ private struct UndoRoom {
             if folder.state.isKept(number) { used += space }
             if !folder.state.isErased(number) { wanted += space }
         }
+    }
+
+    mutating func add(_ actions: [Action]) {
+        for action in actions { used += UndoFile.space(of: action) }
     }
 
     mutating func limit(to bytes: Int) {

@@ -61,18 +61,25 @@ package final class ImagePatcher {
     /// - Precondition: all of them patch.
     /// - Throws: `FormatError` where the undo file turns out to be damaged.
     package func apply(_ actions: [Action], from source: OpenContent) throws -> PatchOutcome {
-        try run(actions) { try self.prepare($0, from: source, &$1) }
+        try run(actions) { try self.prepare(actions[$0], from: source, &$1) }
     }
 
     /// Puts back what the undo file keeps; may be repeated, whatever came of it before. Extents
     /// that nobody wrote are left, and so are those that were changed since: then the result is
     /// `changed`. Call it for all actions of a run, whatever the results of applying them.
-    package func undo(_ actions: [Action]) throws -> PatchOutcome {
-        try run(actions) { action, batch in
+    ///
+    /// - Parameter isDone: whether the action at this index is known to be carried out: what
+    ///   stands there without anything that is kept of it is not taken back, either.
+    package func undo(
+        _ actions: [Action], isDone: (Int) -> Bool = { _ in false }
+    ) throws -> PatchOutcome {
+        try run(actions) { at, batch in
+            let action = actions[at]
             switch try self.look(at: action) {
             case .ended(let result): return result
             case .seen(let looks):
-                let refused = looks.filter { $0.record != nil && $0.found == .changed }
+                let isDone = isDone(at)
+                let refused = looks.filter { $0.isRefused(isDone: isDone) }
                 batch.refused += refused.map(\.patch.extent)
                 return try self.putBack(
                     action, looks, &batch, result: refused.isEmpty ? .done : .changed)
@@ -100,10 +107,10 @@ package final class ImagePatcher {
         var refused: [Extent] = []
     }
 
-    /// - Parameter prepare: adds what is to be written to the batch; gives the action's result once
-    ///   that is durable.
+    /// - Parameter prepare: adds what is to be written for the action at this index to the batch;
+    ///   gives the action's result once that is durable.
     private func run(
-        _ actions: [Action], _ prepare: (Action, inout Batch) throws -> ActionResult
+        _ actions: [Action], _ prepare: (Int, inout Batch) throws -> ActionResult
     ) throws -> PatchOutcome {
         var outcome = PatchOutcome(results: actions.map { _ in nil }, stop: stop)
         var at = 0
@@ -112,7 +119,7 @@ package final class ImagePatcher {
                 var batch = Batch()
                 repeat {
                     precondition(actions[at].kind == .patch)
-                    batch.ends.append((at, try prepare(actions[at], &batch)))
+                    batch.ends.append((at, try prepare(at, &batch)))
                     at += 1
                 } while at < actions.count
                     && batch.bytes + actions[at].bytesWritten <= batchBytes
@@ -204,6 +211,15 @@ package final class ImagePatcher {
 
         /// Whether this run has written there.
         var isTouched: Bool { record != nil && (found == .after || found == .torn) }
+
+        /// Whether an undo leaves what stands there, though it is not what was there before.
+        func isRefused(isDone: Bool) -> Bool {
+            switch found {
+            case .before, .torn: false
+            case .after: record == nil && isDone
+            case .changed: record != nil || isDone
+            }
+        }
     }
 
     private enum Looked {

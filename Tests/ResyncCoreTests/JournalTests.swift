@@ -66,4 +66,20 @@ import Testing
         let released = try state([.intent(0..<2), done, .released(Self.time)])
         #expect(released.isErased(0))
     }
+
+    /// What a crash left of a batch is settled as a whole, or its rest would be forgotten.
+    @Test func aBatchThatIsOpenIsNotNarrowed() throws {
+        let open = JournalRecord.intent(1..<3)
+        let one: [ActionResult] = [.done]
+        for record: JournalRecord in [
+            .intent(1..<2), .intent(2..<4), .intent(0..<1), .results(first: 1, one),
+            .results(first: 2, one), .results(first: 0, one + one),
+        ] {
+            #expect(throws: FormatError.self) { try state([open, record]) }
+        }
+        #expect(try state([open, open]).open == 1..<3)
+        #expect(try state([open, .intent(0..<4)]).open == 0..<4)
+        #expect(try state([open, .results(first: 1, one + one)]).open == nil)
+        #expect(try state([open, .results(first: 0, one + one + one)]).open == nil)
+    }
 }

@@ -128,9 +128,11 @@ struct PatchStage: Sendable {
             actions, from: OpenContent(try source.image(upTo: .max), 0))
     }
 
-    func undo(_ disk: SimulatedDisk) throws -> PatchOutcome {
+    func undo(
+        _ disk: SimulatedDisk, isDone: (Int) -> Bool = { _ in false }
+    ) throws -> PatchOutcome {
         let patcher = try patcher(disk)
-        return try patcher.undo(actions)
+        return try patcher.undo(actions, isDone: isDone)
     }
 
     func medium(_ disk: SimulatedDisk) -> [UInt8] { disk.mediumContent(target) }

@@ -113,6 +113,20 @@ import Testing
         #expect(stage.medium(stage.disk) == expected)
     }
 
+    /// Of what is recorded as done, and stands there, without a record nothing is put back.
+    @Test func whatNothingIsKeptOfIsNotCalledTakenBack() throws {
+        let stage = PatchStage()
+        _ = try stage.apply(stage.disk)
+        let folder = try Folder.make(path: Array("/state".utf8), disk: stage.disk)
+        try folder.remove(PatchStage.undoName)
+        let undone = try stage.undo(stage.disk) { $0 < 2 }
+        for (number, result) in undone.results.enumerated() {
+            #expect(result == (number < 2 ? .changed : .done))
+        }
+        #expect(undone.refused == stage.actions.prefix(2).flatMap { $0.patches.map(\.extent) })
+        #expect(stage.medium(stage.disk) == stage.after)
+    }
+
     @Test func aWriteThatDoesNotReachTheMediumIsFound() throws {
         let stage = PatchStage()
         stage.disk.inject(Fault(.lose, on: .pwrite, under: stage.target, nth: 3))

@@ -5,7 +5,8 @@ package struct JournalState: Sendable {
     /// What became of each action; nil where it was not come to.
     package private(set) var results: [ActionResult?]
     package private(set) var undone: Set<Int> = []
-    /// Actions that may have left traces, and have no result yet.
+    /// Actions that may have left traces, and have no result yet: they are settled, or taken back,
+    /// as a whole.
     package private(set) var open: Range<Int>?
     /// As `open`, of an undo.
     package private(set) var openUndo: Range<Int>?
@@ -44,6 +45,7 @@ package struct JournalState: Sendable {
         case .begin: throw FormatError("a journal that begins twice")
         case .intent(let range):
             try check(range)
+            try checkCovers(range)
             open = range
             confirmed = nil
             // What is done now moves the times of directories that were settled before.
@@ -52,6 +54,7 @@ package struct JournalState: Sendable {
             }
         case .results(let first, let found):
             let range = try range(first, found)
+            try checkCovers(range)
             for (number, result) in zip(range, found) { results[number] = result }
             open = nil
         case .undoIntent(let range):
@@ -92,6 +95,14 @@ package struct JournalState: Sendable {
     private func check(_ range: Range<Int>) throws(FormatError) {
         guard range.upperBound <= results.count else {
             throw FormatError("actions that the plan does not have")
+        }
+    }
+
+    /// The rest of what is open would be forgotten.
+    private func checkCovers(_ range: Range<Int>) throws(FormatError) {
+        guard let open else { return }
+        guard range.lowerBound <= open.lowerBound, open.upperBound <= range.upperBound else {
+            throw FormatError("a batch that is narrower than the one before it")
         }
     }
 
