@@ -120,7 +120,7 @@ package final class ApplyFolder {
 
     /// Why the run must not be forgotten yet; nil where it may.
     package var reasonToKeep: String? {
-        if state.open != nil || state.openUndo != nil { return "was cut off in its midst" }
+        if state.isCutOff { return "was cut off in its midst" }
         if state.keepsSomething { return "keeps what it displaced" }
         return nil
     }

@@ -82,4 +82,17 @@ import Testing
         #expect(try state([open, .results(first: 1, one + one)]).open == nil)
         #expect(try state([open, .results(first: 0, one + one + one)]).open == nil)
     }
+
+    @Test func aBatchThatIsTakenBackIsOpenNoMore() throws {
+        let open = JournalRecord.intent(1..<3)
+        let back = try state([
+            open, .undoIntent(0..<2), .undone(first: 0, [.done, .done]), .undoIntent(2..<4),
+            .undone(first: 2, [.done, .done]),
+        ])
+        #expect(back.open == nil && back.isTakenBack)
+        let refused = try state([
+            open, .undoIntent(0..<4), .undone(first: 0, [.done, .changed, .done, .done]),
+        ])
+        #expect(refused.open == 1..<3 && !refused.isTakenBack)
+    }
 }

@@ -65,6 +65,7 @@ package struct JournalState: Sendable {
             let range = try range(first, found)
             for (number, result) in zip(range, found) where result.isDone { undone.insert(number) }
             openUndo = nil
+            if let cut = open, cut.allSatisfy({ undone.contains($0) }) { open = nil }
         case .attributes(let number, let old):
             try check(number)
             attributes[number] = old
@@ -137,6 +138,12 @@ package struct JournalState: Sendable {
     package var isUndone: Bool {
         results.indices.allSatisfy { results[$0]?.isDone != true || undone.contains($0) }
     }
+
+    /// Whether something was begun that has not come to its end.
+    package var isCutOff: Bool { open != nil || openUndo != nil }
+
+    /// Whether an undo came to its end, and took everything back.
+    package var isTakenBack: Bool { isBeingUndone && isUndone && !isCutOff }
 
     package var counts: ApplyCounts {
         var counts = ApplyCounts()

@@ -137,7 +137,7 @@ struct ApplyCommand: ResyncCommand {
         }
         guard state.isBeingUndone else { return }
         throw CommandError(
-            state.openUndo == nil && state.isUndone
+            state.isTakenBack
                 ? "run \(id) carried the plan out and was taken back: make a new plan"
                 : "run \(id) is being taken back: 'resync undo \(id)' goes on", .usage)
     }

@@ -72,10 +72,10 @@ struct QuarantineCommand: ParsableCommand {
                 guard folder.state.released == nil else { continue }
                 let id = folder.run.id
                 // What was taken back is where it was: only copies are left.
-                let isTakenBack = folder.state.isBeingUndone && folder.state.isUndone
+                let isTakenBack = folder.state.isTakenBack
                 let ended =
                     isTakenBack ? try folder.run.header().started : folder.state.confirmed
-                guard let ended, folder.state.openUndo == nil else {
+                guard let ended, !folder.state.isCutOff else {
                     Main.complain("run \(id) was never confirmed: what it keeps stays")
                     continue
                 }

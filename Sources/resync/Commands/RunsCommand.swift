@@ -289,10 +289,12 @@ extension RunHeader {
 extension ApplyFolder {
     /// In which state the run is, in a few words.
     var standing: String {
-        if state.open != nil || state.openUndo != nil { return "cut off; apply or undo goes on" }
-        if state.results.allSatisfy({ $0 == nil }) { return "nothing done" }
-        if state.isUndone { return "taken back" }
-        if !state.undone.isEmpty { return "taken back in part" }
+        if state.isCutOff {
+            return state.isBeingUndone ? "cut off; undo goes on" : "cut off; apply or undo goes on"
+        }
+        if state.isTakenBack { return "taken back" }
+        if state.isBeingUndone { return "taken back in part" }
+        if !state.results.contains(where: { $0?.isDone == true }) { return "nothing done" }
         var words = state.isComplete ? "applied" : "applied in part"
         words += state.confirmed == nil ? ", not confirmed" : ", confirmed"
         if state.released != nil { words += ", can no longer be taken back" }
