@@ -128,9 +128,7 @@ package final class ApplyFolder {
     /// Whether something may lie in the run's quarantine beside what it keeps: what it had made
     /// and taken back, or what it found there of somebody else's.
     package var mayHaveStrays: Bool {
-        guard plan.header.stores.a.kind == .directory else { return false }
-        return state.released == nil
-            ? state.results.contains { $0 != nil } : state.results.contains(.conflict)
+        plan.header.stores.a.kind == .directory && state.results.contains { $0 != nil }
     }
 
     /// Durable when this returns.

@@ -19,6 +19,7 @@ package final class UndoRun {
     /// - Precondition: no intent of the run is open: see `ApplyRun.settleOpen`.
     package func callAsFunction() throws -> ApplyResult {
         var counts = ApplyCounts()
+        try lookAside()
         // What moves entries comes before what sets the times of their directories.
         var ending = try pass(settling: false, &counts)
         if ending == nil, failure == nil { ending = try pass(settling: true, &counts) }
@@ -33,6 +34,28 @@ package final class UndoRun {
     private var notUndone: [Int: ActionResult] = [:]
 
     private var late: [(number: Int, path: RelativePath)] = []
+
+    /// Of actions that met somebody else at work: what lies in the quarantine for them.
+    private var aside: [Int: [Stray]] = [:]
+
+    private func lookAside() throws {
+        let state = folder.state
+        guard !state.conflicts.isEmpty else { return }
+        let hand = folder.hand(sites)
+        for side in Side.allCases where folder.plan.trailer.totals[side].actions > 0 {
+            let strays = try hand.changer(side).strays { state.isKept($0) }
+            for stray in strays where state.conflicts.contains(stray.number) {
+                aside[stray.number, default: []].append(stray)
+            }
+        }
+    }
+
+    /// What becomes of an action that met somebody else and is not done; nil where something may be
+    /// brought back for it.
+    private func end(ofConflict number: Int) -> ActionResult? {
+        guard let strays = aside[number] else { return .done }
+        return strays.allSatisfy { $0.isUnplaced } ? .conflict : nil
+    }
 
     private var failure: (side: Side, error: DiskError)?
 
@@ -59,7 +82,7 @@ package final class UndoRun {
     private func isLeft(_ number: Int, _ action: Action, _ settling: Bool) -> Bool {
         guard (action.group == .settling) == settling, !folder.state.undone.contains(number)
         else { return false }
-        return settling || folder.state.results[number]?.isDone == true
+        return settling || folder.state.isToBeTakenBack(number)
     }
 
     /// A directory that was to go gets back the time that taking its entries out has moved, come to
@@ -85,6 +108,15 @@ package final class UndoRun {
                 results[at] = .released
                 notUndone[first + at] = .released
                 counts.count(.released)
+                continue
+            }
+            if folder.state.conflicts.contains(first + at), !folder.state.isDone(first + at),
+                let result = end(ofConflict: first + at)
+            {
+                results[at] = result
+                guard !result.isDone else { continue }
+                notUndone[first + at] = result
+                counts.count(result)
                 continue
             }
             let changer = hand.changer(actions[at].side)

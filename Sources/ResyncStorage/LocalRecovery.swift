@@ -62,7 +62,7 @@ extension LocalChanger {
         let shelf = try shelf()
         let staged = stagedName(number)
         let parent = try chain.open(action.path.parent)
-        let inQuarantine = try object(shelfName(number), in: shelf, action)
+        let inQuarantine = try displaced(number, action)
         let atStaged = try object(staged, in: parent, action)
         let atName = try object(action.path.lastName.bytes, in: parent, action)
         switch (atName, atStaged, inQuarantine) {
@@ -114,6 +114,15 @@ extension LocalChanger {
             try putAside(staged, in: parent, number)
         }
         return .conflict
+    }
+
+    /// What lies in the quarantine: the old object also where somebody who had it open went on
+    /// writing to it.
+    private func displaced(_ number: Int, _ action: Action) throws(DiskError) -> Object {
+        let (shelf, name) = (try shelf(), shelfName(number))
+        let found = try object(name, in: shelf, action)
+        guard found == .other, try isWrittenLate(name, in: shelf, action) else { return found }
+        return .old
     }
 
     private func dropStaged(

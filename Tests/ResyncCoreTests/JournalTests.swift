@@ -95,4 +95,15 @@ import Testing
         ])
         #expect(refused.open == 1..<3 && !refused.isTakenBack)
     }
+
+    /// What it left in the quarantine is asked for even if the action came to another end since.
+    @Test func aConflictIsToBeTakenBackToo() throws {
+        let met = JournalRecord.results(first: 0, [.conflict, .changed])
+        for later: [JournalRecord] in [[], [.intent(0..<1), .results(first: 0, [.changed])]] {
+            let records = [.intent(0..<2), met] + later
+            #expect(try !state(records).isUndone)
+            let back = JournalRecord.undone(first: 0, [.done, .blocked])
+            #expect(try state(records + [.undoIntent(0..<2), back]).isUndone)
+        }
+    }
 }

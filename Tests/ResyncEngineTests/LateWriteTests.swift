@@ -1,3 +1,4 @@
+import Glibc
 import ResyncCore
 import ResyncStorage
 import TestSupport
@@ -80,5 +81,72 @@ import Testing
         let count = try sweep.run(about: isLongRun ? 4000 : 300)
         #expect(count > 40)
         tell(count, "an undo of what was written to late (\(kind))")
+    }
+
+    // MARK: After a crash
+
+    /// `f` is replaced, and the run is cut off before it can say so; then it is written to.
+    private func cutOff(_ kind: Kind) throws -> ApplyStage {
+        let stage = try ApplyStage.planted(
+            a: { $0.addFile("/a/f", "of A") },
+            b: { $0.addFile("/b/f", "of B, and longer than that") })
+        stage.disk.changeMount(of: "/b") { mount in
+            mount.knowsRenameRules = kind == .exchanges
+            mount.canLink = kind != .noLinks
+        }
+        _ = try stage.folder()
+        stage.disk.inject(
+            Fault(.fail(EIO), on: .pwrite, under: "/state/runs/run/journal", nth: 2))
+        #expect(throws: JournalFailure.self) { try stage.apply() }
+        stage.disk.clearFaults()
+        try #require(try stage.folder().state.open != nil)
+        try #require(stage.disk.content("/b/f") == Array("of A".utf8))
+        stage.disk.write(Self.shelved, at: 3, Self.late)
+        return stage
+    }
+
+    private static let shelved = "/b/.resync-quarantine/run/0"
+
+    private func isBack(_ disk: SimulatedDisk, _ path: String = "/b/f") -> Bool {
+        disk.exists(path) && disk.content(path).dropFirst(3).starts(with: Array(Self.late.utf8))
+    }
+
+    @Test(arguments: Kind.allCases)
+    func whatIsWrittenLateAfterACrashIsStillWhatWasDisplaced(_ kind: Kind) throws {
+        let stage = try cutOff(kind)
+        let gone = ApplyStage(stage.disk.copy())
+        #expect(try gone.apply().counts.notDone == 0)
+        #expect(gone.disk.content("/b/f") == Array("of A".utf8))
+        for stage in [stage, gone] {
+            let undone = try stage.undo()
+            #expect(undone.counts.notDone == 0, "\(undone.notUndone)")
+            #expect(undone.late.map { escaped($0.path.bytes) } == ["f"])
+            #expect(isBack(stage.disk))
+            #expect(try stage.folder().state.isUndone)
+            #expect(try stage.marker(.b)?.inconsistent == nil)
+        }
+    }
+
+    /// What was displaced lies in the quarantine, and somebody has another thing in its place.
+    @Test(arguments: [false, true])
+    func whatAConflictLeftDisplacedIsNotCalledTakenBack(_ isGoneOnWith: Bool) throws {
+        let stage = try cutOff(.exchanges)
+        stage.disk.remove("/b/f")
+        stage.disk.addFile("/b/f", "of somebody else")
+        if isGoneOnWith { for _ in 0..<2 { #expect(try stage.apply().counts.notDone > 0) } }
+        for _ in 0..<2 {
+            let undone = try stage.undo()
+            #expect(undone.counts.notDone == 1, "\(undone.counts)")
+            #expect(undone.notUndone.keys.sorted() == [0])
+            #expect(try !stage.folder().state.isUndone)
+            #expect(try stage.marker(.b)?.inconsistent != nil)
+            #expect(stage.disk.content("/b/f") == Array("of somebody else".utf8))
+            #expect(isBack(stage.disk, Self.shelved))
+        }
+        // Once its place is free for it, or it is erased, it is over.
+        let erased = ApplyStage(stage.disk.copy())
+        #expect(try Quarantine(try erased.folder()).erase(.root, try erased.sites()).count == 1)
+        #expect(try erased.undo().counts.notDone == 0)
+        #expect(try erased.marker(.b)?.inconsistent == nil)
     }
 }

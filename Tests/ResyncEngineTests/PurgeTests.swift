@@ -52,6 +52,17 @@ import Testing
         #expect(stage.disk.content("/b/old/late") == Array("what came late".utf8))
     }
 
+    /// Whatever the journal says: what lies there is known by its run alone.
+    @Test func theQuarantineOfAReleasedRunIsLookedAt() throws {
+        let stage = try stage()
+        _ = try stage.purge()
+        let folder = try stage.folder()
+        #expect(folder.state.released != nil && folder.mayHaveStrays)
+        #expect(try Quarantine(folder).strays(try stage.sites()).isEmpty)
+        stage.disk.addFile(Self.shelf + "/0-unplaced", "of somebody")
+        #expect(try Quarantine(folder).strays(try stage.sites()).count == 1)
+    }
+
     @Test func whatWasFreedBeforeAnErrorIsRemembered() throws {
         let stage = try stage()
         stage.disk.inject(Fault(.fail(EIO), on: .unlinkat, under: Self.shelf, nth: 3))

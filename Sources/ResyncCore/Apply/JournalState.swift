@@ -10,6 +10,9 @@ package struct JournalState: Sendable {
     package private(set) var open: Range<Int>?
     /// As `open`, of an undo.
     package private(set) var openUndo: Range<Int>?
+    /// Actions that met somebody else at work, whatever end they came to since: something may lie
+    /// in the quarantine for them that has no place.
+    package private(set) var conflicts: Set<Int> = []
     package private(set) var attributes: [Int: [Attribute]] = [:]
     package private(set) var confirmed: Timestamp?
     package private(set) var released: Timestamp?
@@ -55,7 +58,10 @@ package struct JournalState: Sendable {
         case .results(let first, let found):
             let range = try range(first, found)
             try checkCovers(range)
-            for (number, result) in zip(range, found) { results[number] = result }
+            for (number, result) in zip(range, found) {
+                results[number] = result
+                if result == .conflict { conflicts.insert(number) }
+            }
             open = nil
         case .undoIntent(let range):
             try check(range)
@@ -134,9 +140,16 @@ package struct JournalState: Sendable {
     /// Whether an undo has begun: from then on nothing but that undo goes on.
     package var isBeingUndone: Bool { openUndo != nil || !undone.isEmpty }
 
-    /// Whether everything that was done is taken back.
+    /// Whether everything that was done is taken back, and nothing lies in the quarantine for what
+    /// somebody else came between.
     package var isUndone: Bool {
-        results.indices.allSatisfy { results[$0]?.isDone != true || undone.contains($0) }
+        results.indices.allSatisfy { !isToBeTakenBack($0) }
+    }
+
+    /// Whether an undo has something to do for an action, or to look for.
+    package func isToBeTakenBack(_ number: Int) -> Bool {
+        (results[number]?.isDone == true || conflicts.contains(number))
+            && !undone.contains(number)
     }
 
     /// Whether something was begun that has not come to its end.

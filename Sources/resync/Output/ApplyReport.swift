@@ -56,8 +56,8 @@ struct ApplyReport {
 
     /// Where what an action displaced is, if an undo has left it there for good.
     private func place(_ action: Action, _ number: Int, _ result: ActionResult) -> String {
-        guard result == .changed || result == .conflict, action.keepsOld, action.kind != .patch
-        else { return "" }
+        if result == .conflict { return "; see 'resync quarantine list'" }
+        guard result == .changed, action.keepsOld, action.kind != .patch else { return "" }
         return "; see .resync-quarantine/\(folder.run.id)/\(number)"
     }
 
