@@ -46,14 +46,21 @@ package struct ApplyJob {
     ///
     /// - Parameter freed: called with what was freed for good between two slices; nil where nothing
     ///   may be.
+    /// - Throws: `UndoRefusal` where the run was released: what it would displace could not be
+    ///   taken back.
     package func apply(
         _ options: ApplyOptions, _ rules: ComparisonRules, _ baselines: Baselines,
         freed: ((Quarantine.Freed) throws -> Void)?
     ) throws -> ApplyResult {
+        guard folder.state.released == nil else {
+            throw UndoRefusal(
+                reason: "what run \(folder.run.id) displaced was released before all was done: "
+                    + "make a new plan for the rest")
+        }
         while true {
             var result = try carryOut(options)
             guard result.shortage != nil, result.ending == .complete, result.failure == nil,
-                folder.state.keepsSomething
+                folder.state.keepsSomething, !folder.state.isCutOff
             else { return result }
             let slice = try readBack(rules, baselines, isSlice: true) { _, _ in }
             result.slice = slice

@@ -27,7 +27,10 @@ package struct Quarantine {
         package init() {}
     }
 
-    /// Frees everything that is kept, for good: the run can no longer be taken back.
+    /// Frees everything that is kept, for good. A run of which nothing more can be done can then no
+    /// longer be taken back; of another one, what was done until now.
+    ///
+    /// - Throws: `UndoRefusal` where the run was cut off in its midst.
     package func release(_ sites: Sides<LocalSite>) throws -> Freed {
         try free(sites, isAll: true)
     }
@@ -39,6 +42,12 @@ package struct Quarantine {
     }
 
     private func free(_ sites: Sides<LocalSite>, isAll: Bool) throws -> Freed {
+        // What it displaced may be known to nothing but what would be freed.
+        guard !folder.state.isCutOff else {
+            throw UndoRefusal(
+                reason: "run \(folder.run.id) was cut off in its midst: nothing is released before "
+                    + "it has gone on")
+        }
         let hand = folder.hand(sites.map { $0 as any Site })
         var freed = Freed()
         var kept: [Int] = []
@@ -79,8 +88,9 @@ package struct Quarantine {
             throw error
         }
         let place = UndoPlace(folder)
-        // Released is what is not looked at again.
-        let isReleased = isAll && freed.late.isEmpty
+        // Released is what is not looked at again, and what displaces nothing any more.
+        let isReleased =
+            isAll && freed.late.isEmpty && (folder.state.isComplete || folder.state.isTakenBack)
         for record in isReleased ? [.released(.now)] : self.freed(but: kept) {
             try folder.append(record)
         }

@@ -1,7 +1,7 @@
 package import ResyncCore
 package import ResyncStorage
 
-/// Why an undo file is not used. Nothing was written.
+/// Why what is kept for an undo is not used, or not freed. Nothing was written.
 package struct UndoRefusal: Error, Sendable, Hashable {
     package let reason: String
 }

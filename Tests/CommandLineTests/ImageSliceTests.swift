@@ -118,6 +118,29 @@ import Testing
         #expect(try isRepaired(stage))
     }
 
+    /// What is released is what was done by then, and no word says more.
+    @Test func whatFollowsAReleaseCanBeTakenBack() throws {
+        let (stage, plan) = try stage()
+        #expect(try stage.resync(["apply", plan, "--max-undo", "9MiB"]).run().status == 6)
+        let confirmed = try stage.resync(["confirm", "--release-undo"]).run()
+        #expect(confirmed.status == 6, "\(confirmed.report)")
+        #expect(confirmed.text.contains("released"), "\(confirmed.report)")
+        #expect(!confirmed.text.contains("run "), "\(confirmed.report)")
+        #expect(try undoFiles(stage.state) == [])
+        let rest = try stage.resync(["apply", plan]).run()
+        #expect(rest.status == 0, "\(rest.report)")
+        #expect(rest.text.contains("takes back what was not released"), "\(rest.report)")
+        #expect(try stage.resync(["runs", "delete", "last"]).run().status == 5)
+        let undone = try stage.resync(["undo"]).run()
+        #expect(undone.status == 6, "\(undone.report)")
+        #expect(undone.text.contains("1 that can no longer be taken back"), "\(undone.report)")
+        // The first slice stays, and nothing else.
+        let (now, before, wanted) = (stage.bytes("b"), stage.bytes("before"), stage.bytes("a"))
+        let isFirstNew = now.prefix(1 << 20) == wanted.prefix(1 << 20)
+        let isLastOld = now.suffix(8 << 20) == before.suffix(8 << 20)
+        #expect(isFirstNew && isLastOld)
+    }
+
     @Test func nothingBeginsWithoutRoomForTheFirstChange() throws {
         let (stage, plan) = try stage()
         let refused = try stage.resync(["apply", plan, "--max-undo", "1KiB"]).run()

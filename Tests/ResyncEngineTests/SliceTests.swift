@@ -61,6 +61,34 @@ import Testing
         #expect(stage.disk.content("/b/f0") == stage.disk.content("/a/f0"))
     }
 
+    /// What is carried out after a release can be taken back, and is not forgotten.
+    @Test func aReleasedPartIsNotTheWholeRun() throws {
+        let stage = try stage()
+        #expect(try stage.apply(maxUndo: 3 * Self.size).counts.done == 3)
+        #expect(try stage.purge().entries == 3)
+        #expect(try stage.folder().state.released == nil)
+        #expect(try stage.apply().counts.notDone == 0)
+        #expect(try stage.folder().reasonToKeep != nil)
+        let undone = try stage.undo()
+        #expect(undone.counts.released == 3 && undone.counts.notDone == 3)
+        for number in 0..<8 {
+            let seed = UInt64(number < 3 ? number : 100 + number)
+            let isRight = areEqual(
+                stage.disk.content("/b/f\(number)"), generatedBytes(seed: seed, 0..<Self.size))
+            #expect(isRight, "\(number)")
+        }
+    }
+
+    /// As runs were that released a part as if it were all.
+    @Test func aReleasedRunIsNotGoneOnWith() throws {
+        let stage = try stage()
+        #expect(try stage.apply(maxUndo: 3 * Self.size).counts.done == 3)
+        try stage.folder().append(.released(ApplyStage.calm))
+        let before = stage.disk.tree("/b")
+        #expect(throws: UndoRefusal.self) { try stage.apply() }
+        #expect(stage.disk.tree("/b").differences(from: before) == [])
+    }
+
     /// The file system itself sets the slices.
     @Test func aFullFileSystemIsNeverRunInto() throws {
         let stage = try stage()

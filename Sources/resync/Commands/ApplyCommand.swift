@@ -220,12 +220,14 @@ struct ApplyCommand: ResyncCommand {
         if folder.plan.trailer.leftOut.needsDecision { status.merge(.undecided) }
         try report.summary("applied", result, status)
         if !json, result.counts.done > 0 {
-            try StandardOutput.shared.write(
+            let isKept = folder.state.erased.isEmpty
+            let (next, undone) =
                 result.status == .ok
-                    ? "run \(folder.run.id): 'resync confirm last' reads it back, "
-                        + "'resync undo last' takes it back\n"
-                    : "run \(folder.run.id): 'resync apply' with the same plan goes on, "
-                        + "'resync undo last' takes back what was done\n")
+                ? ("'resync confirm last' reads it back", "it back")
+                : ("'resync apply' with the same plan goes on", "back what was done")
+            try StandardOutput.shared.write(
+                "run \(folder.run.id): \(next), 'resync undo last' takes "
+                    + "\(isKept ? undone : "back what was not released")\n")
         }
         return status
     }
@@ -246,7 +248,7 @@ struct ConfirmCommand: ResyncCommand {
 
     @Flag(
         name: .long,
-        help: "Once all of it agrees, free for good what the run displaced; it stays then.")
+        help: "Once all that is done agrees, free for good what it displaced; it stays then.")
     var releaseUndo = false
 
     @Flag(name: .long, help: "Print JSON Lines instead of text.")
@@ -307,11 +309,16 @@ struct ConfirmCommand: ResyncCommand {
             return Main.complain(
                 "nothing was released: not all of it could be read past the page cache")
         }
+        guard !session.folder.state.isCutOff else {
+            return Main.complain(
+                "nothing was released: run \(id) was cut off in its midst, and has to go on first")
+        }
         let freed = try Quarantine(session.folder).release(session.sites)
         guard !json else { return }
+        let isAll = session.folder.state.released != nil
         try StandardOutput.shared.write(
             "released \(sizeText(freed.bytes)) that \(countText(freed.entries)) changes displaced: "
-                + "run \(id) can no longer be taken back\n")
+                + "\(isAll ? "run \(id)" : "they") can no longer be taken back\n")
     }
 
     private func report(_ result: ConfirmResult, _ folder: ApplyFolder) throws -> ExitStatus {

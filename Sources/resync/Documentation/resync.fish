@@ -347,7 +347,7 @@ complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options 
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync apply" config' -l 'config' -d 'The configuration instead of /etc/resync/resync.yaml.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync apply" version' -l 'version' -d 'Show the version.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync apply" h help' -s 'h' -l 'help' -d 'Show help information.'
-complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync confirm" release-undo' -l 'release-undo' -d 'Once all of it agrees, free for good what the run displaced; it stays then.'
+complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync confirm" release-undo' -l 'release-undo' -d 'Once all that is done agrees, free for good what it displaced; it stays then.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync confirm" json' -l 'json' -d 'Print JSON Lines instead of text.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync confirm" progress' -l 'progress' -d 'Progress on standard error.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync confirm" io-timeout' -l 'io-timeout' -d 'A store that does not answer in this time is named, and the run ends.' -rfka ''
