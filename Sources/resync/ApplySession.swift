@@ -85,11 +85,9 @@ struct ApplySession {
         sites = try Self.open(folder.plan.header, limits, pace, watch)
         try Self.refuse(state: state.path, inside: sites)
         locks = try Self.lock(sites, folder.plan, state, marksBoth: marksBoth)
-        for side in Side.allCases
-        where !sites[side].identity.isSameStore(as: folder.plan.header.stores[side].identity) {
+        if let other = try folder.plan.header.otherStore(in: sites) {
             throw CommandError(
-                "'\(escaped(sites[side].facts.path))' is not the store that run \(run.id) changed",
-                .refused)
+                "'\(escaped(other))' is not the store that run \(run.id) changed", .refused)
         }
     }
 
@@ -211,6 +209,12 @@ struct ApplySession {
             try run.lock()
             let other = try ApplyFolder(resume: run)
             guard other.state.open != nil else { continue }
+            if let store = try other.plan.header.otherStore(in: sites) {
+                Main.complain(
+                    "run \(id) was cut off on another store than '\(escaped(store))' is now: left "
+                        + "as it is")
+                continue
+            }
             Main.complain("run \(id) was cut off: settling what it left")
             try ApplyJob(other, sites, controls).recover()
         }
@@ -218,6 +222,22 @@ struct ApplySession {
 
     private func isOurs(_ header: RunHeader) -> Bool {
         header.a == sites.a.facts.path && header.b == sites.b.facts.path
+    }
+}
+
+extension PlanHeader {
+    /// The path of a store that is not the one that the plan was made for; nil where both are. A
+    /// path alone tells nothing: another file system may be mounted there.
+    func otherStore(in sites: Sides<LocalSite>) throws -> [UInt8]? {
+        for side in Side.allCases {
+            let (site, planned) = (sites[side], stores[side])
+            let (now, then) = (try MarkerFile.read(site)?.store, planned.marker?.store)
+            let isMarkedSo = now == nil || then == nil || now == then
+            guard isMarkedSo, site.identity.isSameStore(as: planned.identity) else {
+                return site.facts.path
+            }
+        }
+        return nil
     }
 }
 

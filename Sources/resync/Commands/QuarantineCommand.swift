@@ -161,10 +161,8 @@ func reachable(_ folder: ApplyFolder) throws -> Sides<LocalSite>? {
         let sites = try folder.plan.header.stores.map { store in
             try LocalSite(path: store.path, disk: LinuxDisk(), options: LocalSiteOptions())
         }
-        for side in Side.allCases
-        where !sites[side].identity.isSameStore(as: folder.plan.header.stores[side].identity) {
-            Main.complain(
-                "'\(escaped(sites[side].facts.path))' is not the store of run \(folder.run.id) now")
+        if let other = try folder.plan.header.otherStore(in: sites) {
+            Main.complain("'\(escaped(other))' is not the store of run \(folder.run.id) now")
             return nil
         }
         return sites
