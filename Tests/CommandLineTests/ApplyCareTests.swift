@@ -204,6 +204,25 @@ import Testing
         #expect(scene.stage.text("b/f") == "what B had")
     }
 
+    @Test func aStoreThatIsNotThereKeepsNoOtherOnesQuarantine() throws {
+        let scene = try ApplyScene()
+        let (stage, second) = (scene.stage, scene.stage.folder + "/c")
+        try system("cp", "-a", stage.b, second)
+        try scene.applied()
+        #expect(try scene.run("confirm").status == 0)
+        let id = try stage.planned(stage.a, second)
+        #expect(try stage.applying(id).run().status == 0)
+        #expect(try scene.run("confirm").status == 0)
+        try system("mv", stage.b, stage.folder + "/elsewhere")
+        let purged = try scene.run("quarantine", "purge", "--older-than", "0s")
+        #expect(purged.status == 2, "\(purged.report)")
+        #expect(purged.errorText.contains("'\(stage.b)'"), "\(purged.report)")
+        #expect(purged.text.contains("freed 5 entries"), "\(purged.report)")
+        try system("mv", stage.folder + "/elsewhere", stage.b)
+        #expect(try scene.run("quarantine", "purge", "--older-than", "0s").status == 0)
+        #expect(try scene.run("quarantine", "list").lines == ["0 kept, 0 B"])
+    }
+
     /// Without its run nobody knows whose copies they are.
     @Test func aRunThatWasTakenBackIsKeptWithItsCopies() throws {
         let scene = try ApplyScene()

@@ -69,34 +69,48 @@ struct QuarantineCommand: ParsableCommand {
             let named = try runs.map { try state.runID($0, kind: "apply") }
             for folder in try applyRuns(state)
             where named.isEmpty || named.contains(folder.run.id) {
-                guard folder.state.released == nil else { continue }
-                let id = folder.run.id
-                // What was taken back is where it was: only copies are left.
-                let isTakenBack = folder.state.isTakenBack
-                let ended =
-                    isTakenBack ? try folder.run.header().started : folder.state.confirmed
-                guard let ended, !folder.state.isCutOff else {
-                    Main.complain("run \(id) was never confirmed: what it keeps stays")
-                    continue
+                do {
+                    status.merge(try purge(folder, state, age))
+                } catch {
+                    // One run whose store is not there keeps no other one's.
+                    guard let known = Main.explain(error) else { throw error }
+                    Main.complain("run \(folder.run.id): \(known.message)")
+                    status.merge(known.status)
                 }
-                guard ended <= Timestamp.now.adding(seconds: -Int64(age)) else {
-                    Main.complain(
-                        "run \(id) was \(isTakenBack ? "begun" : "confirmed") \(ended.utcText): "
-                            + "not long enough ago")
-                    continue
-                }
-                let session = try ApplySession(run: id, state)
-                let freed = try Quarantine(session.folder).release(session.sites)
-                for path in freed.late {
-                    try StandardOutput.shared.write(
-                        "! \(shown(path))  was written to in quarantine, or may be open for "
-                            + "writing still: kept\n")
-                    status.merge(.partial)
-                }
-                try StandardOutput.shared.write(
-                    "run \(id): freed \(countText(freed.entries)) entries, "
-                        + "\(sizeText(freed.bytes)); they can no longer be taken back\n")
             }
+            return status
+        }
+
+        private func purge(
+            _ folder: ApplyFolder, _ state: StateFolder, _ age: Double
+        ) throws -> ExitStatus {
+            guard folder.state.released == nil else { return .ok }
+            var status = ExitStatus.ok
+            let id = folder.run.id
+            // What was taken back is where it was: only copies are left.
+            let isTakenBack = folder.state.isTakenBack
+            let ended = isTakenBack ? try folder.run.header().started : folder.state.confirmed
+            guard let ended, !folder.state.isCutOff else {
+                Main.complain("run \(id) was never confirmed: what it keeps stays")
+                return .ok
+            }
+            guard ended <= Timestamp.now.adding(seconds: -Int64(age)) else {
+                Main.complain(
+                    "run \(id) was \(isTakenBack ? "begun" : "confirmed") \(ended.utcText): "
+                        + "not long enough ago")
+                return .ok
+            }
+            let session = try ApplySession(run: id, state)
+            let freed = try Quarantine(session.folder).release(session.sites)
+            for path in freed.late {
+                try StandardOutput.shared.write(
+                    "! \(shown(path))  was written to in quarantine, or may be open for writing "
+                        + "still: kept\n")
+                status.merge(.partial)
+            }
+            try StandardOutput.shared.write(
+                "run \(id): freed \(countText(freed.entries)) entries, \(sizeText(freed.bytes)); "
+                    + "they can no longer be taken back\n")
             return status
         }
     }
