@@ -36,6 +36,7 @@ struct ApplySession {
         if let begun {
             try begun.lock()
             folder = try ApplyFolder(resume: begun)
+            try Self.refuseUnmarked(sites, folder)
         } else {
             let started = Timestamp.now
             let header = RunHeader(
@@ -48,6 +49,22 @@ struct ApplySession {
                 id: plan.id)
         }
         watch.began(folder.run)
+    }
+
+    /// What was cut off is settled where it was begun, whoever accepts another store for the rest:
+    /// the marker there says so since before the first write.
+    private static func refuseUnmarked(
+        _ sites: Sides<LocalSite>, _ folder: ApplyFolder
+    ) throws {
+        guard folder.state.open != nil else { return }
+        for side in Side.allCases where folder.plan.trailer.totals[side].actions > 0 {
+            let site = sites[side]
+            guard site.facts.kind == .directory, try MarkerFile.read(site)?.inconsistent == nil
+            else { continue }
+            throw CommandError(
+                "'\(escaped(site.facts.path))' is not the store that run \(folder.run.id) was cut "
+                    + "off on", .refused)
+        }
     }
 
     /// The run that has begun to carry a plan out; the last one, if there are several.

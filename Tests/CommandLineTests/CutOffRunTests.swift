@@ -60,6 +60,24 @@ import Testing
         #expect(stage.text("b/f") == "of B")
     }
 
+    /// Whoever accepts it for the rest of the plan.
+    @Test func anotherStoreAtTheSamePlaceIsNotGoneOnWith() throws {
+        guard let (stage, plan) = try cutOff() else { return }
+        try move(stage, "b", "x")
+        try move(stage, "y", "b")
+        let other = try traces(stage.b)
+        let refused = try stage.applying(plan).run()
+        #expect(refused.status == 5, "\(refused.report)")
+        #expect(refused.errorText.contains("is not the store"), "\(refused.report)")
+        #expect(try traces(stage.b) == other)
+        #expect(try standing(stage).contains("cut off"))
+        try move(stage, "b", "y")
+        try move(stage, "x", "b")
+        #expect(try stage.applying(plan).run().status == 0)
+        #expect(try stage.resync(["undo"]).run().status == 0)
+        #expect(stage.text("b/f") == "of B")
+    }
+
     /// Where it was found again, it is settled whatever is done next.
     @Test func theSameStoreIsSettledFirst() throws {
         guard let (stage, _) = try cutOff() else { return }
