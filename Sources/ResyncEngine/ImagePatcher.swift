@@ -77,6 +77,7 @@ package final class ImagePatcher {
             let action = actions[at]
             switch try self.look(at: action) {
             case .ended(let result): return result
+            case .unreadable(let error): return ActionResult(error)
             case .seen(let looks):
                 let isDone = isDone(at)
                 let refused = looks.filter { $0.isRefused(isDone: isDone) }
@@ -225,6 +226,7 @@ package final class ImagePatcher {
     private enum Looked {
         case seen([Look])
         case ended(ActionResult)
+        case unreadable(DiskError)
     }
 
     /// Reads all extents of an action as they are; valid until the next look.
@@ -245,7 +247,7 @@ package final class ImagePatcher {
             do throws(DiskError) {
                 bytes = try target.read(patch.extent, into: place)
             } catch {
-                return .ended(ActionResult(error))
+                return .unreadable(error)
             }
             worker.pulse.step()
             guard let bytes else { return .ended(.changed) }
@@ -268,6 +270,10 @@ package final class ImagePatcher {
     ) throws -> ActionResult {
         switch try look(at: action) {
         case .ended(let result): return result
+        case .unreadable(let error):
+            // What a crash left of it can be neither gone on with nor put back: it has no end yet.
+            if let range = action.range, log.mayBeTorn(range) { throw PatchStop.target(error) }
+            return ActionResult(error)
         case .seen(let looks):
             if looks.contains(where: { $0.found == .changed }) {
                 return try putBack(action, looks, &batch, result: .changed)

@@ -97,6 +97,29 @@ import Testing
         }
     }
 
+    /// As above, where the target cannot be read: it is neither gone on with nor put back, and what
+    /// is kept of it is not done with.
+    @Test func aHalfWrittenActionThatCannotBeReadHasNoEnd() throws {
+        let stage = PatchStage()
+        stage.disk.inject(Fault(.fail(EIO), on: .pwrite, under: stage.target, nth: 8))
+        _ = try stage.apply(stage.disk)
+        stage.disk.clearFaults()
+        let extent = stage.actions[1].patches[3].extent
+        stage.disk.inject(
+            Fault(
+                .fail(EIO), on: .pread, under: stage.target, range: extent.offset..<extent.end,
+                persistent: true))
+        let outcome = try stage.apply(stage.disk)
+        #expect(outcome.stop == .target(DiskError(.pread, EIO)))
+        #expect(outcome.results[1] == nil)
+        let undone = try stage.undo(stage.disk)
+        #expect(undone.results[1] == ActionResult(DiskError(.pread, EIO)))
+        stage.disk.clearFaults()
+        #expect(try stage.apply(stage.disk).results.allSatisfy { $0 == .done })
+        #expect(try stage.undo(stage.disk).results.allSatisfy { $0 == .done })
+        #expect(stage.medium(stage.disk) == stage.before)
+    }
+
     @Test func undoLeavesWhatChangedSince() throws {
         let stage = PatchStage()
         _ = try stage.apply(stage.disk)
