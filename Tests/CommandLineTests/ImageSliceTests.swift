@@ -4,17 +4,19 @@ import Testing
 
 /// An image whose undo file may not become as large as the whole plan needs.
 @Suite struct ImageSliceTests {
-    /// Two images of 32 MiB that differ in 20 extents of 1 MiB: three actions.
+    /// Two images of 48 MiB that differ in 20 extents of 1 MiB: three actions.
     private func stage() throws -> (stage: Stage, plan: String) {
         let stage = try Stage()
         try stage.remove("a")
         for name in ["a", "b"] {
             try stage.write(name, "")
-            try system("truncate", "-s", "32M", "\(stage.folder)/\(name)")
+            try system("truncate", "-s", "48M", "\(stage.folder)/\(name)")
         }
         for number in 0..<20 {
             let bytes = [UInt8](repeating: UInt8(number + 1), count: 1 << 20)
             try stage.patch("b", at: number * 3 << 19, bytes)
+            let wanted = [UInt8](repeating: 0xee, count: 1 << 20)
+            try stage.patch("a", at: number * 3 << 19, wanted)
         }
         try system("cp", stage.b, stage.folder + "/before")
         let plan = stage.folder + "/plan"
@@ -137,7 +139,7 @@ import Testing
         // The first slice stays, and nothing else.
         let (now, before, wanted) = (stage.bytes("b"), stage.bytes("before"), stage.bytes("a"))
         let isFirstNew = now.prefix(1 << 20) == wanted.prefix(1 << 20)
-        let isLastOld = now.suffix(8 << 20) == before.suffix(8 << 20)
+        let isLastOld = now.dropFirst(20 << 20) == before.dropFirst(20 << 20)
         #expect(isFirstNew && isLastOld)
     }
 

@@ -177,6 +177,38 @@ struct WatchTests {
         #expect(lines.contains { $0.contains(" mail/a probe ") && $0.hasSuffix(" verified") })
     }
 
+    /// The log may lie on the disk that hangs.
+    @Test func whoDoesNotReadItsLinesKeepsNobodyWaiting() throws {
+        let stage = try Stage()
+        try stage.write("a/file", "text")
+        try stage.copy()
+        try stage.write(
+            "config.yaml",
+            """
+            pairs: [{name: mail, a: \(stage.a), b: \(stage.b)}]
+            watch: {interval: 1s}
+
+            """)
+        let pipe = stage.folder + "/pipe"
+        try #require(mkfifo(pipe, 0o600) == 0)
+        let end = open(pipe, O_RDWR | O_NONBLOCK | O_CLOEXEC)
+        try #require(end >= 0)
+        defer { close(end) }
+        let bytes = [UInt8](repeating: 0, count: 4096)
+        while write(end, bytes, bytes.count) > 0 {}
+        var command = stage.resync(["watch", "--config", stage.folder + "/config.yaml"])
+        command.output = .file(pipe)
+        let watcher = try command.start()
+        var isWell = false
+        for _ in 0..<80 where !isWell {
+            usleep(250_000)
+            isWell = try stage.resync(["status", "--json"]).run().text.contains(#""state":"ok""#)
+        }
+        #expect(isWell, "\(watcher.errorsSoFar)")
+        watcher.signal(SIGTERM)
+        #expect(try watcher.wait(30).status == 0)
+    }
+
     @Test func onlyOneWatchesWithAStateFolder() throws {
         let store = try Stage()
         let stage = try WatchStage(store.folder + "/a")

@@ -91,7 +91,7 @@ struct WatchCommand: ResyncCommand {
         let isLocked = lockMemory()
         let watcher = Watcher(
             stores, setup, socket: try ControlSocket(in: state.folder), sink: recorder)
-        try greet(configuration, open, isLocked)
+        greet(configuration, open, isLocked)
         let interruption = Interruption.shared
         notifyService("READY=1")
         watcher.run { interruption.signalNumber != nil }
@@ -103,13 +103,12 @@ struct WatchCommand: ResyncCommand {
 
     private func greet(
         _ configuration: Configuration, _ open: [EpisodeRecord], _ isLocked: Bool
-    ) throws {
-        let output = StandardOutput.shared
+    ) {
+        let output = WatchLines.shared
         let count = configuration.stores.count
-        try output.write(
+        output.add(
             "\(Timestamp.now.localText)  watching \(count) store\(count == 1 ? "" : "s")\n")
-        for record in open { try output.write("still open: \(EpisodeReport.line(record))\n") }
-        try output.flush()
+        for record in open { output.add("still open: \(EpisodeReport.line(record))\n") }
         if !isLocked {
             Main.complain("its memory may be paged out: it may not lock it (RLIMIT_MEMLOCK)")
         }

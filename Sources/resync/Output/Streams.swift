@@ -7,7 +7,7 @@ import Synchronization
 struct OutputClosed: Error {}
 
 /// Standard output, buffered. Every failure to write is thrown: a result that was not handed over
-/// must not look like one. The watcher's threads write lines of their own.
+/// must not look like one.
 final class StandardOutput: Sendable {
     static let shared = StandardOutput()
 
@@ -25,8 +25,13 @@ final class StandardOutput: Sendable {
     func flush() throws { try pending.withLock { try Self.flush(&$0) } }
 
     private static func flush(_ pending: inout [UInt8]) throws {
-        var rest = pending[...]
-        pending = []
+        defer { pending = [] }
+        try put(pending)
+    }
+
+    /// Writes past the buffer, and waits until it is read.
+    static func put(_ bytes: [UInt8]) throws {
+        var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes {
                 Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count)

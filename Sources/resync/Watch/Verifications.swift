@@ -281,8 +281,7 @@ final class Verifications: @unchecked Sendable {
     }
 
     private func say(_ name: String, _ text: String) {
-        try? StandardOutput.shared.write("\(Timestamp.now.localText)  \(name)  \(text)\n")
-        try? StandardOutput.shared.flush()
+        WatchLines.shared.add("\(Timestamp.now.localText)  \(name)  \(text)\n")
     }
 }
 

@@ -97,8 +97,7 @@ final class WatchRecorder: WatchSink {
     }
 
     private func say(_ event: DetectorEvent, _ store: StoreStatus, _ now: Moment) {
-        try? StandardOutput.shared.write(Self.line(event, store, now, margin: margin))
-        try? StandardOutput.shared.flush()
+        WatchLines.shared.add(Self.line(event, store, now, margin: margin))
     }
 
     /// What happened, as a person reads it.
@@ -212,5 +211,6 @@ final class WatchRecorder: WatchSink {
         ledger.end(within: seconds)
         try? recording?.sync()
         notifier?.end(within: seconds)
+        WatchLines.shared.end(within: seconds)
     }
 }
