@@ -50,12 +50,14 @@ package final class BaselineLook {
         // Nothing is digested.
         let scheme = try DigestScheme(.sha256, blockSize: 1 << 20)
         let progress = Progress()
+        let pace = controls.pace
         let walk = Walk(Look(), sites, scope)
         let held = Held(try baseline?.records(), isSwapped: alone == .b, take)
         let drain = Drain<WalkUnit<Look>, Look.Output, Worker>(
             first: [.root],
             context: { index in
-                try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop, index: index)
+                try Worker(
+                    scheme: scheme, pulse: board.addPulse(), stop: stop, index: index, pace: pace)
             },
             run: { try walk.run($0, $1) },
             emit: { output, _ in try held.take(output) })
@@ -127,7 +129,9 @@ package final class BaselineLook {
             return isWhole ? [] : [(directory.path, nil)]
         }
 
-        func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [Output] { [] }
+        func unreached(
+            _ paths: ArraySlice<RelativePath>, because opened: Sides<OpenedDirectory>
+        ) -> [Output] { [] }
 
         func visit(
             _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker

@@ -50,6 +50,7 @@ package struct Confirm: Pass {
     }
 
     package func run(_ work: Work, _ worker: Worker) throws -> Pieces {
+        worker.pulse.enter(Pulse.Place(side: .a, directory: nil, names: nil))
         let found = Sides(
             a: work.open.a.examination[0], b: work.open.b.examination[0])
         var judged: Difference?
@@ -73,7 +74,9 @@ package struct Confirm: Pass {
     }
 
     /// What was not come to is not confirmed.
-    package func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [Output] { [] }
+    package func unreached(
+        _ paths: ArraySlice<RelativePath>, because opened: Sides<OpenedDirectory>
+    ) -> [Output] { [] }
 
     package func leave(
         _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int

@@ -20,7 +20,9 @@ struct LinkScan: Pass {
         _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int
     ) -> [Output] { [] }
 
-    func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [Output] { [] }
+    func unreached(
+        _ paths: ArraySlice<RelativePath>, because opened: Sides<OpenedDirectory>
+    ) -> [Output] { [] }
 
     func visit(
         _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker

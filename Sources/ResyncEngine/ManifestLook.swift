@@ -43,8 +43,10 @@ struct ManifestLook: Pass {
     }
 
     /// Without a directory above them they are absent; where it cannot be opened nothing is known.
-    func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [Output] {
-        guard !isBlocked else { return [] }
+    func unreached(
+        _ paths: ArraySlice<RelativePath>, because opened: Sides<OpenedDirectory>
+    ) -> [Output] {
+        guard opened.a.failure == nil else { return [] }
         return paths.compactMap { path in
             cases[path].map { Output(path: path, difference: settled(path, $0, nil, nil)) }
         }

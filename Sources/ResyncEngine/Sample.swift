@@ -68,7 +68,9 @@ struct Sample: Pass {
     ) -> [Output] { [] }
 
     /// What is gone by now is not read.
-    func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [Output] { [] }
+    func unreached(
+        _ paths: ArraySlice<RelativePath>, because opened: Sides<OpenedDirectory>
+    ) -> [Output] { [] }
 
     // MARK: Entries
 

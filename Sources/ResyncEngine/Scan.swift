@@ -84,9 +84,9 @@ package struct Scan: Pass {
     }
 
     /// A scan selects nothing.
-    package func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [ScanOutput] {
-        []
-    }
+    package func unreached(
+        _ paths: ArraySlice<RelativePath>, because opened: Sides<OpenedDirectory>
+    ) -> [ScanOutput] { [] }
 
     package func leave(
         _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int

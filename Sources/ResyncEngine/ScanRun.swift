@@ -68,14 +68,14 @@ package struct ScanRun: Sendable {
         record: @escaping (ManifestRecord) throws -> Void
     ) throws -> (bytesRead: Int, isComplete: Bool) {
         var records = ScanRecords()
-        let isDone = try drain(scope, workers, stop, pulse, supervise) {
+        let isDone = try drain(scope, workers, stop, nil, pulse, supervise) {
             try records.take($0, record)
         }
         return (records.bytesRead, isDone && records.isComplete)
     }
 
     private func drain(
-        _ scope: WalkScope, _ workers: Int, _ stop: Stop,
+        _ scope: WalkScope, _ workers: Int, _ stop: Stop, _ pace: Pace?,
         _ pulse: @escaping @Sendable (Int) -> Pulse, _ supervise: (DrainStatus) -> DrainAction,
         take: @escaping (ScanOutput) throws -> Void
     ) throws -> Bool {
@@ -85,7 +85,9 @@ package struct ScanRun: Sendable {
         let collector = Collector(take)
         let drain = Drain<WalkUnit<Scan>, ScanOutput, Worker>(
             first: try scan.units(site), weight: { $0.weight },
-            context: { index in try Worker(scheme: scheme, pulse: pulse(index), stop: stop) },
+            context: { index in
+                try Worker(scheme: scheme, pulse: pulse(index), stop: stop, pace: pace)
+            },
             run: { unit, worker in try walk.run(unit, worker) },
             // What came after a gap cannot be a manifest any more.
             emit: { output, inOrder in if inOrder { try collector.take(output) } })
@@ -113,7 +115,7 @@ package struct ScanRun: Sendable {
         let board = PulseBoard()
         var supervisor = Supervisor(limits, controls, stop, board, monotonicSeconds())
         let isDone = try drain(
-            scope, limits.work.first, stop, { _ in board.addPulse() },
+            scope, limits.work.first, stop, controls.pace, { _ in board.addPulse() },
             { status in supervisor.decide(status) { controls.report(.comparing, progress) } },
             take: take)
         return (isDone, supervisor.ending, supervisor.stalled)

@@ -153,10 +153,12 @@ extension Walk where P.Output == Confirm.Output {
     ) throws {
         let stop = Stop()
         let board = PulseBoard()
+        let pace = controls.pace
         let drain = Drain<WalkUnit<P>, Confirm.Output, Worker>(
             first: first,
             context: { index in
-                try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop, index: index)
+                try Worker(
+                    scheme: scheme, pulse: board.addPulse(), stop: stop, index: index, pace: pace)
             },
             run: { try run($0, $1) },
             emit: { output, _ in table.take(output) })

@@ -67,7 +67,9 @@ struct Survey: Pass {
         _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int
     ) -> [Output] { [] }
 
-    func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [Output] {
+    func unreached(
+        _ paths: ArraySlice<RelativePath>, because opened: Sides<OpenedDirectory>
+    ) -> [Output] {
         paths.filter { wanted[$0] != nil }.map { path in
             var look = Look(path: path)
             look.isSettled = false

@@ -216,11 +216,15 @@ package struct Verify: Pass {
         return isNothing ? [] : [output]
     }
 
-    package func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [VerifyOutput] {
-        paths.map { path in
+    package func unreached(
+        _ paths: ArraySlice<RelativePath>, because opened: Sides<OpenedDirectory>
+    ) -> [VerifyOutput] {
+        // Behind what cannot be opened they may be there.
+        let found = opened.map { Examined(failure: $0.failure) }
+        return paths.map { path in
             var output = VerifyOutput()
             output.tally.entries = 1
-            output.differences = [.absent(path)]
+            output.differences = [.failed(found) { path } ?? .absent(path)]
             output.tally.count(output.differences[0])
             return output
         }

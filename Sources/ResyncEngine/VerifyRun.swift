@@ -171,13 +171,14 @@ package final class VerifyRun {
         let stop = Stop()
         let board = PulseBoard()
         let walk = Walk(verify, plan.sites, plan.scope)
-        let scheme = plan.rules.scheme
+        let (scheme, pace) = (plan.rules.scheme, controls.pace)
         let sink = sink
         let first = try firstUnits(verify)
         let drain = Drain<WalkUnit<Verify>, VerifyOutput, Worker>(
             first: first, weight: { $0.weight },
             context: { index in
-                try Worker(scheme: scheme, pulse: board.addPulse(), stop: stop, index: index)
+                try Worker(
+                    scheme: scheme, pulse: board.addPulse(), stop: stop, index: index, pace: pace)
             },
             run: { try walk.run($0, $1) },
             emit: { try sink.take($0, inOrder: $1) })

@@ -78,8 +78,10 @@ package protocol Pass: Sendable {
         _ directory: PairedDirectory, completeness: Sides<Completeness>, excluded: Int
     ) -> [Output]
     /// Selected paths that the walk could not come to, because a directory above them is missing,
-    /// or, where `isBlocked`, cannot be opened on some side.
-    func unreached(_ paths: ArraySlice<RelativePath>, isBlocked: Bool) -> [Output]
+    /// or cannot be opened on some side.
+    func unreached(
+        _ paths: ArraySlice<RelativePath>, because opened: Sides<OpenedDirectory>
+    ) -> [Output]
     func run(_ work: Work, _ worker: Worker) throws -> Pieces
 }
 
@@ -141,6 +143,7 @@ package struct Walk<P: Pass>: Sendable {
     }
 
     package func run(_ unit: WalkUnit<P>, _ worker: Worker) throws -> P.Pieces {
+        worker.hold()
         // A unit that a stop cut short goes back as it was: it was not done.
         if worker.stop.isRequested { return [.unit(unit)] }
         defer { worker.pulse.leave() }
@@ -157,7 +160,9 @@ package struct Walk<P: Pass>: Sendable {
     }
 
     private func enterRoot(_ worker: Worker) throws -> P.Pieces {
+        worker.pulse.enter(Pulse.Place(side: .a, directory: nil, names: nil))
         let a = try sites.a.root()
+        worker.pulse.enter(Pulse.Place(side: .b, directory: nil, names: nil))
         let b = try sites.b?.root()
         let opened = Sides(
             a: OpenedDirectory(entry: a.entry, directory: a),
@@ -199,7 +204,7 @@ package struct Walk<P: Pass>: Sendable {
         let directory = PairedDirectory(opened.map { $0.directory })
         guard !isBlocked, !directory.presence.isEmpty else {
             if let selected = inner.selected, let selection = scope.selection {
-                let unreached = pass.unreached(selection.paths[selected], isBlocked: isBlocked)
+                let unreached = pass.unreached(selection.paths[selected], because: opened)
                 pieces += unreached.map { .output($0) }
             }
             return pieces

@@ -169,6 +169,7 @@ package struct ExtentComparer {
         _ block: Range<Int>
     ) -> Bool {
         let open = sides[side]
+        worker.pulse.step(on: side)
         let whole = (count + Self.page - 1) / Self.page * Self.page
         do throws(DiskError) {
             let got = try open.examination.read(

@@ -71,8 +71,6 @@ package final class SharedReading: Sendable {
 
     /// Digests ranges until all are claimed, or a stop is requested.
     package func help(_ worker: Worker) {
-        guard let place = state.withLock({ $0.begun?.place }) else { return }
-        worker.pulse.enter(place)
         while !worker.stop.isRequested, helpOnce(worker) {}
     }
 
@@ -89,6 +87,7 @@ package final class SharedReading: Sendable {
         }
         guard let (begun, range) = claim else { return false }
         defer { begun.inFlight.leave() }
+        worker.pulse.enter(begun.place)
         do {
             let request = ContentRequest(
                 index: begun.index, blocks: range, source: begun.source,

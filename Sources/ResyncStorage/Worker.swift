@@ -29,8 +29,13 @@ package final class Worker {
         return made
     }
     private var wide: UnsafeMutableRawBufferPointer?
+    private let pace: Pace?
 
-    package init(scheme: DigestScheme, pulse: Pulse, stop: Stop, index: Int = 0) throws {
+    /// - Parameter pace: by which the run can be held up; nil where it has none.
+    package init(
+        scheme: DigestScheme, pulse: Pulse, stop: Stop, index: Int = 0, pace: Pace? = nil
+    ) throws {
+        self.pace = pace
         sides = index % 2 == 0 ? [.a, .b] : [.b, .a]
         self.pulse = pulse
         self.stop = stop
@@ -43,6 +48,9 @@ package final class Worker {
         piece.deallocate()
         wide?.deallocate()
     }
+
+    /// Returns at once; where the run is paused, when it goes on or has to end.
+    package func hold() { pace?.hold(self) }
 
     /// What the second of two sides needs.
     final class OtherSide {
@@ -65,7 +73,7 @@ package final class Pulse: Sendable {
 
     /// Where a worker is: some names of one directory, on one side.
     package struct Place: Sendable {
-        package let side: Side
+        package fileprivate(set) var side: Side
         /// Nil for an image.
         package let directory: (any SiteDirectory)?
         package let names: NameList?
@@ -91,6 +99,12 @@ package final class Pulse: Sendable {
     /// One call answered.
     @inline(__always)
     package func step() { steps.add(1, ordering: .relaxed) }
+
+    /// One call answered, and the next one is asked of this side.
+    func step(on side: Side) {
+        place.withLock { $0?.side = side }
+        step()
+    }
 
     /// On to the next name.
     package func step(to index: Int) {

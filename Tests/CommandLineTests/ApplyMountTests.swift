@@ -149,7 +149,8 @@ import Testing
         for name in ["one", "two"] { try stage.write("b/disk/\(name)", "kept") }
         let made = try planned(scene)
         #expect(
-            made.text.contains("would be refused: 1 top-level directory of B would become empty"),
+            made.text.contains(
+                "would be refused: 1 of B and its top-level directories would become empty"),
             "\(made.report)")
         try scene.refuses(5, "would become empty", lines: 2) { try scene.run("apply", "q") }
         // Where B has one mounted as well, it is not even looked into.

@@ -4,7 +4,7 @@ import Testing
 /// An image has no marker: only the runs that are kept tell in which state it is, and one that
 /// cannot be read is not one that came to its end.
 @Suite struct DamagedRunTests {
-    /// Images `a` and `b` of 32 MiB; `b` is patched in half by a run, and a plan `back` makes `a`
+    /// Images `a` and `b` of 48 MiB; `b` is patched in half by a run, and a plan `back` makes `a`
     /// what `b` is.
     private struct Scene {
         let stage: Stage
@@ -15,11 +15,13 @@ import Testing
             try stage.remove("a")
             for name in ["a", "b"] {
                 try stage.write(name, "")
-                try system("truncate", "-s", "32M", "\(stage.folder)/\(name)")
+                try system("truncate", "-s", "48M", "\(stage.folder)/\(name)")
             }
             // Three actions of the plan.
             for number in 0..<20 {
-                try stage.patch("b", at: number * 3 << 19, noise(1 << 20, seed: UInt64(number + 1)))
+                let seed = UInt64(number + 1)
+                try stage.patch("a", at: number * 3 << 19, noise(1 << 20, seed: seed + 100))
+                try stage.patch("b", at: number * 3 << 19, noise(1 << 20, seed: seed))
             }
             #expect(try stage.verify().status == 1)
             try plan("p", authority: "a")

@@ -24,6 +24,19 @@ import Testing
         try stage.resync(["verify", a, b, "--settle", "0"] + more).run()
     }
 
+    /// As devices are that are not attached: there is nothing that could agree.
+    @Test(arguments: ["hash", "media"])
+    func imagesWithoutBytesAreNotInSync(_ level: String) throws {
+        let stage = try Stage()
+        for name in ["i", "j"] { try stage.write(name, "") }
+        let paths = [stage.folder + "/i", stage.folder + "/j"]
+        let found = try stage.resync(["verify", "--assurance", level] + paths).run()
+        #expect(found.status == 2, "\(found.report)")
+        #expect(found.errorText.contains("have no bytes"), "\(found.report)")
+        try stage.write("j", "data")
+        #expect(try stage.resync(["verify", "--settle", "0s"] + paths).run().status == 1)
+    }
+
     @Test func imagesAreComparedAsFiles() throws {
         guard let stage = try stage() else { return }
         let (a, b) = (stage.folder + "/image-a", stage.folder + "/image-b")

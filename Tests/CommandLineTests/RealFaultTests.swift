@@ -162,6 +162,8 @@ import Testing
         let (old, new) = (noise(24 << 20, seed: 1), noise(24 << 20, seed: 2))
         try stage.write("i", new)
         try stage.write("j", old)
+        // Of more than half of an image a plan would be refused.
+        try system("truncate", "-s", "50M", stage.folder + "/i", stage.folder + "/j")
         let script = """
             set -e
             cd "$1"; btrfs -q subvolume create v; cp "$2" v/j; sync -f v

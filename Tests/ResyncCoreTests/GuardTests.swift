@@ -140,15 +140,17 @@ import Testing
             refusals {
                 for side in Side.allCases {
                     $0.header.stores[side].kind = .file
-                    $0.header.stores[side].size = 1000
-                    $0.found[side].size = 1000
+                    $0.header.stores[side].size = 1 << 20
+                    $0.found[side].size = 1 << 20
                 }
                 $0.trailer.totals.b.overwrites = 1
                 change(&$0.trailer.totals.b)
             }
         }
-        #expect(b { $0.bytesWritten = 500 } == [])
-        #expect(b { $0.bytesWritten = 501 } == [.overwrittenBytes(.b, 501, of: 1000)])
+        let half = 512 << 10
+        #expect(b { $0.bytesWritten = half } == [])
+        #expect(
+            b { $0.bytesWritten = half + 1 } == [.overwrittenBytes(.b, half + 1, of: 1 << 20)])
         #expect(b { $0.zeroed = 10 } == [])
         #expect(b { $0.zeroed = 11 } == [.zeroedPieces(.b, 11)])
     }

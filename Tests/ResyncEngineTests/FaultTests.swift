@@ -244,4 +244,95 @@ import Testing
         #expect(resumed.lines == ["= d", "= d/a", "= d/b", "= d/c", "= d/d"])
         #expect(resumed.status == .ok && resumed.tally.entries == 5)
     }
+
+    /// Large files are shared by workers, an image is nothing else, and the second look at one
+    /// reads by itself.
+    @Test(arguments: ["/d/large", "/image"], [false, true])
+    func aSharedReadThatNeverReturnsEndsTheRun(_ path: String, _ isSecond: Bool) throws {
+        let stores = TwoStores()
+        for root in ["/a", "/b"] {
+            stores.disk.addDirectory(root + "/d")
+            stores.disk.addGenerated(root + path, size: 12_000_001, seed: 4)
+        }
+        stores.disk.write("/b" + path, at: 0, [7])
+        stores.calm()
+        func verify(_ change: @escaping (inout VerifyPlan) -> Void) throws -> TwoStores.Verified {
+            try stores.verify {
+                if path == "/image" { $0.paths = ("/a/image", "/b/image") }
+                $0.plan = change
+            }
+        }
+        _ = try verify { $0.confirmPasses = 0 }
+        let firstLook = stores.disk.count(.pread, "/b" + path)
+        let gate = Gate()
+        let nth = isSecond ? firstLook + 1 : 1
+        stores.disk.inject(Fault(.block(gate), on: .pread, under: "/b" + path, nth: nth))
+        let found = try verify { $0.limits.ioTimeout = 0.3 }
+        gate.open()
+        #expect(found.summary.ending == .stalled && found.status == .trouble)
+        let name = path == "/image" ? RelativePath.root : RelativePath(Array("d/large".utf8))
+        #expect(found.result.stalled == [StalledRead(side: .b, path: name)])
+    }
+
+    @Test func aRootThatDoesNotAnswerEndsTheSecondLook() throws {
+        let stores = TwoStores()
+        stores.disk.addFile("/a/f", "1")
+        stores.disk.addFile("/b/f", "2")
+        stores.calm()
+        _ = try stores.verify { $0.plan = { $0.confirmPasses = 0 } }
+        let asked = stores.disk.count(.statx, "/b")
+        let gate = Gate()
+        stores.disk.inject(
+            Fault(
+                .block(gate), on: .statx, nth: asked + 1,
+                when: { $0.path == Array("/b".utf8) }))
+        let found = try stores.verify { $0.plan = { $0.limits.ioTimeout = 0.3 } }
+        gate.open()
+        #expect(found.summary.ending == .stalled && found.status == .trouble)
+        #expect(found.result.stalled == [StalledRead(side: .b, path: .root)])
+    }
+
+    /// Behind a directory that cannot be opened a name that was asked for may be there.
+    @Test func whatLiesBehindAnErrorIsNotCalledAbsent() throws {
+        let stores = TwoStores()
+        stores.both { stores.disk.addFile("\($0)/d/x", "1") }
+        stores.calm()
+        stores.disk.inject(Fault(.fail(EIO), on: .openat, under: "/b/d", persistent: true))
+        let found = try stores.verify {
+            $0.plan = {
+                $0.rules.namesAreGiven = true
+                $0.scope.selection = Selection([RelativePath(Array("d/x".utf8))])
+            }
+        }
+        #expect(found.differences.map(\.outcome) == [.unreadable])
+        #expect(found.differences.first?.errors.map(\.number) == [EIO])
+        #expect(found.status == .trouble)
+    }
+
+    /// Where nothing is read, too.
+    @Test func aRunThatReadsNoContentIsPaused() throws {
+        let stores = TwoStores()
+        for index in 0..<40 { stores.both { stores.disk.addFile("\($0)/d\(index)/f", "1") } }
+        stores.calm()
+        let (asked, pace) = (Counter(), Pace())
+        let began = monotonicSeconds()
+        pace.follow(
+            {
+                var order = PaceOrder()
+                order.isPaused = monotonicSeconds() < began + 2
+                return order
+            }, changed: { _ in }, isInterrupted: { false })
+        stores.disk.onCall { call in
+            if monotonicSeconds() < began + 1.4, call.path.starts(with: "/a/d".utf8) {
+                _ = asked.next()
+            }
+        }
+        let found = try stores.verify {
+            $0.pace = pace
+            $0.plan = { $0.rules.comparison.aspects.remove(AspectSet(.content)) }
+        }
+        #expect(found.status == .ok && found.tally.entries == 80)
+        #expect(asked.count == 0)
+        #expect(monotonicSeconds() - began > 1.9)
+    }
 }

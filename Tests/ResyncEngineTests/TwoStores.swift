@@ -50,6 +50,7 @@ struct TwoStores: Sendable {
         var algorithm = DigestAlgorithm.gmac
         var blockSize = 64 << 10
         var workers = 2
+        var pace = Pace()
         var resumes = false
         /// Of the run to resume; a new run has one of its own.
         var id = "run"
@@ -104,7 +105,9 @@ struct TwoStores: Sendable {
         settings.plan(&plan)
         let checkpoint = settings.resumes ? try run.checkpoint() : nil
         let result = try VerifyRun(
-            plan, RunControls(interruption: settings.interruption, report: settings.report),
+            plan,
+            RunControls(
+                interruption: settings.interruption, report: settings.report, pace: settings.pace),
             in: run, resuming: checkpoint)()
         return Verified(result: result, records: try records(settings.id), id: settings.id)
     }

@@ -161,6 +161,7 @@ private func sourceRefusals(
 /// What is few in any store.
 private let fewEntries = 20
 private let fewFiles = 10
+private let fewBytes = 64 << 10
 
 private func countRefusals(_ totals: PlanTotals, _ target: Side, _ entries: Int) -> [Refusal] {
     var refusals: [Refusal] = []
@@ -179,7 +180,7 @@ private func countRefusals(_ totals: PlanTotals, _ target: Side, _ entries: Int)
 /// Of an image or device.
 private func byteRefusals(_ totals: PlanTotals, _ target: Side, of size: Int) -> [Refusal] {
     var refusals: [Refusal] = []
-    if totals.bytesWritten > size / 2 {
+    if totals.bytesWritten > max(fewBytes, size / 2) {
         refusals.append(.overwrittenBytes(target, totals.bytesWritten, of: size))
     }
     if totals.zeroed > fewFiles { refusals.append(.zeroedPieces(target, totals.zeroed)) }

@@ -151,6 +151,9 @@ struct Verification {
             throw CommandError(
                 "A is a \(a.rawValue) and B is a \(b.rawValue): they cannot be compared", .usage)
         }
+        guard a == .directory || sites.a.facts.size > 0 || sites.b.facts.size > 0 else {
+            throw CommandError("A and B have no bytes: there is nothing to compare")
+        }
         let overlap = try answered(within: try duration(command.read.ioTimeout), sites.b.facts.path)
         {
             try storeOverlap(sites.a, sites.b)

@@ -36,8 +36,9 @@ struct ReportFiles {
             case .differs: try write(to: differ, nil, difference.path)
             case .missingOnA: try write(to: missingOnA, nil, difference.path)
             case .missingOnB: try write(to: missingOnB, nil, difference.path)
-            case .unreadable, .notVerified: try write(to: error, nil, difference.path)
-            case .same, .unstable, .conflict, .expected: break
+            case .unreadable, .notVerified, .unstable, .conflict:
+                try write(to: error, nil, difference.path)
+            case .same, .expected: break
             }
         }
     }
