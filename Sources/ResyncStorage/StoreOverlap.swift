@@ -8,16 +8,13 @@ package enum StoreOverlap: Sendable {
 }
 
 /// Whether two stores overlap, told by the identity of their roots and of what lies above these,
-/// and by what the mount table says of their places, so that links and bind mounts do not hide it.
+/// and by what the kernel says of their places, so that neither links and bind mounts hide it nor
+/// loop devices and their like.
 package func storeOverlap(
     _ a: LocalSite, _ b: LocalSite, files: some KernelFiles = LinuxKernelFiles()
 ) throws(DiskError) -> StoreOverlap? {
     if a.facts.stat.identity == b.facts.stat.identity { return .same }
-    if a.facts.kind == .device, b.facts.kind == .device,
-        a.facts.stat.special == b.facts.stat.special
-    {
-        return .same
-    }
+    if let placeA = DevicePlace(a, files), placeA == DevicePlace(b, files) { return .same }
     guard a.facts.kind == .directory, b.facts.kind == .directory else { return nil }
     if try lies(b, below: a) { return .inside(.b) }
     if try lies(a, below: b) { return .inside(.a) }
