@@ -16,6 +16,11 @@ func checkedSum(_ left: Int, _ right: Int) throws(FormatError) -> Int {
     return sum
 }
 
+/// Without its fraction; the nearest `Int` where it is larger than any, as `Double(Int.max)` is.
+package func wholeNumber(_ value: Double) -> Int {
+    Int(exactly: value.rounded(.towardZero)) ?? (value < 0 ? .min : value > 0 ? .max : 0)
+}
+
 /// Sizes as `64KiB`, `200M`, `1GiB`, `4096`; `K`, `M`, `G`, `T` are powers of 1024 as well.
 package func parseSize(_ text: String) throws(QuantityError) -> Int {
     let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }

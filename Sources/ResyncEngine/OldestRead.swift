@@ -61,7 +61,8 @@ package struct OldestRead: Sendable {
             if record.time < due { dueBytes = cappedSum(dueBytes, size) }
             candidates.add(own, size, isDue: record.time < due)
         }
-        let part = Int((Double(total) * max(0, min(share, 1))).rounded(.up))
+        let part =
+            share >= 1 ? total : wholeNumber((Double(total) * max(0, share)).rounded(.up))
         choose(from: candidates, bytes: max(dueBytes, part - done))
     }
 

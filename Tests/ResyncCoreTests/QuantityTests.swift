@@ -49,6 +49,13 @@ import Testing
     }
 
     /// What an operator typed comes back in the message: it must not move the cursor.
+    @Test func whatNoNumberHoldsIsTheLargest() {
+        #expect(wholeNumber(2.9) == 2 && wholeNumber(-2.9) == -2 && wholeNumber(0) == 0)
+        #expect(wholeNumber(0x1p62) == 1 << 62 && wholeNumber(-0x1p63) == .min)
+        #expect(wholeNumber(Double(Int.max)) == .max && wholeNumber(.infinity) == .max)
+        #expect(wholeNumber(-1e300) == .min && wholeNumber(.nan) == 0)
+    }
+
     @Test func messagesAreEscaped() {
         #expect {
             try parseSize("\u{1b}[2J")

@@ -35,6 +35,11 @@ import Testing
         #expect(rates([0.008, 0.024, 0.0241]) == [100, 200, 400, 200])
     }
 
+    @Test func theHighestLimitIsALimit() {
+        #expect(RateRamp(limit: .max, share: 1).rate == .max)
+        #expect(RateRamp(limit: .max).rate > 0)
+    }
+
     @Test func itSaysWhy() {
         var ramp = RateRamp(limit: 1000)
         #expect(ramp.cause == .beginning)

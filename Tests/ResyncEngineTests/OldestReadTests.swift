@@ -75,6 +75,18 @@ import Testing
         #expect(nothing.paths.isEmpty && nothing.oldest == nil)
     }
 
+    /// Sparse files can be larger together than any number tells.
+    @Test func theLargestSizesAreCounted() throws {
+        for size in [Int.max, .max - 1, 1 << 62] {
+            let found = try chosen(
+                try baseline([("a", 1, size), ("b", 2, size)]), days: 7, share: 1)
+            #expect(found.paths.count == (size == .max ? 1 : 2))
+            #expect(found.bytes >= size)
+        }
+        let half = try chosen(try baseline([("a", 1, .max)]), days: 7, share: 0.5)
+        #expect(half.paths.count == 1)
+    }
+
     /// What is too much at once is chosen bit by bit, and no more than the share.
     @Test func whatTheLimitLeavesIsChosenNext() throws {
         let days = (0..<40).map { Double(($0 * 7) % 13) }

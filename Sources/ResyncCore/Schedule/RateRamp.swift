@@ -34,7 +34,7 @@ package struct RateRamp: Sendable, Hashable {
     }
 
     /// Bytes a second; one at least.
-    package var rate: Int { max(1, Int(Double(limit) * share)) }
+    package var rate: Int { max(1, wholeNumber(Double(limit) * share)) }
 
     /// The share that a verification has come to that began so many seconds ago and met nothing
     /// slow.

@@ -166,7 +166,7 @@ struct ScheduleCommand: ResyncCommand {
     }
 
     private func time(_ turn: ModuleTurn, _ now: Timestamp) -> Timestamp {
-        now.adding(seconds: Int64(turn.released.rounded(.up)))
+        now.adding(seconds: Int64(wholeNumber(turn.released.rounded(.up))))
     }
 
     // MARK: For programs

@@ -75,7 +75,8 @@ final class ProgressLine: @unchecked Sendable {
         case .comparing:
             let rate = rate(progress)
             var text = "\(countText(progress.entries)) entries, \(sizeText(progress.bytes))"
-            text += ", \(sizeText(Int(rate.bytes)))/s, \(countText(Int(rate.entries)))/s"
+            text += ", \(sizeText(wholeNumber(rate.bytes)))/s"
+            text += ", \(countText(wholeNumber(rate.entries)))/s"
             if progress.differences > 0 { text += ", \(countText(progress.differences)) different" }
             if let left = secondsLeft(progress, rate.bytes) {
                 text += ", \(durationText(left)) left"
