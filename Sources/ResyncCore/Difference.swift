@@ -213,11 +213,67 @@ package struct Difference: Sendable, Hashable {
     /// Extents kept per entry; beyond that, neighbours are joined.
     package static let extentLimit = 4096
 
+    /// Whether nothing of an entry differs, or cannot be read, that was not so before.
+    package func isNoMore(than before: Difference) -> Bool {
+        path == before.path && outcome == before.outcome
+            && aspects.isSubset(of: before.aspects) && sizes == before.sizes
+            && shape == before.shape && shapeSide == before.shapeSide
+            && hasNoMoreExtents(than: before) && hasNoMoreErrors(than: before)
+    }
+
+    /// Of a directory it says nothing: it moves with the entries.
+    private var sizes: Sides<Int?> {
+        stats.map { stat in stat.flatMap { $0.type == .directory ? nil : $0.size } }
+    }
+
+    private func hasNoMoreExtents(than before: Difference) -> Bool {
+        guard before.extents.count >= Self.extentLimit else {
+            return extents.lie(within: before.extents)
+        }
+        // Those that were joined hold what agreed; only the digests tell whether it still does.
+        return extents == before.extents && digests == before.digests
+    }
+
+    private func hasNoMoreErrors(than before: Difference) -> Bool {
+        /// Those that are told apart by no more than where they are.
+        struct Kind: Hashable {
+            let side: Side
+            let number: Int32
+            let call: [UInt8]
+            let isOfWhole: Bool
+
+            init(_ error: EntryError) {
+                (side, number, call) = (error.side, error.number, error.call)
+                isOfWhole = error.extent == nil
+            }
+        }
+        let known = Dictionary(grouping: before.errors, by: Kind.init)
+        return Dictionary(grouping: errors, by: Kind.init).allSatisfy { kind, errors in
+            guard let known = known[kind] else { return false }
+            return errors.compactMap(\.extent).lie(within: known.compactMap(\.extent))
+        }
+    }
+
     /// Whether reading it again could change the verdict.
     package var canBeConfirmed: Bool {
         switch outcome {
         case .differs, .missingOnA, .missingOnB, .unstable: true
         case .same, .unreadable, .notVerified, .conflict, .expected: false
+        }
+    }
+}
+
+extension [Extent] {
+    /// Whether each lies in one of others, where those that touch are one.
+    fileprivate func lie(within others: [Extent]) -> Bool {
+        var rest = others.sorted { $0.offset < $1.offset }[...]
+        return sorted { $0.offset < $1.offset }.allSatisfy { extent in
+            var reached = extent.offset
+            while reached < extent.end, let other = rest.first, other.offset <= reached {
+                reached = Swift.max(reached, other.end)
+                if reached < extent.end { rest.removeFirst() }
+            }
+            return reached >= extent.end
         }
     }
 }

@@ -69,6 +69,27 @@ import Testing
         #expect(third.text.contains("\n2 known from before\n"), "\(third.report)")
     }
 
+    /// Damage that was told of once is told of again when there is more of it.
+    @Test func knownDamageThatGrowsIsNews() throws {
+        let scene = try Scene()
+        try scene.stage.write("a/f", noise(12 << 20))
+        try system("cp", "-p", scene.stage.a + "/f", scene.stage.b)
+        try system("touch", "-r", scene.stage.a, scene.stage.b)
+        usleep(2_200_000)
+        #expect(try scene.night().status == 0)
+        let place = "of='\(scene.stage.b)/f' bs=4096 conv=notrunc status=none"
+        try system("sh", "-c", "dd if=/dev/urandom count=1 seek=5 \(place)")
+        let new = try scene.night()
+        #expect(new.status == 1 && new.text.contains("\n* f  content"), "\(new.report)")
+        let known = try scene.night()
+        #expect(known.status == 1 && isSilent(known), "\(known.report)")
+        try system("sh", "-c", "dd if=/dev/zero count=2560 \(place)")
+        let grown = try scene.night()
+        #expect(grown.status == 1 && grown.text.contains("\n* f  content"), "\(grown.report)")
+        let again = try scene.night()
+        #expect(again.status == 1 && isSilent(again), "\(again.report)")
+    }
+
     /// What was read longest ago is read again, from the medium, and is younger then.
     @Test func everythingIsReadAgain() throws {
         let scene = try Scene(", max-age: 1d")

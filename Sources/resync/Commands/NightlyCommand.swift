@@ -265,9 +265,7 @@ private struct NightNews {
 
     mutating func add(_ difference: Difference) throws {
         while let front, front.path < difference.path { try advance() }
-        if let front, front.path == difference.path, front.outcome == difference.outcome,
-            front.aspects.isSuperset(of: difference.aspects)
-        {
+        if let front, difference.isNoMore(than: front) {
             known += 1
             return
         }
