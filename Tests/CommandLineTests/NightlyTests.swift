@@ -173,6 +173,29 @@ import Testing
         #expect(found.status == 1, "\(found.report)")
     }
 
+    /// A night that ends because a store does not answer says where that was.
+    @Test func aReadThatIsNotAnsweredIsNamed() throws {
+        guard isLongRun else { return skip("waits for a minute") }
+        guard let hostile = try FuseTests.Hostile() else { return }
+        let stage = hostile.stage
+        try hostile.furnish(["file": "ddddd"])
+        try stage.write(
+            "c.yaml",
+            "pairs: [{name: mail, a: \(hostile.mount)/later, b: \(stage.b), settle: 0s}]\n")
+        try hostile.holdReads(true)
+        var command = stage.resync(["nightly", "--config", "c.yaml"])
+        command.timeout = 180
+        let running = try command.start()
+        for _ in 0..<1200 where !running.outputSoFar.contains("runs show") { usleep(100_000) }
+        try hostile.holdReads(false)
+        let found = try running.wait()
+        #expect(found.status == 2, "\(found.report)")
+        #expect(
+            found.text.contains(
+                "\n! file  a read on A was not answered in time; the rest of that store was not "
+                    + "verified\n"), "\(found.report)")
+    }
+
     @Test func aPairThatIsNotThereIsRefused() throws {
         let scene = try Scene()
         let found = try scene.night("mall")

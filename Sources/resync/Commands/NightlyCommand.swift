@@ -113,7 +113,7 @@ private struct Night {
         let before = try memory.last()
         let (result, run) = try begin(before, until: end)
         let isOver = result.summary.ending == .complete
-        try tell(result.summary, run, since: before?.complete)
+        try tell(result, run, since: before?.complete)
         try memory.keep(
             isOver
                 ? NightMemory.Last(complete: run.id, unfinished: nil)
@@ -181,7 +181,7 @@ private struct Night {
             let (result, run) = try verify(
                 ["--assurance=media", pair.name], Selection(oldest.paths), resuming: nil, until: end
             )
-            try tell(result.summary, run, since: known)
+            try tell(result, run, since: known)
             status.merge(result.summary.status)
             guard let next = oldest.last, result.summary.ending == .complete else { break }
             (done, last) = (done + oldest.bytes, next)
@@ -221,7 +221,8 @@ private struct Night {
     // MARK: What is said
 
     /// - Parameter known: the run that was told of before.
-    private func tell(_ summary: Summary, _ run: RunFolder, since known: String?) throws {
+    private func tell(_ result: VerifyResult, _ run: RunFolder, since known: String?) throws {
+        let summary = result.summary
         guard summary.status != .ok, summary.status != .outOfTime else { return }
         var news = try NightNews(
             known.flatMap { try? RunFolder.open($0, in: state.runs).results() })
@@ -237,7 +238,7 @@ private struct Night {
         for line in news.lines.prefix(Self.shown) { text += line + "\n" }
         if news.count > Self.shown { text += "… \(countText(news.count - Self.shown)) more\n" }
         if news.known > 0 { text += "\(countText(news.known)) known from before\n" }
-        text += TextReport.summaryText(summary)
+        text += TextReport.closing(summary, result.stalled)
         text += "all of it: resync runs show \(run.id)\n"
         try write(text)
     }

@@ -90,12 +90,16 @@ struct TextReport {
             let place = runID.map { "resync runs show \($0)" } ?? "--json prints them"
             try output.write("… \(countText(omitted)) more: \(place)\n")
         }
-        for read in stalled {
-            try output.write(
-                "! \(shown(read.path))  a read on \(read.side.word.uppercased()) was not "
-                    + "answered in time; the rest of that store was not verified\n")
+        try output.write(Self.closing(summary, stalled))
+    }
+
+    /// What follows the differences, whoever prints them.
+    static func closing(_ summary: Summary, _ stalled: [StalledRead]) -> String {
+        let reads = stalled.map { read in
+            "! \(shown(read.path))  a read on \(read.side.letter) was not answered in time; the "
+                + "rest of that store was not verified\n"
         }
-        try output.write(Self.summaryText(summary))
+        return reads.joined() + summaryText(summary)
     }
 
     static func summaryText(_ summary: Summary) -> String {
