@@ -57,6 +57,25 @@ import Testing
         #expect(stores.status == 64, "\(stores.report)")
     }
 
+    /// It goes on with what is left by then.
+    @Test func whatWasCutOffIsGoneOnWith() throws {
+        let scene = try GateScene(modules: "- {name: log, pair: mail, paths: [log]}")
+        #expect(try scene.run("verify", "mail").status == 0)
+        try scene.episode()
+        let running = try scene.watch.stage.resync([
+            "verify", "--module", "log", "--only", "unproven", "--read-limit", "8KiB/s",
+            "--config", scene.watch.stage.folder + "/config.yaml",
+        ]).start()
+        usleep(1_500_000)
+        running.signal(SIGINT)
+        let cut = try running.wait()
+        #expect(cut.status == 130 && cut.text.contains("runs resume last"), "\(cut.report)")
+        let found = try scene.watch.stage.resync(["runs", "resume", "last"]).run()
+        #expect(found.status == 0, "\(found.report)")
+        #expect(found.text.contains("module log: released"), "\(found.report)")
+        #expect(found.text.contains("proven before"), "\(found.report)")
+    }
+
     /// What was found to differ is looked at again, though all that goes by times holds it proven,
     /// until everything was compared and found equal.
     @Test func whatWasFoundToDifferIsNotForgotten() throws {

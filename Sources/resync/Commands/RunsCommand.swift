@@ -125,7 +125,9 @@ struct RunsCommand: ParsableCommand {
                 throw RunError.nothingToResume(id)
             }
             switch try header.command() {
-            case let verify as VerifyCommand: return try verify.execute(resuming: id)
+            case let verify as VerifyCommand:
+                return try verify.execute(
+                    resuming: id, arguments: header.arguments.map { RawArguments.text($0) })
             case let scan as ScanCommand: return try scan.execute(resuming: id)
             case is ApplyCommand:
                 throw CommandError(

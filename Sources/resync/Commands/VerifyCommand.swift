@@ -113,8 +113,17 @@ struct VerifyCommand: ResyncCommand {
         return confirm
     }
 
-    /// - Parameter id: a run to go on with; its arguments are this command's.
-    func execute(resuming id: String?) throws -> ExitStatus {
+    /// - Parameters:
+    ///   - id: a run to go on with.
+    ///   - arguments: this command's; of the run that is gone on with, those it was begun with.
+    func execute(
+        resuming given: String?, arguments: [String] = RawArguments.all()
+    ) throws -> ExitStatus {
+        var id = given
+        if only != nil, id != nil {
+            Main.complain("what is still to be proven is looked for anew: nothing is read twice")
+            id = nil
+        }
         if against != nil {
             if id != nil {
                 Main.complain("a comparison with the baseline does not go on: it begins anew")
@@ -122,7 +131,7 @@ struct VerifyCommand: ResyncCommand {
             return try AloneVerification(self).perform()
         }
         let (command, target) = try targeted()
-        return try command.execute(target, resuming: id)
+        return try command.execute(target, resuming: id, arguments)
     }
 
     /// With the stores of a pair or module that was named instead of them.
@@ -158,7 +167,7 @@ struct VerifyCommand: ResyncCommand {
     }
 
     private func execute(
-        _ target: VerifyTarget?, resuming id: String?
+        _ target: VerifyTarget?, resuming id: String?, _ arguments: [String]
     ) throws -> ExitStatus {
         do {
             if let target, let module = target.onlyExternal {
@@ -171,7 +180,7 @@ struct VerifyCommand: ResyncCommand {
             if isManifest.a || isManifest.b {
                 return try ManifestVerification(self, isManifest, resuming: id).perform()
             }
-            return try Verification(self, target, resuming: id).perform()
+            return try Verification(self, target, resuming: id, arguments: arguments).perform()
         } catch  where report.json {
             if let known = Main.explain(error) {
                 try JSONReport.failure(known.message, known.status)
