@@ -72,11 +72,11 @@ package final class BaselineLook {
     /// - Parameters:
     ///   - spans: in which each side may have lost writes.
     ///   - mismatches: what was found to differ.
-    ///   - lost: up to then more may have been found than that.
+    ///   - lost: more may have been found than that.
     /// - Returns: nil where it was ended before it was over.
     package func proof(
         of module: Module, _ spans: Sides<[SuspectSpan]>,
-        _ mismatches: [RelativePath: Mismatch] = [:], lost: Timestamp? = nil
+        _ mismatches: [RelativePath: Mismatch] = [:], lost: LostFindings = LostFindings()
     ) throws -> ModuleProof? {
         var proof =
             alone.map { ModuleProof(module, alone: $0) }

@@ -15,7 +15,7 @@ package struct Baselines: Sendable {
         do {
             let file = try folder.read(Self.name(identities))
             let baseline = try KeptBaseline(file, isSwapped: isSwapped)
-            guard baseline.header.identities.keptNames == identities.keptNames
+            guard baseline.header.identities.map({ $0.fileName }) == identities.map({ $0.fileName })
             else { throw FormatError("is the baseline of other stores") }
             return baseline
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
@@ -26,20 +26,14 @@ package struct Baselines: Sendable {
     /// The baselines of a store and other ones, each seen with the store as one side.
     package func all(of store: StoreIdentity, as side: Side) throws -> [KeptBaseline] {
         var found: [KeptBaseline] = []
-        let separator = Array("--".utf8)
+        let (own, separator) = (store.fileName, Array("--".utf8))
         for name in try folder.names().map(\.bytes) {
-            let place = Side.allCases.first { side in
-                store.keptNames.contains { own in
-                    side == .a
-                        ? name.starts(with: own + separator)
-                        : name.reversed().starts(with: (separator + own).reversed())
-                }
-            }
+            let place: Side? =
+                name.starts(with: own + separator)
+                ? .a : name.reversed().starts(with: (separator + own).reversed()) ? .b : nil
             guard let place, let file = try? folder.read(name) else { continue }
             let baseline = try KeptBaseline(file, isSwapped: place != side)
-            if store.keptNames.contains(baseline.header.identities.keptNames[side]) {
-                found.append(baseline)
-            }
+            if baseline.header.identities[side].fileName == own { found.append(baseline) }
         }
         return found
     }
@@ -125,14 +119,12 @@ package struct Baselines: Sendable {
     }
 
     private static func isSwapped(_ identities: Sides<StoreIdentity>) -> Bool {
-        let names = identities.keptNames
-        return names.b.lexicographicallyPrecedes(names.a)
+        identities.b.fileName.lexicographicallyPrecedes(identities.a.fileName)
     }
 
     private static func name(_ identities: Sides<StoreIdentity>) -> [UInt8] {
-        let names = identities.keptNames
-        let ordered = isSwapped(identities) ? names.swapped : names
-        return ordered.a + Array("--".utf8) + ordered.b
+        let ordered = isSwapped(identities) ? identities.swapped : identities
+        return ordered.a.fileName + Array("--".utf8) + ordered.b.fileName
     }
 }
 

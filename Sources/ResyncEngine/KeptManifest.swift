@@ -71,43 +71,26 @@ package struct KeptManifests: Sendable {
 
     package init(_ folder: Folder) { self.folder = folder }
 
-    /// What was kept of one store of a pair; nil where nothing was.
-    package func find(_ identities: Sides<StoreIdentity>, _ side: Side) throws -> KeptManifest? {
+    /// What was kept of a store; nil where nothing was.
+    package func find(_ identity: StoreIdentity) throws -> KeptManifest? {
         do {
-            return try KeptManifest(try folder.read(identities.keptNames[side]))
+            return try KeptManifest(try folder.read(identity.fileName))
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
             return nil
         }
     }
 
     /// Puts the manifest of a run that has come to its end in the place of the one before.
-    func keep(
-        _ name: [UInt8], from folder: Folder, _ identities: Sides<StoreIdentity>, _ side: Side
-    ) throws {
-        try folder.move(name, to: self.folder, as: identities.keptNames[side])
-    }
-}
-
-extension Sides where Value == StoreIdentity {
-    /// Under which names something is kept of both stores. A device that comes back has another
-    /// number; only twins, of which one was made as a copy of the other's device, are told apart by
-    /// it.
-    var keptNames: Sides<[UInt8]> {
-        let names = map { $0.stableName ?? $0.deviceName }
-        return names.a == names.b ? map { $0.deviceName } : names
+    func keep(_ name: [UInt8], from folder: Folder, of identity: StoreIdentity) throws {
+        try folder.move(name, to: self.folder, as: identity.fileName)
     }
 }
 
 extension StoreIdentity {
-    /// All names under which something may be kept of it.
-    var keptNames: [[UInt8]] { [stableName, deviceName].compactMap { $0 } }
-
-    /// Nil where the file system says nothing of itself.
-    fileprivate var stableName: [UInt8]? {
-        fileSystem == 0 ? nil : Array("\(String(fileSystem, radix: 16))-\(inode)".utf8)
-    }
-
-    fileprivate var deviceName: [UInt8] {
+    /// Under which name something is kept of a store. Its device's number is part of it, though
+    /// that may be another one after a reboot: nothing else tells a store from one whose device was
+    /// made as a copy of its own, down to inodes and times.
+    var fileName: [UInt8] {
         Array("\(String(fileSystem, radix: 16))-\(inode)-\(device.major)-\(device.minor)".utf8)
     }
 }

@@ -202,10 +202,7 @@ package final class PlanRun {
         let worker = try Worker(scheme: scheme, pulse: Pulse(), stop: Stop())
         var emptied = 0
         for (path, lost) in losses where lost > 0 {
-            var name = NameList()
-            name.append(path.lastName, kind: .directory)
-            let found = path == .root ? root : root.open(name, 0, worker).directory
-            guard let directory = found else { continue }
+            guard let directory = opened(path, in: root, worker) else { continue }
             let listing = directory.list(worker)
             var count = 0
             while count <= lost {
@@ -216,6 +213,16 @@ package final class PlanRun {
             if count <= lost { emptied += 1 }
         }
         return emptied
+    }
+
+    /// The root, or a directory in it.
+    private func opened(
+        _ path: RelativePath, in root: any SiteDirectory, _ worker: Worker
+    ) -> (any SiteDirectory)? {
+        if path == .root { return root }
+        var name = NameList()
+        name.append(path.lastName, kind: .directory)
+        return root.open(name, 0, worker).directory
     }
 
     // MARK: Looking again

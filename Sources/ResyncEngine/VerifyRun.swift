@@ -190,9 +190,7 @@ package final class VerifyRun {
         let left = isDone ? 0 : max(1, drain.remaining.reduce(0) { $0 + $1.knownEntries })
         // Before the checkpoint that says that only second looks are left.
         if isDone, let keeping = plan.keeping {
-            try sink.finishKeeping(keeping.headers.map { $0.identity }, in: keeping.store) {
-                try prove(keeping)
-            }
+            try sink.finishKeeping(in: keeping.store) { try prove(keeping) }
         }
         let tally = try sink.finish(isComplete: isDone)
         // What was read so far need not be read again by a run that does not go on with this one.

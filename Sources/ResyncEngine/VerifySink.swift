@@ -159,16 +159,14 @@ final class VerifySink: @unchecked Sendable {
     /// are to.
     ///
     /// - Parameter prove: called while both lie whole in the run's folder.
-    func finishKeeping(
-        _ identities: Sides<StoreIdentity>, in store: KeptManifests?, prove: () throws -> Void
-    ) throws {
+    func finishKeeping(in store: KeptManifests?, prove: () throws -> Void) throws {
         for (_, keeper) in keepers { guard try keeper.finish() != nil else { return } }
         // Where one was moved to its place already, both were whole, and proved what they prove.
         if keepers.count == Side.allCases.count { try prove() }
-        for (side, _) in keepers {
+        for (side, keeper) in keepers {
             let name = RunFolder.manifest(side)
             if let store {
-                try store.keep(name, from: run.folder, identities, side)
+                try store.keep(name, from: run.folder, of: keeper.header.identity)
             } else {
                 try run.folder.remove(name)
             }

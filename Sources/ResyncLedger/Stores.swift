@@ -118,11 +118,27 @@ extension Ledger {
         }
     }
 
+    /// The newest first.
     package func runs(limit: Int = 1000) throws -> [RunRecord] {
+        try runs("1", [], limit)
+    }
+
+    /// The newest runs before a time that did not find everything the same, and no more than
+    /// `findingsLimit`.
+    package func findings(before time: Timestamp) throws -> [RunRecord] {
+        try runs("began_wall < ? AND status != 0", [time.number], Self.findingsLimit)
+    }
+
+    package static let findingsLimit = 1000
+
+    private func runs(
+        _ condition: String, _ arguments: StatementArguments, _ limit: Int
+    ) throws -> [RunRecord] {
         try read { database in
             try Row.fetchAll(
-                database, sql: "SELECT * FROM run ORDER BY began_wall DESC LIMIT ?",
-                arguments: [limit]
+                database,
+                sql: "SELECT * FROM run WHERE \(condition) ORDER BY began_wall DESC LIMIT ?",
+                arguments: arguments + [limit]
             ).map { row in
                 RunRecord(
                     id: try row.value("id"), kind: try row.value("kind"),

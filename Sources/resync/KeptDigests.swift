@@ -28,7 +28,7 @@ struct KeptDigests {
             let window = [named, episodes.suspectEnd(of: path)].compactMap { $0 }.max()
             return [
                 window.map { ($0, "the end of the suspect window") },
-                mismatches.lost.map { ($0, "a run that found differences and is not kept") },
+                mismatches.lost.last.map { ($0, "a run that found differences and is not kept") },
             ].compactMap { $0 }.max { $0.0 < $1.0 }
         }
         doubted = mismatches.paths
@@ -39,23 +39,20 @@ struct KeptDigests {
     func find(
         _ sites: Sides<LocalSite>, _ scheme: DigestScheme
     ) throws -> Sides<KeptManifest?> {
-        let identities = sites.map { $0.identity }
         var found: Sides<KeptManifest?> = Sides(a: nil, b: nil)
         var named = try command.since.map { path in
             (path, try ManifestInput(path).kept())
         }
         for side in Side.allCases {
-            let identity = identities[side]
-            if let index = named.firstIndex(where: { $0.1.header.identity == identity })
-                ?? named.firstIndex(where: { $0.1.header.identity.isSameStore(as: identity) })
-            {
+            let identity = sites[side].identity
+            if let index = named.firstIndex(where: { $0.1.header.identity == identity }) {
                 let (path, manifest) = named.remove(at: index)
                 if let reason = manifest.refusal(scheme) {
                     throw CommandError("'\(escaped(path.utf8))' cannot be used: \(reason)")
                 }
                 found[side] = manifest
             } else if command.since.isEmpty {
-                found[side] = try state.manifests.find(identities, side)
+                found[side] = try state.manifests.find(identity)
             }
             if let manifest = found[side], let reason = void(manifest, side, scheme) {
                 Main.complain(

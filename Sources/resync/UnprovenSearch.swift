@@ -91,7 +91,7 @@ struct UnprovenSearch {
     ) throws -> UnprovenEntries? {
         let paths = sites.map { $0.facts.path }
         let mismatches = try episodes.mismatches(paths, in: state)
-        guard mismatches.lost == nil else { return nil }
+        guard mismatches.lost.last == nil else { return nil }
         let overrides = try Overrides(state).all()
         // Without an episode nothing is suspect for its times.
         let start = episodes.lastWindows(of: [paths.a, paths.b]).map(\.start).min() ?? .now

@@ -225,15 +225,20 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         #expect(counts(record(stats, at: 50), foundAt: 60, fromMedium: true, moved))
     }
 
-    @Test func whatMayHaveBeenFoundToDifferIsProvenFromTheMediumOnly() {
+    /// What a run found that is not kept any more counts against all that is not proven since.
+    @Test(arguments: [false, true])
+    func whatMayHaveBeenFoundToDifferIsProvenAgain(_ isFromMedium: Bool) {
         let module = Module(name: "m", pair: "p", paths: [path("m")])
         let stats = Sides(a: stat(), b: stat(inode: 8))
+        var lost = LostFindings()
+        lost.add(time(60), isFromMedium: isFromMedium)
+        lost.add(time(40), isFromMedium: false)
         for (seconds, level) in [(50, .media), (60, .media), (70, .hash), (70, .media)]
             as [(Int64, Assurance)]
         {
-            var proof = ModuleProof(module, Sides(a: [], b: []), lost: time(60))
+            var proof = ModuleProof(module, Sides(a: [], b: []), lost: lost)
             proof.add(path("m/f"), stats.map { Optional($0) }, record(stats, at: seconds, level))
-            let counts = seconds > 60 && level == .media
+            let counts = seconds > 60 && (level == .media || !isFromMedium)
             #expect(proof.isWhole == counts, "\(seconds) \(level)")
             #expect(proof.gaps == (counts ? [:] : [.findingsLost: 1]))
         }

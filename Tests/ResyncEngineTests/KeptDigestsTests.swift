@@ -49,8 +49,7 @@ import Testing
         _ stores: TwoStores, confirmPasses: Int = 1
     ) throws -> TwoStores.Verified {
         let manifests = try stores.state().manifests
-        let identities = try sites(stores).map { $0.identity }
-        let kept = try Side.both { try manifests.find(identities, $0) }
+        let kept = try sites(stores).map { try manifests.find($0.identity) }
         try #require(kept.a != nil && kept.b != nil)
         return try stores.verify {
             $0.algorithm = .sha256

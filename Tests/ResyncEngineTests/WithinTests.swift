@@ -16,10 +16,6 @@ import Testing
         }
     }
 
-    private func identities(_ stores: TwoStores) throws -> Sides<StoreIdentity> {
-        try sites(stores).map { $0.identity }
-    }
-
     private func stores() -> TwoStores {
         let stores = TwoStores()
         stores.both { root in
@@ -206,7 +202,7 @@ import Testing
         let stores = stores()
         #expect(try keep(stores).status == .ok)
         let before = try proven(stores)
-        let kept = try stores.state().manifests.find(try identities(stores), .a)
+        let kept = try stores.state().manifests.find(try sites(stores).a.identity)
         stores.both { root in
             stores.disk.remove("\(root)/n/x")
             stores.disk.addFile("\(root)/m/new", "new on both")
@@ -215,7 +211,7 @@ import Testing
         #expect(try keep(stores, within: ["m"]).status == .ok)
         // What it did not look at is as it was, what is gone included.
         #expect(try proven(stores) == (before + ["m/new"]).sorted { path($0) < path($1) })
-        let now = try stores.state().manifests.find(try identities(stores), .a)
+        let now = try stores.state().manifests.find(try sites(stores).a.identity)
         #expect(now?.header == kept?.header, "a part took the place of the whole")
         #expect(stores.kept.paths.filter { escaped($0).contains("manifest-") } == [])
     }

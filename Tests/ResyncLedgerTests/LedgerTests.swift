@@ -238,6 +238,8 @@ import Testing
         let isSame = try ledger.runs() == expected
         #expect(isSame)
         #expect(try ledger.runs(limit: 7).map { $0.id } == expected.prefix(7).map { $0.id })
+        let older = expected.dropFirst(10).filter { $0.status != 0 }
+        #expect(try ledger.findings(before: expected[9].began).map { $0.id } == older.map { $0.id })
     }
 
     @Test func aSuspicionEndsOnce() throws {

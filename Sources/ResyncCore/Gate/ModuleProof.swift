@@ -89,6 +89,30 @@ package struct Mismatch: Sendable, Hashable {
     }
 }
 
+/// What earlier comparisons may have found to differ, and nobody knows any more: until when.
+package struct LostFindings: Sendable, Hashable {
+    private var time: Timestamp?
+    /// By reading the medium.
+    private var ofMedium: Timestamp?
+
+    package init() {}
+
+    package mutating func add(_ began: Timestamp, isFromMedium: Bool) {
+        time = max(time ?? began, began)
+        if isFromMedium { ofMedium = max(ofMedium ?? began, began) }
+    }
+
+    /// The last time; nil where nothing was lost.
+    package var last: Timestamp? { time }
+
+    func contradict(_ record: BaselineRecord) -> Bool {
+        if let time, record.time <= time { return true }
+        guard let ofMedium else { return false }
+        // What the medium had is not made good by what the cache has.
+        return record.level != .media || record.time <= ofMedium
+    }
+}
+
 /// Holds a module's entries, as they are now, against what was proven of them: whether its service
 /// may use them.
 ///
@@ -128,8 +152,7 @@ package struct ModuleProof: Sendable {
             case .racy: "written just before it was read, to be read again"
             case .foundDiffering: "found to differ, and not proven equal since from the medium"
             case .findingsLost:
-                "not proven from the medium since a run that found differences and is not kept any "
-                    + "more"
+                "not proven again since a run that found differences and is not kept any more"
             case .beforeEpisode: "not proven equal since an episode"
             case .notFromMedium: "not read from the medium since an episode"
             }
@@ -142,7 +165,7 @@ package struct ModuleProof: Sendable {
     private let module: Module
     private let spans: Sides<[SuspectSpan]>
     private let mismatches: [RelativePath: Mismatch]
-    private let lost: Timestamp?
+    private let lost: LostFindings
     /// The only side that there is; nil where both are looked at.
     private let alone: Side?
     /// Entries that it holds.
@@ -161,10 +184,10 @@ package struct ModuleProof: Sendable {
     /// - Parameters:
     ///   - spans: all that are known of each side.
     ///   - mismatches: what was found to differ.
-    ///   - lost: up to then more may have been found than that.
+    ///   - lost: more may have been found than that.
     package init(
         _ module: Module, _ spans: Sides<[SuspectSpan]>,
-        mismatches: [RelativePath: Mismatch] = [:], lost: Timestamp? = nil
+        mismatches: [RelativePath: Mismatch] = [:], lost: LostFindings = LostFindings()
     ) {
         self.module = module
         self.spans = spans
@@ -179,7 +202,7 @@ package struct ModuleProof: Sendable {
         self.module = module
         spans = Sides(a: [], b: [])
         mismatches = [:]
-        lost = nil
+        lost = LostFindings()
         alone = side
         unmet = module.paths
     }
@@ -256,9 +279,7 @@ package struct ModuleProof: Sendable {
         _ path: RelativePath, _ stats: Sides<Stat?>, _ record: BaselineRecord?
     ) -> Gap? {
         guard let record, let a = stats.a, let b = stats.b else { return nil }
-        if let lost, a.type == .file, record.time <= lost || record.level != .media {
-            return .findingsLost
-        }
+        if a.type == .file, lost.contradict(record) { return .findingsLost }
         return mismatches[path]?.contradicts(record, Sides(a: a, b: b)) == true
             ? .foundDiffering : nil
     }

@@ -189,7 +189,7 @@ struct Verification {
                 try !reasons.a.isEmpty || !reasons.b.isEmpty || wasBegunAtMedia()
                 || target.map { target in
                     try episodes.isToBeProven(target.modules, of: target.pair)
-                        || episodes.mismatches(target.pair.stores.map(\.path), in: state).lost
+                        || episodes.mismatches(target.pair.stores.map(\.path), in: state).lost.last
                             != nil
                 } ?? false
             return Level(level: needsMedium ? .media : .hash, reasons: reasons, unseen: unseen)

@@ -193,14 +193,18 @@ struct EpisodeKnowledge {
 
     /// What was found to differ between two stores.
     func mismatches(_ paths: Sides<[UInt8]>, in state: StateFolder) throws -> Mismatches {
-        let ofPair = runs.lazy.compactMap { run -> (RunRecord, first: Side)? in
+        // Of those before the newest, what found nothing counts for nothing.
+        let isCut = runs.count == Self.runLimit
+        let older =
+            isCut ? try runs.last.flatMap { try ledger?.findings(before: $0.began) } ?? [] : []
+        let ofPair = (runs + older).lazy.compactMap { run -> (RunRecord, first: Side)? in
             let first = Side.allCases.first { side in
                 isSamePlace(run.a, paths[side])
                     && (run.isAlone || isSamePlace(run.b, paths[side.other]))
             }
             return first.map { (run, $0) }
         }
-        let since = runs.count < Self.runLimit ? nil : runs.last?.began
+        let since = older.count == Ledger.findingsLimit ? older.last?.began : nil
         return try Mismatches(ofPair, since: since, in: state)
     }
 

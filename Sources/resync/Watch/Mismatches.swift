@@ -8,8 +8,8 @@ struct Mismatches {
     private(set) var paths: Set<RelativePath> = []
     /// Those whose bytes differed, as they were last found.
     private(set) var contents: [RelativePath: Mismatch] = [:]
-    /// What was found up to then is not all known: runs are not kept any more, or too many.
-    private(set) var lost: Timestamp?
+    /// What was found besides: by runs that are not kept any more, or too many.
+    private(set) var lost = LostFindings()
 
     /// Whether any of it was read from the medium, and can be again.
     var areFromMedium: Bool { contents.values.contains { $0.isFromMedium } }
@@ -25,7 +25,7 @@ struct Mismatches {
         var isCleanInCache = false
         for (run, first) in runs {
             let isFromMedium = run.assurance == Assurance.media.rawValue
-            if run.status == ExitStatus.ok.code {
+            if run.foundNothing {
                 if run.isWhole, isFromMedium { return }
                 isCleanInCache = isCleanInCache || run.isWhole
                 continue
@@ -36,22 +36,20 @@ struct Mismatches {
                 while let record = try results.next() {
                     guard case .difference(let difference) = record else { continue }
                     guard paths.count < UnprovenEntries.limit else {
-                        lose(run.began)
+                        lost.add(run.began, isFromMedium: isFromMedium)
                         return
                     }
                     paths.insert(difference.path)
                     add(difference, of: run, isFromMedium, first)
                 }
             } catch is RunError {
-                lose(run.began)
+                lost.add(run.began, isFromMedium: isFromMedium)
             }
             // It found all there was.
             if run.isWhole, isFromMedium { return }
         }
-        if let since { lose(since) }
+        if let since { lost.add(since, isFromMedium: true) }
     }
-
-    private mutating func lose(_ time: Timestamp) { lost = lost ?? time }
 
     private mutating func add(
         _ difference: Difference, of run: RunRecord, _ isFromMedium: Bool, _ first: Side
@@ -67,5 +65,12 @@ struct Mismatches {
         }
         let found = Mismatch(began: run.began, isFromMedium: isFromMedium, stats: stats)
         contents[difference.path] = contents[difference.path].map { $0.joined(found) } ?? found
+    }
+}
+
+extension RunRecord {
+    /// Whether nothing was found to differ, as far as it came.
+    fileprivate var foundNothing: Bool {
+        status == ExitStatus.ok.code || status == ExitStatus.outOfTime.code
     }
 }
