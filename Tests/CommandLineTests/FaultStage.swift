@@ -67,19 +67,32 @@ final class LoopMount {
     ///
     /// - Returns: false where they were not found.
     func flip(_ bytes: [UInt8]) throws -> Bool {
-        guard try system("umount", point) != nil else { return false }
-        let image = folder + "/image"
-        var all = try Data(contentsOf: URL(fileURLWithPath: image))
-        // Its first block lies in one piece, turned over or not.
-        let first = Data(bytes.prefix(4096))
-        guard let place = all.range(of: first) ?? all.range(of: Data(first.map { ~$0 })) else {
-            return false
+        try changing { image in
+            var all = try Data(contentsOf: URL(fileURLWithPath: image))
+            // Its first block lies in one piece, turned over or not.
+            let first = Data(bytes.prefix(4096))
+            guard let place = all.range(of: first) ?? all.range(of: Data(first.map { ~$0 })) else {
+                return false
+            }
+            all.replaceSubrange(place, with: all[place].map { ~$0 })
+            let file = try FileHandle(forWritingTo: URL(fileURLWithPath: image))
+            try file.write(contentsOf: all)
+            try file.close()
+            return true
         }
-        all.replaceSubrange(place, with: all[place].map { ~$0 })
-        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: image))
-        try file.write(contentsOf: all)
-        try file.close()
-        return try system("mount", "-o", "loop", image, point) != nil
+    }
+
+    /// Changes the disk while it is not mounted. Its device stays the same one: under another
+    /// number it would be another store.
+    private func changing(_ body: (_ image: String) throws -> Bool) throws -> Bool {
+        guard let source = try system("findmnt", "-n", "-o", "SOURCE", point) else { return false }
+        let device = source.trimmingCharacters(in: .whitespacesAndNewlines)
+        let held = open(device, O_RDONLY | O_CLOEXEC)
+        guard held >= 0 else { return false }
+        defer { close(held) }
+        return try system("umount", point) != nil && body(folder + "/image")
+            && system("blockdev", "--flushbufs", device) != nil
+            && system("mount", device, point) != nil
     }
 
     /// Takes what lies on the disk now away, for later.
@@ -89,10 +102,8 @@ final class LoopMount {
     }
 
     /// The disk is again as it was when it was kept: the writes since are lost.
-    func loseWrites() throws {
-        try system("umount", point)
-        try system("cp", "--sparse=always", folder + "/kept", folder + "/image")
-        try system("mount", "-o", "loop", folder + "/image", point)
+    func loseWrites() throws -> Bool {
+        try changing { try system("cp", "--sparse=always", folder + "/kept", $0) != nil }
     }
 
     func remount(_ options: String) throws -> Bool {

@@ -362,7 +362,7 @@ import Testing
         usleep(2_200_000)
         let proven = try scene.run("verify", "mail", "--config", scene.config)
         #expect(proven.status == 0, "\(proven.report)")
-        try disk.loseWrites()
+        try #require(try disk.loseWrites())
         func plan() throws -> String {
             let found = try scene.run("verify", "mail", "--config", scene.config)
             #expect(found.status == 1, "\(found.report)")
