@@ -123,10 +123,12 @@ extension Ledger {
         try runs("1", [], limit)
     }
 
-    /// The newest runs before a time that did not find everything the same, and no more than
-    /// `findingsLimit`.
+    /// The newest runs before a time that did not find everything the same, or that read all of it
+    /// from the medium, and no more than `findingsLimit`.
     package func findings(before time: Timestamp) throws -> [RunRecord] {
-        try runs("began_wall < ? AND status != 0", [time.number], Self.findingsLimit)
+        try runs(
+            "began_wall < ? AND (status != 0 OR whole AND assurance = ?)",
+            [time.number, Assurance.media.rawValue], Self.findingsLimit)
     }
 
     package static let findingsLimit = 1000

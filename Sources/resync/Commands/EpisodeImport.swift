@@ -97,8 +97,7 @@ extension EpisodeCommand {
             for (index, group) in groups.enumerated() {
                 let isLast = index == groups.count - 1
                 let record = try record(
-                    group, path, good: start, to: isLast ? (end, nil) : (nil, group.last?.at.wall),
-                    ledger)
+                    group, path, good: start, to: isLast ? end : group.last?.at.wall, ledger)
                 if !dryRun { try ledger.save(record) }
                 let lines = EpisodeReport.lines(record)
                 try StandardOutput.shared.write(lines.joined(separator: "\n") + "\n\n")
@@ -109,11 +108,10 @@ extension EpisodeCommand {
             return .ok
         }
 
-        /// - Parameter end: as a person said, or as what comes after tells; of the last one nobody
-        ///   may have said.
+        /// - Parameter end: as a person said, or as what comes after tells; nil where nobody said.
         private func record(
-            _ group: [Evidence], _ path: [UInt8], good: Timestamp?,
-            to end: (said: Timestamp?, known: Timestamp?), _ ledger: Ledger
+            _ group: [Evidence], _ path: [UInt8], good: Timestamp?, to end: Timestamp?,
+            _ ledger: Ledger
         ) throws -> EpisodeRecord {
             let hard = group.first { $0.strength == .hard }
             guard let first = group.first, let hard, let kind = hard.kind
@@ -134,14 +132,13 @@ extension EpisodeCommand {
             }
             // What was said before stands, where nothing is said now.
             let before = try ledger.episode(id).flatMap { $0.episode.id == id ? $0.episode : nil }
-            let ended = end.said ?? end.known ?? before?.closed?.wall ?? .now
+            let ended = end ?? before?.closed?.wall ?? .now
             episode.firstGood = Moment(boot: 0, wall: ended)
             episode.closed = episode.firstGood
             episode.ending = .person
             episode.note =
                 "from \(escaped(journal.utf8))"
-                + (end.said == nil && end.known == nil
-                    ? "; nobody said when it was good again" : "")
+                + (end == nil ? "; nobody said when it was good again" : "")
             try ManualEpisode.place(&episode, ledger)
             return EpisodeRecord(episode, path: path, margin: writeBackMargin())
         }
