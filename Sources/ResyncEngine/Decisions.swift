@@ -1,59 +1,5 @@
 package import ResyncCore
-import ResyncStorage
-
-/// What somebody has decided about one difference of a run.
-package struct Decision: Sendable, Hashable {
-    package enum Ruling: Sendable, Hashable {
-        /// This side's copy is right.
-        case accept(Side)
-        /// It is to be decided anew.
-        case open
-    }
-
-    package var path: RelativePath
-    package var ruling: Ruling
-    package var who: [UInt8]
-    package var when: Timestamp
-    package var reason: [UInt8]
-
-    package init(
-        path: RelativePath, ruling: Ruling, who: [UInt8], when: Timestamp, reason: [UInt8]
-    ) {
-        self.path = path
-        self.ruling = ruling
-        self.who = who
-        self.when = when
-        self.reason = reason
-    }
-}
-
-/// All decisions about a run, oldest first; the latest about a path counts.
-package struct Decisions: Sendable {
-    package private(set) var all: [Decision]
-    private var latest: [RelativePath: Decision.Ruling] = [:]
-
-    package init(_ all: [Decision] = []) {
-        self.all = all
-        for decision in all { latest[decision.path] = decision.ruling }
-    }
-
-    package var isEmpty: Bool { all.isEmpty }
-
-    /// The side that is right about a path, by what was decided of it or of a directory above it.
-    package func winner(_ path: RelativePath) -> Side? {
-        guard !latest.isEmpty else { return nil }
-        var at = path
-        while true {
-            switch latest[at] {
-            case .accept(let side)?: return side
-            case .open?: return nil
-            case nil: break
-            }
-            if at == .root { return nil }
-            at = at.parent
-        }
-    }
-}
+package import ResyncStorage
 
 extension RunFolder {
     private static let decisionsFile = Array("decisions".utf8)
@@ -78,6 +24,17 @@ extension RunFolder {
             all.append(try payload.decision())
         }
         return Decisions(all)
+    }
+
+    /// By run, the oldest first; what is damaged is passed over.
+    package static func decisions(
+        in runs: Folder
+    ) throws -> [(run: String, decisions: Decisions)] {
+        try list(in: runs).compactMap { id in
+            guard let decisions = try? open(id, in: runs).decisions(), !decisions.isEmpty
+            else { return nil }
+            return (id, decisions)
+        }
     }
 
     /// Durable when this returns. None that was made before is ever taken away.

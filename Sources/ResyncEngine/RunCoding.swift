@@ -64,6 +64,13 @@ extension ByteWriter {
         number(summary.tally.expected)
     }
 
+    mutating func reach(_ reach: RunReach) {
+        byte(version)
+        time(reach.ended)
+        string(Array((reach.assurance?.rawValue ?? "").utf8))
+        byte(reach.isWhole ? 1 : 0)
+    }
+
     mutating func order(_ order: PaceOrder) {
         byte(version)
         byte(order.isPaused ? 1 : 0)
@@ -144,6 +151,13 @@ extension ByteReader {
         summary.isFirstLook = try byte() == 1
         summary.tally.expected = try int()
         return summary
+    }
+
+    mutating func reach() throws(FormatError) -> RunReach {
+        try checkVersion()
+        let ended = try time()
+        let assurance = Assurance(rawValue: try text())
+        return RunReach(ended: ended, assurance: assurance, isWhole: try byte() == 1)
     }
 
     mutating func order() throws(FormatError) -> PaceOrder {

@@ -29,6 +29,21 @@ package struct RunHeader: Sendable {
     }
 }
 
+/// What a comparison's result is about, once it has ended.
+package struct RunReach: Sendable, Hashable {
+    package var ended: Timestamp
+    /// How strongly content was compared; nil where nobody can say.
+    package var assurance: Assurance?
+    /// Whether all of both stores was looked at.
+    package var isWhole: Bool
+
+    package init(ended: Timestamp, assurance: Assurance?, isWhole: Bool) {
+        self.ended = ended
+        self.assurance = assurance
+        self.isWhole = isWhole
+    }
+}
+
 /// How far a run had come.
 package struct Checkpoint: Sendable {
     /// Only second looks are left.
@@ -49,8 +64,8 @@ package struct Checkpoint: Sendable {
 
 /// Everything a run keeps: `header`, `terms` (of a comparison of two stores), `first` (results of
 /// the first pass, which later passes leave as they are), `checkpoint`, `differences` (results of
-/// the last pass, if there was a later one), and at the end `summary`; while it is worked on also
-/// `order`, what its operator wants of it.
+/// the last pass, if there was a later one), and at the end `summary` and `reach`; while it is
+/// worked on also `order`, what its operator wants of it.
 package final class RunFolder: Sendable {
     package let id: String
     package let folder: Folder
@@ -63,6 +78,7 @@ package final class RunFolder: Sendable {
         static let next = Array("next".utf8)
         static let checkpoint = Array("checkpoint".utf8)
         static let summary = Array("summary".utf8)
+        static let reach = Array("reach".utf8)
         static let order = Array("order".utf8)
     }
 
@@ -203,6 +219,49 @@ package final class RunFolder: Sendable {
         var writer = ByteWriter()
         writer.summary(summary)
         try write(File.summary, writer.bytes)
+    }
+
+    // MARK: What is noted of it
+
+    /// How far its result reaches, which only whoever configured it knows; after `save(summary)`.
+    package func save(_ reach: RunReach) throws {
+        var writer = ByteWriter()
+        writer.reach(reach)
+        try write(File.reach, writer.bytes)
+    }
+
+    /// What the ledger has of a comparison; nil for one that has no result, and for other runs. One
+    /// that was ended before its reach was kept proves nothing, but what it found counts.
+    package func record() throws -> RunRecord? {
+        let header = try header()
+        guard header.kind == "verify", let summary = try summary() else { return nil }
+        let reach = try readIfThere(File.reach) { try $0.reach() }
+        let ended = header.started.adding(seconds: Int64(min(summary.elapsed, 1e9)))
+        return RunRecord(
+            id: header.id, kind: header.kind, a: header.a, b: header.b, began: header.started,
+            ended: reach?.ended ?? ended, status: Int(summary.status.code),
+            verdict: summary.verdict,
+            assurance: (try reach?.assurance ?? terms()?.assurance)?.rawValue ?? "",
+            isWhole: reach?.isWhole ?? false)
+    }
+
+    /// The records of all comparisons but some. Of one that is damaged it is only known that it may
+    /// have found something; what does not even say of which stores it was is passed over.
+    package static func records(
+        in runs: Folder, except known: Set<String> = []
+    ) throws -> [RunRecord] {
+        try list(in: runs).filter { !known.contains($0) }.compactMap { id in
+            let run = try open(id, in: runs)
+            guard let header = try? run.header() else { return nil }
+            do {
+                return try run.record()
+            } catch is FormatError {
+                return RunRecord(
+                    id: id, kind: header.kind, a: header.a, b: header.b, began: header.started,
+                    ended: header.started, status: Int(ExitStatus.trouble.code),
+                    verdict: "damaged", assurance: Assurance.media.rawValue, isWhole: false)
+            }
+        }
     }
 
     // MARK: Orders

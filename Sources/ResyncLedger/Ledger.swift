@@ -26,7 +26,7 @@ package final class Ledger: Sendable {
     /// `rsyn`, by which the file is known for ours.
     static let applicationID: UInt32 = 0x7273_796e
     /// Of the newest migration.
-    package static let version: UInt32 = 4
+    package static let version: UInt32 = 5
 
     private let database: DatabasePool
     private let owner: (any Sendable)?
@@ -141,6 +141,9 @@ private var migrations: DatabaseMigrator {
     }
     migrator.registerMigration("4") { database in
         try database.execute(sql: fourthVersion)
+    }
+    migrator.registerMigration("5") { database in
+        try database.execute(sql: fifthVersion)
     }
     return migrator
 }
@@ -272,4 +275,20 @@ private let fourthVersion = """
     ALTER TABLE store ADD COLUMN errors_wall INTEGER;
     ALTER TABLE store ADD COLUMN errors_accepted INTEGER NOT NULL DEFAULT 0;
     UPDATE store SET seen_boot = good_boot, seen_wall = good_wall, seen_boot_id = boot_id;
+    """
+
+/// What people decided about what runs found, in the order of each run; and stores' clocks.
+private let fifthVersion = """
+    PRAGMA user_version = 5;
+    CREATE TABLE decision (
+        run TEXT NOT NULL,
+        place INTEGER NOT NULL,
+        path BLOB NOT NULL,
+        ruling TEXT NOT NULL,
+        who BLOB NOT NULL,
+        wall INTEGER NOT NULL,
+        reason BLOB NOT NULL,
+        PRIMARY KEY (run, place)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE store ADD COLUMN clock INTEGER NOT NULL DEFAULT 0;
     """

@@ -25,38 +25,6 @@ package struct StoreRecord: Sendable, Hashable {
     }
 }
 
-/// One run, for those who look for it by what it was about.
-package struct RunRecord: Sendable, Hashable {
-    package let id: String
-    package let kind: String
-    package let a: [UInt8]
-    package let b: [UInt8]
-    package let began: Timestamp
-    package let ended: Timestamp
-    package let status: Int
-    package let verdict: String
-    /// How strongly content was compared.
-    package let assurance: String
-    /// Whether all of both stores was looked at.
-    package let isWhole: Bool
-
-    package init(
-        id: String, kind: String, a: [UInt8], b: [UInt8], began: Timestamp, ended: Timestamp,
-        status: Int, verdict: String, assurance: String, isWhole: Bool
-    ) {
-        self.id = id
-        self.kind = kind
-        self.a = a
-        self.b = b
-        self.began = began
-        self.ended = ended
-        self.status = status
-        self.verdict = verdict
-        self.assurance = assurance
-        self.isWhole = isWhole
-    }
-}
-
 extension Ledger {
     package func stores() throws -> [StoreRecord] {
         try read { database in
@@ -86,7 +54,7 @@ extension Ledger {
                 try database.execute(
                     sql: """
                         INSERT OR REPLACE INTO store VALUES
-                        (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                         """,
                     arguments: [
                         store.name, store.path.blob, store.probeID,
@@ -102,20 +70,29 @@ extension Ledger {
                         store.sight?.mount?.instance.map { Int64(bitPattern: $0) },
                         store.errors.count.map { Int64(clamping: $0) },
                         store.errors.since?.number, Int64(clamping: store.errors.accepted),
+                        store.sight?.clock ?? 0,
                     ])
             }
         }
     }
 
-    package func save(_ run: RunRecord) throws {
+    package func save(_ runs: RunRecord...) throws { try save(runs) }
+
+    package func save(_ runs: [RunRecord]) throws {
         try write { database in
-            try database.execute(
-                sql: "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                arguments: [
-                    run.id, run.kind, run.a.blob, run.b.blob, run.began.number,
-                    run.ended.number, run.status, run.verdict, run.assurance, run.isWhole,
-                ])
+            for run in runs {
+                try database.execute(
+                    sql: "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    arguments: [
+                        run.id, run.kind, run.a.blob, run.b.blob, run.began.number,
+                        run.ended.number, run.status, run.verdict, run.assurance, run.isWhole,
+                    ])
+            }
         }
+    }
+
+    package func runIDs() throws -> Set<String> {
+        try read { try String.fetchSet($0, sql: "SELECT id FROM run") }
     }
 
     /// The newest first.
@@ -164,6 +141,7 @@ extension StoreRecord {
         guard let at = try row.optionalMoment("seen_boot", "seen_wall") else { return }
         var sight = StoreSight(at: at, bootID: try row.value("seen_boot_id"))
         (sight.fileSystem, sight.errorCount) = (fileSystem, errors.count)
+        sight.clock = try row.value("clock")
         let (device, mount): (Int64?, Int64?) = (
             try row.value("mount_device"), try row.value("mount")
         )

@@ -101,7 +101,7 @@ struct UnprovenSearch {
                 (module, try episodes.spans(against: module, paths, overrides))
             },
             rest: paths.map { episodes.spans(of: $0) },
-            Suspicion(since: start, clocks: Sides(a: 0, b: 0), hot: hot),
+            Suspicion(since: start, clocks: paths.map { episodes.clock(of: $0) }, hot: hot),
             mismatches: mismatches.paths)
     }
 }

@@ -138,6 +138,38 @@ import Testing
         #expect(try decide().lines.count == 2)
     }
 
+    /// Whoever asks why a copy was taken finds who said so, when the run is long gone.
+    @Test func whatWasDecidedOutlivesItsRun() throws {
+        let stage = try stage()
+        try stage.write("a/h", "one")
+        try stage.write("b/h", "other")
+        func decide(_ arguments: String...) throws -> Finished {
+            try stage.resync(["decide"] + arguments).run()
+        }
+        func reasons() throws -> [String] {
+            try decide().lines.map { String($0.split(separator: " ").last ?? "") }
+        }
+        #expect(try stage.verify().status == 1)
+        let run = try #require(stage.runs("list").lines.last?.prefix { $0 != " " })
+        #expect(try decide("last", "h", "--accept", "b", "--reason", "first").status == 0)
+        #expect(try reasons() == ["first"])
+        // A ledger that is made later takes over what is there, and then what comes.
+        try stage.write(
+            "config.yaml", "pairs: [{name: mail, a: \(stage.a), b: \(stage.b)}]\n")
+        let opened = try stage.resync([
+            "episode", "open", "mail/a", "--from", "00:00", "--to", "00:00", "--note", "x",
+            "--config", stage.folder + "/config.yaml",
+        ]).run()
+        try #require(opened.status == 0, "\(opened.report)")
+        #expect(try decide("last", "h", "--open", "--reason", "second").status == 0)
+        #expect(try reasons() == ["first", "second"])
+        #expect(try stage.runs("delete", String(run)).status == 0)
+        #expect(try reasons() == ["first", "second"])
+        let ofRun = try decide(String(run))
+        #expect(ofRun.status == 0 && ofRun.text.contains("h: B is right: first"))
+        #expect(try decide("20200101T000000.000Z-0000").status == 2)
+    }
+
     @Test func aPathNarrowsThePlan() throws {
         let stage = try stage()
         try stage.makeFolder("a/n")

@@ -82,6 +82,36 @@ import Testing
         #expect(modules.text.contains("1 different"), "\(modules.report)")
     }
 
+    /// Where nobody watches, and where the ledger was lost, the runs themselves tell.
+    @Test func whatRottedIsNotForgottenWithTheLedger() throws {
+        guard let stage = try RottenStage() else { return }
+        try stage.rot()
+        func compare(_ words: String...) throws -> Finished {
+            try stage.scene.stage.resync(["verify", stage.scene.stage.a, stage.b] + words).run()
+        }
+        let night = try compare("--assurance", "cached")
+        guard stage.isCalm(night) else { return }
+        #expect(night.status == 0, "what was kept: \(night.report)")
+        let found = try compare("--assurance", "media")
+        #expect(found.status == 1, "\(found.report)")
+        try system("sh", "-c", "rm \(stage.scene.stage.folder)/state/ledger.sqlite*")
+        let unwatched = try compare("--assurance", "cached")
+        #expect(unwatched.status == 1 && unwatched.text.contains("* d/g"), "\(unwatched.report)")
+        // A new one knows of it, also when the runs are gone by then.
+        try stage.scene.stage.write(
+            "config.yaml", "pairs: [{name: other, a: /nowhere/a, b: /nowhere/b}]\n")
+        let opened = try stage.run(
+            "episode", "open", "other/a", "--from", "00:00", "--to", "00:00",
+            "--note", "x")
+        try #require(opened.status == 0, "\(opened.report)")
+        for line in try stage.scene.stage.runs("list").lines {
+            let run = String(line.prefix { $0 != " " })
+            #expect(try stage.scene.stage.runs("delete", run).status == 0)
+        }
+        let after = try compare("--assurance", "cached")
+        #expect(after.status == 1 && after.text.contains("* d/g"), "\(after.report)")
+    }
+
     /// Nor what a look at that side alone showed, while the other one could not be asked.
     @Test(arguments: [false, true])
     func whatALookAtOneSideFoundCountsInTheNightAfter(_ isSwapped: Bool) throws {

@@ -93,7 +93,13 @@ import Testing
         let refused = try state([
             open, .undoIntent(0..<4), .undone(first: 0, [.done, .changed, .done, .done]),
         ])
-        #expect(refused.open == 1..<3 && !refused.isTakenBack)
+        // It may have been carried out: what it displaced is kept.
+        #expect(refused.open == nil && !refused.isTakenBack && refused.isKept(1))
+        let failure = ActionResult.failed(DiskFailure(call: Array("pread64".utf8), number: 5))
+        let failed = try state([
+            open, .undoIntent(0..<4), .undone(first: 0, [.done, failure, .done, .done]),
+        ])
+        #expect(failed.open == 1..<3 && !failed.isTakenBack)
     }
 
     /// What it left in the quarantine is asked for even if the action came to another end since.

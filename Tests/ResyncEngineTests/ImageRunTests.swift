@@ -84,6 +84,15 @@ import Testing
             try #require(!isAsBefore)
         }
 
+        /// Writes all of it, and the journal cannot say so any more.
+        func endUnrecorded() throws {
+            _ = try folder()
+            disk.inject(Fault(.fail(EIO), on: .pwrite, under: "/state/runs/run/journal", nth: 2))
+            #expect(throws: JournalFailure.self) { try apply() }
+            disk.clearFaults()
+            try #require(isRepaired)
+        }
+
         func undo() throws -> ApplyResult { try job().undo(try state().baselines) }
 
         func confirm() throws -> ConfirmResult {
@@ -189,24 +198,37 @@ import Testing
         #expect(!stage.hasUndoFile)
     }
 
-    /// As above, but for what somebody has written to since.
-    @Test func aBatchThatIsTakenBackInPartStaysCutOff() throws {
+    /// As above, but for what somebody has written to since: that stays, and what it replaced is
+    /// kept until somebody lets it go.
+    @Test func aBatchThatIsTakenBackInPartIsOver() throws {
         let stage = ImageStage()
-        _ = try stage.folder()
-        // All is written, and the journal cannot say so any more.
-        stage.disk.inject(
-            Fault(.fail(EIO), on: .pwrite, under: "/state/runs/run/journal", nth: 2))
-        #expect(throws: JournalFailure.self) { try stage.apply() }
-        stage.disk.clearFaults()
-        #expect(stage.isRepaired)
+        try stage.endUnrecorded()
         let extent = stage.images.actions[0].patches[1].extent
         stage.disk.write(stage.images.target, at: extent.offset, "somebody's")
         for _ in 0..<2 {
             #expect(try stage.undo().counts.changed == 1)
-            let state = try stage.folder().state
-            #expect(state.open != nil && !state.isTakenBack)
-            #expect(throws: UndoRefusal.self) { try stage.release() }
+            let folder = try stage.folder()
+            #expect(!folder.state.isCutOff && !folder.state.isTakenBack)
+            #expect(folder.reasonToKeep == "keeps what it displaced")
             #expect(stage.hasUndoFile)
         }
+        // Once it is as the run left it, it goes back as well.
+        stage.disk.write(
+            stage.images.target, at: extent.offset,
+            Array(stage.images.after[extent.offset..<extent.end]))
+        #expect(try stage.undo().counts.notDone == 0)
+        #expect(stage.isAsBefore)
+        #expect(try stage.folder().state.isTakenBack)
+    }
+
+    @Test func whatWasNotTakenBackIsLetGoByAPerson() throws {
+        let stage = ImageStage()
+        try stage.endUnrecorded()
+        let extent = stage.images.actions[0].patches[1].extent
+        stage.disk.write(stage.images.target, at: extent.offset, "somebody's")
+        #expect(try stage.undo().counts.changed == 1)
+        #expect(try stage.release().entries == 1)
+        #expect(!stage.hasUndoFile)
+        #expect(try stage.folder().reasonToKeep == nil)
     }
 }

@@ -104,6 +104,7 @@ extension Seed {
     mutating func sight(of record: StoreRecord) -> StoreSight {
         var sight = StoreSight(at: moment(), bootID: text())
         (sight.fileSystem, sight.errorCount) = (record.fileSystem, record.errors.count)
+        sight.clock = Int64(truncatingIfNeeded: next())
         guard flag() else { return sight }
         sight.mount = MountSight(
             mount: flag() ? UInt64(below(.max)) : nil,

@@ -115,6 +115,27 @@ import Testing
         #expect(try ledger.standings(of: "m", .released).map { $0.began.seconds } == [100])
     }
 
+    /// Of a run all that was decided of it, also where some was there already.
+    @Test func whatWasDecidedComesBack() throws {
+        var seed = Seed.fromEnvironment()
+        let stage = try LedgerStage()
+        let ledger = try stage.open()
+        var all: [String: [Decision]] = [:]
+        for _ in 0..<200 {
+            let run = "r\(seed.below(9))"
+            let rulings: [Decision.Ruling] = [.open, .accept(.a), .accept(.b)]
+            all[run, default: []].append(
+                Decision(
+                    path: RelativePath([0xff, 0x0a, UInt8(1 + seed.below(40))]),
+                    ruling: rulings[seed.below(3)], who: Array(seed.text().utf8),
+                    when: seed.time(), reason: [0x1b, 0xfe]))
+            try ledger.save(Decisions(all[run] ?? []), of: run)
+        }
+        let found = try ledger.decisions()
+        #expect(found.map { $0.run } == all.keys.sorted())
+        for (run, decisions) in found { #expect(decisions.all == all[run]) }
+    }
+
     @Test func ofEachCheckTheLastIsKept() throws {
         var seed = Seed.fromEnvironment()
         let stage = try LedgerStage()

@@ -40,7 +40,7 @@ import Testing
             let order = ProbeOrder(
                 acknowledged: acknowledged, next: asked,
                 creates: creates ?? (acknowledged == 0), isThorough: thorough, wantsErrors: false)
-            let answer = Probe(path: Array("/s".utf8), id: id, disk: disk).run(order, at: disk.now)
+            let answer = Probe(path: Array("/s".utf8), id: id, disk: disk).run(order, { disk.now })
             #expect(disk.openDescriptors == 0, "\(answer)")
             if case .verified = answer.outcome {
                 #expect(answer.sequence > acknowledged)
@@ -304,7 +304,7 @@ import Testing
         let order = ProbeOrder(
             acknowledged: 0, next: 1, creates: true, isThorough: true, wantsErrors: false)
         func probe(_ path: String) -> ProbeOutcome {
-            Probe(path: Array(path.utf8), id: Self.id, disk: disk).run(order, at: disk.now).outcome
+            Probe(path: Array(path.utf8), id: Self.id, disk: disk).run(order, { disk.now }).outcome
         }
         #expect(probe("/nowhere") == .failed(errorNumber: ENOENT, call: "statx"))
         disk.addFifo("/fifo")
@@ -328,7 +328,7 @@ import Testing
         let order = ProbeOrder(
             acknowledged: next - 1, next: next, creates: true, isThorough: true,
             wantsErrors: false)
-        return Probe(path: Array(path.utf8), id: Self.id, disk: disk).run(order, at: disk.now)
+        return Probe(path: Array(path.utf8), id: Self.id, disk: disk).run(order, { disk.now })
     }
 
     /// Whatever they hold is somebody's.
@@ -370,6 +370,37 @@ import Testing
         }
     }
 
+    // MARK: The store's clock
+
+    /// That of a far server, say: how far it is off, in whole seconds.
+    @Test(arguments: [-86_400, -3, 0, 3, 600] as [Int64])
+    func aClockThatIsOffIsTold(_ ahead: Int64) {
+        let disk = SimulatedDisk()
+        disk.addDirectory("/s")
+        let order = ProbeOrder(
+            acknowledged: 0, next: 1, creates: true, isThorough: false, wantsErrors: false)
+        let probe = Probe(path: Array("/s".utf8), id: Self.id, disk: disk)
+        let answer = probe.run(order, { disk.now.adding(seconds: -ahead) })
+        #expect(isVerified(answer.outcome))
+        // Time passes between two calls.
+        #expect((ahead - answer.clock).magnitude <= (ahead == 0 ? 0 : 1))
+        #expect(answer.clock.magnitude <= ahead.magnitude)
+    }
+
+    /// The time that a probe takes is no offset: it is somewhere in between.
+    @Test func aSlowProbeTellsNoOffset() {
+        let disk = SimulatedDisk()
+        disk.addDirectory("/s")
+        let order = ProbeOrder(
+            acknowledged: 0, next: 1, creates: true, isThorough: false, wantsErrors: false)
+        var asked: Int64 = 0
+        let answer = Probe(path: Array("/s".utf8), id: Self.id, disk: disk).run(order) {
+            asked += 1
+            return disk.now.adding(seconds: asked == 1 ? -30 : 30)
+        }
+        #expect(isVerified(answer.outcome) && answer.clock == 0 && asked == 2)
+    }
+
     // MARK: What is said between the watcher and its worker
 
     @Test func ordersAndAnswersComeThroughAsText() throws {
@@ -393,6 +424,7 @@ import Testing
             answer.isFromMedium = seed.below(2) == 0
             answer.isOnlyRead = seed.below(2) == 0
             answer.isBlockDevice = seed.below(2) == 0
+            answer.clock = Int64(truncatingIfNeeded: seed.next())
             answer.path = (0..<seed.below(50)).map { _ in UInt8(truncatingIfNeeded: seed.next()) }
             #expect(ProbeAnswer(answer.text) == answer, "\(answer.text)")
         }
@@ -401,7 +433,7 @@ import Testing
         ] {
             #expect(ProbeOrder(text) == nil)
         }
-        for text in ["", "\n", "1 2 - 1 verified", "x - - 1 verified\n/", "1 - - 1 \n/"] {
+        for text in ["", "\n", "1 2 - 1 0 verified", "x - - 1 0 verified\n/", "1 - - 1 0 \n/"] {
             #expect(ProbeAnswer(text) == nil)
         }
     }

@@ -69,9 +69,16 @@ package struct JournalState: Sendable {
             confirmed = nil
         case .undone(let first, let found):
             let range = try range(first, found)
-            for (number, result) in zip(range, found) where result.isDone { undone.insert(number) }
+            for (number, result) in zip(range, found) {
+                if result.isDone {
+                    undone.insert(number)
+                } else if result == .changed, open?.contains(number) == true {
+                    // What it displaced is kept, until a person lets it go.
+                    results[number] = .done
+                }
+            }
             openUndo = nil
-            if let cut = open, cut.allSatisfy({ undone.contains($0) }) { open = nil }
+            if let cut = open, cut.allSatisfy({ undone.contains($0) || isDone($0) }) { open = nil }
         case .attributes(let number, let old):
             try check(number)
             attributes[number] = old

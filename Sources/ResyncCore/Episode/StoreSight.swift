@@ -24,6 +24,8 @@ package struct StoreSight: Sendable, Hashable {
     /// As statfs(2) identifies it.
     package var fileSystem: UInt64?
     package var errorCount: UInt64?
+    /// Seconds by which the clock that sets its files' times was ahead of ours.
+    package var clock: Int64 = 0
 
     package init(at: Moment, bootID: String) {
         self.at = at

@@ -44,6 +44,8 @@ package struct StoreStatus: Sendable, Hashable {
     package var sequence: UInt64 = 0
     package var fileSystem: UInt64?
     package var penalty = 0.0
+    /// As a sight has it.
+    package var clock: Int64 = 0
     package var errors = ErrorCount()
     /// The episode that says that nobody watched it before this watcher did.
     package var unwatched: String?
@@ -54,6 +56,9 @@ package struct StoreStatus: Sendable, Hashable {
         self.name = name
         self.path = path
     }
+
+    /// Whether the clock of its files is off by more than files' times are anyway.
+    package var hasOtherClock: Bool { clock.magnitude > Suspicion.coarseness.magnitude }
 
     private static let textLimit = 4096
     private static let listLimit = 64
@@ -102,6 +107,7 @@ package struct StoreStatus: Sendable, Hashable {
             writer.time(errors.since)
             writer.number(errors.accepted)
         }
+        writer.fixed64(UInt64(bitPattern: clock))
         return writer.bytes
     }
 
@@ -137,10 +143,13 @@ package struct StoreStatus: Sendable, Hashable {
         guard !reader.isAtEnd else { return }
         let gap = try reader.text(limit: 256)
         unwatched = gap.isEmpty ? nil : gap
-        guard try reader.byte() > 0 else { return }
-        errors.count = try reader.number()
-        errors.since = try reader.optionalTime()
-        errors.accepted = try reader.number()
+        if try reader.byte() > 0 {
+            errors.count = try reader.number()
+            errors.since = try reader.optionalTime()
+            errors.accepted = try reader.number()
+        }
+        guard !reader.isAtEnd else { return }
+        clock = Int64(bitPattern: try reader.fixed64())
     }
 
     package var jsonLine: JSONLine {
@@ -164,6 +173,7 @@ package struct StoreStatus: Sendable, Hashable {
             line.field("file_system_errors", Int(clamping: count))
             line.field("accepted_errors", Int(clamping: errors.accepted))
         }
+        if hasOtherClock { line.field("clock_ahead_s", Int(clamping: clock)) }
         if !unseen.isEmpty { line.field("unseen", unseen) }
         return line
     }

@@ -66,6 +66,7 @@ final class StoreWatch {
     private var fileSystem: UInt64?
     private var mayCreate: Bool
     private var probeTime: Double?
+    private var clock: Int64
     private var since: Moment?
     private var isFirstDone = false
     /// Whether all that the machine says of it was looked at since, and held against what was
@@ -109,6 +110,7 @@ final class StoreWatch {
         mayCreate = setup.sequence == 0
         self.bootID = bootID
         earlier = setup.sight
+        clock = setup.sight?.clock ?? 0
         self.machine = machine
         unheard = setup.sight.flatMap { $0.bootID == bootID && !bootID.isEmpty ? $0.at : nil }
         var settings = settings
@@ -205,6 +207,7 @@ final class StoreWatch {
         sight.mount = mount
         sight.fileSystem = fileSystem
         sight.errorCount = detector.errors.count
+        sight.clock = clock
         return sight
     }
 
@@ -308,6 +311,7 @@ final class StoreWatch {
         fileSystem = answer.fileSystem
         mayCreate = false
         probeTime = seconds
+        clock = answer.clock
         (isOnlyRead, isFromMedium) = (answer.isOnlyRead, answer.isFromMedium)
         return .verified
     }
@@ -436,6 +440,7 @@ final class StoreWatch {
         status.sequence = sequence
         status.fileSystem = fileSystem
         status.errors = detector.errors
+        status.clock = clock
         status.unwatched = unwatched
         status.sight = earlier ?? sight(at: now)
         return status

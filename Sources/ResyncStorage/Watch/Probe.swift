@@ -55,6 +55,8 @@ package struct ProbeAnswer: Sendable, Hashable {
     package var isBlockDevice = false
     /// The store, without symlinks; empty where it could not be found.
     package var path: [UInt8] = []
+    /// Seconds by which the clock that sets its files' times is ahead of ours.
+    package var clock: Int64 = 0
 
     package init(_ outcome: ProbeOutcome) { self.outcome = outcome }
 
@@ -62,19 +64,21 @@ package struct ProbeAnswer: Sendable, Hashable {
         let device = self.device.map { $0.text } ?? "-"
         let fileSystem = self.fileSystem.map(String.init) ?? "-"
         let flags = (isFromMedium ? 1 : 0) | (isOnlyRead ? 2 : 0) | (isBlockDevice ? 4 : 0)
-        return "\(sequence) \(fileSystem) \(device) \(flags) \(outcome.text)\n" + escaped(path)
+        return "\(sequence) \(fileSystem) \(device) \(flags) \(clock) \(outcome.text)\n"
+            + escaped(path)
     }
 
     package init?(_ text: String) {
         let lines = text.split(separator: "\n", maxSplits: 1, omittingEmptySubsequences: false)
-        let words = lines[0].split(separator: " ", maxSplits: 4)
-        guard lines.count == 2, words.count == 5, let sequence = UInt64(words[0]),
-            let flags = UInt8(words[3]), let outcome = ProbeOutcome(String(words[4])),
-            let path = unescaped(lines[1])
+        let words = lines[0].split(separator: " ", maxSplits: 5)
+        guard lines.count == 2, words.count == 6, let sequence = UInt64(words[0]),
+            let flags = UInt8(words[3]), let clock = Int64(words[4]),
+            let outcome = ProbeOutcome(String(words[5])), let path = unescaped(lines[1])
         else { return nil }
         self.init(outcome)
         self.sequence = sequence
         self.path = path
+        self.clock = clock
         fileSystem = UInt64(words[1])
         device = DeviceNumber(words[2].utf8)
         isFromMedium = flags & 1 > 0
@@ -110,13 +114,15 @@ package struct Probe {
 
     /// Does it once.
     ///
-    /// - Parameter errors: gets the directory while it is open, where it is.
+    /// - Parameters:
+    ///   - clock: our own.
+    ///   - errors: gets the directory while it is open, where it is.
     package func run(
-        _ order: ProbeOrder, at now: Timestamp, errors: (Descriptor) -> Void = { _ in }
+        _ order: ProbeOrder, _ clock: () -> Timestamp, errors: (Descriptor) -> Void = { _ in }
     ) -> ProbeAnswer {
         var answer = ProbeAnswer(.verified)
         do {
-            try run(order, now, &answer, errors)
+            try run(order, clock, &answer, errors)
         } catch let stop as Stop {
             answer.outcome = stop.outcome
         } catch let error as DiskError {
@@ -131,7 +137,7 @@ package struct Probe {
     }
 
     private func run(
-        _ order: ProbeOrder, _ now: Timestamp, _ answer: inout ProbeAnswer,
+        _ order: ProbeOrder, _ clock: () -> Timestamp, _ answer: inout ProbeAnswer,
         _ errors: (Descriptor) -> Void
     ) throws {
         let stat = try disk.stat(path: path)
@@ -149,10 +155,12 @@ package struct Probe {
         answer.isFromMedium = try goDirect(file)
         let before = try read(file)
         let found = try sequence(of: before, order)
+        let now = clock()
         let stamp = ProbeStamp(id: id, sequence: max(order.next, found &+ 1), written: now).bytes
         try write(stamp, to: file)
         try disk.setTimes(modified: now, of: nil, file)
         try disk.sync(file)
+        answer.clock = clockOffset(try disk.stat(file).ctime, between: now, clock())
         if order.isThorough { try changeNames(in: directory) }
         guard try read(file) == stamp else { throw Stop(outcome: .lost) }
         answer.sequence = max(order.next, found &+ 1)
@@ -177,6 +185,19 @@ package struct Probe {
         let offset = Int(order.next % UInt64(places)) << 20
         _ = try disk.read(file, into: buffer.place(Self.size), at: offset, .passing)
         answer.sequence = order.next
+    }
+
+    /// By how many whole seconds at least the clock is ahead of ours that gave a time between two
+    /// moments of ours; the kernel's own, which is wound on in steps, is not.
+    private func clockOffset(
+        _ time: Timestamp, between first: Timestamp, _ last: Timestamp
+    ) -> Int64 {
+        /// Whole seconds from one time to a later one.
+        func seconds(from early: Timestamp, to late: Timestamp) -> Int64 {
+            late.seconds &- early.seconds &- (late.nanoseconds < early.nanoseconds ? 1 : 0)
+        }
+        if time < first { return -seconds(from: time, to: first) }
+        return time > last ? seconds(from: last, to: time) : 0
     }
 
     // MARK: The probe's file

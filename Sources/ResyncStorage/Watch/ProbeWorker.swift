@@ -85,7 +85,7 @@ package final class ProbeWorker {
         while case .message(let bytes, _) = channel.receive() {
             guard let order = validText(bytes).flatMap(ProbeOrder.init) else { return }
             var errors: Int32?
-            var answer = probe.run(order, at: .now) { directory in
+            var answer = probe.run(order, { .now }) { directory in
                 guard order.wantsErrors else { return }
                 let watch = clinux_watch_errors(directory.number)
                 if watch >= 0 { errors = watch }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import ResyncCore
 import ResyncEngine
+import ResyncLedger
 import ResyncStorage
 
 struct DecideCommand: ResyncCommand {
@@ -11,11 +12,12 @@ struct DecideCommand: ResyncCommand {
         discussion: """
             What was decided is kept with the run, with who said it and when. A plan made from the \
             run follows it. A decision about a directory holds for everything in it. Without a \
-            path, prints what was decided.
+            path, prints what was decided; without a run, of all runs, those that were deleted \
+            included where there is a ledger.
             """)
 
     @Argument(help: ArgumentHelp("The run: an id, or last.", valueName: "RUN"))
-    var run: String
+    var run: String?
 
     @Argument(help: ArgumentHelp("The entry, as a report prints it.", valueName: "PATH"))
     var path: String?
@@ -33,8 +35,9 @@ struct DecideCommand: ResyncCommand {
 
     mutating func execute() throws -> ExitStatus {
         let state = try state.open()
-        let run = try RunFolder.open(try state.runID(run, kind: "verify"), in: state.runs)
-        guard let path else { return try list(run) }
+        guard let run else { return try list(try Self.known(in: state)) }
+        guard let path else { return try list(of: run, in: state) }
+        let folder = try RunFolder.open(try state.runID(run, kind: "verify"), in: state.runs)
         let ruling = try ruling()
         guard let reason, !reason.isEmpty else {
             throw CommandError("a decision needs its --reason", .usage)
@@ -43,14 +46,20 @@ struct DecideCommand: ResyncCommand {
             throw CommandError("'\(escaped(path.utf8))' is no path in a store", .usage)
         }
         let place = try storePath(RawArguments.text(bytes))
-        guard try contains(run, place) else {
-            throw CommandError("run \(run.id) has no difference at '\(shown(place))'")
+        guard try contains(folder, place) else {
+            throw CommandError("run \(folder.id) has no difference at '\(shown(place))'")
         }
-        try run.lock()
-        try run.add(
+        try folder.lock()
+        try folder.add(
             Decision(
                 path: place, ruling: ruling, who: userName(), when: .now,
                 reason: RawArguments.bytes(reason)))
+        do {
+            try LedgerFile.open(in: state)?.save(try folder.decisions(), of: folder.id)
+        } catch {
+            // Made it is all the same: plans go by what the run has.
+            Main.complain(Main.explain(error)?.message ?? "\(error)")
+        }
         return .ok
     }
 
@@ -72,16 +81,41 @@ struct DecideCommand: ResyncCommand {
         return false
     }
 
-    private func list(_ run: RunFolder) throws -> ExitStatus {
-        for decision in try run.decisions().all {
-            let word =
-                switch decision.ruling {
-                case .open: "open"
-                case .accept(let side): "\(side.letter) is right"
-                }
-            try StandardOutput.shared.write(
-                "\(decision.when.utcText) \(escaped(decision.who)): \(shown(decision.path)): "
-                    + "\(word): \(escaped(decision.reason))\n")
+    private typealias OfRun = (run: String, decisions: Decisions)
+
+    /// Those of the runs that are kept, and those that the ledger has of others.
+    private static func known(in state: StateFolder) throws -> [OfRun] {
+        let kept = try RunFolder.decisions(in: state.runs)
+        let ids = Set(kept.map(\.run))
+        let others = try LedgerFile.open(in: state)?.decisions().filter { !ids.contains($0.run) }
+        return (kept + (others ?? [])).sorted { $0.run < $1.run }
+    }
+
+    private func list(of run: String, in state: StateFolder) throws -> ExitStatus {
+        do {
+            let folder = try RunFolder.open(try state.runID(run, kind: "verify"), in: state.runs)
+            return try list([(folder.id, try folder.decisions())])
+        } catch let error as RunError {
+            guard let known = try Self.known(in: state).first(where: { $0.run == run }) else {
+                throw error
+            }
+            return try list([known])
+        }
+    }
+
+    private func list(_ all: [OfRun]) throws -> ExitStatus {
+        for (id, decisions) in all {
+            for decision in decisions.all {
+                let word =
+                    switch decision.ruling {
+                    case .open: "open"
+                    case .accept(let side): "\(side.letter) is right"
+                    }
+                try StandardOutput.shared.write(
+                    (run == nil ? id + "  " : "")
+                        + "\(decision.when.utcText) \(escaped(decision.who)): "
+                        + "\(shown(decision.path)): \(word): \(escaped(decision.reason))\n")
+            }
         }
         return .ok
     }

@@ -138,6 +138,10 @@ struct StatusCommand: ResyncCommand {
         if let end = store.maintenanceUntil {
             lines.append("  maintenance until \(end.localText)")
         }
+        if store.hasOtherClock {
+            let time = durationText(Double(store.clock.magnitude))
+            lines.append("  clock      \(time) \(store.clock < 0 ? "behind" : "ahead of") ours")
+        }
         for sentence in store.unseen { lines.append("  unseen     \(sentence)") }
         return lines
     }

@@ -104,14 +104,23 @@ struct EpisodeKnowledge {
 
     /// The times in which it may have lost writes, each until its episode was closed.
     func spans(of path: [UInt8]) -> [SuspectSpan] {
+        // Where its clock is behind, what was written in a window bears times from before it. One
+        // that is ahead may have been set right since.
+        let behind = min(0, clock(of: path))
         let known = records(about: path).map { record in
             SuspectSpan(
-                start: record.window.start, end: record.end,
+                start: record.window.start?.adding(seconds: behind), end: record.end,
                 reachesAll: record.episode.reachesAll,
                 isUnwatched: record.episode.kind == .unwatched)
         }
         let unkept = unkept(path).map { _ in SuspectSpan(start: nil, end: nil, reachesAll: true) }
         return known + unkept
+    }
+
+    /// Seconds by which the clock that sets a store's times is ahead of ours, as it was last seen.
+    func clock(of path: [UInt8]) -> Int64 {
+        stores.filter { isSamePlace($0.path, path) }.compactMap { $0.sight?.clock }
+            .max { abs($0) < abs($1) } ?? 0
     }
 
     /// The same of both stores of a pair, as they count against one of its modules.
@@ -197,7 +206,11 @@ struct EpisodeKnowledge {
         let isCut = runs.count == Self.runLimit
         let older =
             isCut ? try runs.last.flatMap { try ledger?.findings(before: $0.began) } ?? [] : []
-        let ofPair = (runs + older).lazy.compactMap { run -> (RunRecord, first: Side)? in
+        // Made where there was no ledger, or while it could not be written.
+        let unnoted = try RunFolder.records(
+            in: state.runs, except: try ledger?.runIDs() ?? [])
+        let all = (runs + older + unnoted).sorted { $0.began > $1.began }
+        let ofPair = all.lazy.compactMap { run -> (RunRecord, first: Side)? in
             let first = Side.allCases.first { side in
                 isSamePlace(run.a, paths[side])
                     && (run.isAlone || isSamePlace(run.b, paths[side.other]))
@@ -240,7 +253,8 @@ struct EpisodeKnowledge {
     /// Notes what was found out about a module where there is a ledger.
     func note(_ standing: StandingRecord) throws { try ledger?.save(standing) }
 
-    /// Notes a run where there is a ledger; nothing rests on its being there.
+    /// Keeps with a run how far its result reaches, and notes it where there is a ledger: what that
+    /// has not, the runs themselves say.
     ///
     /// - Parameters:
     ///   - external: what the configuration had left out, as `RunTerms.exclusions`.
@@ -248,19 +262,18 @@ struct EpisodeKnowledge {
     func note(
         _ run: RunFolder, _ summary: Summary, external: Digest? = nil, alone: Assurance? = nil
     ) throws {
-        let (header, terms) = (try run.header(), try run.terms())
+        let terms = try run.terms()
         let isWhole =
             summary.ending == .complete && summary.notVerified == 0
             && summary.tally.entries > 0 && summary.tally.unstable == 0
             && summary.tally.unreadable == 0 && summary.doubtLines.isEmpty
             && terms?.exclusions == external ?? Filter.none.digest && terms?.selection == nil
             && terms?.aspects.contains(.content) == true
-        let record = RunRecord(
-            id: header.id, kind: header.kind, a: header.a, b: header.b, began: header.started,
-            ended: .now, status: Int(summary.status.code), verdict: summary.verdict,
-            assurance: (terms?.assurance ?? alone)?.rawValue ?? "", isWhole: isWhole)
+        try run.save(
+            RunReach(ended: .now, assurance: terms?.assurance ?? alone, isWhole: isWhole))
         do {
-            try ledger?.save(record)
+            guard let ledger, let record = try run.record() else { return }
+            try ledger.save(record)
         } catch {
             Main.complain(Main.explain(error)?.message ?? "\(error)")
         }
@@ -443,13 +456,6 @@ extension EpisodeKnowledge {
                 + "\(episode.detected.wall.localText), and meanwhile "
                 + EpisodeReport.changes(episode))
     }
-}
-
-extension RunRecord {
-    /// What stands for the other store where there is only the baseline.
-    static let baseline = Array("baseline".utf8)
-
-    var isAlone: Bool { b == Self.baseline }
 }
 
 extension StandingRecord {

@@ -36,7 +36,7 @@ enum LedgerFile {
         }
     }
 
-    /// Opens it, or makes an empty one.
+    /// Opens it, or makes one, which knows of runs and decisions what the runs that are kept say.
     static func openOrMake(in state: StateFolder) throws -> Ledger {
         if let ledger = try open(in: state) { return ledger }
         // Under another name until it is whole: one that was cut off is then no empty one.
@@ -44,6 +44,10 @@ enum LedgerFile {
         for suffix in ["", "-wal", "-shm"] { try? state.folder.remove(fresh + suffix.utf8) }
         do {
             let ledger = try Ledger(path: path(fresh, in: state.folder), isNew: true)
+            try ledger.save(try RunFolder.records(in: state.runs))
+            for (run, decisions) in try RunFolder.decisions(in: state.runs) {
+                try ledger.save(decisions, of: run)
+            }
             try ledger.close()
             for suffix in ["-wal", "-shm"] { try? state.folder.remove(fresh + suffix.utf8) }
             try state.folder.rename(fresh, to: Ledger.fileName)

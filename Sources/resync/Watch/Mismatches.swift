@@ -44,6 +44,8 @@ struct Mismatches {
                 }
             } catch is RunError {
                 lost.add(run.began, isFromMedium: isFromMedium)
+            } catch is FormatError {
+                lost.add(run.began, isFromMedium: isFromMedium)
             }
             // It found all there was.
             if run.isWhole, isFromMedium { return }
