@@ -19,6 +19,16 @@ extension ResyncCommand {
     mutating func run() throws { throw ExitCode(try execute().code) }
 }
 
+/// A command that prints JSON Lines instead of text where it is told to.
+protocol JSONCommand: ResyncCommand {
+    var format: JSONOptions { get }
+}
+
+extension JSONCommand {
+    var json: Bool { format.json }
+    var printsJSON: Bool { json }
+}
+
 /// What the user has to be told instead of a result.
 struct CommandError: Error {
     let message: String

@@ -255,6 +255,22 @@ func duration(_ text: String) throws -> Double {
     }
 }
 
+struct JSONOptions: ParsableArguments {
+    @Flag(name: .long, help: "Print JSON Lines instead of text.")
+    var json = false
+}
+
+struct ProgressOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
+    var progress = "auto"
+
+    func style(quiet: Bool = false) throws -> ProgressStyle {
+        try ProgressStyle.parse(progress, quiet: quiet)
+    }
+}
+
 /// Where results go.
 struct ReportOptions: ParsableArguments {
     @Option(
@@ -290,23 +306,21 @@ struct ReportOptions: ParsableArguments {
     @Flag(name: .long, help: "Replace files that exist.")
     var force = false
 
-    @Flag(name: .long, help: "Print JSON Lines instead of text.")
-    var json = false
+    @OptionGroup var format: JSONOptions
 
     @Flag(name: [.customShort("q"), .long], help: "Print nothing at all when in sync.")
     var quiet = false
 
-    @Option(
-        name: .long,
-        help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
-    var progress = "auto"
+    @OptionGroup var progress: ProgressOptions
+
+    var json: Bool { format.json }
 
     var usesStandardOutput: Bool {
         [combined, differ, missingOnA, missingOnB, error].contains("-")
     }
 
     func progressStyle() throws -> ProgressStyle {
-        try ProgressStyle.parse(progress, quiet: quiet)
+        try progress.style(quiet: quiet)
     }
 }
 

@@ -3,7 +3,7 @@ import ResyncCore
 import ResyncEngine
 import ResyncStorage
 
-struct ApplyCommand: ResyncCommand {
+struct ApplyCommand: JSONCommand {
     static let configuration = CommandConfiguration(
         commandName: "apply",
         abstract: "Carry a plan out; nothing that is replaced or deleted is lost.",
@@ -60,15 +60,9 @@ struct ApplyCommand: ResyncCommand {
     @Option(name: .long, help: ArgumentHelp("Workers.", valueName: "N"))
     var workers = 4
 
-    @Flag(name: .long, help: "Print JSON Lines instead of text.")
-    var json = false
+    @OptionGroup var format: JSONOptions
 
-    var printsJSON: Bool { json }
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
-    var progress = "auto"
+    @OptionGroup var progress: ProgressOptions
 
     @OptionGroup var patience: PatienceOptions
     @OptionGroup var state: StateOptions
@@ -88,7 +82,7 @@ struct ApplyCommand: ResyncCommand {
     }
 
     private func carryOut(_ watch: ChangeWatch) throws -> ExitStatus {
-        let style = try ProgressStyle.parse(progress, quiet: false)
+        let style = try progress.style()
         let limits = ApplyLimits(
             read: try readLimit.map { try rate($0) }, write: try writeLimit.map { try rate($0) })
         let input = try PlanInput(path: RawArguments.bytes(plan))
@@ -233,7 +227,7 @@ struct ApplyCommand: ResyncCommand {
     }
 }
 
-struct ConfirmCommand: ResyncCommand {
+struct ConfirmCommand: JSONCommand {
     static let configuration = CommandConfiguration(
         commandName: "confirm",
         abstract: "Read back from the medium what a run changed, and record what agrees.",
@@ -251,15 +245,9 @@ struct ConfirmCommand: ResyncCommand {
         help: "Once all that is done agrees, free for good what it displaced; it stays then.")
     var releaseUndo = false
 
-    @Flag(name: .long, help: "Print JSON Lines instead of text.")
-    var json = false
+    @OptionGroup var format: JSONOptions
 
-    var printsJSON: Bool { json }
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
-    var progress = "auto"
+    @OptionGroup var progress: ProgressOptions
 
     @OptionGroup var patience: PatienceOptions
     @OptionGroup var state: StateOptions
@@ -277,7 +265,7 @@ struct ConfirmCommand: ResyncCommand {
     }
 
     private func readBack(_ watch: ChangeWatch) throws -> ExitStatus {
-        let style = try ProgressStyle.parse(progress, quiet: false)
+        let style = try progress.style()
         let state = try state.open()
         let session = try ApplySession(run: run, state, marksBoth: true, watch: watch)
         let isJSON = json
@@ -373,7 +361,7 @@ struct ConfirmCommand: ResyncCommand {
     }
 }
 
-struct UndoCommand: ResyncCommand {
+struct UndoCommand: JSONCommand {
     static let configuration = CommandConfiguration(
         commandName: "undo",
         abstract: "Bring back what a run replaced or deleted.",
@@ -385,15 +373,9 @@ struct UndoCommand: ResyncCommand {
     @Argument(help: ArgumentHelp("The run.", valueName: "RUN"))
     var run = "last"
 
-    @Flag(name: .long, help: "Print JSON Lines instead of text.")
-    var json = false
+    @OptionGroup var format: JSONOptions
 
-    var printsJSON: Bool { json }
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
-    var progress = "auto"
+    @OptionGroup var progress: ProgressOptions
 
     @OptionGroup var patience: PatienceOptions
     @OptionGroup var state: StateOptions
@@ -415,7 +397,7 @@ struct UndoCommand: ResyncCommand {
     }
 
     private func takeBack(_ watch: ChangeWatch) throws -> ExitStatus {
-        let style = try ProgressStyle.parse(progress, quiet: false)
+        let style = try progress.style()
         let state = try state.open()
         let session = try ApplySession(run: run, state, watch: watch)
         let id = session.folder.run.id

@@ -3,7 +3,7 @@ import ResyncCore
 import ResyncEngine
 import ResyncStorage
 
-struct BenchCommand: ResyncCommand {
+struct BenchCommand: JSONCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Say how long a full verification of a store would take.",
@@ -24,15 +24,9 @@ struct BenchCommand: ResyncCommand {
         help: ArgumentHelp("Take no longer than this.", valueName: "DURATION"))
     var maxDuration = "60s"
 
-    @Flag(name: .long, help: "Print JSON Lines instead of text.")
-    var json = false
+    @OptionGroup var format: JSONOptions
 
-    var printsJSON: Bool { json }
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
-    var progress = "auto"
+    @OptionGroup var progress: ProgressOptions
 
     @OptionGroup(title: "What is looked at") var scope: ScopeOptions
     @OptionGroup(title: "How it is read") var read: ReadOptions
@@ -51,7 +45,7 @@ struct BenchCommand: ResyncCommand {
         let rate = try read.readLimit.map { try resync.rate($0) }
         let scheme = try read.scheme(default: .gmac)
         let walk = try opening.walkScope()
-        let style = try ProgressStyle.parse(progress, quiet: false)
+        let style = try progress.style()
         let inodes = fileSystemInodes(site)
         let started = monotonicSeconds()
         let result = try watched(style) {

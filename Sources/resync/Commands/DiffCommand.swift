@@ -3,7 +3,7 @@ import ResyncCore
 import ResyncEngine
 import ResyncStorage
 
-struct DiffCommand: ResyncCommand {
+struct DiffCommand: JSONCommand {
     static let configuration = CommandConfiguration(
         commandName: "diff",
         abstract: "Compare two manifests.",
@@ -25,10 +25,7 @@ struct DiffCommand: ResyncCommand {
             "Times no further apart than this agree (as 2s, 1ms).", valueName: "DURATION"))
     var modifyWindow: String?
 
-    @Flag(name: .long, help: "Print JSON Lines instead of text.")
-    var json = false
-
-    var printsJSON: Bool { json }
+    @OptionGroup var format: JSONOptions
 
     @Flag(name: [.customShort("q"), .long], help: "Print nothing at all when in sync.")
     var quiet = false

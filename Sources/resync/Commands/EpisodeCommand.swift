@@ -13,7 +13,7 @@ struct EpisodeCommand: ParsableCommand {
             Accept.self,
         ])
 
-    struct List: ResyncCommand {
+    struct List: JSONCommand {
         static let configuration = CommandConfiguration(
             abstract: "List the episodes of the last 30 days, and all that are open.",
             discussion: "The status is 1 when one is open.")
@@ -23,10 +23,7 @@ struct EpisodeCommand: ParsableCommand {
             help: ArgumentHelp("Those of so long, as 7d, instead.", valueName: "TIME"))
         var since = "30d"
 
-        @Flag(name: .long, help: "Print JSON Lines instead of text.")
-        var json = false
-
-        var printsJSON: Bool { json }
+        @OptionGroup var format: JSONOptions
 
         @OptionGroup var state: StateOptions
 
@@ -47,7 +44,7 @@ struct EpisodeCommand: ParsableCommand {
         }
     }
 
-    struct Show: ResyncCommand {
+    struct Show: JSONCommand {
         static let configuration = CommandConfiguration(
             abstract: "Print an episode, or an incident, with all that is known of it.",
             discussion: "ID is an episode's or an incident's, a part that only one has, or last.")
@@ -55,10 +52,7 @@ struct EpisodeCommand: ParsableCommand {
         @Argument(help: ArgumentHelp("The episode or incident.", valueName: "ID"))
         var id = "last"
 
-        @Flag(name: .long, help: "Print JSON Lines instead of text.")
-        var json = false
-
-        var printsJSON: Bool { json }
+        @OptionGroup var format: JSONOptions
 
         @OptionGroup var state: StateOptions
 

@@ -4,7 +4,7 @@ import ResyncEngine
 import ResyncLedger
 import ResyncStorage
 
-struct GateCommand: ResyncCommand {
+struct GateCommand: JSONCommand {
     static let configuration = CommandConfiguration(
         commandName: "gate",
         abstract: "Say whether a module's service may run on its data.",
@@ -31,10 +31,7 @@ struct GateCommand: ResyncCommand {
         help: ArgumentHelp("How long it is opened all the same.", valueName: "DURATION"))
     var length: String?
 
-    @Flag(name: .long, help: "Print JSON Lines instead of text.")
-    var json = false
-
-    var printsJSON: Bool { json }
+    @OptionGroup var format: JSONOptions
 
     @OptionGroup var file: ConfigurationOptions
     @OptionGroup var state: StateOptions

@@ -33,7 +33,7 @@ struct ManifestVerification {
             var diff = DiffCommand()
             (diff.first, diff.second) = (command.a, command.b)
             diff.modifyWindow = command.aspects.modifyWindow
-            (diff.json, diff.quiet) = (command.report.json, command.report.quiet)
+            (diff.format, diff.quiet) = (command.report.format, command.report.quiet)
             var patience = PatienceOptions()
             patience.ioTimeout = command.read.ioTimeout
             diff.patience = patience

@@ -9,7 +9,7 @@ struct PlanCommand: ParsableCommand {
         commandName: "plan", abstract: "Plan what makes two stores the same again.",
         subcommands: [Make.self, Show.self], defaultSubcommand: Make.self)
 
-    struct Make: ResyncCommand {
+    struct Make: JSONCommand {
         static let configuration = CommandConfiguration(
             commandName: "make",
             abstract: "Make a plan from what a comparison found; changes nothing.",
@@ -65,15 +65,9 @@ struct PlanCommand: ParsableCommand {
         @Flag(name: .long, help: "Replace a plan that exists.")
         var force = false
 
-        @Flag(name: .long, help: "Print JSON Lines instead of text.")
-        var json = false
+        @OptionGroup var format: JSONOptions
 
-        var printsJSON: Bool { json }
-
-        @Option(
-            name: .long,
-            help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
-        var progress = "auto"
+        @OptionGroup var progress: ProgressOptions
 
         @OptionGroup var patience: PatienceOptions
         @OptionGroup(title: "Of two stores: what is looked at") var scope: ScopeOptions
@@ -89,7 +83,7 @@ struct PlanCommand: ParsableCommand {
         }
     }
 
-    struct Show: ResyncCommand {
+    struct Show: JSONCommand {
         static let configuration = CommandConfiguration(
             abstract: "Print what a plan would do, and the space it needs.",
             discussion: """
@@ -100,10 +94,7 @@ struct PlanCommand: ParsableCommand {
         @Argument(help: ArgumentHelp("The plan.", valueName: "PLAN"))
         var plan: String
 
-        @Flag(name: .long, help: "Print JSON Lines instead of text.")
-        var json = false
-
-        var printsJSON: Bool { json }
+        @OptionGroup var format: JSONOptions
 
         @OptionGroup var patience: PatienceOptions
 
@@ -165,7 +156,7 @@ private struct Planning {
         policy.acceptsDeletions = command.acceptDeletions
         policy.allowsSpecials = command.specials
         self.policy = policy
-        style = try ProgressStyle.parse(command.progress, quiet: false)
+        style = try command.progress.style()
         state = try command.state.open()
     }
 

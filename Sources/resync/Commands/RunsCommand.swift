@@ -41,7 +41,7 @@ struct RunsCommand: ParsableCommand {
         }
     }
 
-    struct Show: ResyncCommand {
+    struct Show: JSONCommand {
         static let configuration = CommandConfiguration(
             abstract: "Print what a run found.",
             discussion: "RUN is an id, an unambiguous beginning or end of one, or last.")
@@ -49,10 +49,7 @@ struct RunsCommand: ParsableCommand {
         @Argument(help: ArgumentHelp("The run.", valueName: "RUN"))
         var run = "last"
 
-        @Flag(name: .long, help: "Print JSON Lines instead of text.")
-        var json = false
-
-        var printsJSON: Bool { json }
+        @OptionGroup var format: JSONOptions
 
         @OptionGroup var state: StateOptions
 

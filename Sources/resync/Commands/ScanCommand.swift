@@ -41,10 +41,7 @@ struct ScanCommand: ResyncCommand {
     @Flag(name: [.customShort("q"), .long], help: "Print nothing when all was read.")
     var quiet = false
 
-    @Option(
-        name: .long,
-        help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
-    var progress = "auto"
+    @OptionGroup var progress: ProgressOptions
 
     @OptionGroup(title: "What is looked at") var scope: ScopeOptions
     @OptionGroup(title: "What is kept") var aspects: AspectOptions
@@ -68,7 +65,7 @@ struct ScanCommand: ResyncCommand {
             site, opening, scheme: try keptScheme(read), assurance: assurance,
             wholeFile: wholeFile)
         scan.limits.maxDuration = try maxDuration.map { try duration($0) }
-        let style = try ProgressStyle.parse(progress, quiet: quiet)
+        let style = try progress.style(quiet: quiet)
         let run = try KeptRun(
             state, kind: "scan", Sides(a: store, b: self.output).map { RawArguments.bytes($0) },
             resuming: id)

@@ -4,7 +4,7 @@ import ResyncEngine
 import ResyncLedger
 import ResyncStorage
 
-struct ScheduleCommand: ResyncCommand {
+struct ScheduleCommand: JSONCommand {
     static let configuration = CommandConfiguration(
         commandName: "schedule",
         abstract: "Say in which order modules are best verified after an episode.",
@@ -35,10 +35,7 @@ struct ScheduleCommand: ResyncCommand {
     @Flag(name: .long, help: "Show those that are open, too.")
     var all = false
 
-    @Flag(name: .long, help: "Print JSON Lines instead of text.")
-    var json = false
-
-    var printsJSON: Bool { json }
+    @OptionGroup var format: JSONOptions
 
     @OptionGroup var file: ConfigurationOptions
     @OptionGroup var state: StateOptions

@@ -4,7 +4,7 @@ import ResyncEngine
 import ResyncLedger
 import ResyncStorage
 
-struct StatusCommand: ResyncCommand {
+struct StatusCommand: JSONCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
         abstract: "Say of each watched store and module how it is, and why.",
@@ -16,8 +16,7 @@ struct StatusCommand: ResyncCommand {
             whether B could take over now.
             """)
 
-    @Flag(name: .long, help: "Print JSON Lines instead of text.")
-    var json = false
+    @OptionGroup var format: JSONOptions
 
     @Flag(name: .long, help: "Print metrics for Prometheus's textfile collector.")
     var prometheus = false
@@ -26,8 +25,6 @@ struct StatusCommand: ResyncCommand {
         name: .long,
         help: "Print one line, and end with 0 to 3, as plug-ins of Nagios do.")
     var nagios = false
-
-    var printsJSON: Bool { json }
 
     @OptionGroup var file: ConfigurationOptions
     @OptionGroup var state: StateOptions
