@@ -42,6 +42,27 @@ struct WatchTests {
         #expect(try stage.episodes().count == 1, "\(stage.report)")
     }
 
+    /// A machine that was suspended, or a guest that was held up: nothing has hung.
+    @Test func aPauseOfTheWholeMachineIsNoStall() throws {
+        let store = try Stage()
+        let stage = try WatchStage(store.folder + "/a")
+        let workers = try #require(
+            try system("pgrep", "-d", " ", "-P", "\(stage.watcher.process)")
+        ).split { $0.isWhitespace }.compactMap { Int32($0) }
+        try #require(workers.count == 2)
+        for worker in workers { kill(worker, SIGSTOP) }
+        // By now a probe of each store is under way.
+        usleep(1_300_000)
+        stage.watcher.signal(SIGSTOP)
+        usleep(UInt32((WatchStage.hung + 4) * 1_000_000))
+        stage.watcher.signal(SIGCONT)
+        usleep(300_000)
+        for worker in workers { kill(worker, SIGCONT) }
+        #expect(stage.within(10) { stage.state == "ok" }, "\(stage.report)")
+        #expect(!stage.watcher.outputSoFar.contains("DOWN"), "\(stage.report)")
+        #expect(try stage.episodes().isEmpty, "\(stage.report)")
+    }
+
     /// The second one within a day repeats the first, and belongs to its incident.
     @Test func aRecurrenceIsLinked() throws {
         guard let disk = try FaultyStore(.ext4) else { return }

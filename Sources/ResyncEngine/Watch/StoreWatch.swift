@@ -58,6 +58,8 @@ final class StoreWatch {
     /// Whether a probe has found there what this store is known by.
     private var isOurs = false
     private var asked: Moment?
+    /// Seconds since then in which nothing ran: no answer could come.
+    private var pause = 0.0
     private var isKilled = false
     private var due: UInt64 = 0
     private var probes = 0
@@ -240,7 +242,7 @@ final class StoreWatch {
     /// The answer of the probe under way, or how long it has been waited for.
     func probeObservation(at now: Moment) -> Observation? {
         guard let asked else { return nil }
-        let seconds = now.seconds(since: asked)
+        let seconds = waited(at: now, since: asked)
         switch worker?.reply() {
         case .answer(let answer, let watch):
             if isKilled { retire() }
@@ -264,6 +266,17 @@ final class StoreWatch {
             worker?.kill()
         }
         return .probeHangs(seconds: seconds, wait)
+    }
+
+    private func waited(at now: Moment, since asked: Moment) -> Double {
+        max(0, now.seconds(since: asked) - pause)
+    }
+
+    /// Nothing ran for so many seconds, this watcher least of all: that nothing was answered
+    /// meanwhile is no sign of a stall.
+    func paused(_ seconds: Double) {
+        pause += seconds
+        signals?.forgetActivity()
     }
 
     private func retire() {
@@ -343,7 +356,7 @@ final class StoreWatch {
             due = now.boot &+ UInt64(detector.probeInterval * 1e9)
             return false
         }
-        asked = now
+        (asked, pause) = (now, 0)
         return true
     }
 
@@ -423,7 +436,7 @@ final class StoreWatch {
         status.lastGood = detector.lastGood
         status.probeTime = probeTime
         if let asked {
-            let seconds = now.seconds(since: asked)
+            let seconds = waited(at: now, since: asked)
             if seconds >= 1 { status.waiting = seconds }
         }
         status.isFull = detector.isFull

@@ -22,6 +22,8 @@ package struct WatchSetup: Sendable {
 package final class Watcher {
     /// Seconds between two looks at what does not speak by itself.
     private static let tick = 1.0
+    /// Seconds from one turn to the next beyond which the machine must have slept, or was held up.
+    private static let longestTurn = 3.0
     /// Seconds between two beats.
     private static let beat = 10.0
     /// Who may be connected at once.
@@ -33,6 +35,7 @@ package final class Watcher {
     private let socket: ControlSocket?
     private var clients: [Client] = []
     private var chronicle: Chronicle
+    private var lastTurn: Moment?
     private var lastTick: UInt64 = 0
     private var lastBeat: UInt64 = 0
     private var shown: [String: [Int: Observation]] = [:]
@@ -109,6 +112,9 @@ package final class Watcher {
     /// Takes in everything that there is to know now.
     private func turn() {
         let now = Moment.now
+        let passed = lastTurn.map { now.seconds(since: $0) } ?? 0
+        lastTurn = now
+        if passed > Self.longestTurn { for store in stores { store.paused(passed) } }
         let isTick = now.boot &- lastTick >= UInt64(Self.tick * 1e9)
         if isTick { lastTick = now.boot }
         let answers = stores.map { $0.probeObservation(at: now) }

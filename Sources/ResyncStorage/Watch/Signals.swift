@@ -265,6 +265,9 @@ package struct StoreSignals {
         (places, looked) = (found, now.boot)
     }
 
+    /// Has what devices are waited for counted from now on.
+    package mutating func forgetActivity() { lastCounts = [:] }
+
     /// Seconds since that was looked up last.
     package func age(at now: Moment) -> Double {
         Double(now.boot &- min(looked, now.boot)) / 1e9
