@@ -12,11 +12,19 @@ package struct RunRecord: Sendable, Hashable {
     package let assurance: String
     /// Whether all of both stores was looked at.
     package let isWhole: Bool
+    /// The stores, as far as it is known which they were.
+    package let identities: Sides<StoreIdentity?>
+    /// How many entries it did not find to be the same: what may differ included, and what could
+    /// not be told.
+    package let findings: Int
 
     package init(
         id: String, kind: String, a: [UInt8], b: [UInt8], began: Timestamp, ended: Timestamp,
-        status: Int, verdict: String, assurance: String, isWhole: Bool
+        status: Int, verdict: String, assurance: String, isWhole: Bool, findings: Int,
+        identities: Sides<StoreIdentity?> = Sides(a: nil, b: nil)
     ) {
+        self.identities = identities
+        self.findings = findings
         self.id = id
         self.kind = kind
         self.a = a

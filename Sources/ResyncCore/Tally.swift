@@ -40,6 +40,9 @@ package struct Tally: Sendable, Hashable {
             + expected
     }
 
+    /// Results other than that both sides are the same.
+    package var findings: Int { outcomes - same }
+
     package mutating func count(_ difference: Difference) {
         switch difference.outcome {
         case .same: same += 1

@@ -69,6 +69,10 @@ extension ByteWriter {
         time(reach.ended)
         string(Array((reach.assurance?.rawValue ?? "").utf8))
         byte(reach.isWhole ? 1 : 0)
+        for side in Side.allCases {
+            byte(reach.identities[side] == nil ? 0 : 1)
+            if let store = reach.identities[side] { identity(store) }
+        }
     }
 
     mutating func order(_ order: PaceOrder) {
@@ -157,7 +161,12 @@ extension ByteReader {
         try checkVersion()
         let ended = try time()
         let assurance = Assurance(rawValue: try text())
-        return RunReach(ended: ended, assurance: assurance, isWhole: try byte() == 1)
+        let isWhole = try byte() == 1
+        let identities = try Side.both { (_) throws(FormatError) -> StoreIdentity? in
+            try byte() == 1 ? try identity() : nil
+        }
+        return RunReach(
+            ended: ended, assurance: assurance, isWhole: isWhole, identities: identities)
     }
 
     mutating func order() throws(FormatError) -> PaceOrder {

@@ -36,11 +36,16 @@ package struct RunReach: Sendable, Hashable {
     package var assurance: Assurance?
     /// Whether all of both stores was looked at.
     package var isWhole: Bool
+    /// The stores; nil where there was no other one.
+    package var identities: Sides<StoreIdentity?>
 
-    package init(ended: Timestamp, assurance: Assurance?, isWhole: Bool) {
+    package init(
+        ended: Timestamp, assurance: Assurance?, isWhole: Bool, identities: Sides<StoreIdentity?>
+    ) {
         self.ended = ended
         self.assurance = assurance
         self.isWhole = isWhole
+        self.identities = identities
     }
 }
 
@@ -166,12 +171,22 @@ package final class RunFolder: Sendable {
         try !runs.folder(Array(id.utf8), create: false).lock(exclusive: false)
     }
 
-    package func delete(from runs: Folder) throws {
+    /// - Parameter forgotten: where it is remembered that it found something; nil where somebody
+    ///   else does.
+    package func delete(from runs: Folder, to forgotten: Folder? = nil) throws {
         try lock()
-        for name in try folder.names() { try folder.remove(name.bytes) }
+        let kept = forgotten == nil ? [] : [File.header, File.terms, File.summary, File.reach]
+        for name in try folder.names() where !kept.contains(name.bytes) {
+            try folder.remove(name.bytes)
+        }
         // Or a crash could keep the removal of the folder without that of what was in it.
         try folder.sync()
-        try runs.remove(Array(id.utf8), isFolder: true)
+        let name = Array(id.utf8)
+        if let forgotten {
+            try runs.move(name, to: forgotten, as: name)
+        } else {
+            try runs.remove(name, isFolder: true)
+        }
         try runs.sync()
     }
 
@@ -236,13 +251,15 @@ package final class RunFolder: Sendable {
         let header = try header()
         guard header.kind == "verify", let summary = try summary() else { return nil }
         let reach = try readIfThere(File.reach) { try $0.reach() }
-        let ended = header.started.adding(seconds: Int64(min(summary.elapsed, 1e9)))
+        let terms = reach == nil ? try terms() : nil
         return RunRecord(
             id: header.id, kind: header.kind, a: header.a, b: header.b, began: header.started,
-            ended: reach?.ended ?? ended, status: Int(summary.status.code),
+            ended: try reach?.ended ?? folder.stat().mtime, status: Int(summary.status.code),
             verdict: summary.verdict,
-            assurance: (try reach?.assurance ?? terms()?.assurance)?.rawValue ?? "",
-            isWhole: reach?.isWhole ?? false)
+            assurance: (reach?.assurance ?? terms?.assurance)?.rawValue ?? "",
+            isWhole: reach?.isWhole ?? false, findings: summary.tally.findings,
+            identities: reach?.identities
+                ?? Sides(a: terms?.stores.a.identity, b: terms?.stores.b.identity))
     }
 
     /// The records of all comparisons but some. Of one that is damaged it is only known that it may
@@ -251,15 +268,18 @@ package final class RunFolder: Sendable {
         in runs: Folder, except known: Set<String> = []
     ) throws -> [RunRecord] {
         try list(in: runs).filter { !known.contains($0) }.compactMap { id in
-            let run = try open(id, in: runs)
-            guard let header = try? run.header() else { return nil }
+            // It may be deleted meanwhile, or be something else.
+            guard let run = try? open(id, in: runs), let header = try? run.header() else {
+                return nil
+            }
             do {
                 return try run.record()
             } catch is FormatError {
                 return RunRecord(
                     id: id, kind: header.kind, a: header.a, b: header.b, began: header.started,
                     ended: header.started, status: Int(ExitStatus.trouble.code),
-                    verdict: "damaged", assurance: Assurance.media.rawValue, isWhole: false)
+                    verdict: "damaged", assurance: Assurance.media.rawValue, isWhole: false,
+                    findings: 1)
             }
         }
     }

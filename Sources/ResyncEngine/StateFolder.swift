@@ -7,6 +7,8 @@ package struct StateFolder: Sendable {
     package let path: [UInt8]
     package let folder: Folder
     package let runs: Folder
+    /// What is left of deleted runs whose findings nobody else knows of.
+    package let forgotten: Folder
     package let manifests: KeptManifests
     package let baselines: Baselines
 
@@ -15,6 +17,7 @@ package struct StateFolder: Sendable {
         self.path = path
         folder = try Folder.make(path: path, disk: disk)
         runs = try folder.folder(Array("runs".utf8), create: true)
+        forgotten = try folder.folder(Array("forgotten".utf8), create: true)
         manifests = KeptManifests(try folder.folder(Array("manifests".utf8), create: true))
         baselines = Baselines(try folder.folder(Array("baselines".utf8), create: true))
     }

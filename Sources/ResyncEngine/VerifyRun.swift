@@ -204,8 +204,11 @@ package final class VerifyRun {
 
     /// - Parameter parts: where they are not whole.
     private func prove(_ keeping: Keeping, _ parts: Sides<ManifestPart>? = nil) throws {
-        // All of the baseline is written anew.
-        guard sink.hasEntries else { return }
+        // All of the baseline is written anew. What was read while an episode was open proves
+        // nothing, even once that is over.
+        guard sink.hasEntries, controls.doubts().map(\.isEmpty) == Sides(a: true, b: true) else {
+            return
+        }
         _ = try keeping.baselines?.prove(
             try Side.both { try run.folder.read(RunFolder.manifest($0)) }, parts: parts,
             modifyWindow: plan.rules.comparison.modifyWindow, isWhole: plan.scope.within == nil,

@@ -6,7 +6,8 @@ package struct EpisodeRecord: Sendable, Hashable {
     package var episode: Episode
     /// The store's path when it was recorded.
     package var path: [UInt8]
-    /// Seconds for which written data could have been kept back: the suspect window's margin.
+    /// Seconds for which written data could have been kept back, and by which the clock that gave
+    /// it its times was behind: the suspect window's margin.
     package var margin: Double
 
     package init(_ episode: Episode, path: [UInt8], margin: Double) {

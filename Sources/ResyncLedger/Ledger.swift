@@ -277,7 +277,9 @@ private let fourthVersion = """
     UPDATE store SET seen_boot = good_boot, seen_wall = good_wall, seen_boot_id = boot_id;
     """
 
-/// What people decided about what runs found, in the order of each run; and stores' clocks.
+/// What people decided about what runs found, in the order of each run; stores' clocks; and which
+/// stores a run was about, and how much it found: of those that are known already, its status says
+/// whether it did.
 private let fifthVersion = """
     PRAGMA user_version = 5;
     CREATE TABLE decision (
@@ -291,4 +293,7 @@ private let fifthVersion = """
         PRIMARY KEY (run, place)
     ) STRICT, WITHOUT ROWID;
     ALTER TABLE store ADD COLUMN clock INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE run ADD COLUMN a_identity TEXT;
+    ALTER TABLE run ADD COLUMN b_identity TEXT;
+    ALTER TABLE run ADD COLUMN findings INTEGER;
     """

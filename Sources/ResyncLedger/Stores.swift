@@ -82,17 +82,19 @@ extension Ledger {
         try write { database in
             for run in runs {
                 try database.execute(
-                    sql: "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    sql: "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     arguments: [
                         run.id, run.kind, run.a.blob, run.b.blob, run.began.number,
                         run.ended.number, run.status, run.verdict, run.assurance, run.isWhole,
+                        run.identities.a?.text, run.identities.b?.text, run.findings,
                     ])
             }
         }
     }
 
-    package func runIDs() throws -> Set<String> {
-        try read { try String.fetchSet($0, sql: "SELECT id FROM run") }
+    /// Of the runs that came to their end and found everything the same: nothing is added to them.
+    package func goodRunIDs() throws -> Set<String> {
+        try read { try String.fetchSet($0, sql: "SELECT id FROM run WHERE status = 0") }
     }
 
     /// The newest first.
@@ -100,11 +102,11 @@ extension Ledger {
         try runs("1", [], limit)
     }
 
-    /// The newest runs before a time that did not find everything the same, or that read all of it
-    /// from the medium, and no more than `findingsLimit`.
+    /// The newest runs before a time that found anything, or that read all of it from the medium,
+    /// and no more than `findingsLimit`.
     package func findings(before time: Timestamp) throws -> [RunRecord] {
         try runs(
-            "began_wall < ? AND (status != 0 OR whole AND assurance = ?)",
+            "began_wall < ? AND (status != 0 OR findings > 0 OR whole AND assurance = ?)",
             [time.number, Assurance.media.rawValue], Self.findingsLimit)
     }
 
@@ -119,14 +121,41 @@ extension Ledger {
                 sql: "SELECT * FROM run WHERE \(condition) ORDER BY began_wall DESC LIMIT ?",
                 arguments: arguments + [limit]
             ).map { row in
-                RunRecord(
+                let status: Int = try row.value("status")
+                let findings: Int? = try row.value("findings")
+                let foundNothing =
+                    status == ExitStatus.ok.code || status == ExitStatus.outOfTime.code
+                return RunRecord(
                     id: try row.value("id"), kind: try row.value("kind"),
                     a: try row.bytes("a"), b: try row.bytes("b"),
                     began: try row.time("began_wall"), ended: try row.time("ended_wall"),
-                    status: try row.value("status"), verdict: try row.value("verdict"),
-                    assurance: try row.value("assurance"), isWhole: try row.value("whole"))
+                    status: status, verdict: try row.value("verdict"),
+                    assurance: try row.value("assurance"), isWhole: try row.value("whole"),
+                    findings: findings ?? (foundNothing ? 0 : 1),
+                    identities: Sides(
+                        a: try row.identity("a_identity"), b: try row.identity("b_identity")))
             }
         }
+    }
+}
+
+extension Row {
+    fileprivate func identity(_ column: String) throws -> StoreIdentity? {
+        guard let text: String = try value(column) else { return nil }
+        guard let identity = StoreIdentity(text) else { throw LedgerError.damage }
+        return identity
+    }
+}
+
+extension StoreIdentity {
+    fileprivate var text: String { "\(fileSystem) \(inode) \(device.text)" }
+
+    fileprivate init?(_ text: String) {
+        let words = text.split(separator: " ")
+        guard words.count == 3, let fileSystem = UInt64(words[0]), let inode = UInt64(words[1]),
+            let device = DeviceNumber(words[2].utf8)
+        else { return nil }
+        self.init(fileSystem: fileSystem, inode: inode, device: device)
     }
 }
 

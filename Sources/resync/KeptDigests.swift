@@ -17,15 +17,15 @@ struct KeptDigests {
 
     init(
         _ command: VerifyCommand, _ state: StateFolder, _ episodes: EpisodeKnowledge,
-        _ paths: Sides<[UInt8]>, _ trouble: Sides<[String]>
+        _ sites: Sides<LocalSite>, _ trouble: Sides<[String]>
     ) throws {
         self.command = command
         self.state = state
         self.trouble = trouble
-        let mismatches = try episodes.mismatches(paths, in: state)
+        let mismatches = try episodes.mismatches(sites.map { StorePlace($0) }, in: state)
         let named = try command.suspect.map { try SuspectWindow($0).end }
-        voidBefore = paths.map { path in
-            let window = [named, episodes.suspectEnd(of: path)].compactMap { $0 }.max()
+        voidBefore = sites.map { site in
+            let window = [named, episodes.suspectEnd(of: site.facts.path)].compactMap { $0 }.max()
             return [
                 window.map { ($0, "the end of the suspect window") },
                 mismatches.lost.last.map { ($0, "a run that found differences and is not kept") },

@@ -90,7 +90,7 @@ struct UnprovenSearch {
         _ part: UnprovenEntries.Part, of target: VerifyTarget, _ hot: HotPaths
     ) throws -> UnprovenEntries? {
         let paths = sites.map { $0.facts.path }
-        let mismatches = try episodes.mismatches(paths, in: state)
+        let mismatches = try episodes.mismatches(sites.map { StorePlace($0) }, in: state)
         guard mismatches.lost.last == nil else { return nil }
         let overrides = try Overrides(state).all()
         // Without an episode nothing is suspect for its times.

@@ -192,7 +192,7 @@ struct ModuleStandings {
         let overrides = try Overrides(state).all()
         let paths = target.pair.stores.map(\.path)
         let differences = try differences(in: target.modules)
-        let mismatches = try knowledge.mismatches(paths, in: state)
+        let mismatches = try knowledge.mismatches(try stores(paths), in: state)
         var found: [StandingRecord] = []
         for module in target.modules {
             let whole = target.pair.terms(of: module)
@@ -216,6 +216,13 @@ struct ModuleStandings {
             found.append(standing)
         }
         return found
+    }
+
+    /// Those of the run, as the configuration has them.
+    private func stores(_ paths: Sides<[UInt8]>) throws -> Sides<StorePlace> {
+        let known = try run.record()?.identities ?? Sides(a: nil, b: nil)
+        let identities = alone == .b ? known.swapped : known
+        return Side.both { StorePlace(paths[$0], identities[$0]) }
     }
 
     private struct Differences {
@@ -311,7 +318,9 @@ struct ModuleStandings {
         let differences = try differences(in: target.modules)
         return try target.modules.compactMap { module in
             guard let found = differences[module.name], found.differing > 0,
-                try knowledge.standings(of: module, in: target.pair).first?.answer == .released
+                // What left it open since does not keep it from being shut now.
+                try knowledge.standings(of: module, in: target.pair)
+                    .first(where: { $0.answer != .undecided })?.answer == .released
             else { return nil }
             let standing = StandingRecord(
                 module: module.name, terms: target.pair.terms(of: module), pair: module.pair,

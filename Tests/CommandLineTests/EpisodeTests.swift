@@ -60,6 +60,23 @@ import Testing
         }
     }
 
+    /// What a store whose clock is behind was given in a window bears times from before it.
+    @Test func aClockThatIsBehindWidensTheWindow() throws {
+        let scene = try EpisodeStage()
+        func start() throws -> Date {
+            let episode = try scene.open("--from", "00:01", "--to", "00:02")
+            let text = try #require(episode["suspect_from"] as? String)
+            return try #require(ISO8601DateFormatter().date(from: text))
+        }
+        let usual = try start()
+        let watched = """
+            INSERT INTO store (name, path, probe_id, seen_boot, seen_wall, clock)
+            VALUES ('mail/a', CAST('\(scene.stage.a)' AS BLOB), 'x', 1, 1, -600)
+            """
+        guard try sqlite(scene.ledger, watched)?.status == 0 else { return skip("needs sqlite3") }
+        #expect(try usual.timeIntervalSince(start()) == 600)
+    }
+
     @Test func whatIsEchoedCanBeSaid() throws {
         let scene = try EpisodeStage()
         let first = try scene.opening(

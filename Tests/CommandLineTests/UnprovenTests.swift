@@ -57,43 +57,6 @@ import Testing
         #expect(stores.status == 64, "\(stores.report)")
     }
 
-    /// What a store whose clock is behind was given in a window bears times from before it.
-    @Test func aClockThatIsBehindWidensTheWindow() throws {
-        let scene = try EpisodeStage()
-        let config = try String(contentsOfFile: scene.config, encoding: .utf8)
-        try scene.stage.write(
-            "config.yaml",
-            config + "modules: [{name: m, pair: mail, paths: [file], scope: suspect}]\n")
-        func run(_ words: String...) throws -> Finished {
-            try scene.stage.resync(words + ["--config", scene.config]).run()
-        }
-        usleep(2_200_000)
-        let proven = try run("verify", "mail", "--assurance", "media")
-        #expect(proven.status == 0, "\(proven.report)")
-        usleep(3_200_000)
-        let now = ISO8601DateFormatter().string(from: .now)
-        let opened = try run(
-            "episode", "open", "mail/a", "--from", now, "--to", now, "--class", "io-error",
-            "--note", "x")
-        try #require(opened.status == 0, "\(opened.report)")
-        usleep(1_200_000)
-        func bytesRead() throws -> Int? {
-            try summary(run("verify", "--module", "m", "--only", "unproven", "--json"))[
-                "bytes_read"] as? Int
-        }
-        // What was given to it 40 s before may have been lost as well: nobody waits for that here.
-        guard try sqlite(scene.ledger, "UPDATE episode SET margin = 0")?.status == 0 else {
-            return skip("needs sqlite3")
-        }
-        #expect(try bytesRead() == 0)
-        let watched = """
-            INSERT INTO store (name, path, probe_id, seen_boot, seen_wall, clock)
-            VALUES ('mail/a', CAST('\(scene.stage.a)' AS BLOB), 'x', 1, 1, -60)
-            """
-        #expect(try sqlite(scene.ledger, watched)?.status == 0)
-        #expect(try bytesRead() == 18_000)
-    }
-
     /// It goes on with what is left by then.
     @Test func whatWasCutOffIsGoneOnWith() throws {
         let scene = try GateScene(modules: "- {name: log, pair: mail, paths: [log]}")

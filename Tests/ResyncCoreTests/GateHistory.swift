@@ -387,7 +387,10 @@ struct GateHistory {
         guard !stores.contains(where: { suspected[$0] }) else { return ["a store is suspect"] }
         guard !stores.contains(where: { counted[$0] }) else { return ["a store counts errors"] }
         let known = stores.flatMap { counting($0) }
-        guard !known.isEmpty else { return [] }
+        guard !known.isEmpty else {
+            let decided = standings[module].map(\.standing).first { $0.answer != .undecided }
+            return decided?.answer == .different ? ["\(name) was found to differ"] : []
+        }
         let closed = known.map(closing).max() ?? .min
         let release = standings[module].firstIndex {
             $0.standing.answer == .released && $0.began > closed

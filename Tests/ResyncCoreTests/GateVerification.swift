@@ -110,13 +110,15 @@ extension GateHistory {
     /// What agrees and was read without doubt gets a record, and what is gone loses it.
     private mutating func endReading(_ index: Int) {
         let run = runs[index]
+        // What is read while an episode is open proves nothing, even once that is over.
+        let isDoubtful = isDoubtful(run)
         for (file, readings) in run.readings.sorted(by: { $0.key < $1.key }) {
             guard let a = readings.a, let b = readings.b else { continue }
-            if a.isStable, b.isStable, a.stat == nil, b.stat == nil {
+            if a.isStable, b.isStable, a.stat == nil, b.stat == nil, !isDoubtful {
                 records[world.files[file].path] = nil
             } else if a.bytes != b.bytes || (a.stat == nil) != (b.stat == nil) {
                 runs[index].open.append(file)
-            } else if a.isStable, b.isStable {
+            } else if a.isStable, b.isStable, !isDoubtful {
                 prove(file, Sides(a: a, b: b), isMedia: run.isMedia, began: run.began)
             }
         }
@@ -153,14 +155,7 @@ extension GateHistory {
             else { continue }
             runs[index].differing.append(file)
         }
-        // An episode in the meantime makes all of it doubtful.
-        let isDoubtful = Side.allCases.contains { side in
-            counting(GateWorld.store(run.pair, side)).contains { episode in
-                (episode.suspectWindow(margin: margin).end ?? GateWorld.time(world.now))
-                    >= GateWorld.time(run.began)
-            }
-        }
-        if isDoubtful {
+        if isDoubtful(run) {
             world.say("verification of \(run.modules) is doubtful")
             tally.doubtful += 1
             runs[index].phase = .done
@@ -175,6 +170,15 @@ extension GateHistory {
         }
         runs[index].looks.reverse()
         runs[index].phase = .looking
+    }
+
+    /// An episode in the meantime makes all of it doubtful.
+    private func isDoubtful(_ run: GateVerification) -> Bool {
+        Side.allCases.contains { side in
+            spans(GateWorld.store(run.pair, side)).contains {
+                ($0.end ?? GateWorld.time(world.now)) >= GateWorld.time(run.began)
+            }
+        }
     }
 
     private func spans(_ store: Int) -> [SuspectSpan] {

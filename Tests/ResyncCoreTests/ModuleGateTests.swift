@@ -32,6 +32,16 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
 
     private func answer(_ needs: Gate.Need...) -> Gate.Answer { Gate(unknown: nil, needs).answer }
 
+    /// Where there was no episode yet, what was found to differ shuts it all the same.
+    @Test func aDifferenceShutsAGateWithoutAnEpisode() {
+        #expect(answer(need(closed: nil)) == .open)
+        #expect(answer(need(closed: nil, (.undecided, 3))) == .open)
+        #expect(answer(need(closed: nil, (.different, 3))) == .shut)
+        #expect(answer(need(closed: nil, (.undecided, 4), (.different, 3))) == .shut)
+        #expect(answer(need(closed: nil, (.released, 4), (.different, 3))) == .open)
+        #expect(answer(need(closed: nil, (.different, 4), (.released, 3))) == .shut)
+    }
+
     /// All of them at once say what each gate says of the module and all that it needs.
     @Test func gatesAreTheWorstOfWhatIsNeeded() {
         var seed = Seed.fromEnvironment()

@@ -202,7 +202,7 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
             _ record: BaselineRecord, foundAt seconds: Int64, fromMedium: Bool, _ then: Sides<Stat>
         ) -> Bool {
             let found = Mismatch(
-                began: time(seconds), isFromMedium: fromMedium, stats: then.map { StatWitness($0) })
+                found: time(seconds), isFromMedium: fromMedium, stats: then.map { StatWitness($0) })
             var proof = ModuleProof(
                 module, Sides(a: [], b: []), mismatches: [path("m/f"): found])
             proof.add(path("m/f"), stats.map { Optional($0) }, record)

@@ -8,10 +8,10 @@ private typealias Gate = ResyncCore.Gate
     private static let now = Timestamp(seconds: 10_000, nanoseconds: 0)
 
     private func takeover(
-        unknown: String? = nil, episodes: [String] = [],
+        unknown: String? = nil, troubles: [String] = [],
         modules: [Takeover.ModuleState] = [module()], checks: [Takeover.CheckState] = []
     ) -> Takeover {
-        Takeover(unknown: unknown, episodes: episodes, modules, checks, at: Self.now)
+        Takeover(unknown: unknown, troubles: troubles, modules, checks, at: Self.now)
     }
 
     private static func module(
@@ -30,7 +30,7 @@ private typealias Gate = ResyncCore.Gate
         #expect(takeover().isReady)
         #expect(takeover(checks: [check(10_000), check(9_800)]).isReady)
         #expect(takeover(unknown: "nobody watches it").reasons == ["nobody watches it"])
-        #expect(takeover(episodes: ["p/a"]).reasons == ["p/a has an open episode"])
+        #expect(takeover(troubles: ["p/a has an open episode"]).reasons == ["p/a has an open episode"])
         #expect(takeover(modules: []).reasons == ["nothing of it is proven: it has no modules"])
         for gate in [Gate.Answer.shut, .undecided] {
             #expect(

@@ -86,6 +86,14 @@ extension Seed {
         return (0..<below(6)).map { _ in parts[below(parts.count)] }.joined()
     }
 
+    mutating func identity() -> StoreIdentity {
+        StoreIdentity(
+            fileSystem: next(), inode: next(),
+            device: DeviceNumber(
+                major: UInt32(truncatingIfNeeded: next()), minor: UInt32(truncatingIfNeeded: next())
+            ))
+    }
+
     mutating func evidence() -> Evidence {
         Evidence(
             SignalSource.allCases[below(SignalSource.allCases.count)],

@@ -253,7 +253,9 @@ import Testing
                 id: "r\(number)", kind: seed.text(), a: seed.bytes(100), b: seed.bytes(100),
                 began: seed.time(), ended: seed.time(), status: seed.flag() ? 0 : seed.below(140),
                 verdict: seed.text(), assurance: seed.flag() ? "media" : seed.text(),
-                isWhole: seed.flag())
+                isWhole: seed.flag(), findings: seed.flag() ? 0 : seed.below(100),
+                identities: Sides(
+                    a: seed.flag() ? nil : seed.identity(), b: seed.flag() ? nil : seed.identity()))
         }
         for run in runs + runs { try ledger.save(run) }
         let expected = runs.sorted { $0.began > $1.began }
@@ -261,7 +263,7 @@ import Testing
         #expect(isSame)
         #expect(try ledger.runs(limit: 7).map { $0.id } == expected.prefix(7).map { $0.id })
         let older = expected.dropFirst(10).filter {
-            $0.status != 0 || $0.isWhole && $0.assurance == "media"
+            $0.status != 0 || $0.findings > 0 || $0.isWhole && $0.assurance == "media"
         }
         #expect(try ledger.findings(before: expected[9].began).map { $0.id } == older.map { $0.id })
     }

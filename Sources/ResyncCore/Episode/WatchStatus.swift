@@ -49,6 +49,8 @@ package struct StoreStatus: Sendable, Hashable {
     package var errors = ErrorCount()
     /// The episode that says that nobody watched it before this watcher did.
     package var unwatched: String?
+    /// Seconds by which that was behind, at most, since before its episode. Not told to others.
+    package var behind = 0.0
     /// How it was seen last; of an earlier watcher until this one has looked. Not told to others.
     package var sight: StoreSight?
 

@@ -143,6 +143,10 @@ package struct Gate: Sendable, Hashable {
         // Whatever was verified is void until it is over.
         if need.stores.contains(where: { $0.openEpisode != nil }) { return reasons }
         guard need.hadEpisode else {
+            let decided = need.ofBoth.standings.first { $0.answer != .undecided }
+            if let decided, decided.answer == .different {
+                return reasons + [Reason(.shut, "\(module): \(decided.reason)")]
+            }
             return reasons + [Reason(.open, "\(module): no episode was ever recorded")]
         }
         return reasons + [reason(need)]

@@ -54,14 +54,14 @@ extension Sides where Value == [SuspectSpan] {
 
 /// Bytes that a comparison found to differ, while neither side's stat told that they might.
 package struct Mismatch: Sendable, Hashable {
-    /// When the comparison began that found it last.
-    private let began: Timestamp
+    /// When the comparison ended that found it last.
+    private let found: Timestamp
     package let isFromMedium: Bool
     /// As they were then; nil of a side that was not looked at.
     private let stats: Sides<StatWitness?>
 
-    package init(began: Timestamp, isFromMedium: Bool, stats: Sides<StatWitness?>) {
-        self.began = began
+    package init(found: Timestamp, isFromMedium: Bool, stats: Sides<StatWitness?>) {
+        self.found = found
         self.isFromMedium = isFromMedium
         self.stats = stats
     }
@@ -70,7 +70,7 @@ package struct Mismatch: Sendable, Hashable {
     /// what the cache has.
     package func joined(_ earlier: Mismatch) -> Mismatch {
         Mismatch(
-            began: began,
+            found: found,
             isFromMedium: isFromMedium || earlier.isFromMedium && earlier.isOf(stats),
             stats: stats)
     }
@@ -85,7 +85,7 @@ package struct Mismatch: Sendable, Hashable {
     /// has what is there read anew.
     func contradicts(_ record: BaselineRecord, _ now: Sides<Stat>) -> Bool {
         guard isOf(now.map { StatWitness($0) }) else { return false }
-        return record.time <= began || isFromMedium && record.level != .media
+        return record.time <= found || isFromMedium && record.level != .media
     }
 }
 
@@ -97,9 +97,9 @@ package struct LostFindings: Sendable, Hashable {
 
     package init() {}
 
-    package mutating func add(_ began: Timestamp, isFromMedium: Bool) {
-        time = max(time ?? began, began)
-        if isFromMedium { ofMedium = max(ofMedium ?? began, began) }
+    package mutating func add(_ found: Timestamp, isFromMedium: Bool) {
+        time = max(time ?? found, found)
+        if isFromMedium { ofMedium = max(ofMedium ?? found, found) }
     }
 
     /// The last time; nil where nothing was lost.

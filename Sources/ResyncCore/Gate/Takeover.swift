@@ -48,16 +48,16 @@ package struct Takeover: Sendable, Hashable {
 
     /// - Parameters:
     ///   - unknown: why nothing is known at all; nil where something is.
-    ///   - episodes: the pair's stores that have an open one.
+    ///   - troubles: what is wrong with the pair's stores; sentences without their ends.
     package init(
-        unknown: String?, episodes: [String], _ modules: [ModuleState], _ checks: [CheckState],
+        unknown: String?, troubles: [String], _ modules: [ModuleState], _ checks: [CheckState],
         at now: Timestamp
     ) {
         guard unknown == nil else {
             reasons = unknown.map { [$0] } ?? []
             return
         }
-        var reasons = episodes.map { "\($0) has an open episode" }
+        var reasons = troubles
         if modules.isEmpty { reasons.append("nothing of it is proven: it has no modules") }
         for module in modules {
             if !module.isProven {

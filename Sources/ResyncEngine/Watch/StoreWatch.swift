@@ -21,6 +21,8 @@ package struct WatchedStore: Sendable {
     package var errors = ErrorCount()
     /// How it was seen last, its moment on the clocks of this boot; nil where it never was.
     package var sight: StoreSight?
+    /// Of an open episode: as its status has it.
+    package var behind = 0.0
 
     package init(
         name: String, _ store: Configuration.Store, probeID: String, penalty: FlapPenalty
@@ -69,6 +71,7 @@ final class StoreWatch {
     private var mayCreate: Bool
     private var probeTime: Double?
     private var clock: Int64
+    private var behind: Double
     private var since: Moment?
     private var isFirstDone = false
     /// Whether all that the machine says of it was looked at since, and held against what was
@@ -113,6 +116,7 @@ final class StoreWatch {
         self.bootID = bootID
         earlier = setup.sight
         clock = setup.sight?.clock ?? 0
+        behind = max(setup.behind, -Double(setup.sight?.clock ?? 0))
         self.machine = machine
         unheard = setup.sight.flatMap { $0.bootID == bootID && !bootID.isEmpty ? $0.at : nil }
         var settings = settings
@@ -325,6 +329,8 @@ final class StoreWatch {
         mayCreate = false
         probeTime = seconds
         clock = answer.clock
+        // People set clocks right after an incident: what was written in it bears the old times.
+        behind = max(detector.episode == nil ? 0 : behind, -Double(clock))
         (isOnlyRead, isFromMedium) = (answer.isOnlyRead, answer.isFromMedium)
         return .verified
     }
@@ -454,6 +460,7 @@ final class StoreWatch {
         status.fileSystem = fileSystem
         status.errors = detector.errors
         status.clock = clock
+        status.behind = behind
         status.unwatched = unwatched
         status.sight = earlier ?? sight(at: now)
         return status

@@ -196,7 +196,7 @@ package struct Probe {
         func seconds(from early: Timestamp, to late: Timestamp) -> Int64 {
             late.seconds &- early.seconds &- (late.nanoseconds < early.nanoseconds ? 1 : 0)
         }
-        if time < first { return -seconds(from: time, to: first) }
+        if time < first { return 0 &- seconds(from: time, to: first) }
         return time > last ? seconds(from: last, to: time) : 0
     }
 

@@ -72,20 +72,21 @@ struct AloneVerification {
                     + baseline.header.written.localText)
         }
         let (result, standings) = try watched(style, run.folder, pace) { controls in
-            try compare(plan, target, run, controls)
+            try compare(plan, of: site.identity, target, run, controls)
         }
         return try tell(result, run, standings, command.report, &reports, episodes)
     }
 
     private func compare(
-        _ plan: AlonePlan, _ target: VerifyTarget?, _ run: KeptRun, _ given: RunControls
+        _ plan: AlonePlan, of store: StoreIdentity, _ target: VerifyTarget?, _ run: KeptRun,
+        _ given: RunControls
     ) throws -> (VerifyResult, [StandingRecord]) {
         var controls = given
         controls.doubts = try episodes.doubts(about: run.folder, in: state)
         let compared = AloneRun(plan, controls, in: run.folder)
         let result = try compared()
         let level = plan.rules.source == .media ? Assurance.media : .hash
-        try episodes.note(run.folder, result.summary, alone: level)
+        try episodes.note(run.folder, result.summary, alone: (store, level))
         guard result.summary.ending == .complete, result.summary.doubtLines.isEmpty else {
             return (result, [])
         }

@@ -140,7 +140,8 @@ extension EpisodeCommand {
                 "from \(escaped(journal.utf8))"
                 + (end == nil ? "; nobody said when it was good again" : "")
             try ManualEpisode.place(&episode, ledger)
-            return EpisodeRecord(episode, path: path, margin: writeBackMargin())
+            return EpisodeRecord(
+                episode, path: path, margin: try ManualEpisode.margin(of: store, ledger))
         }
 
         private func evidence() throws -> [Evidence] {
@@ -243,7 +244,13 @@ enum ManualEpisode {
             episode.ending = .person
         }
         try place(&episode, ledger)
-        return EpisodeRecord(episode, path: path, margin: writeBackMargin())
+        return EpisodeRecord(episode, path: path, margin: try margin(of: store, ledger))
+    }
+
+    /// Seconds before an episode in which what was written may have been lost, by the store's times.
+    static func margin(of store: String, _ ledger: Ledger) throws -> Double {
+        let clock = try ledger.stores().first { $0.name == store }?.sight?.clock ?? 0
+        return writeBackMargin() + max(0, -Double(clock))
     }
 
     /// What a person says of a store whose episode is open already.

@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import ResyncCore
 import ResyncEngine
+import ResyncLedger
 import ResyncStorage
 
 struct RunsCommand: ParsableCommand {
@@ -204,9 +205,21 @@ struct RunsCommand: ParsableCommand {
                 // First, or an apply could go on with it after its journal was read.
                 try run.lock()
                 try refuseLosing(run)
-                try run.delete(from: state.runs)
+                try run.delete(from: state.runs, to: isNoted(run, in: state) ? nil : state.forgotten)
             }
             return .ok
+        }
+    }
+
+    /// Whether nothing is to be remembered of what a run found, or the ledger does.
+    private static func isNoted(_ run: RunFolder, in state: StateFolder) -> Bool {
+        do {
+            guard let record = try run.record(), record.findings > 0 else { return true }
+            guard let ledger = try LedgerFile.open(in: state) else { return false }
+            try ledger.save(record)
+            return true
+        } catch {
+            return false
         }
     }
 

@@ -189,7 +189,7 @@ struct Verification {
                 try !reasons.a.isEmpty || !reasons.b.isEmpty || wasBegunAtMedia()
                 || target.map { target in
                     try episodes.isToBeProven(target.modules, of: target.pair)
-                        || episodes.mismatches(target.pair.stores.map(\.path), in: state).lost.last
+                        || episodes.mismatches(sites.map { StorePlace($0) }, in: state).lost.last
                             != nil
                 } ?? false
             return Level(level: needsMedium ? .media : .hash, reasons: reasons, unseen: unseen)
@@ -246,8 +246,7 @@ struct Verification {
         case .metadata: rules.comparison.aspects.remove(AspectSet(.content))
         case .size: rules.comparison.aspects = AspectSet([.existence, .type, .size])
         case .cached:
-            let kept = try KeptDigests(
-                command, state, episodes, sites.map { $0.facts.path }, level.reasons)
+            let kept = try KeptDigests(command, state, episodes, sites, level.reasons)
             rules.kept = try kept.find(sites, rules.scheme)
             rules.doubted = kept.doubted
             if kept.needsMedium { rules.source = .media }

@@ -178,7 +178,9 @@ struct WatchCommand: ResyncCommand {
             store.fileSystem = record.fileSystem
             store.lastGood = record.lastGood
             (store.sight, store.errors) = (record.sight, record.errors)
-            store.episode = open.first { $0.episode.store == name }?.episode
+            let ongoing = open.first { $0.episode.store == name }
+            store.episode = ongoing?.episode
+            store.behind = ongoing.map { max(0, $0.margin - writeBackMargin()) } ?? 0
             stores.append(store)
             records.append(record)
         }

@@ -104,12 +104,9 @@ struct EpisodeKnowledge {
 
     /// The times in which it may have lost writes, each until its episode was closed.
     func spans(of path: [UInt8]) -> [SuspectSpan] {
-        // Where its clock is behind, what was written in a window bears times from before it. One
-        // that is ahead may have been set right since.
-        let behind = min(0, clock(of: path))
         let known = records(about: path).map { record in
             SuspectSpan(
-                start: record.window.start?.adding(seconds: behind), end: record.end,
+                start: record.window.start, end: record.end,
                 reachesAll: record.episode.reachesAll,
                 isUnwatched: record.episode.kind == .unwatched)
         }
@@ -120,7 +117,7 @@ struct EpisodeKnowledge {
     /// Seconds by which the clock that sets a store's times is ahead of ours, as it was last seen.
     func clock(of path: [UInt8]) -> Int64 {
         stores.filter { isSamePlace($0.path, path) }.compactMap { $0.sight?.clock }
-            .max { abs($0) < abs($1) } ?? 0
+            .max { $0.magnitude < $1.magnitude } ?? 0
     }
 
     /// The same of both stores of a pair, as they count against one of its modules.
@@ -201,22 +198,26 @@ struct EpisodeKnowledge {
     }
 
     /// What was found to differ between two stores.
-    func mismatches(_ paths: Sides<[UInt8]>, in state: StateFolder) throws -> Mismatches {
+    func mismatches(_ stores: Sides<StorePlace>, in state: StateFolder) throws -> Mismatches {
         // Of those before the newest, what found nothing counts for nothing.
         let isCut = runs.count == Self.runLimit
         let older =
             isCut ? try runs.last.flatMap { try ledger?.findings(before: $0.began) } ?? [] : []
-        // Made where there was no ledger, or while it could not be written.
-        let unnoted = try RunFolder.records(
-            in: state.runs, except: try ledger?.runIDs() ?? [])
-        let all = (runs + older + unnoted).sorted { $0.began > $1.began }
-        let ofPair = all.lazy.compactMap { run -> (RunRecord, first: Side)? in
-            let first = Side.allCases.first { side in
-                isSamePlace(run.a, paths[side])
-                    && (run.isAlone || isSamePlace(run.b, paths[side.other]))
+        // Made where there was no ledger, or while it could not be written; or gone on with since.
+        let known = try ledger?.goodRunIDs() ?? []
+        let kept =
+            try RunFolder.records(in: state.runs, except: known)
+            + RunFolder.records(in: state.forgotten)
+        let all = Dictionary(
+            (kept + runs + older).map { ($0.id, $0) }, uniquingKeysWith: { kept, _ in kept })
+        let ofPair = all.values.sorted { $0.ended > $1.ended }.lazy
+            .compactMap { run -> (RunRecord, first: Side)? in
+                let first = Side.allCases.first { side in
+                    stores[side].isA(of: run)
+                        && (run.isAlone || stores[side.other].isB(of: run))
+                }
+                return first.map { (run, $0) }
             }
-            return first.map { (run, $0) }
-        }
         let since = older.count == Ledger.findingsLimit ? older.last?.began : nil
         return try Mismatches(ofPair, since: since, in: state)
     }
@@ -258,9 +259,10 @@ struct EpisodeKnowledge {
     ///
     /// - Parameters:
     ///   - external: what the configuration had left out, as `RunTerms.exclusions`.
-    ///   - alone: how one store was read, of a run without the other one.
+    ///   - alone: which store was read and how, of a run without the other one.
     func note(
-        _ run: RunFolder, _ summary: Summary, external: Digest? = nil, alone: Assurance? = nil
+        _ run: RunFolder, _ summary: Summary, external: Digest? = nil,
+        alone: (store: StoreIdentity, assurance: Assurance)? = nil
     ) throws {
         let terms = try run.terms()
         let isWhole =
@@ -269,8 +271,12 @@ struct EpisodeKnowledge {
             && summary.tally.unreadable == 0 && summary.doubtLines.isEmpty
             && terms?.exclusions == external ?? Filter.none.digest && terms?.selection == nil
             && terms?.aspects.contains(.content) == true
+        let stores = Sides(
+            a: terms?.stores.a.identity ?? alone?.store, b: terms?.stores.b.identity)
         try run.save(
-            RunReach(ended: .now, assurance: terms?.assurance ?? alone, isWhole: isWhole))
+            RunReach(
+                ended: .now, assurance: terms?.assurance ?? alone?.assurance, isWhole: isWhole,
+                identities: stores))
         do {
             guard let ledger, let record = try run.record() else { return }
             try ledger.save(record)
@@ -469,6 +475,27 @@ extension StandingRecord {
                 ? "released \(looked.localText) by \(source)"
                     + (reason.isEmpty ? "" : ", \(reason)")
                 : "\(reason) (\(source))", alone: alone)
+    }
+}
+
+/// A store, by where it lies and by what it is: what was kept of it goes by that, however its path
+/// is written.
+struct StorePlace {
+    let path: [UInt8]
+    let identity: StoreIdentity?
+
+    init(_ path: [UInt8], _ identity: StoreIdentity?) {
+        self.path = path
+        self.identity = identity
+    }
+
+    init(_ site: LocalSite) { self.init(site.facts.path, site.identity) }
+
+    func isA(of run: RunRecord) -> Bool { isSame(run.a, run.identities.a) }
+    func isB(of run: RunRecord) -> Bool { isSame(run.b, run.identities.b) }
+
+    private func isSame(_ path: [UInt8], _ identity: StoreIdentity?) -> Bool {
+        identity != nil && identity == self.identity || isSamePlace(path, self.path)
     }
 }
 

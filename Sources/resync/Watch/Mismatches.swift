@@ -1,6 +1,6 @@
 import ResyncCore
 import ResyncEngine
-import ResyncLedger
+import ResyncStorage
 
 /// What was found to differ between two stores, and may do so still: by all comparisons since the
 /// last one of everything that read the medium, or the cache and found no difference.
@@ -15,48 +15,65 @@ struct Mismatches {
     var areFromMedium: Bool { contents.values.contains { $0.isFromMedium } }
 
     /// - Parameters:
-    ///   - runs: newest first, each with which side its A is, or the only store that it read.
+    ///   - runs: the one that ended last first, each with which side its A is, or the only store
+    ///     that it read.
     ///   - since: earlier ones are not known of; nil where these are all.
     init(
         _ runs: some Sequence<(RunRecord, first: Side)>, since: Timestamp?,
         in state: StateFolder
     ) throws {
-        // What the medium had is not made good by what the cache has.
-        var isCleanInCache = false
+        // When those began beside which earlier ones count for nothing. What the medium had is not
+        // made good by what the cache has.
+        var all = (ofMedium: Timestamp?.none, ofCache: Timestamp?.none)
         for (run, first) in runs {
             let isFromMedium = run.assurance == Assurance.media.rawValue
-            if run.foundNothing {
-                if run.isWhole, isFromMedium { return }
-                isCleanInCache = isCleanInCache || run.isWhole
-                continue
+            if let began = all.ofMedium, run.ended <= began { break }
+            if let began = all.ofCache, !isFromMedium, run.ended <= began { continue }
+            if run.findings > 0, try !take(run, first, isFromMedium, in: state) { return }
+            guard run.isWhole else { continue }
+            if isFromMedium {
+                all.ofMedium = max(all.ofMedium ?? run.began, run.began)
+            } else if run.findings == 0 {
+                all.ofCache = max(all.ofCache ?? run.began, run.began)
             }
-            if isCleanInCache, !isFromMedium { continue }
-            do {
-                var results = try RunFolder.open(run.id, in: state.runs).results()
-                while let record = try results.next() {
-                    guard case .difference(let difference) = record else { continue }
-                    guard paths.count < UnprovenEntries.limit else {
-                        lost.add(run.began, isFromMedium: isFromMedium)
-                        return
-                    }
-                    paths.insert(difference.path)
-                    add(difference, of: run, isFromMedium, first)
-                }
-            } catch is RunError {
-                lost.add(run.began, isFromMedium: isFromMedium)
-            } catch is FormatError {
-                lost.add(run.began, isFromMedium: isFromMedium)
-            }
-            // It found all there was.
-            if run.isWhole, isFromMedium { return }
         }
         if let since { lost.add(since, isFromMedium: true) }
+    }
+
+    /// Takes what a run found; whether there is room for more.
+    private mutating func take(
+        _ run: RunRecord, _ first: Side, _ isFromMedium: Bool, in state: StateFolder
+    ) throws -> Bool {
+        do {
+            var results = try RunFolder.open(run.id, in: state.runs).results()
+            while let record = try results.next() {
+                guard case .difference(let difference) = record else { continue }
+                guard paths.count < UnprovenEntries.limit else {
+                    lost.add(run.ended, isFromMedium: isFromMedium)
+                    return false
+                }
+                paths.insert(difference.path)
+                add(difference, of: run, isFromMedium, first)
+            }
+        } catch let error where Self.isLost(error) {
+            lost.add(run.ended, isFromMedium: isFromMedium)
+        }
+        return true
+    }
+
+    /// Whether what a run found is gone, and not only out of reach.
+    private static func isLost(_ error: any Error) -> Bool {
+        switch error {
+        case is RunError, is FormatError: true
+        case let error as DiskError: error.number == ErrorNumber.noEntry
+        default: false
+        }
     }
 
     private mutating func add(
         _ difference: Difference, of run: RunRecord, _ isFromMedium: Bool, _ first: Side
     ) {
-        guard difference.outcome == .differs, difference.aspects.contains(.content) else { return }
+        guard difference.speaksAgainstContent else { return }
         var stats = difference.stats
         if run.isAlone {
             let alone = stats.a ?? stats.b
@@ -65,14 +82,19 @@ struct Mismatches {
         } else if first == .b {
             stats = stats.swapped
         }
-        let found = Mismatch(began: run.began, isFromMedium: isFromMedium, stats: stats)
+        let found = Mismatch(found: run.ended, isFromMedium: isFromMedium, stats: stats)
         contents[difference.path] = contents[difference.path].map { $0.joined(found) } ?? found
     }
 }
 
-extension RunRecord {
-    /// Whether nothing was found to differ, as far as it came.
-    fileprivate var foundNothing: Bool {
-        status == ExitStatus.ok.code || status == ExitStatus.outOfTime.code
+extension Difference {
+    /// Whether bytes that both sides have differed, may have, or could not be read.
+    fileprivate var speaksAgainstContent: Bool {
+        switch outcome {
+        case .unreadable: true
+        case .differs, .expected, .unstable:
+            aspects.contains(.content) || reason == .flapping
+        case .same, .missingOnA, .missingOnB, .notVerified, .conflict: false
+        }
     }
 }

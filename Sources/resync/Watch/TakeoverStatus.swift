@@ -43,12 +43,16 @@ struct TakeoverStatus {
                     name: status.module.name, gate: status.gate.answer,
                     isProven: status.proof != nil)
             }
+            // A gate that is open because one store is out of reach says nothing of that one.
+            let troubles = Side.allCases.map(pair.storeName).compactMap { name in
+                if open.contains(name) { return "\(name) has an open episode" }
+                let state = watched?.first { $0.name == name }?.state ?? .unknown
+                return state == .ok ? nil : "\(name) is \(state.word)"
+            }
             return TakeoverStatus(
                 pair: pair,
                 takeover: Takeover(
-                    unknown: unknown,
-                    episodes: Side.allCases.map(pair.storeName).filter(open.contains), own, states,
-                    at: now), checks: checks)
+                    unknown: unknown, troubles: troubles, own, states, at: now), checks: checks)
         }
     }
 

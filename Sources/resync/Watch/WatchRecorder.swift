@@ -79,7 +79,7 @@ final class WatchRecorder: WatchSink {
     private func keep(
         _ episode: Episode, _ store: StoreStatus, _ now: Moment, _ word: String?
     ) {
-        let record = EpisodeRecord(episode, path: store.path, margin: margin)
+        let record = EpisodeRecord(episode, path: store.path, margin: margin + store.behind)
         ledger.add { $0.episodes[episode.id] = record }
         open[episode.id] = (record, now.boot)
         guard let word else { return }
@@ -127,7 +127,7 @@ final class WatchRecorder: WatchSink {
         case .relapsed(let episode):
             text = "RELAPSED (\(episode.flaps)): \(store.evidence)"
         case .closed(let episode):
-            let record = EpisodeRecord(episode, path: store.path, margin: margin)
+            let record = EpisodeRecord(episode, path: store.path, margin: margin + store.behind)
             text = "CLOSED   episode \(episode.id); suspect \(EpisodeReport.window(record))"
         case .watchedAgain(let episode?, let since):
             text =
