@@ -87,13 +87,7 @@ package struct ApplyJob {
     package func undo(_ baselines: Baselines) throws -> ApplyResult {
         guard isTree else { return try ImageApply(folder, sites, controls).undo() }
         try markTargets(folder.run.id)
-        if folder.state.wasConfirmed {
-            try forget(baselines) { _ in true }
-        } else if !folder.state.isBeingUndone,
-            try baselines.find(folder.plan.header.stores.map { $0.identity }) != nil
-        {
-            try forget(baselines) { $0.mayBringDamageBack }
-        }
+        if folder.state.wasConfirmed { try forget(baselines) }
         try recover()
         let result = try UndoRun(folder, anySites, controls)()
         if folder.state.isUndone {
@@ -182,28 +176,14 @@ package struct ApplyJob {
     }
 
     /// What is taken back agrees no longer, and nobody can say in which direction it moved.
-    private func forget(_ baselines: Baselines, _ isMeant: (Action) -> Bool) throws {
+    private func forget(_ baselines: Baselines) throws {
         var removals = UpdateSpool(baselines.scratch)
         var isEmpty = true
         var plan = folder.plan
         try plan.forEach { _, action in
-            guard isMeant(action) else { return }
             isEmpty = false
             try removals.append(.remove(action.path))
         }
         if !isEmpty { _ = try write(&removals, to: baselines) }
-    }
-}
-
-extension Action {
-    /// Whether an undo may bring a file back whose bytes changed by themselves. It moves the
-    /// file's ctime, and against its record the damage would pass for an edit.
-    fileprivate var mayBringDamageBack: Bool {
-        guard before?.type == .file else { return false }
-        switch (kind, why) {
-        case (.metadata, _), (.settleDirectory, _): return false
-        case (_, .damageOnA), (_, .damageOnB), (_, .undetermined), (_, .unknown): return true
-        default: return false
-        }
     }
 }

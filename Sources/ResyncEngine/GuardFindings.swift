@@ -18,6 +18,9 @@ extension StoreFindings {
             return
         }
         available = fileSystem.available
+        hasPartner =
+            try marker?.baseline != nil
+            || Side.allCases.contains { try !state.baselines.all(of: identity, as: $0).isEmpty }
         let worker = try Worker(
             scheme: try DigestScheme(.sha256, blockSize: 1 << 20), pulse: Pulse(), stop: Stop())
         let listing = try site.root().list(worker)

@@ -82,7 +82,8 @@ extension Ledger {
         try write { database in
             for run in runs {
                 try database.execute(
-                    sql: "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    sql:
+                        "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     arguments: [
                         run.id, run.kind, run.a.blob, run.b.blob, run.began.number,
                         run.ended.number, run.status, run.verdict, run.assurance, run.isWhole,

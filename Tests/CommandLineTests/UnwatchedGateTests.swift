@@ -204,6 +204,40 @@ import Testing
         #expect(more.text.contains("m: not verified since the end of e"), "\(more.report)")
     }
 
+    /// Whatever was announced: what is not there now opens nothing, and what was done to it
+    /// meanwhile nobody watched.
+    @Test func aMaintenanceLeavesGatesUndecidedWhereSomethingChanged() throws {
+        guard let disk = try FaultyStore(.ext4) else { return }
+        let watch = try scene(disk)
+        func announce(_ length: String) throws {
+            let told = try watch.stage.resync([
+                "episode", "maintenance", "mail/a", "--for", length,
+            ]).run()
+            #expect(told.status == 0 && told.errorText.contains("mail/a"), "\(told.report)")
+        }
+        try announce("1h")
+        usleep(2_500_000)
+        #expect(try gate(watch).status == 0)
+        try announce("0")
+        usleep(2_500_000)
+        #expect(try gate(watch).status == 0)
+
+        try announce("1h")
+        try #require(try disk.unmount())
+        #expect(watch.within(5) { watch.state == "in maintenance" }, "\(watch.report)")
+        let away = try gate(watch)
+        #expect(away.status == 2 && away.text.contains("is in maintenance"), "\(away.report)")
+        #expect(try watch.stage.resync(["status"]).run().status == 1)
+        #expect(try disk.mount())
+        #expect(isBack(watch), "\(watch.report)")
+        try announce("0")
+        #expect(watch.within(10) { (try? gate(watch).status) == 2 }, "\(watch.report)")
+        let back = try gate(watch)
+        #expect(back.text.contains("was watched by nobody"), "\(back.report)")
+        let episode = try watch.episodes().last ?? [:]
+        #expect(episode["class"] as? String == "unwatched", "\(episode)")
+    }
+
     /// Without a watcher what it last knew is told, and accepted.
     @Test func withoutAWatcherErrorsAreAcceptedInTheLedger() throws {
         guard let disk = try FaultyStore(.ext4) else { return }

@@ -55,6 +55,23 @@ import Testing
         #expect(refusals { $0.trailer.totals.b = PlanTotals() } == [])
     }
 
+    /// What lies below a mount point is a directory like others.
+    @Test func nothingIsWrittenWhereAStoreIsMissing() {
+        func missing(_ change: (inout Scene) -> Void = { _ in }) -> [Refusal] {
+            refusals {
+                $0.found.b.isEmpty = true
+                ($0.found.b.marker, $0.header.stores.b.marker) = (nil, nil)
+                $0.found.a.hasPartner = true
+                change(&$0)
+            }
+        }
+        #expect(missing() == [.emptyTarget(.b)])
+        #expect(missing { $0.found.a.hasPartner = false } == [])
+        #expect(missing { $0.found.b.isEmpty = false } == [])
+        #expect(missing { $0.header.hasBaseline = true } == [])
+        #expect(missing { $0.found.b.marker = marker(.b, 20) } == [])
+    }
+
     @Test func theStoresAreThoseOfThePlan() {
         let other = StoreIdentity(fileSystem: 9, inode: 2)
         #expect(

@@ -104,6 +104,7 @@ struct HistoryModel {
     private mutating func edit(_ name: String, _ side: Side, version: UInt64, seen: Bool = true) {
         let path = Self.path(name)
         guard var entry = stores[side][path] else { return }
+        let before = entry.entry.stat
         switch entry.type {
         case .file: entry.content = digest(version)
         case .symlink:
@@ -122,7 +123,9 @@ struct HistoryModel {
             if entry.type == .file { entry.entry.stat.size = 10 + Int(version % 3) }
         }
         stores[side][path] = entry
-        note(name, side, seen ? .edited : .editedUnseen)
+        let stat = entry.entry.stat
+        let isBack = (stat.mtime, stat.inode) == (before.mtime, before.inode)
+        note(name, side, seen ? isBack ? .editedBack : .edited : .editedUnseen)
     }
 
     /// What was written to one side is written to the other as well.
@@ -144,7 +147,7 @@ struct HistoryModel {
         if entry.isDirectory, oracle.origin(name, side) == .copied { return }
         stores[side][path]?.entry.stat.mode = entry.stat.mode ^ UInt16(1 << random.below(6))
         touch(path, side)
-        note(name, side, .edited)
+        note(name, side, oracle.origin(name, side).afterChmod)
     }
 
     private mutating func damage(_ name: String, _ side: Side, zeroes: Bool) {

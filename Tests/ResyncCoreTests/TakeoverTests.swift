@@ -30,7 +30,8 @@ private typealias Gate = ResyncCore.Gate
         #expect(takeover().isReady)
         #expect(takeover(checks: [check(10_000), check(9_800)]).isReady)
         #expect(takeover(unknown: "nobody watches it").reasons == ["nobody watches it"])
-        #expect(takeover(troubles: ["p/a has an open episode"]).reasons == ["p/a has an open episode"])
+        #expect(
+            takeover(troubles: ["p/a has an open episode"]).reasons == ["p/a has an open episode"])
         #expect(takeover(modules: []).reasons == ["nothing of it is proven: it has no modules"])
         for gate in [Gate.Answer.shut, .undecided] {
             #expect(

@@ -126,7 +126,8 @@ struct RealStores {
                 isSeen
                     ? Ownership(mtime: keepsTime ? old.mtime : now)
                     : Ownership(mtime: old.mtime, ctime: old.ctime))
-            note(name, side, isSeen ? .edited : .editedUnseen)
+            let isBack = keepsTime && old.type == .file
+            note(name, side, isSeen ? isBack ? .editedBack : .edited : .editedUnseen)
         }
     }
 
@@ -140,7 +141,7 @@ struct RealStores {
         // What a plan that has begun may have done as well, nobody can tell from it.
         if isPlanWaiting, thing(name, side.other)?.mode == mode { return }
         disk.change(place(name, side), Ownership(mode: mode))
-        note(name, side, .edited)
+        note(name, side, oracle.origin(name, side).afterChmod)
     }
 
     mutating func damage(_ name: String, _ side: Side, zeroes: Bool) {

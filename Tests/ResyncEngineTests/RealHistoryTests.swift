@@ -54,8 +54,6 @@ private struct RealHistory {
     private var number = 0
     /// Of the last plan.
     private(set) var leftOut = 0
-    /// Whose record an undo may have had to forget: nothing has to be concluded of them.
-    private var forgotten: Set<String> = []
     /// When the last plan was made.
     private var planned = Timestamp(seconds: 0, nanoseconds: 0)
     /// A run that was cut off.
@@ -166,7 +164,6 @@ private struct RealHistory {
 
     private mutating func proven(_ name: String) {
         stores.oracle.noteProof(name, stores.thing(name, .a))
-        forgotten.remove(name)
         // A plan is told of one time for all entries, that of the oldest proof.
         for side in Side.allCases where stores.episodes[side] {
             stores.oracle.noteEpisode(on: side, [name])
@@ -282,7 +279,6 @@ private struct RealHistory {
         let oracle = stores.oracle
         if stores.random.once(in: 3) {
             _ = try job(cut.id).undo(try two.state().baselines)
-            forgetDamage(cut.oracle)
             noteMoved()
             tally.undone += 1
             judge(oracle, before, isResumed: true, original: cut.before)
@@ -303,7 +299,6 @@ private struct RealHistory {
         stores.log.append("taken back")
         let result = try job(id).undo(try two.state().baselines)
         tally.undone += 1
-        forgetDamage(stores.oracle)
         noteMoved()
         if result.counts.notDone > 0 { problems.append("not taken back: \(result.notUndone)") }
         let after = stores.things()
@@ -343,14 +338,6 @@ private struct RealHistory {
     private mutating func accept() throws {
         for side in Side.allCases {
             try MarkerFile.change(try sites()[side]) { $0.inconsistent = nil }
-        }
-    }
-
-    private mutating func forgetDamage(_ oracle: HistoryOracle) {
-        for name in RealStores.names {
-            for side in Side.allCases where oracle.origin(name, side) == .rotten {
-                forgotten.insert(name)
-            }
         }
     }
 
@@ -398,8 +385,6 @@ private struct RealHistory {
         for name in RealStores.names {
             guard let old = before[name], let new = after[name] else { continue }
             for side in Side.allCases {
-                // The only copy there is; what it was is forgotten.
-                if forgotten.contains(name), old[side] == nil { continue }
                 problems += oracle.violations(
                     name, side, before: old, after: new, isResumed: isResumed,
                     original: original[name])
@@ -413,7 +398,7 @@ private struct RealHistory {
     ) {
         let after = stores.things()
         for name in ["f", "g", "h", "s"]
-        where oracle.hadEpisode(name) == stores.episodes && !forgotten.contains(name) {
+        where oracle.hadEpisode(name) == stores.episodes {
             guard let old = before[name], let new = after[name],
                 let wanted = oracle.expectation(name, before: old)
             else { continue }

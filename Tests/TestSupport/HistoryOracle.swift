@@ -23,6 +23,8 @@ package struct HistoryOracle {
         case proven
         /// Somebody wrote, changed, made or removed it.
         case edited
+        /// As `edited`, with the old time put back, as what rotted and was touched since looks.
+        case editedBack
         /// As `edited`; an episode lost what the inode said of it.
         case editedUnseen
         /// Its bytes changed by themselves, under a stat that was proven with it.
@@ -38,7 +40,16 @@ package struct HistoryOracle {
         /// A plan brought it; not proven yet.
         case copied
 
-        var isEdit: Bool { self == .edited || self == .editedUnseen }
+        /// Once somebody has changed the mode as well, which moves the ctime.
+        package var afterChmod: Origin {
+            switch self {
+            case .editedBack, .editedUnseen: self
+            case .rotten, .rottenUnseen: .rottenUnseen
+            default: .edited
+            }
+        }
+
+        var isEdit: Bool { self == .edited || self == .editedBack || self == .editedUnseen }
     }
 
     private var origins: [String: Sides<Origin>] = [:]
@@ -61,7 +72,9 @@ package struct HistoryOracle {
     ) {
         var both = origins[path] ?? Sides(a: .proven, b: .proven)
         let isLeftAlone = now == proven[path] && (origin.isEdit || origin == .zeroed)
-        both[side] = isLeftAlone ? .touched : origin
+        // Where an undo brings back what a plan replaced, what an episode did since stays.
+        let isOverlaid = origin == .proven && now != proven[path]
+        both[side] = isLeftAlone ? .touched : isOverlaid ? .editedUnseen : origin
         origins[path] = both
         if origin == .copied {
             copiedModes[path, default: Sides(a: nil, b: nil)][side] = now?.mode
@@ -159,7 +172,8 @@ package struct HistoryOracle {
             guard !episodes.a, !episodes.b, before.a?.mode == before.b?.mode else { return nil }
             winner = side.other
         case .lost: winner = side.other
-        case .proven, .touched, .editedUnseen, .rottenUnseen, .zeroed, .copied: return nil
+        case .proven, .touched, .editedBack, .editedUnseen, .rottenUnseen, .zeroed, .copied:
+            return nil
         }
         return Sides(a: before[winner], b: before[winner])
     }

@@ -10,6 +10,8 @@ package struct StoreFindings: Sendable, Hashable {
     package var size = 0
     /// Whether a directory holds nothing but what is resync's own, or a new file system's.
     package var isEmpty = false
+    /// Whether it was ever proven to agree with some store.
+    package var hasPartner = false
     package var isReadOnly = false
     /// Bytes that can be written; nil where that is not known.
     package var available: Int?
@@ -22,6 +24,8 @@ package struct StoreFindings: Sendable, Hashable {
 /// A rule that stands against carrying a plan out; each can be overruled for this plan alone.
 package enum Refusal: Sendable, Hashable {
     case emptySource(Side)
+    /// The other side was in step with a store, and not with this one.
+    case emptyTarget(Side)
     case otherFileSystem(Side)
     case copiedMarker(Side)
     case otherMarker(Side)
@@ -45,6 +49,9 @@ package enum Refusal: Sendable, Hashable {
     package var sentence: String {
         switch self {
         case .emptySource(let side): "\(side.letter) is empty: is it mounted?"
+        case .emptyTarget(let side):
+            "\(side.letter) is empty, and is not the store that \(side.other.letter) was last "
+                + "proven to agree with: is it mounted?"
         case .otherFileSystem(let side):
             "\(side.letter) is not the store that the plan was made for"
         case .copiedMarker(let side):
@@ -106,6 +113,11 @@ package func refusals(
     }
     for target in targets {
         refusals += sourceRefusals(found, target.other, run)
+        if found[target].isEmpty, found[target].marker == nil, !header.hasBaseline,
+            found[target.other].hasPartner
+        {
+            refusals.append(.emptyTarget(target))
+        }
         if let other = found[target].inconsistent, other != run {
             refusals.append(.unfinishedTarget(target, run: other))
         }

@@ -39,6 +39,9 @@ package struct Judgement: Sendable {
         /// Changed, and its stat with it, to one from before the record: nobody but the file system
         /// sets a ctime, and after a crash or an aborted journal it has an earlier one again.
         case rolledBack
+        /// Other data in the same inode, as long as before, under an mtime that is no later: it may
+        /// be an edit that put the time back, and it may have rotted and been chowned since.
+        case ambiguous
         /// Changed under an unchanged stat, or under one that proves nothing.
         case silent
     }
@@ -53,6 +56,7 @@ package struct Judgement: Sendable {
             switch (change(record, .a), change(record, .b)) {
             case (.absent, let other): return deletion(on: .a, other)
             case (let other, .absent): return deletion(on: .b, other)
+            case (.ambiguous, _), (_, .ambiguous): return .undetermined
             case (.rolledBack, let other): return rolledBack(.a, other)
             case (let other, .rolledBack): return rolledBack(.b, other)
             case (.same(let moved), let other):
@@ -86,13 +90,17 @@ package struct Judgement: Sendable {
         // Where one side has something else altogether, anything the other changed counts.
         let isWhole = sides[side.other] == nil || aspects.contains(.type)
         let compared = isWhole ? AspectSet.all : aspects
-        let isChanged = !record.changes(to: now, on: side, in: compared).isEmpty
-        if isChanged, now.stat.ctime < record.witnesses[side].ctime { return .rolledBack }
+        let changes = record.changes(to: now, on: side, in: compared)
+        let then = record.witnesses[side]
+        if !changes.isEmpty, now.stat.ctime < then.ctime { return .rolledBack }
         // A directory's times move with its entries, and say nothing of itself.
-        if now.isDirectory { return isChanged ? .edited : .same(moved: false) }
+        if now.isDirectory { return changes.isEmpty ? .same(moved: false) : .edited }
         let moved = record.hasMoved(now.stat, on: side)
-        if !isChanged { return .same(moved: moved) }
-        return moved ? .edited : .silent
+        if changes.isEmpty { return .same(moved: moved) }
+        guard moved else { return .silent }
+        let isLater = now.stat.mtime > then.mtime || now.stat.inode != then.inode
+        return changes.contains(.content) && !changes.contains(.size) && !isLater
+            ? .ambiguous : .edited
     }
 
     private func deletion(on side: Side, _ other: Change) -> Verdict {
@@ -100,7 +108,7 @@ package struct Judgement: Sendable {
         case .same: return hadEpisode[side] ? .lost(side) : .edited(side)
         case .edited: return hadEpisode[side] ? .lost(side) : .conflict
         // The only copy there is may be rotten.
-        case .silent, .rolledBack, .absent: return .undetermined
+        case .silent, .ambiguous, .rolledBack, .absent: return .undetermined
         }
     }
 
@@ -109,7 +117,7 @@ package struct Judgement: Sendable {
     private func rolledBack(_ side: Side, _ other: Change) -> Verdict {
         switch other {
         case .same, .edited: hadEpisode[side] ? .missedWrite(side) : .undetermined
-        case .silent, .rolledBack, .absent: .undetermined
+        case .silent, .ambiguous, .rolledBack, .absent: .undetermined
         }
     }
 
@@ -128,7 +136,7 @@ package struct Judgement: Sendable {
                 isFromMedium && !record.isRacy && !hadEpisode[side]
                 && aspects == AspectSet(.content)
             return isDamage ? .damage(side) : .undetermined
-        case .absent, .same, .rolledBack: return .undetermined
+        case .absent, .same, .ambiguous, .rolledBack: return .undetermined
         }
     }
 

@@ -95,6 +95,8 @@ package struct Detector: Sendable {
     /// Seconds for which all must be well in the present episode.
     package private(set) var holdDown: Double
     package private(set) var maintenanceEnd: Moment?
+    /// Whether something is not as it should be, expected or not.
+    package var isAmiss: Bool { badProbes > 0 || condition.map { $0 != .writable } ?? false }
     private var prelude: [Prelude] = []
     private var goodBeforeSuspicion: Moment?
     private var weighing: Weighing

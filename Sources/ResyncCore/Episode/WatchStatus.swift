@@ -4,6 +4,8 @@ package struct StoreStatus: Sendable, Hashable {
         /// Not probed yet.
         case unknown
         case ok, suspect, down, recovering
+        /// Not well now, which was announced.
+        case maintenance
 
         package var word: String {
             switch self {
@@ -12,6 +14,7 @@ package struct StoreStatus: Sendable, Hashable {
             case .suspect: "suspect"
             case .down: "down"
             case .recovering: "recovering"
+            case .maintenance: "in maintenance"
             }
         }
     }

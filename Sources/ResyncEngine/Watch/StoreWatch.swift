@@ -1,40 +1,5 @@
-package import ResyncCore
+import ResyncCore
 import ResyncStorage
-
-/// What a watcher is told of a store when it starts.
-package struct WatchedStore: Sendable {
-    package let name: String
-    /// Absolute, as it was configured.
-    package let path: [UInt8]
-    /// Whether the probe writes.
-    package let probes: Bool
-    /// Whether it is mounted read-only on purpose.
-    package let isReadOnly: Bool
-    /// By which the probe's file is known: 32 hexadecimal digits, of this state folder alone.
-    package let probeID: String
-    /// What an earlier watcher last knew.
-    package var sequence: UInt64 = 0
-    package var fileSystem: UInt64?
-    package var lastGood: Moment?
-    package var episode: Episode?
-    package var penalty: FlapPenalty
-    package var errors = ErrorCount()
-    /// How it was seen last, its moment on the clocks of this boot; nil where it never was.
-    package var sight: StoreSight?
-    /// Of an open episode: as its status has it.
-    package var behind = 0.0
-
-    package init(
-        name: String, _ store: Configuration.Store, probeID: String, penalty: FlapPenalty
-    ) {
-        self.name = name
-        path = store.path
-        probes = store.probes
-        isReadOnly = store.isReadOnly
-        self.probeID = probeID
-        self.penalty = penalty
-    }
-}
 
 /// One store under watch: its probe, its devices, its state.
 final class StoreWatch {
@@ -84,6 +49,9 @@ final class StoreWatch {
     private var earlier: StoreSight?
     /// The episode that came of that.
     private var unwatched: String?
+    /// How it was before it was taken into maintenance, until it is well again after that.
+    private var beforeMaintenance: StoreSight?
+    private var lastGoodBefore: Moment?
     /// Since when the kernel's messages about it were read by nobody, as long as that is so.
     private var unheard: Moment?
     /// Messages about devices that are not known to be its own, until that is looked up anew.
@@ -388,6 +356,35 @@ final class StoreWatch {
         return note(events, now)
     }
 
+    /// An administrator takes it into maintenance, or out of it where no end is said.
+    func maintain(until end: Moment?, at now: Moment) {
+        guard let end else { return detector.endMaintenance() }
+        if beforeMaintenance == nil {
+            (beforeMaintenance, lastGoodBefore) = (earlier ?? sight(at: now), detector.lastGood)
+        }
+        detector.beginMaintenance(until: end)
+    }
+
+    /// Compares what it was before a maintenance with what it is once that is over and it is well:
+    /// what was done to it meanwhile, nobody watched.
+    func compareAfterMaintenance(at now: Moment) -> [DetectorEvent] {
+        guard let before = beforeMaintenance, detector.maintenanceEnd == nil else { return [] }
+        guard detector.episode == nil else {
+            // That tells of it.
+            beforeMaintenance = nil
+            return []
+        }
+        guard case .ok = detector.phase, !detector.isAmiss, asked == nil || !setup.probes else {
+            return []
+        }
+        beforeMaintenance = nil
+        let after = sight(at: now)
+        guard !after.changes(since: before).isEmpty else { return [] }
+        let events = detector.found(after, after: before, lastGood: lastGoodBefore, at: now)
+        if case .watchedAgain(let episode, _) = events.first { unwatched = episode?.id }
+        return note(events, now)
+    }
+
     /// Has a person's word taken.
     func told(
         at now: Moment, _ body: (inout Detector) -> [DetectorEvent]
@@ -427,7 +424,9 @@ final class StoreWatch {
         var status = StoreStatus(name: setup.name, path: setup.path)
         status.since = since?.wall
         switch detector.phase {
-        case .ok: status.state = isCompared ? .ok : .unknown
+        case .ok:
+            let isOut = detector.maintenanceEnd != nil && detector.isAmiss
+            status.state = isOut ? .maintenance : isCompared ? .ok : .unknown
         case .suspect: status.state = .suspect
         case .down: status.state = .down
         case .recovering(let since, _):
@@ -462,7 +461,7 @@ final class StoreWatch {
         status.clock = clock
         status.behind = behind
         status.unwatched = unwatched
-        status.sight = earlier ?? sight(at: now)
+        status.sight = beforeMaintenance ?? earlier ?? sight(at: now)
         return status
     }
 }

@@ -131,7 +131,10 @@ package final class Watcher {
             }
             if case .probe(.verified, _) = answer { store.settle(table, at: now) }
             tell(store.tick(at: now), store, now)
-            if isTick { tell(store.compare(at: now), store, now) }
+            if isTick {
+                tell(store.compare(at: now), store, now)
+                tell(store.compareAfterMaintenance(at: now), store, now)
+            }
             _ = store.probeIfDue(now)
         }
         serve(now)
@@ -248,15 +251,7 @@ package final class Watcher {
             let end = Moment(
                 boot: now.boot &+ UInt64(seconds * 1e9),
                 wall: now.wall.adding(seconds: Int64(seconds)))
-            let events = store.told(at: now) { detector in
-                if seconds > 0 {
-                    detector.beginMaintenance(until: end)
-                } else {
-                    detector.endMaintenance()
-                }
-                return []
-            }
-            tell(events, store, now)
+            store.maintain(until: seconds > 0 ? end : nil, at: now)
         }
         return nil
     }

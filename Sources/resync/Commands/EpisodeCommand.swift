@@ -262,6 +262,11 @@ struct EpisodeCommand: ParsableCommand {
                 throw CommandError("no watcher is running")
             }
             try client.tell(.maintenance(store: store, seconds: seconds))
+            let until = Timestamp.now.adding(seconds: Int64(seconds)).localText
+            Main.complain(
+                seconds > 0
+                    ? "\(store) is in maintenance until \(until): what is done to it is no episode"
+                    : "the maintenance of \(store) is over")
             return .ok
         }
     }

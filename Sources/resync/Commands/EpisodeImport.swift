@@ -247,7 +247,8 @@ enum ManualEpisode {
         return EpisodeRecord(episode, path: path, margin: try margin(of: store, ledger))
     }
 
-    /// Seconds before an episode in which what was written may have been lost, by the store's times.
+    /// Seconds before an episode in which what was written, by the store's times, may have been
+    /// lost.
     static func margin(of store: String, _ ledger: Ledger) throws -> Double {
         let clock = try ledger.stores().first { $0.name == store }?.sight?.clock ?? 0
         return writeBackMargin() + max(0, -Double(clock))

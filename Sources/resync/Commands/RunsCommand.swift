@@ -205,7 +205,8 @@ struct RunsCommand: ParsableCommand {
                 // First, or an apply could go on with it after its journal was read.
                 try run.lock()
                 try refuseLosing(run)
-                try run.delete(from: state.runs, to: isNoted(run, in: state) ? nil : state.forgotten)
+                try run.delete(
+                    from: state.runs, to: isNoted(run, in: state) ? nil : state.forgotten)
             }
             return .ok
         }

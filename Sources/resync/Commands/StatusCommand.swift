@@ -46,7 +46,7 @@ struct StatusCommand: JSONCommand {
             switch store.state {
             case .ok: break
             case .unknown: status.merge(.trouble)
-            case .suspect, .down, .recovering: status.merge(.differences)
+            case .suspect, .down, .recovering, .maintenance: status.merge(.differences)
             }
             try print(store)
         }
