@@ -51,6 +51,10 @@ package func parseSize(_ text: String) throws(QuantityError) -> Int {
 package func parseRate(_ text: String) throws(QuantityError) -> Int {
     let size = try parseSize(text.hasSuffix("/s") ? String(text.dropLast(2)) : text)
     guard size > 0 else { throw QuantityError(reason: "a rate of zero would never end") }
+    guard text.contains(where: { !$0.isNumber }) else {
+        throw QuantityError(
+            reason: "'\(escaped(text.utf8))' is no rate: use 500KiB/s, 200MiB/s, 1GiB/s")
+    }
     return size
 }
 
@@ -63,7 +67,10 @@ package func parseDuration(_ text: String) throws(QuantityError) -> Double {
         let digits = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
         let unit = rest.dropFirst(digits.count).prefix { $0.isASCII && $0.isLetter }
         rest = rest.dropFirst(digits.count + unit.count)
-        guard let number = Double(digits), let factor = factors[String(unit)] else {
+        // A number alone is as often meant in minutes, or hours; nothing is nothing in each.
+        guard let number = Double(digits), let factor = factors[String(unit)],
+            !unit.isEmpty || number == 0
+        else {
             throw QuantityError(
                 reason: "'\(escaped(text.utf8))' is no duration: use 30s, 5m, 6h, 7d")
         }

@@ -78,6 +78,7 @@ package final class PlanRun {
     private let task: PlanTask
     private let run: RunFolder
     private let controls: RunControls
+    private let left: (RelativePath, LeaveReason) throws -> Void
     private let scheme: DigestScheme
     private let started = monotonicSeconds()
     private let progress = Progress()
@@ -90,11 +91,16 @@ package final class PlanRun {
 
     private static let chunkSize = 4096
 
+    /// - Parameters:
+    ///   - left: is told of each entry that is left as it is.
+    ///   - output: takes the plan's bytes.
     package init(
         _ task: PlanTask, _ controls: RunControls, of run: RunFolder,
+        left: @escaping (RelativePath, LeaveReason) throws -> Void = { _, _ in },
         output: @escaping (_ bytes: [UInt8]) throws -> Void
     ) throws {
         self.task = task
+        self.left = left
         self.controls = controls
         self.run = run
         scheme = try DigestScheme(.sha256, blockSize: task.header.blockSize)
@@ -114,7 +120,7 @@ package final class PlanRun {
         }
         try findPoisoned()
         var planner = Planner(
-            spools: PlanSpools { ActionSpoolFile(task.scratch) }, questions: questions()
+            spools: PlanSpools { ActionSpoolFile(task.scratch) }, questions: questions(), left: left
         ) { action, zeroes in
             try self.writer.append(action)
             if zeroes { self.writer.countZeroed(on: action.side) }
@@ -242,7 +248,7 @@ package final class PlanRun {
             case .entry(let look): path = look.path
             }
             while let left = unsettled.first, left.path < path {
-                leave(left, &planner)
+                try leave(left, &planner)
                 unsettled = unsettled.dropFirst()
             }
             switch output {
@@ -252,12 +258,12 @@ package final class PlanRun {
                 try plan(apart[look.path] ?? look, difference, &planner)
             }
         }
-        for left in unsettled { leave(left, &planner) }
+        for left in unsettled { try leave(left, &planner) }
     }
 
-    private func leave(_ difference: Difference, _ planner: inout Planner) {
+    private func leave(_ difference: Difference, _ planner: inout Planner) throws {
         guard difference.outcome == .expected else {
-            return planner.leaveOut(difference.path, .unreadable)
+            return try planner.leaveOut(difference.path, .unreadable)
         }
         planner.stay(difference.path)
         expected += 1
@@ -337,7 +343,7 @@ package final class PlanRun {
     ) throws {
         progress.add(entries: 1, bytes: 0, differences: 0)
         guard look.isSettled else {
-            if task.isInScope(look.path) { planner.leaveOut(look.path, .unreadable) }
+            if task.isInScope(look.path) { try planner.leaveOut(look.path, .unreadable) }
             return
         }
         let isUnmoved = Side.allCases.allSatisfy { side in

@@ -212,7 +212,7 @@ import Testing
                 shade: 1
               - {name: q, a: /y, b: {probe: 2}, max-age: x}
             watch: {pace: 1s, slow: x}
-            notify: {repeat: 5}
+            notify: {repeat: 5s}
             """, "3:8: a store's path", "4:13: 'never' is no duration", "5:5: unknown key 'shade'",
             "2:5: a pair needs 'b'", "6:33: probe is true or false", "6:25: a store needs a path",
             "6:46: 'x' is no", "7:9: unknown key 'pace'", "7:25: 'x' is no", "8:18: that is too",

@@ -98,7 +98,7 @@ import Testing
         #expect(verified.text.contains("module db: "), "\(verified.report)")
 
         // By hand: 1 × 8 s + 10 × 9 s + 2 × 13 s; log first would make 2 × 4 + 1 × 12 + 10 × 13.
-        let lines = try scene.schedule("--read-limit", "1000")
+        let lines = try scene.schedule("--read-limit", "1000/s")
         let found = modules(lines)
         #expect(names(lines) == ["db", "rec", "log"])
         #expect(numbers(found, "number") == [1, 2, 3])
@@ -117,7 +117,7 @@ import Testing
         #expect(result["least"] as? Bool == true)
         #expect(result["rate_from"] as? String == "option")
 
-        let text = try scene.run("schedule", "--read-limit", "1000")
+        let text = try scene.run("schedule", "--read-limit", "1000/s")
         for part in [
             "pair mail: 3 of 3 modules wait, each side read at 1000 B/s\n",
             "  1  db   UNDECIDED  7.81 KiB  2 entries  8.00 s   weight 1.0  needed by rec\n",
@@ -225,7 +225,7 @@ import Testing
         try scene.episode("p/a")
         for pair in ["p", "q"] { _ = try scene.run("verify", pair) }
         let before = Date.now.timeIntervalSince1970
-        let lines = try scene.schedule("--simulate", "--read-limit", "1000")
+        let lines = try scene.schedule("--simulate", "--read-limit", "1000/s")
         #expect(names(lines, "p") == ["x", "w"])
         #expect(names(lines, "q") == ["y", "z", "v"])
         for pair in ["p", "q"] {
@@ -252,10 +252,10 @@ import Testing
             ])
 
         // One pair alone still waits for the other one.
-        let alone = try scene.schedule("q", "--simulate", "--read-limit", "1000")
+        let alone = try scene.schedule("q", "--simulate", "--read-limit", "1000/s")
         #expect(names(alone) == ["y", "z", "v"])
         #expect(numbers(modules(alone), "released_after_s") == [8, 8, 5.5])
-        let text = try scene.run("schedule", "q", "--simulate", "--read-limit", "1000")
+        let text = try scene.run("schedule", "q", "--simulate", "--read-limit", "1000/s")
         #expect(text.text.contains("waits for x of p"), "\(text.report)")
         #expect(text.text.contains(", after 8.00 s\n"), "\(text.report)")
         #expect(text.text.contains("proven the least, other pairs aside"), "\(text.report)")

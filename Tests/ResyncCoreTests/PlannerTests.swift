@@ -237,7 +237,7 @@ import Testing
             try planner.add(
                 SurveyedEntry(path: path(name), sides: sides, aspects: AspectSet(.existence)),
                 .take(.a))
-            if name == "d/e/x" { planner.leaveOut(path("d"), .unreadable) }
+            if name == "d/e/x" { try planner.leaveOut(path("d"), .unreadable) }
         }
         try planner.finish()
         #expect(

@@ -35,14 +35,14 @@ import Testing
         arguments: [
             ("30s", 30), ("5m", 300), ("6h", 21600), ("7d", 604_800), ("500ms", 0.5),
             ("1h30m", 5400),
-            ("90", 90), ("0", 0), ("1.5h", 5400), ("1d1h1m1s", 90061),
+            ("90s", 90), ("0", 0), ("1.5h", 5400), ("1d1h1m1s", 90061),
         ] as [(String, Double)])
     func durations(_ text: String, _ seconds: Double) throws {
         #expect(try parseDuration(text) == seconds)
     }
 
     @Test(arguments: [
-        "", "s", "-5s", "5 s", "5M", "5y", "1e9", "5s-", "inf", "99999999999d", "1..5s", "٣s",
+        "", "s", "90", "-5s", "5 s", "5M", "5y", "1e9", "5s-", "inf", "99999999999d", "1..5s", "٣s",
     ])
     func noDurations(_ text: String) {
         #expect(throws: QuantityError.self) { try parseDuration(text) }

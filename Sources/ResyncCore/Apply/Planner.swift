@@ -60,6 +60,7 @@ package struct Planner {
     /// they gain less.
     package private(set) var losses = Sides<[RelativePath: Int]>(a: [:], b: [:])
     private let output: (_ action: Action, _ zeroes: Bool) throws -> Void
+    private let left: (RelativePath, LeaveReason) throws -> Void
     private let spools: PlanSpools
     private let questions: PlannerQuestions
     private var stack: [Frame] = []
@@ -89,14 +90,18 @@ package struct Planner {
         var gap = Sides<Gap?>(a: nil, b: nil)
     }
 
-    /// - Parameter output: takes the actions in order; `zeroes` when a file with data comes to
-    ///   hold nothing but zeros.
+    /// - Parameters:
+    ///   - left: is told of each entry that is left as it is.
+    ///   - output: takes the actions in order; `zeroes` when a file with data comes to hold nothing
+    ///     but zeros.
     package init(
         spools: PlanSpools, questions: PlannerQuestions = PlannerQuestions(),
+        left: @escaping (RelativePath, LeaveReason) throws -> Void = { _, _ in },
         output: @escaping (_ action: Action, _ zeroes: Bool) throws -> Void
     ) {
         self.spools = spools
         self.questions = questions
+        self.left = left
         self.output = output
     }
 
@@ -112,15 +117,16 @@ package struct Planner {
     package mutating func add(_ entry: SurveyedEntry, _ choice: PlanChoice) throws {
         try leave(upTo: entry.path)
         switch choice {
-        case .leave(let reason): leave(entry, reason)
+        case .leave(let reason): try leave(entry, reason)
         case .take(let source): try take(entry, from: source)
         }
     }
 
     /// A difference that nobody could look at. It may come late: what is said of a directory as a
     /// whole comes after what is in it.
-    package mutating func leaveOut(_ path: RelativePath, _ reason: LeaveReason) {
+    package mutating func leaveOut(_ path: RelativePath, _ reason: LeaveReason) throws {
         leftOut.count(reason)
+        try left(path, reason)
         stay(path)
     }
 
@@ -141,13 +147,10 @@ package struct Planner {
 
     // MARK: Leaving as it is
 
-    private mutating func keep(_ reason: LeaveReason) {
+    private mutating func leave(_ entry: SurveyedEntry, _ reason: LeaveReason) throws {
         leftOut.count(reason)
+        try left(entry.path, reason)
         for index in stack.indices { stack[index].stays = true }
-    }
-
-    private mutating func leave(_ entry: SurveyedEntry, _ reason: LeaveReason) {
-        keep(reason)
         guard entry.hasDirectory else { return }
         var frame = Frame(path: entry.path, sides: entry.sides)
         for side in Side.allCases where entry.sides[side]?.isDirectory != true {
@@ -164,7 +167,7 @@ package struct Planner {
             return try delete(entry, on: target)
         }
         if entry.sides[target] == nil, let gap = stack.last?.gap[target] {
-            return leave(entry, gap == .deleted ? .conflict : .other)
+            return try leave(entry, gap == .deleted ? .conflict : .other)
         }
         if wanted.isDirectory { return try takeDirectory(entry, from: source, wanted) }
         guard let old = entry.sides[target], old.isDirectory else {
@@ -183,7 +186,7 @@ package struct Planner {
         guard let old = entry.sides[target] else { return }
         let nearest = stack.last { $0.sides[target.other]?.isDirectory == true }
         guard nearest.map({ questions.isListedWhole(target.other, $0.path) }) ?? true else {
-            return leave(entry, .deletion)
+            return try leave(entry, .deletion)
         }
         var action = Action(
             old.isDirectory ? .removeDirectory : .remove, on: target, entry.path,
@@ -310,6 +313,7 @@ package struct Planner {
             }
             count(frame.path, on: removal.side, 1)
             leftOut.count(.deletion)
+            try left(frame.path, .deletion)
             // A link to what does not come would have nothing to be another name of.
             if let after = frame.successor?.after {
                 names[removal.side.other][after.stat.identity] = nil

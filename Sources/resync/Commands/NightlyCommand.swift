@@ -14,7 +14,8 @@ struct NightlyCommand: ResyncCommand {
             longest ago is read again from the medium, so that everything is read within the \
             pair's max-age. It keeps to the pair's windows: what does not fit goes on the next \
             night. Nothing is printed while the copies agree; what is new or worse than the night \
-            before is, and what was not read within max-age. The status is that of verify, 75 \
+            before is, a line where they still differ, and what was not read within max-age. The \
+            status is that of verify, 75 \
             while another one runs.
             """)
 
@@ -140,7 +141,7 @@ private struct Night {
         _ words: [String], _ within: Selection?, resuming id: String?, until end: Double
     ) throws -> (result: VerifyResult, run: RunFolder) {
         let left = max(1, end - monotonicSeconds())
-        let limit = left.isFinite ? ["--max-duration=\(left)"] : []
+        let limit = left.isFinite ? ["--max-duration=\(left)s"] : []
         let arguments = ["verify"] + options + limit + words
         guard let command = try Resync.parseAsRoot(arguments) as? VerifyCommand else {
             throw CommandError("verify is no command", .defect)
@@ -181,7 +182,7 @@ private struct Night {
             let (result, run) = try verify(
                 ["--assurance=media", pair.name], Selection(oldest.paths), resuming: nil, until: end
             )
-            try tell(result, run, since: known)
+            try tell(result, run, since: known, isAgain: true)
             status.merge(result.summary.status)
             guard let next = oldest.last, result.summary.ending == .complete else { break }
             (done, last) = (done + oldest.bytes, next)
@@ -220,8 +221,12 @@ private struct Night {
 
     // MARK: What is said
 
-    /// - Parameter known: the run that was told of before.
-    private func tell(_ result: VerifyResult, _ run: RunFolder, since known: String?) throws {
+    /// - Parameters:
+    ///   - known: the run that was told of before.
+    ///   - isAgain: whether that was tonight.
+    private func tell(
+        _ result: VerifyResult, _ run: RunFolder, since known: String?, isAgain: Bool = false
+    ) throws {
         let summary = result.summary
         guard summary.status != .ok, summary.status != .outOfTime else { return }
         var news = try NightNews(
@@ -232,7 +237,13 @@ private struct Night {
                 try news.add(difference)
             }
         }
-        guard news.count > 0 || summary.status == .trouble else { return }
+        guard news.count > 0 || summary.status == .trouble else {
+            // What is read again tonight was told of before.
+            guard news.known > 0, !isAgain else { return }
+            return try write(
+                "\(pair.name): nothing new, and \(countText(news.known)) known from before: "
+                    + "'resync runs show \(run.id)'\n")
+        }
         var text = "\(pair.name): \(escaped(pair.stores.a.path)) and "
         text += "\(escaped(pair.stores.b.path))\n"
         for line in news.lines.prefix(Self.shown) { text += line + "\n" }

@@ -185,14 +185,25 @@ private struct Planning {
         for name in command.module { paths += try self.paths(of: name, configuration, sites) }
         var task = try task(sites, run, verify, summary, configuration)
         task.paths = paths
+        if !command.json {
+            Main.complain("from run \(run.id), begun \(header.started.localText)")
+        }
+        let left = LeftEntries(json: command.json)
         let result = try watched(style) { controls in
-            try PlanRun(task, controls, of: run) { bytes in
-                try named(path) { try file.append(bytes) }
-            }()
+            let planning = try PlanRun(task, controls, of: run, left: { try left.add($0, $1) }) {
+                bytes in try named(path) { try file.append(bytes) }
+            }
+            return try planning()
         }
         try named(path) { try file.commit() }
+        try left.finish(run.id)
         try report(result, task, sites, path)
-        return result.trailer.leftOut.needsDecision ? .undecided : .ok
+        var status = result.trailer.leftOut.needsDecision ? ExitStatus.undecided : .ok
+        for doubt in summary.doubtLines {
+            Main.complain("made from a run that is not to be trusted: \(doubt)")
+            status.merge(.trouble)
+        }
+        return status
     }
 
     private func named<R>(_ path: [UInt8], _ body: () throws -> R) throws -> R {

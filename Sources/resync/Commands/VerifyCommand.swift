@@ -145,7 +145,14 @@ struct VerifyCommand: ResyncCommand {
         guard module == nil || a.isEmpty, module != nil || !a.isEmpty else {
             throw CommandError("verify takes two stores, a pair, or --module M", .usage)
         }
-        let configuration = try ConfigurationFile.load(file.path)
+        guard
+            let configuration = module == nil
+                ? try file.loadIfThere() : try ConfigurationFile.load(file.path)
+        else {
+            throw CommandError(
+                "verify takes two stores, and B is missing; nor is there a configuration at "
+                    + "'\(escaped(file.path))' that could have a pair of that name", .usage)
+        }
         var target =
             try module.map { try VerifyTarget(module: $0, in: configuration) }
             ?? VerifyTarget(pair: a, in: configuration)
@@ -161,8 +168,10 @@ struct VerifyCommand: ResyncCommand {
         (command.a, command.b) = (
             RawArguments.text(stores.a.path), RawArguments.text(stores.b.path)
         )
-        if settle == Self.usualSettle { command.settle = "\(target.pair.settle)" }
-        if read.readLimit == nil { command.read.readLimit = target.pair.readLimit.map { "\($0)" } }
+        if settle == Self.usualSettle { command.settle = "\(target.pair.settle)s" }
+        if read.readLimit == nil {
+            command.read.readLimit = target.pair.readLimit.map { "\($0)/s" }
+        }
         return (command, target)
     }
 

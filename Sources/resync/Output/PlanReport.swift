@@ -213,6 +213,56 @@ enum PlanReport {
     }
 }
 
+/// Tells of what a plan leaves as it is: in text the first of it, in JSON all.
+final class LeftEntries {
+    private let json: Bool
+    private var count = 0
+    private var needsDecision = false
+    private static let limit = 20
+
+    init(json: Bool) { self.json = json }
+
+    func add(_ path: RelativePath, _ reason: LeaveReason) throws {
+        count += 1
+        needsDecision = needsDecision || reason == .conflict || reason == .undetermined
+        if json {
+            var line = JSONLine(type: "left_out")
+            line.path(path)
+            line.field("reason", reason.word)
+            try StandardOutput.shared.write(line.bytes)
+        } else if count <= Self.limit {
+            try StandardOutput.shared.write("x \(shown(path))  \(reason.word), left as it is\n")
+        }
+    }
+
+    func finish(_ run: String) throws {
+        guard !json else { return }
+        if count > Self.limit {
+            try StandardOutput.shared.write(
+                "  and \(countText(count - Self.limit)) more: --json names all\n")
+        }
+        if needsDecision {
+            Main.complain(
+                "who is right about a conflict, or what is undetermined, a person says: 'resync "
+                    + "decide \(run) PATH --accept a|b --reason TEXT', and then plans again")
+        }
+    }
+}
+
+extension LeaveReason {
+    fileprivate var word: String {
+        switch self {
+        case .conflict: "conflict"
+        case .undetermined: "undetermined"
+        case .lost: "lost in an episode"
+        case .unreadable: "unreadable or unstable"
+        case .deletion: "not deleted"
+        case .external: "of an external module"
+        case .other: "without its directory"
+        }
+    }
+}
+
 extension PlanLeftOut {
     /// A line, with its end, about what stays different when a plan was carried out; nothing where
     /// nothing does.
