@@ -170,6 +170,44 @@ import Testing
         #expect(try decide("20200101T000000.000Z-0000").status == 2)
     }
 
+    /// Which store the inner one is, and what can be taken back there, is not the outer one's to
+    /// change. What is left is named.
+    @Test func whatBelongsToAStoreInsideIsLeft() throws {
+        let stage = try stage()
+        for side in ["a", "b"] {
+            try stage.makeFolder("\(side)/in")
+            try stage.write("\(side)/in/.resync-store", "marker of \(side)")
+            try stage.write("\(side)/in/file", "of \(side)")
+        }
+        try stage.makeFolder("b/in/.resync-quarantine")
+        try stage.write("b/in/.resync-quarantine/1", "displaced")
+        let made = try plan(stage, stage.a, stage.b, "--authority", "a")
+        #expect(made.status == 0, "\(made.report)")
+        let left = made.lines.filter { $0.hasPrefix("x ") }.map { String($0.prefix { $0 != "," }) }
+        #expect(left.count == 3, "\(made.report)")
+        #expect(left.contains { $0.hasPrefix("x in/.resync-store  ") }, "\(made.report)")
+        #expect(try show(stage).allSatisfy { !$0.contains(".resync-") })
+        #expect(try show(stage).contains { $0.hasPrefix("* B in/file") })
+    }
+
+    /// Twenty are shown, and all in JSON.
+    @Test func whatAPlanLeavesIsNamed() throws {
+        let stage = try stage()
+        usleep(2_200_000)
+        #expect(try stage.verify("--keep").status == 0)
+        for number in 0..<30 {
+            for side in ["a", "b"] { try stage.write("\(side)/n\(number)", "of \(side) \(number)") }
+        }
+        let made = try plan(stage, stage.a, stage.b, "--authority", "baseline")
+        #expect(made.status == 4, "\(made.report)")
+        #expect(made.lines.count { $0.hasPrefix("x n") } == 20, "\(made.report)")
+        #expect(made.text.contains("  and 10 more: --json names all\n"), "\(made.report)")
+        #expect(made.errorText.contains(" PATH --accept a|b --reason TEXT'"), "\(made.report)")
+        let json = try plan(stage, "last", "--authority", "baseline", "--json")
+        let left = try objects(json.lines).filter { $0["type"] as? String == "left_out" }
+        #expect(left.count == 30 && left.allSatisfy { $0["reason"] as? String == "undetermined" })
+    }
+
     @Test func aPathNarrowsThePlan() throws {
         let stage = try stage()
         try stage.makeFolder("a/n")

@@ -19,6 +19,7 @@ struct QuarantineCommand: ParsableCommand {
             let state = try state.open()
             var entries = 0
             var bytes = 0
+            var isWhole = true
             func list(_ folder: ApplyFolder, _ action: Action, _ size: Int, _ note: String) throws {
                 entries += 1
                 bytes = cappedSum(bytes, size)
@@ -30,7 +31,10 @@ struct QuarantineCommand: ParsableCommand {
                 try Quarantine(folder).forEach { _, action in
                     try list(folder, action, action.bytesDisplaced, "")
                 }
-                guard let sites = try reachable(folder) else { continue }
+                guard let sites = try reachable(folder) else {
+                    isWhole = isWhole && !folder.mayHaveStrays
+                    continue
+                }
                 let quarantine = Quarantine(folder)
                 for (stray, action) in try quarantine.strays(sites) {
                     try list(
@@ -39,8 +43,10 @@ struct QuarantineCommand: ParsableCommand {
                 }
             }
             try StandardOutput.shared.write(
-                "\(countText(entries)) kept, \(sizeText(bytes))\n")
-            return .ok
+                "\(isWhole ? "" : "at least ")\(countText(entries)) kept, \(sizeText(bytes))\n")
+            guard !isWhole else { return .ok }
+            Main.complain("what runs put aside in stores that are not there is not among it")
+            return .trouble
         }
     }
 
