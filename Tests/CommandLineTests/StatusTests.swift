@@ -57,6 +57,12 @@ import Testing
         #expect(modules.last?["found"] as? String == "released", "\(found.report)")
         #expect(modules.first?["proven_as_of"] == nil, "\(found.report)")
         #expect(try objects(found.lines).last?["type"] as? String == "summary")
+        let override = try watch.stage.resync([
+            "gate", "rec", "--override", "--reason", "x", "--for", "1h", "--config", config,
+        ]).run()
+        #expect(override.status == 0, "\(override.report)")
+        let told = try status(watch)
+        #expect(told.text.contains("\n  override   opened by a person until "), "\(told.report)")
 
         let metrics = try status(watch, "--prometheus")
         #expect(metrics.status == 0, "\(metrics.report)")

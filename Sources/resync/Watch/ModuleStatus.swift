@@ -11,17 +11,20 @@ struct ModuleStatus {
     let proof: StandingRecord?
     /// What was found out last.
     let newest: StandingRecord?
+    /// By which a person has opened it, whatever the gate says; nil where nobody has.
+    let override: Overrides.Override?
 
     /// Of all modules of a configuration.
     static func all(_ state: StateFolder, _ configuration: Configuration) throws -> [ModuleStatus] {
         let knowledge = EpisodeKnowledge(state)
+        let overrides = Overrides(state)
         return try configuration.modules.map { module in
             let pair = configuration.pairs.first { $0.name == module.pair }
             let standings = try knowledge.standings(of: module, in: pair)
             return ModuleStatus(
                 module: module, gate: try knowledge.gate(module, configuration),
                 proof: standings.first { $0.answer == .released && $0.alone == nil },
-                newest: standings.first)
+                newest: standings.first, override: try overrides.current(of: module.name))
         }
     }
 
@@ -34,6 +37,7 @@ struct ModuleStatus {
             "module \(module.name)  \(gate.answer.rawValue.uppercased())  "
                 + reasons.prefix(1).joined()
         ]
+        if let override { lines.append("  override   \(override.sentence)") }
         if let proof, let time = provenAsOf, proof.isExternal {
             lines.append("  checked    \(time.localText), \(age(time)) ago: its check succeeded")
         } else if let proof, let time = provenAsOf {
@@ -56,6 +60,7 @@ struct ModuleStatus {
     var jsonLine: JSONLine {
         var line = gate.jsonLine(module)
         line.field("pair", module.pair)
+        if let override { line.field("override", override.sentence) }
         if let proof, let time = provenAsOf {
             line.field("proven_as_of", time.utcText)
             line.field("entries", proof.entries)
