@@ -34,6 +34,16 @@ import Testing
             .flatMap { Int($0.dropFirst(name.count + 1)) }
     }
 
+    /// What a person has opened is told, whatever the gate says by itself.
+    private func expectOverride(_ watch: WatchStage, _ config: String) throws {
+        let override = try watch.stage.resync([
+            "gate", "rec", "--override", "--reason", "x", "--for", "1h", "--config", config,
+        ]).run()
+        #expect(override.status == 0, "\(override.report)")
+        let told = try status(watch)
+        #expect(told.text.contains("\n  override   opened by a person until "), "\(told.report)")
+    }
+
     @Test func modulesAreShownWithTheirProof() throws {
         let folder = try Stage()
         let watch = try scene(folder)
@@ -57,12 +67,7 @@ import Testing
         #expect(modules.last?["found"] as? String == "released", "\(found.report)")
         #expect(modules.first?["proven_as_of"] == nil, "\(found.report)")
         #expect(try objects(found.lines).last?["type"] as? String == "summary")
-        let override = try watch.stage.resync([
-            "gate", "rec", "--override", "--reason", "x", "--for", "1h", "--config", config,
-        ]).run()
-        #expect(override.status == 0, "\(override.report)")
-        let told = try status(watch)
-        #expect(told.text.contains("\n  override   opened by a person until "), "\(told.report)")
+        try expectOverride(watch, config)
 
         let metrics = try status(watch, "--prometheus")
         #expect(metrics.status == 0, "\(metrics.report)")
