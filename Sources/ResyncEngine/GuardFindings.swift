@@ -93,14 +93,6 @@ extension ApplyFolder {
     }
 }
 
-extension RelativePath {
-    /// Whether it is what resync keeps in a store that lies inside of this one: marker, quarantine,
-    /// the watcher's probe, what is staged.
-    var isOfInnerStore: Bool {
-        components.contains { $0.bytes.starts(with: reservedPrefix + Array("-".utf8)) }
-    }
-}
-
 extension Name {
     /// At the root of a store: reserved, or made with the file system.
     var isOfNoUser: Bool {

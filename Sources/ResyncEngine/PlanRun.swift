@@ -359,8 +359,6 @@ package final class PlanRun {
         var choice = task.policy.choose(entry, decided: decided)
         // What somebody decided about was another one. A directory is, whatever came into it.
         if decided != nil, !isUnmoved, !entry.isDirectoryOnBoth { choice = .leave(.conflict) }
-        // A store's own copy of them says which store it is, and what can be taken back.
-        if entry.path.isOfInnerStore { choice = .leave(.other) }
         if task.isExternal(entry, choice) {
             choice = .leave(.external)
             external += 1

@@ -170,26 +170,6 @@ import Testing
         #expect(try decide("20200101T000000.000Z-0000").status == 2)
     }
 
-    /// Which store the inner one is, and what can be taken back there, is not the outer one's to
-    /// change. What is left is named.
-    @Test func whatBelongsToAStoreInsideIsLeft() throws {
-        let stage = try stage()
-        for side in ["a", "b"] {
-            try stage.makeFolder("\(side)/in")
-            try stage.write("\(side)/in/.resync-store", "marker of \(side)")
-            try stage.write("\(side)/in/file", "of \(side)")
-        }
-        try stage.makeFolder("b/in/.resync-quarantine")
-        try stage.write("b/in/.resync-quarantine/1", "displaced")
-        let made = try plan(stage, stage.a, stage.b, "--authority", "a")
-        #expect(made.status == 0, "\(made.report)")
-        let left = made.lines.filter { $0.hasPrefix("x ") }.map { String($0.prefix { $0 != "," }) }
-        #expect(left.count == 3, "\(made.report)")
-        #expect(left.contains { $0.hasPrefix("x in/.resync-store  ") }, "\(made.report)")
-        #expect(try show(stage).allSatisfy { !$0.contains(".resync-") })
-        #expect(try show(stage).contains { $0.hasPrefix("* B in/file") })
-    }
-
     /// Twenty are shown, and all in JSON.
     @Test func whatAPlanLeavesIsNamed() throws {
         let stage = try stage()

@@ -62,8 +62,9 @@ struct ManifestCommand: ParsableCommand {
         }
 
         private func check(_ disk: any Disk) throws -> ExitStatus {
-            var reader = try ManifestInput(manifest, on: disk).reader()
-            while try reader.next() != nil {}
+            let input = try ManifestInput(manifest, on: disk)
+            var reader = try input.reader()
+            try input.named { while try reader.next() != nil {} }
             guard let trailer = reader.trailer else { return .trouble }
             try StandardOutput.shared.write(ManifestText.summary(trailer))
             return trailer.counts.isWhole ? .ok : .trouble
@@ -189,6 +190,11 @@ struct ManifestInput {
             file = try InputFile.open(path: self.path, disk: disk)
         } catch {
             throw CommandError("cannot read '\(escaped(self.path))': \(error.sentence)")
+        }
+        guard file.stat.type != .directory else {
+            throw CommandError(
+                "'\(escaped(self.path))' is a directory and no manifest: 'resync verify' compares "
+                    + "stores", .usage)
         }
     }
 

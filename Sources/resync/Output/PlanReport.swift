@@ -258,7 +258,7 @@ extension LeaveReason {
         case .unreadable: "unreadable or unstable"
         case .deletion: "not deleted"
         case .external: "of an external module"
-        case .other: "without its directory, or of a store inside"
+        case .other: "without its directory"
         }
     }
 }
