@@ -38,6 +38,15 @@ package struct Baselines: Sendable {
         return found
     }
 
+    /// Whether there is any of a store, by its name alone.
+    package func hasAny(of store: StoreIdentity) throws -> Bool {
+        let (own, separator) = (store.fileName, Array("--".utf8))
+        return try folder.names().contains { name in
+            name.bytes.starts(with: own + separator)
+                || name.bytes.reversed().starts(with: (separator + own).reversed())
+        }
+    }
+
     /// Replaces the records of what two manifests of one run prove.
     ///
     /// - Parameters:

@@ -2,7 +2,7 @@ package import ResyncCore
 package import ResyncStorage
 
 extension RunFolder {
-    private static let decisionsFile = Array("decisions".utf8)
+    static let decisionsFile = Array("decisions".utf8)
     private static let magic = Array("resync-decided".utf8)
     private static let kind: UInt8 = 1
 

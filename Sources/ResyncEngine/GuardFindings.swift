@@ -20,7 +20,7 @@ extension StoreFindings {
         available = fileSystem.available
         hasPartner =
             try marker?.baseline != nil
-            || Side.allCases.contains { try !state.baselines.all(of: identity, as: $0).isEmpty }
+            || state.baselines.hasAny(of: identity)
         let worker = try Worker(
             scheme: try DigestScheme(.sha256, blockSize: 1 << 20), pulse: Pulse(), stop: Stop())
         let listing = try site.root().list(worker)

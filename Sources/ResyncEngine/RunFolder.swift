@@ -175,7 +175,10 @@ package final class RunFolder: Sendable {
     ///   else does.
     package func delete(from runs: Folder, to forgotten: Folder? = nil) throws {
         try lock()
-        let kept = forgotten == nil ? [] : [File.header, File.terms, File.summary, File.reach]
+        let kept =
+            forgotten == nil
+            ? []
+            : [File.header, File.terms, File.summary, File.reach, Self.decisionsFile]
         for name in try folder.names() where !kept.contains(name.bytes) {
             try folder.remove(name.bytes)
         }
@@ -274,6 +277,8 @@ package final class RunFolder: Sendable {
             }
             do {
                 return try run.record()
+            } catch let error as DiskError where error.number == ErrorNumber.noEntry {
+                return nil
             } catch is FormatError {
                 return RunRecord(
                     id: id, kind: header.kind, a: header.a, b: header.b, began: header.started,

@@ -7,8 +7,6 @@ package struct StateFolder: Sendable {
     package let path: [UInt8]
     package let folder: Folder
     package let runs: Folder
-    /// What is left of deleted runs whose findings nobody else knows of.
-    package let forgotten: Folder
     package let manifests: KeptManifests
     package let baselines: Baselines
 
@@ -17,9 +15,19 @@ package struct StateFolder: Sendable {
         self.path = path
         folder = try Folder.make(path: path, disk: disk)
         runs = try folder.folder(Array("runs".utf8), create: true)
-        forgotten = try folder.folder(Array("forgotten".utf8), create: true)
         manifests = KeptManifests(try folder.folder(Array("manifests".utf8), create: true))
         baselines = Baselines(try folder.folder(Array("baselines".utf8), create: true))
+    }
+
+    /// What is left of deleted runs whose findings nobody else knows of; nil where there is none,
+    /// and none is to be made.
+    package func forgotten(create: Bool = false) throws -> Folder? {
+        do throws(DiskError) {
+            return try folder.folder(Array("forgotten".utf8), create: create)
+        } catch {
+            guard error.number == ErrorNumber.noEntry else { throw error }
+            return nil
+        }
     }
 
     /// Locks a store against runs that would change it, or, exclusively, against all others; nil

@@ -168,6 +168,14 @@ import Testing
         let ofRun = try decide(String(run))
         #expect(ofRun.status == 0 && ofRun.text.contains("h: B is right: first"))
         #expect(try decide("20200101T000000.000Z-0000").status == 2)
+        // Where there is no ledger it is kept beside the runs.
+        try system("sh", "-c", "rm -f \(stage.state)/ledger.sqlite*")
+        #expect(try reasons() == [])
+        #expect(try stage.verify().status == 1)
+        #expect(try decide("last", "h", "--accept", "a", "--reason", "third").status == 0)
+        #expect(try stage.runs("delete", "last", "last").status == 0)
+        #expect(try reasons() == ["third"])
+        #expect(try stage.runs("list").lines == [])
     }
 
     /// Twenty are shown, and all in JSON.

@@ -236,6 +236,22 @@ import Testing
         #expect(back.text.contains("was watched by nobody"), "\(back.report)")
         let episode = try watch.episodes().last ?? [:]
         #expect(episode["class"] as? String == "unwatched", "\(episode)")
+
+        // Nor does an episode that is open at its end hide what was before.
+        try announce("1h")
+        try #require(try disk.unmount())
+        #expect(watch.within(5) { watch.state == "in maintenance" }, "\(watch.report)")
+        #expect(try disk.mount())
+        #expect(isBack(watch), "\(watch.report)")
+        try #require(try disk.unmount())
+        #expect(watch.within(5) { watch.state == "in maintenance" }, "\(watch.report)")
+        try announce("0")
+        #expect(watch.within(10) { watch.state == "down" }, "\(watch.report)")
+        #expect(try disk.mount())
+        let isTold = try watch.within(30) {
+            try watch.episodes().filter { $0["class"] as? String == "unwatched" }.count == 2
+        }
+        #expect(isTold, "\(watch.report)")
     }
 
     /// Without a watcher what it last knew is told, and accepted.

@@ -368,21 +368,23 @@ final class StoreWatch {
     /// Compares what it was before a maintenance with what it is once that is over and it is well:
     /// what was done to it meanwhile, nobody watched.
     func compareAfterMaintenance(at now: Moment) -> [DetectorEvent] {
-        guard let before = beforeMaintenance, detector.maintenanceEnd == nil else { return [] }
-        guard detector.episode == nil else {
-            // That tells of it.
-            beforeMaintenance = nil
-            return []
-        }
-        guard case .ok = detector.phase, !detector.isAmiss, asked == nil || !setup.probes else {
-            return []
-        }
+        // An episode that is open by then knows nothing of what was done before it.
+        guard let before = beforeMaintenance, detector.maintenanceEnd == nil,
+            case .ok = detector.phase, detector.episode == nil, !isAmiss(at: now),
+            asked == nil || !setup.probes
+        else { return [] }
         beforeMaintenance = nil
         let after = sight(at: now)
         guard !after.changes(since: before).isEmpty else { return [] }
         let events = detector.found(after, after: before, lastGood: lastGoodBefore, at: now)
         if case .watchedAgain(let episode, _) = events.first { unwatched = episode?.id }
         return note(events, now)
+    }
+
+    /// Whether something is not as it should be, expected or not.
+    private func isAmiss(at now: Moment) -> Bool {
+        let waits = asked.map { waited(at: now, since: $0) } ?? 0
+        return detector.isAmiss || waits >= detector.settings.slow
     }
 
     /// Has a person's word taken.
@@ -425,7 +427,7 @@ final class StoreWatch {
         status.since = since?.wall
         switch detector.phase {
         case .ok:
-            let isOut = detector.maintenanceEnd != nil && detector.isAmiss
+            let isOut = detector.maintenanceEnd != nil && isAmiss(at: now)
             status.state = isOut ? .maintenance : isCompared ? .ok : .unknown
         case .suspect: status.state = .suspect
         case .down: status.state = .down

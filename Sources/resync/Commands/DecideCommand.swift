@@ -85,7 +85,9 @@ struct DecideCommand: ResyncCommand {
 
     /// Those of the runs that are kept, and those that the ledger has of others.
     private static func known(in state: StateFolder) throws -> [OfRun] {
-        let kept = try RunFolder.decisions(in: state.runs)
+        let kept =
+            try RunFolder.decisions(in: state.runs)
+            + (state.forgotten().map { try RunFolder.decisions(in: $0) } ?? [])
         let ids = Set(kept.map(\.run))
         let others = try LedgerFile.open(in: state)?.decisions().filter { !ids.contains($0.run) }
         return (kept + (others ?? [])).sorted { $0.run < $1.run }

@@ -200,24 +200,28 @@ struct RunsCommand: ParsableCommand {
 
         mutating func execute() throws -> ExitStatus {
             let state = try state.open()
-            for run in runs {
-                let run = try RunFolder.open(try state.runID(run), in: state.runs)
+            // Once, or a second 'last' would be another one.
+            for id in Set(try runs.map { try state.runID($0) }).sorted() {
+                let run = try RunFolder.open(id, in: state.runs)
                 // First, or an apply could go on with it after its journal was read.
                 try run.lock()
                 try refuseLosing(run)
                 try run.delete(
-                    from: state.runs, to: isNoted(run, in: state) ? nil : state.forgotten)
+                    from: state.runs,
+                    to: isNoted(run, in: state) ? nil : try state.forgotten(create: true))
             }
             return .ok
         }
     }
 
-    /// Whether nothing is to be remembered of what a run found, or the ledger does.
+    /// Whether nothing is to be remembered of what a run found, and of what was decided about it,
+    /// or the ledger does.
     private static func isNoted(_ run: RunFolder, in state: StateFolder) -> Bool {
         do {
             guard let record = try run.record(), record.findings > 0 else { return true }
             guard let ledger = try LedgerFile.open(in: state) else { return false }
             try ledger.save(record)
+            try ledger.save(try run.decisions(), of: run.id)
             return true
         } catch {
             return false

@@ -207,7 +207,7 @@ struct EpisodeKnowledge {
         let known = try ledger?.goodRunIDs() ?? []
         let kept =
             try RunFolder.records(in: state.runs, except: known)
-            + RunFolder.records(in: state.forgotten)
+            + (state.forgotten().map { try RunFolder.records(in: $0) } ?? [])
         let all = Dictionary(
             (kept + runs + older).map { ($0.id, $0) }, uniquingKeysWith: { kept, _ in kept })
         let ofPair = all.values.sorted { $0.ended > $1.ended }.lazy
