@@ -2,9 +2,10 @@ import ResyncCore
 import ResyncStorage
 
 extension StoreBench {
-    /// Seconds of reading what was kept of so many entries, which is done beside the walk by one
-    /// thread: as a manifest of made-up entries takes them.
-    func keptReading(_ entries: Double) throws -> Estimate {
+    /// Seconds that reading what was kept of so many entries adds to the walk, which it is done
+    /// beside: as a manifest of made-up entries takes them, its work shared by so many processors
+    /// that are all busy.
+    func keptReading(_ entries: Double, processors: Int) throws -> Estimate {
         let count = 4000
         let bytes = try Self.manifest(count)
         var least = Double.infinity
@@ -16,8 +17,9 @@ extension StoreBench {
             while try reader.next() != nil {}
             least = min(least, monotonicSeconds() - began)
         }
-        let seconds = least / Double(count) * entries
-        return Estimate(seconds, low: seconds, high: seconds).widened(by: 0.25)
+        let alone = least / Double(count) * entries
+        let shared = alone / Double(max(1, processors))
+        return Estimate(shared, low: shared, high: alone).widened(by: 0.25)
     }
 
     /// A manifest of so many small files in one directory.

@@ -282,7 +282,7 @@ package final class RunFolder: Sendable {
             } catch is FormatError {
                 return RunRecord(
                     id: id, kind: header.kind, a: header.a, b: header.b, began: header.started,
-                    ended: header.started, status: Int(ExitStatus.trouble.code),
+                    ended: try run.folder.stat().mtime, status: Int(ExitStatus.trouble.code),
                     verdict: "damaged", assurance: Assurance.media.rawValue, isWhole: false,
                     findings: 1)
             }

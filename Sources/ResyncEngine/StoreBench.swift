@@ -86,7 +86,8 @@ package final class StoreBench {
         let walking = walking(survey, Double(result.entries) / Double(seen), inodes)
         let walkLimit: BindingLimit = survey.isWaiting ? .device : .systemCalls
         add("metadata", walking, walkLimit)
-        add("cached", walking + (try keptReading(Double(result.entries))), walkLimit)
+        let kept = try keptReading(Double(result.entries), processors: limits.work.first)
+        add("cached", walking + kept, walkLimit)
         let digest = try digestSeconds()
         let again = try describedAgain(survey)
         for source in [ReadSource.cache, .media] {

@@ -370,8 +370,7 @@ final class StoreWatch {
     func compareAfterMaintenance(at now: Moment) -> [DetectorEvent] {
         // An episode that is open by then knows nothing of what was done before it.
         guard let before = beforeMaintenance, detector.maintenanceEnd == nil,
-            case .ok = detector.phase, detector.episode == nil, !isAmiss(at: now),
-            asked == nil || !setup.probes
+            case .ok = detector.phase, !isAmiss(at: now), asked == nil || !setup.probes
         else { return [] }
         beforeMaintenance = nil
         let after = sight(at: now)

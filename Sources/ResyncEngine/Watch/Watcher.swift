@@ -114,7 +114,9 @@ package final class Watcher {
         let now = Moment.now
         let passed = lastTurn.map { now.seconds(since: $0) } ?? 0
         lastTurn = now
-        if passed > Self.longestTurn { for store in stores { store.paused(passed) } }
+        if passed > Self.longestTurn {
+            for store in stores { store.paused(passed - Self.tick) }
+        }
         let isTick = now.boot &- lastTick >= UInt64(Self.tick * 1e9)
         if isTick { lastTick = now.boot }
         let answers = stores.map { $0.probeObservation(at: now) }

@@ -13,7 +13,7 @@ struct DecideCommand: ResyncCommand {
             What was decided is kept with the run, with who said it and when. A plan made from the \
             run follows it. A decision about a directory holds for everything in it. Without a \
             path, prints what was decided; without a run, of all runs, those that were deleted \
-            included where there is a ledger.
+            included.
             """)
 
     @Argument(help: ArgumentHelp("The run: an id, or last.", valueName: "RUN"))
