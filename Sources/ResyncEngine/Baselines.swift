@@ -26,26 +26,31 @@ package struct Baselines: Sendable {
     /// The baselines of a store and other ones, each seen with the store as one side.
     package func all(of store: StoreIdentity, as side: Side) throws -> [KeptBaseline] {
         var found: [KeptBaseline] = []
-        let (own, separator) = (store.fileName, Array("--".utf8))
         for name in try folder.names().map(\.bytes) {
-            let place: Side? =
-                name.starts(with: own + separator)
-                ? .a : name.reversed().starts(with: (separator + own).reversed()) ? .b : nil
-            guard let place, let file = try? folder.read(name) else { continue }
+            guard let place = Self.place(of: store, in: name), let file = try? folder.read(name)
+            else { continue }
             let baseline = try KeptBaseline(file, isSwapped: place != side)
-            if baseline.header.identities[side].fileName == own { found.append(baseline) }
+            if baseline.header.identities[side].fileName == store.fileName {
+                found.append(baseline)
+            }
         }
         return found
     }
 
     /// Whether there is any of a store, by its name alone.
     package func hasAny(of store: StoreIdentity) throws -> Bool {
-        let (own, separator) = (store.fileName, Array("--".utf8))
-        return try folder.names().contains { name in
-            name.bytes.starts(with: own + separator)
-                || name.bytes.reversed().starts(with: (separator + own).reversed())
-        }
+        try folder.names().contains { Self.place(of: store, in: $0.bytes) != nil }
     }
+
+    /// As which side the name of a baseline has a store; nil where it does not.
+    private static func place(of store: StoreIdentity, in name: [UInt8]) -> Side? {
+        let own = store.fileName
+        if name.starts(with: own + separator) { return .a }
+        return name.reversed().starts(with: (separator + own).reversed()) ? .b : nil
+    }
+
+    /// Between the names of two stores.
+    private static let separator = Array("--".utf8)
 
     /// Replaces the records of what two manifests of one run prove.
     ///
@@ -133,7 +138,7 @@ package struct Baselines: Sendable {
 
     private static func name(_ identities: Sides<StoreIdentity>) -> [UInt8] {
         let ordered = isSwapped(identities) ? identities.swapped : identities
-        return ordered.a.fileName + Array("--".utf8) + ordered.b.fileName
+        return ordered.a.fileName + separator + ordered.b.fileName
     }
 }
 

@@ -250,8 +250,9 @@ package final class RunFolder: Sendable {
 
     /// What the ledger has of a comparison; nil for one that has no result, and for other runs. One
     /// that was ended before its reach was kept proves nothing, but what it found counts.
-    package func record() throws -> RunRecord? {
-        let header = try header()
+    package func record() throws -> RunRecord? { try record(try header()) }
+
+    private func record(_ header: RunHeader) throws -> RunRecord? {
         guard header.kind == "verify", let summary = try summary() else { return nil }
         let reach = try readIfThere(File.reach) { try $0.reach() }
         let terms = reach == nil ? try terms() : nil
@@ -276,7 +277,7 @@ package final class RunFolder: Sendable {
                 return nil
             }
             do {
-                return try run.record()
+                return try run.record(header)
             } catch let error as DiskError where error.number == ErrorNumber.noEntry {
                 return nil
             } catch is FormatError {

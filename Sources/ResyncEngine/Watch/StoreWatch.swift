@@ -350,7 +350,12 @@ final class StoreWatch {
         isCompared = true
         guard let before = earlier else { return [] }
         earlier = nil
-        let lastGood = setup.probes ? setup.lastGood : before.at
+        return found(after: before, lastGood: setup.probes ? setup.lastGood : before.at, now)
+    }
+
+    private func found(
+        after before: StoreSight, lastGood: Moment?, _ now: Moment
+    ) -> [DetectorEvent] {
         let events = detector.found(sight(at: now), after: before, lastGood: lastGood, at: now)
         if case .watchedAgain(let episode, _) = events.first { unwatched = episode?.id }
         return note(events, now)
@@ -373,11 +378,8 @@ final class StoreWatch {
             case .ok = detector.phase, !isAmiss(at: now), asked == nil || !setup.probes
         else { return [] }
         beforeMaintenance = nil
-        let after = sight(at: now)
-        guard !after.changes(since: before).isEmpty else { return [] }
-        let events = detector.found(after, after: before, lastGood: lastGoodBefore, at: now)
-        if case .watchedAgain(let episode, _) = events.first { unwatched = episode?.id }
-        return note(events, now)
+        guard !sight(at: now).changes(since: before).isEmpty else { return [] }
+        return found(after: before, lastGood: lastGoodBefore, now)
     }
 
     /// Whether something is not as it should be, expected or not.

@@ -196,7 +196,7 @@ private struct Planning {
             return try planning()
         }
         try named(path) { try file.commit() }
-        try left.finish(run.id)
+        try left.finish(run.id, result.trailer.leftOut)
         try report(result, task, sites, path)
         var status = result.trailer.leftOut.needsDecision ? ExitStatus.undecided : .ok
         for doubt in summary.doubtLines {

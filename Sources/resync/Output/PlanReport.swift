@@ -217,14 +217,12 @@ enum PlanReport {
 final class LeftEntries {
     private let json: Bool
     private var count = 0
-    private var needsDecision = false
     private static let limit = 20
 
     init(json: Bool) { self.json = json }
 
     func add(_ path: RelativePath, _ reason: LeaveReason) throws {
         count += 1
-        needsDecision = needsDecision || reason == .conflict || reason == .undetermined
         if json {
             var line = JSONLine(type: "left_out")
             line.path(path)
@@ -235,13 +233,13 @@ final class LeftEntries {
         }
     }
 
-    func finish(_ run: String) throws {
-        guard !json else { return }
+    func finish(_ run: String, _ leftOut: PlanLeftOut) throws {
+        guard !json, count > 0 else { return }
         if count > Self.limit {
             try StandardOutput.shared.write(
                 "  and \(countText(count - Self.limit)) more: --json names all\n")
         }
-        if needsDecision {
+        if leftOut.needsDecision {
             Main.complain(
                 "who is right about a conflict, or what is undetermined, a person says: 'resync "
                     + "decide \(run) PATH --accept a|b --reason TEXT', and then plans again")

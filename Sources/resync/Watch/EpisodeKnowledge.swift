@@ -210,7 +210,7 @@ struct EpisodeKnowledge {
             + (state.forgotten().map { try RunFolder.records(in: $0) } ?? [])
         let all = Dictionary(
             (kept + runs + older).map { ($0.id, $0) }, uniquingKeysWith: { kept, _ in kept })
-        let ofPair = all.values.sorted { $0.ended > $1.ended }.lazy
+        let ofPair = all.values.sorted { ($0.ended, $0.id) > ($1.ended, $1.id) }.lazy
             .compactMap { run -> (RunRecord, first: Side)? in
                 let first = Side.allCases.first { side in
                     stores[side].isA(of: run)
