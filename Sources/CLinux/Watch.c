@@ -34,6 +34,8 @@ static int prepare_spawn(
             ? posix_spawn_file_actions_addopen(actions, stream, "/dev/null", O_RDWR, 0)
             : posix_spawn_file_actions_adddup2(actions, streams[stream], stream);
     }
+    /* Whoever started this program may have lent it more. */
+    if (failure == 0) failure = posix_spawn_file_actions_addclosefrom_np(actions, 3);
     if (failure == 0) failure = posix_spawn_file_actions_addchdir_np(actions, "/");
     sigset_t none, all;
     sigemptyset(&none);

@@ -10,6 +10,13 @@ enum Output {
     case abandoned
 }
 
+/// Closes the descriptors of a child from a number on; Swift's Glibc hides it. Foundation lets
+/// children inherit what it writes: one that ran on would keep the store of another test open for
+/// writing.
+private let closeInChild = unsafeBitCast(
+    dlsym(nil, "posix_spawn_file_actions_addclosefrom_np"),
+    to: (@convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, Int32) -> Int32).self)
+
 /// What a command that ended gave. A command ended by signal N has the status 128+N.
 struct Finished {
     let status: Int32
@@ -96,6 +103,7 @@ struct Command {
             posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO)
         }
         defer { if ends[1] >= 0 { close(ends[1]) } }
+        guard closeInChild(&actions, 3) == 0 else { throw CommandFailure.spawn(errno) }
         let process = try spawn(&actions)
         return Running(process, outputFile, errorFile, description)
     }
