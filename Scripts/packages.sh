@@ -71,4 +71,4 @@ build_packages="ca-certificates git libc6-dev g++ pkg-config libssl-dev libsqlit
 
 # What the tests want besides.
 test_packages="acl attr btrfs-progs coreutils e2fsprogs gcc libfuse3-dev mandoc mtree-netbsd mount
-    procps python3 rsync strace util-linux xfsprogs"
+    procps python3 rsync strace systemd util-linux xfsprogs"
