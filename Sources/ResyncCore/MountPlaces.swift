@@ -20,6 +20,16 @@ extension Mount {
 }
 
 extension MountTable {
+    /// The paths under which this table shows what lies at a path without symlinks, itself among
+    /// them, as bind mounts give it more than one; none where no mount holds it. Mounts may hide
+    /// one, and of NFS more may be named than there are, since its mounts do not say what they show.
+    package func names(of path: [UInt8]) -> [[UInt8]] {
+        guard let place = mount(holding: path)?.place(of: path) else { return [] }
+        return mounts(of: place.device).compactMap { mount in
+            relative(place.path, to: mount.root).map { joined(mount.mountPoint, $0) }
+        }
+    }
+
     /// How a walk from a directory could come to a place, as paths below the directory: what the
     /// table says, which the identity of what lies there must prove. Mounts may hide it, and some
     /// file systems (NFS) do not tell which of their directories a mount shows.

@@ -33,6 +33,8 @@ package struct ApplyResult: Sendable {
     /// Sides on which names were changed in more than one step: see
     /// `StoreChanger.isWithoutExchange`.
     package var withoutExchange: Set<Side> = []
+    /// See `StoreChanger.takeNotTaken`.
+    package var notTaken: Sides<[Aspect: Int]> = Sides(a: [:], b: [:])
     /// Of an undo: why actions were not taken back, by number.
     package var notUndone: [Int: ActionResult] = [:]
     /// Of an undo: entries that came back with what somebody wrote to them since.

@@ -16,6 +16,7 @@ package final class ApplyRun {
     private var opened: OpenSnapshot?
     private var holders: [Int: OpenFiles.Holder] = [:]
     private var withoutExchange: Set<Side> = []
+    private var notTaken = Sides<[Aspect: Int]>(a: [:], b: [:])
     private var room: Room
 
     package init(
@@ -56,6 +57,7 @@ package final class ApplyRun {
         result.failure = failure
         result.holders = holders
         result.withoutExchange = withoutExchange
+        result.notTaken = notTaken
         return result
     }
 
@@ -319,6 +321,7 @@ package final class ApplyRun {
     private struct Staged: Sendable {
         let at: Int
         let staging: Staging
+        let notTaken: [Aspect: Int]
     }
 
     private func stage(
@@ -341,10 +344,14 @@ package final class ApplyRun {
             },
             run: { at, context in
                 let action = actions[at]
-                let staging = try context.0.changer(action.side).stage(
+                let changer = context.0.changer(action.side)
+                let staging = try changer.stage(
                     first + at, action, isRetry: isRetry[at],
                     from: context.0.source(action.side.other), context.1)
-                return [.output(Staged(at: at, staging: staging))]
+                return [
+                    .output(
+                        Staged(at: at, staging: staging, notTaken: changer.takeNotTaken()))
+                ]
             },
             emit: { staged, _ in collected.all.append(staged) })
         let workers = min(options.workers, max(1, open.count / 4))
@@ -355,6 +362,7 @@ package final class ApplyRun {
             return .goOn
         }
         for staged in collected.all {
+            notTaken[actions[staged.at].side].merge(staged.notTaken, uniquingKeysWith: +)
             if case .ended(let result) = staged.staging { results[staged.at] = result }
         }
     }

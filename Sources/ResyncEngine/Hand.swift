@@ -35,7 +35,9 @@ final class Hand {
 extension ApplyFolder {
     /// What a store needs to know of this run.
     var order: ChangeOrder {
-        ChangeOrder(run: run.id, secret: state.secret, blockSize: plan.header.blockSize)
+        ChangeOrder(
+            run: run.id, secret: state.secret, blockSize: plan.header.blockSize,
+            aspects: plan.header.aspects)
     }
 
     func hand(_ sites: Sides<any Site>) -> Hand { Hand(sites, order) }

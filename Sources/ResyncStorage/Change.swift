@@ -12,11 +12,14 @@ package struct ChangeOrder: Sendable {
     package let secret: Digest
     /// Bytes of a block in the plan's digests.
     package let blockSize: Int
+    /// What was compared. The rest of an entry's metadata is copied as far as the target takes it.
+    package let aspects: AspectSet
 
-    package init(run: String, secret: Digest, blockSize: Int) {
+    package init(run: String, secret: Digest, blockSize: Int, aspects: AspectSet = .all) {
         self.run = run
         self.secret = secret
         self.blockSize = blockSize
+        self.aspects = aspects
     }
 }
 
@@ -72,6 +75,9 @@ package protocol StoreChanger: AnyObject {
     /// Whether its file system was found not to exchange two names in one step: then what somebody
     /// else puts under a name in the moment of its change is lost from there.
     var isWithoutExchange: Bool { get }
+    /// Of what was not compared: of how many entries the target did not take it, since this was
+    /// asked last.
+    func takeNotTaken() -> [Aspect: Int]
 
     /// Brings what a crash left of an action to one of its ends. Nil: nothing of it was done.
     func recover(_ number: Int, _ action: Action) throws -> ActionResult?

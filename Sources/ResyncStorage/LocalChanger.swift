@@ -18,6 +18,7 @@ final class LocalChanger: StoreChanger {
     /// The run's own directory in the quarantine, once it is needed.
     var quarantine: Descriptor?
     var isWithoutExchange = false
+    var notTaken: [Aspect: Int] = [:]
     var broughtBackLate: Set<Int> = []
 
     init(_ site: LocalSite, root: Descriptor, _ order: ChangeOrder) {

@@ -29,7 +29,7 @@ extension LocalChanger {
     /// What was changed in part is changed back: an undo passes over what is not done.
     private func recoverMetadata(_ action: Action) throws(DiskError) -> ActionResult? {
         let isDone = try withOpen(action.path) { (_, _, now) throws(DiskError) -> Bool in
-            action.isCarriedOut(now)
+            action.isCarriedOut(now, in: order.aspects)
         }
         if isDone { return .done }
         _ = try restore(action, nil)
@@ -152,7 +152,7 @@ extension LocalChanger {
         guard now.type == after.type else { return false }
         // Made for others only when it is settled.
         if kind == .makeDirectory { return true }
-        guard now.uid == after.stat.uid, now.gid == after.stat.gid,
+        guard now.isOwned(as: after.stat, in: order.aspects),
             now.mtime.isKept(of: after.stat.mtime),
             now.type == .symlink || now.mode == after.stat.mode
         else { return false }
@@ -192,7 +192,10 @@ extension LocalChanger {
         return try withOpen(action.path) { (name, descriptor, now) throws(DiskError) in
             guard action.accepts(now) else { return .changed }
             if let attributes { try replaceAttributes(descriptor, with: attributes) }
-            try disk.setOwner(uid: before.stat.uid, gid: before.stat.gid, of: name, descriptor)
+            if now.uid != before.stat.uid || now.gid != before.stat.gid {
+                try disk.setOwner(
+                    uid: before.stat.uid, gid: before.stat.gid, of: name, descriptor)
+            }
             if before.type != .symlink { try disk.setMode(before.stat.mode, of: name, descriptor) }
             try disk.setTimes(modified: before.stat.mtime, of: name, descriptor)
             return .done

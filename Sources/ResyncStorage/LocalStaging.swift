@@ -172,12 +172,55 @@ extension LocalChanger {
         _ attributes: [Attribute]
     ) throws(DiskError) {
         if stat.type != .symlink { try dropInherited(name, descriptor, but: attributes) }
-        try disk.setOwner(uid: stat.uid, gid: stat.gid, of: name, descriptor)
+        try setOwner(name, descriptor, as: stat)
         if stat.type != .symlink { try disk.setMode(stat.mode, of: name, descriptor) }
-        for attribute in attributes {
-            try disk.setAttribute(attribute.name, to: attribute.value, of: name, descriptor)
-        }
+        try setAttributes(name, descriptor, attributes)
         try disk.setTimes(modified: stat.mtime, of: name, descriptor)
+    }
+
+    private func setOwner(
+        _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor, as stat: Stat
+    ) throws(DiskError) {
+        // Special bits would lend another owner's rights to whoever runs it.
+        let isPlain = stat.mode & 0o6000 == 0
+        try ifTaken(.owner, isPlain ? [ErrorNumber.notPermitted] : []) { () throws(DiskError) in
+            try disk.setOwner(uid: stat.uid, gid: stat.gid, of: name, descriptor)
+        }
+    }
+
+    private func setAttributes(
+        _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor, _ attributes: [Attribute]
+    ) throws(DiskError) {
+        var aspects: Set<Aspect> = []
+        for attribute in attributes where !aspects.contains(attribute.aspect) {
+            let refusals = [ErrorNumber.notSupported, ErrorNumber.notPermitted]
+            let isTaken = try ifTaken(attribute.aspect, refusals) { () throws(DiskError) in
+                try disk.setAttribute(attribute.name, to: attribute.value, of: name, descriptor)
+            }
+            if !isTaken { aspects.insert(attribute.aspect) }
+        }
+    }
+
+    func takeNotTaken() -> [Aspect: Int] {
+        defer { notTaken = [:] }
+        return notTaken
+    }
+
+    /// What was not compared, and is refused with one of some errors, is left, counted and told.
+    @discardableResult
+    private func ifTaken(
+        _ aspect: Aspect, _ refusals: [Int32], _ body: () throws(DiskError) -> Void
+    ) throws(DiskError) -> Bool {
+        do throws(DiskError) {
+            try body()
+            return true
+        } catch {
+            guard !order.aspects.contains(aspect), refusals.contains(error.number) else {
+                throw error
+            }
+            notTaken[aspect, default: 0] += 1
+            return false
+        }
     }
 
     /// A new object gets its directory's default list, which its source may not have.
@@ -256,8 +299,7 @@ extension LocalChanger {
             guard action.accepts(now) else { return .ended(.changed) }
             if let attributes { try replaceAttributes(descriptor, with: attributes) }
             if now.uid != after.stat.uid || now.gid != after.stat.gid {
-                try disk.setOwner(
-                    uid: after.stat.uid, gid: after.stat.gid, of: name, descriptor)
+                try setOwner(name, descriptor, as: after.stat)
             }
             if after.type != .symlink { try disk.setMode(after.stat.mode, of: name, descriptor) }
             try disk.setTimes(modified: after.stat.mtime, of: name, descriptor)
@@ -272,9 +314,7 @@ extension LocalChanger {
         for old in try disk.allAttributes(of: nil, descriptor) where !wanted.contains(old.name) {
             try disk.removeAttribute(old.name, of: nil, descriptor)
         }
-        for attribute in attributes {
-            try disk.setAttribute(attribute.name, to: attribute.value, of: nil, descriptor)
-        }
+        try setAttributes(nil, descriptor, attributes)
     }
 
     /// Calls `body` with an open file or directory, or with the name of what is never opened.
@@ -343,9 +383,9 @@ extension Action {
     }
 
     /// Whether metadata that is changed in place is all as it is to be.
-    func isCarriedOut(_ now: Stat) -> Bool {
+    func isCarriedOut(_ now: Stat, in aspects: AspectSet) -> Bool {
         guard let new = after?.stat, accepts(now) else { return false }
-        return now.uid == new.uid && now.gid == new.gid && now.mtime.isKept(of: new.mtime)
+        return now.isOwned(as: new, in: aspects) && now.mtime.isKept(of: new.mtime)
             && (now.type == .symlink || now.mode == new.mode)
     }
 
@@ -360,76 +400,16 @@ extension Action {
     }
 }
 
-/// Copies one file, digesting every byte on its way. Holes stay holes.
-struct Copying {
-    let disk: any Disk
-    let target: Descriptor
-    let size: Int
-    let worker: Worker
-    let limit: Throttle?
-    /// Whether the call that failed was on the source.
-    private(set) var isReading = false
-
-    init(
-        disk: any Disk, target: Descriptor, size: Int, worker: Worker, limit: Throttle? = nil
-    ) {
-        self.disk = disk
-        self.target = target
-        self.size = size
-        self.worker = worker
-        self.limit = limit
+extension Stat {
+    /// Whether the owner is the one meant, where that was compared.
+    func isOwned(as meant: Stat, in aspects: AspectSet) -> Bool {
+        !aspects.contains(.owner) || uid == meant.uid && gid == meant.gid
     }
+}
 
-    /// The digest of what was copied, as a manifest has it; nil where the source was shorter, or
-    /// the worker is to stop.
-    mutating func run(_ entry: any SourceEntry) throws -> Digest? {
-        let blockSize = worker.digester.blockSize
-        var blocks = BlockList()
-        var data = entry.nextData(from: 0)
-        var at = 0
-        while at < size {
-            let end = at + min(blockSize, size - at)
-            if data.upperBound <= at { data = entry.nextData(from: at) }
-            if data.lowerBound >= end || data.isEmpty {
-                // As many whole blocks as the hole has, however many these are.
-                let hole = (data.isEmpty ? size : data.lowerBound) - at
-                let count = max(1, hole / blockSize)
-                blocks.append(try worker.digester.zeros(end - at), count: count)
-                at = end + (count - 1) * blockSize
-                continue
-            }
-            guard let digest = try block(at..<end, entry, &data) else { return nil }
-            blocks.append(digest)
-            at = end
-        }
-        try disk.truncate(target, to: size)
-        var tree = BlockTree(ManifestHashes.openSSL.make(.sha256))
-        return tree.fileDigest(blocks, size: size, blockSize: blockSize)
-    }
-
-    private mutating func block(
-        _ range: Range<Int>, _ entry: any SourceEntry, _ data: inout Range<Int>
-    ) throws -> Digest? {
-        try worker.digester.begin()
-        var at = range.lowerBound
-        while at < range.upperBound {
-            let wanted = min(range.upperBound - at, Worker.pieceSize)
-            let piece = UnsafeMutableRawBufferPointer(rebasing: worker.piece[..<wanted])
-            if worker.stop.isRequested { return nil }
-            isReading = true
-            let count = try entry.read(at: at, into: piece, worker)
-            isReading = false
-            guard count == wanted else { return nil }
-            try worker.digester.update(UnsafeRawBufferPointer(piece))
-            // A piece that is all hole on the source is left one here.
-            if data.upperBound <= at { data = entry.nextData(from: at) }
-            if data.lowerBound < at + count {
-                limit?.wait(for: count, worker: worker)
-                try disk.writeFully(target, UnsafeRawBufferPointer(piece), at: at)
-            }
-            at += count
-        }
-        return try worker.digester.finish()
+extension Attribute {
+    fileprivate var aspect: Aspect {
+        name.starts(with: Array("system.posix_acl_".utf8)) ? .acl : .xattrs
     }
 }
 

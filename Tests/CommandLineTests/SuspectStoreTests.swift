@@ -187,6 +187,29 @@ import Testing
         #expect(!beside.errorText.contains("trouble on"), "\(beside.report)")
     }
 
+    /// Nor by which mount: what lies there is one.
+    @Test(arguments: ["a", "bound"]) func aBindMountOfAStoreIsTheStore(_ watched: String) throws {
+        let scene = try EpisodeStage()
+        for name in ["a/part", "part", "bound"] { try scene.stage.makeFolder(name) }
+        let point = scene.stage.folder + "/bound"
+        guard isRoot, try system("mount", "--bind", scene.stage.a, point) != nil else {
+            return skip("mounting needs root")
+        }
+        defer { _ = try? system("umount", point) }
+        try scene.stage.write(
+            "config.yaml",
+            "pairs: [{name: mail, a: \(scene.stage.folder)/\(watched), b: \(scene.stage.b)}]\n")
+        try scene.open()
+        for (name, other) in [
+            ("a", "b"), ("bound", "b"), ("a/part", "part"), ("bound/part", "part"),
+        ] {
+            let found = try scene.run("verify", name, other, "--settle", "0")
+            #expect(found.errorText.contains("trouble on A: episode"), "\(name) \(found.report)")
+        }
+        let beside = try scene.run("verify", "b", "part", "--settle", "0")
+        #expect(!beside.errorText.contains("trouble on"), "\(beside.report)")
+    }
+
     /// What was found while the store failed is not to be trusted.
     @Test func anEpisodeDuringAVerifyMakesItUndecided() throws {
         let scene = try EpisodeStage()

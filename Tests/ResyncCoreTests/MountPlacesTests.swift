@@ -64,4 +64,16 @@ private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
         let all = try routes((1, "/"), (3, "/mnt/db/x"), crossing: true)
         #expect(all == ["data/live/db/x", "mnt/db/x"])
     }
+
+    @Test func namesOfOnePlace() {
+        func names(_ path: String) -> [String] {
+            table.names(of: bytes(path)).map { String(decoding: $0, as: UTF8.self) }
+        }
+        #expect(names("/data/live/db/x") == ["/data/live/db/x", "/mnt/db/x"])
+        #expect(names("/mnt/db") == ["/data/live/db", "/mnt/db"])
+        #expect(names("/data/live/inner/sub/y") == ["/data/live/inner/sub/y", "/mnt/sub/y"])
+        #expect(names("/data/live/dbx") == ["/data/live/dbx"])
+        #expect(names("/home") == ["/home"])
+        #expect(names("data") == [])
+    }
 }

@@ -159,6 +159,61 @@ import Testing
         #expect(try stage.undo().counts.notDone == 0)
         #expect(!stage.disk.exists("/b/f"))
     }
+
+    /// `f` is missing on B, and `g` is another one there; both have an attribute and an owner on A.
+    private static func owned(details: AspectSet = [], left: AspectSet = []) throws -> ApplyStage {
+        try ApplyStage.planted(
+            a: { disk in
+                for name in ["/a/f", "/a/g"] {
+                    disk.addFile(name, "of A", Ownership(uid: 7, gid: 7))
+                    disk.setAttribute(name, "user.note", "x")
+                }
+            }, b: { $0.addFile("/b/g", "of B") }, details: details, left: left)
+    }
+
+    /// What was not compared is not insisted on, told, and no obstacle to a resumption or an undo.
+    @Test(arguments: [(SystemCall.setxattr, EOPNOTSUPP), (.fchownat, EPERM)])
+    func aTargetMayRefuseWhatWasNotCompared(_ call: SystemCall, _ number: Int32) throws {
+        let aspect = call == .setxattr ? Aspect.xattrs : .owner
+        func refuse(_ stage: ApplyStage) {
+            stage.disk.inject(
+                Fault(
+                    .fail(number), under: "/b", nth: 1, persistent: true,
+                    when: { $0.kind == call }))
+        }
+        let stage = try Self.owned(left: AspectSet(.owner))
+        let before = stage.store("/b")
+        refuse(stage)
+        for nth in 1...100 {
+            let again = ApplyStage(stage.disk.crash(keeping: .keepAll), left: stage.left)
+            refuse(again)
+            again.disk.inject(
+                Fault(.fail(EIO), under: "/b", nth: nth, persistent: true, when: { _ in true }))
+            _ = try? again.apply()
+            again.disk.clearFaults()
+            refuse(again)
+            _ = try again.apply()
+            let result = try again.apply()
+            #expect(result.counts.notDone == 0, "\(call) \(nth): \(result.counts)")
+            #expect(again.disk.content("/b/f") == Array("of A".utf8))
+        }
+        let result = try stage.apply()
+        #expect(result.counts.notDone == 0, "\(result.counts)")
+        #expect(result.notTaken.b == [aspect: 2] && result.notTaken.a.isEmpty)
+        #expect(stage.disk.content("/b/f") == Array("of A".utf8))
+        let different = try stage.confirm().different
+        #expect(different == [], "\(different)")
+        let undone = try stage.undo()
+        #expect(undone.notUndone.isEmpty, "\(undone.counts)")
+        #expect(ApplyStage.differences(stage.store("/b"), before) == [])
+
+        // What was compared is.
+        let asked = try Self.owned(details: AspectSet(.xattrs))
+        refuse(asked)
+        let failed = try asked.apply()
+        #expect(failed.counts.failed == 2 && failed.notTaken.b.isEmpty, "\(failed.counts)")
+        #expect(!asked.disk.exists("/b/f"))
+    }
 }
 
 extension [UInt8] {

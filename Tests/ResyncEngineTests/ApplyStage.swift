@@ -11,19 +11,25 @@ struct ApplyStage: Sendable {
     let disk: SimulatedDisk
     /// Compared and copied beyond the standard aspects.
     let details: AspectSet
+    /// Of the standard aspects, what is not compared.
+    let left: AspectSet
     static let blockSize = 64 << 10
     static let calm = Timestamp(seconds: 1_600_000_000, nanoseconds: 1)
 
-    init(_ disk: SimulatedDisk = SimulatedDisk(), details: AspectSet = []) {
+    init(
+        _ disk: SimulatedDisk = SimulatedDisk(), details: AspectSet = [], left: AspectSet = []
+    ) {
         self.disk = disk
         self.details = details
+        self.left = left
     }
 
     /// Builds both stores; B begins as it was planted.
     static func planted(
-        a: (SimulatedDisk) -> Void, b: (SimulatedDisk) -> Void, details: AspectSet = []
+        a: (SimulatedDisk) -> Void, b: (SimulatedDisk) -> Void, details: AspectSet = [],
+        left: AspectSet = []
     ) throws -> ApplyStage {
-        let stage = ApplyStage(details: details)
+        let stage = ApplyStage(details: details, left: left)
         stage.disk.addFile("/around/file", "nobody's business", Ownership(mtime: calm))
         stage.disk.addDirectory("/a")
         stage.disk.addDirectory("/b")
@@ -58,7 +64,7 @@ struct ApplyStage: Sendable {
                 a: StoreReference(path: Array("/a".utf8), kind: .directory, identity: .init()),
                 b: StoreReference(path: Array("/b".utf8), kind: .directory, identity: .init())),
             authority: .a, created: Self.calm, blockSize: Self.blockSize,
-            aspects: .standard.union(details), exclusions: .zero)
+            aspects: .standard.union(details).subtracting(left), exclusions: .zero)
         let file = try folder.create(Array("plan".utf8))
         var writer = try PlanWriter(header, hash: frameHash(), chain: frameHash()) {
             try file.write($0)
@@ -121,7 +127,9 @@ struct ApplyStage: Sendable {
 
     func confirm() throws -> (result: ConfirmResult, different: [String]) {
         var different: [String] = []
-        let result = try job().confirm(ComparisonRules(), try state().baselines) { path, aspects in
+        var rules = ComparisonRules()
+        rules.aspects = rules.aspects.subtracting(left)
+        let result = try job().confirm(rules, try state().baselines) { path, aspects in
             different.append("\(escaped(path.bytes)) \(aspects.aspects.map(\.word))")
         }
         return (result, different)

@@ -120,6 +120,13 @@ struct ApplyReport {
                 "the file system of \(side.letter) cannot exchange names: each was changed in two "
                     + "steps, and what others wrote between them is gone from its place\n")
         }
+        for side in Side.allCases {
+            for (aspect, count) in result.notTaken[side].sorted(by: { $0.key.word < $1.key.word }) {
+                try StandardOutput.shared.write(
+                    "\(side.letter) did not take the \(aspect.word) of \(countText(count)) "
+                        + "entries (\(aspect.word): not compared)\n")
+            }
+        }
         if let shortage = result.shortage {
             try StandardOutput.shared.write("the rest waits: \(shortage.sentence)\n")
         }

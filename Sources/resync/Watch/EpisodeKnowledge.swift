@@ -14,8 +14,9 @@ struct EpisodeKnowledge {
     private let stores: [StoreRecord]
     private let runs: [RunRecord]
     private let statuses: [StoreStatus]
-    /// Where each watched store lies: as it was named, and without symlinks.
+    /// Where each watched store lies: as it was named, without symlinks, and under other mounts.
     private let places: [[UInt8]: [Components]]
+    private let mounts: MountTable?
     /// Why the ledger or the watcher cannot be asked: then nothing is known to be good.
     let failure: String?
 
@@ -65,10 +66,12 @@ struct EpisodeKnowledge {
         (self.statuses, self.failure) = (statuses, failure)
         let watched = Set(records.map { $0.path } + statuses.map { $0.path })
         let real = realPaths.find(watched, within: Self.patience)
+        let mounts = mountTable()
         places = Dictionary(
             uniqueKeysWithValues: watched.map { path in
-                (path, [path, real[path] ?? path].map(components))
+                (path, Self.forms(of: path, real: real[path], mounts))
             })
+        self.mounts = mounts
     }
 
     /// What speaks against a store.
@@ -308,7 +311,14 @@ struct EpisodeKnowledge {
     private func forms(of path: [UInt8]) -> [Components] {
         if let known = places[path] { return known }
         let real = answer(within: Self.patience) { realPath(path) }
-        return [path, real ?? path].map(components)
+        return Self.forms(of: path, real: real ?? nil, mounts)
+    }
+
+    private static func forms(
+        of path: [UInt8], real: [UInt8]?, _ mounts: MountTable?
+    ) -> [Components] {
+        let real = real ?? path
+        return ([path, real] + (mounts?.names(of: real) ?? [])).map(components)
     }
 
     /// Whether a watched store is the one at a path, holds it, or lies in it.
