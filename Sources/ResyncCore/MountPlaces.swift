@@ -22,7 +22,7 @@ extension Mount {
 extension MountTable {
     /// The paths under which this table shows what lies at a path without symlinks, itself among
     /// them, as bind mounts give it more than one; none where no mount holds it. Mounts may hide
-    /// one, and of NFS more may be named than there are, since its mounts do not say what they show.
+    /// one, and of NFS more may be named than there are: its mounts do not say what they show.
     package func names(of path: [UInt8]) -> [[UInt8]] {
         guard let place = mount(holding: path)?.place(of: path) else { return [] }
         return mounts(of: place.device).compactMap { mount in

@@ -20,8 +20,9 @@ package struct OldestRead: Sendable {
         fileprivate let hour: Int64
         fileprivate let path: RelativePath
 
-        fileprivate init(_ record: BaselineRecord) {
-            self.init(hour: record.time.seconds / 3600, path: record.path)
+        /// - Parameter isTurn: whether it comes before what is only old.
+        fileprivate init(_ record: BaselineRecord, isTurn: Bool) {
+            self.init(hour: isTurn ? .min : record.time.seconds / 3600, path: record.path)
         }
 
         fileprivate init(hour: Int64, path: RelativePath) {
@@ -44,6 +45,7 @@ package struct OldestRead: Sendable {
             now.adding(seconds: -Int64(max(0, min(seconds, 1e10))))
         }
         let (late, due) = (ago(age), ago(age - pause))
+        let turns = Turns(at: now, age: age, pause: pause)
         var candidates = Candidates(limit: limit)
         var (total, dueBytes) = (0, 0)
         var records = try baseline.records()
@@ -56,10 +58,12 @@ package struct OldestRead: Sendable {
                 overdue += 1
                 overdueBytes = cappedSum(overdueBytes, size)
             }
-            let own = Place(record)
+            let isTurn = turns.isTurn(of: record)
+            let isDue = isTurn || record.time < due
+            let own = Place(record, isTurn: isTurn)
             if let place, own <= place { continue }
-            if record.time < due { dueBytes = cappedSum(dueBytes, size) }
-            candidates.add(own, size, isDue: record.time < due)
+            if isDue { dueBytes = cappedSum(dueBytes, size) }
+            candidates.add(own, size, isDue: isDue)
         }
         let part =
             share >= 1 ? total : wholeNumber((Double(total) * max(0, share)).rounded(.up))
@@ -75,6 +79,29 @@ package struct OldestRead: Sendable {
         }
         if bytes < wanted { last = candidates.lastBeforeDropped }
         paths.sort()
+    }
+
+    /// What changes before it is old is read each time, and perhaps from the cache only: it is read
+    /// from the medium once within the age, each file when its name has it.
+    private struct Turns {
+        /// Times within the age; none without a next time.
+        private let count: UInt64
+        private let number: UInt64
+
+        init(at now: Timestamp, age: Double, pause: Double) {
+            let isRepeated = pause >= 1 && pause <= 1e10
+            count = isRepeated ? UInt64(max(1, min((age / pause).rounded(.down), 1e6))) : 0
+            number = isRepeated ? UInt64(max(0, now.seconds)) / UInt64(pause) : 0
+        }
+
+        func isTurn(of record: BaselineRecord) -> Bool {
+            guard count > 0, record.level != .media else { return false }
+            // FNV-1a, 64 bits (Fowler, Noll and Vo 1991).
+            let hash = record.path.bytes.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
+                ($0 ^ UInt64($1)) &* 0x100_0000_01b3
+            }
+            return hash % count == number % count
+        }
     }
 
     /// The oldest files that were met, so many at most.

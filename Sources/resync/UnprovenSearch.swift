@@ -98,7 +98,7 @@ struct UnprovenSearch {
         return UnprovenEntries(
             part,
             try target.modules.map { module in
-                (module, try episodes.spans(against: module, paths, overrides))
+                (module, try episodes.spans(against: module, of: target.pair, overrides))
             },
             rest: paths.map { episodes.spans(of: $0) },
             Suspicion(since: start, clocks: paths.map { episodes.clock(of: $0) }, hot: hot),

@@ -191,7 +191,7 @@ struct ModuleStandings {
         let knowledge = EpisodeKnowledge(state)
         let overrides = try Overrides(state).all()
         let paths = target.pair.stores.map(\.path)
-        let differences = try differences(in: target.modules)
+        let differences = try differences(of: target)
         let mismatches = try knowledge.mismatches(try stores(paths), in: state)
         var found: [StandingRecord] = []
         for module in target.modules {
@@ -201,7 +201,8 @@ struct ModuleStandings {
             if module.kind == .external {
                 standing = externalStanding(module, terms, controls.interruption)
             } else {
-                let spans = try knowledge.spans(against: module, paths, overrides)
+                let spans = try knowledge.spans(
+                    against: module, of: target.pair, overrides)
                 guard
                     let proof = try look.proof(
                         of: module.expecting(at: target.time), spans, mismatches.contents,
@@ -234,14 +235,17 @@ struct ModuleStandings {
     }
 
     /// Of the entries of each module.
-    private func differences(in modules: [Module]) throws -> [String: Differences] {
+    private func differences(of target: VerifyTarget) throws -> [String: Differences] {
         var counts: [String: Differences] = [:]
+        let started = try run.header().started
         var reader = try run.results()
         while let record = try reader.next() {
-            guard case .difference(let difference) = record,
+            guard case .difference(var difference) = record,
                 // No path is of two modules.
-                let module = modules.first(where: { $0.holds(difference.path) })
+                let module = target.modules.first(where: { $0.holds(difference.path) })
             else { continue }
+            // Who named two paths knew nothing of what may differ.
+            difference = target.allowances.settle(difference, looked: started)
             switch difference.outcome {
             case .differs, .missingOnA, .missingOnB, .conflict:
                 counts[module.name, default: Differences()].differing += 1
@@ -310,17 +314,23 @@ struct ModuleStandings {
         return standing
     }
 
-    /// Of each released module in which a comparison that cannot prove it found a difference, seen
-    /// twice: it is released no longer. They are kept in the ledger.
+    /// Of each module that is released, or open since there never was an episode, and in which a
+    /// comparison that cannot prove it found a difference, seen twice: it is so no longer. They are
+    /// kept in the ledger.
     func findDifferent(_ target: VerifyTarget) throws -> [StandingRecord] {
         let knowledge = EpisodeKnowledge(state)
         let (header, terms) = (try run.header(), try run.terms())
-        let differences = try differences(in: target.modules)
+        let differences = try differences(of: target)
         return try target.modules.compactMap { module in
-            guard let found = differences[module.name], found.differing > 0,
-                // What left it open since does not keep it from being shut now.
-                try knowledge.standings(of: module, in: target.pair)
-                    .first(where: { $0.answer != .undecided })?.answer == .released
+            guard module.kind != .external, let found = differences[module.name],
+                found.differing > 0
+            else { return nil }
+            // What left it open since does not keep it from being shut now. What is shut waits to
+            // be verified as a whole.
+            let decided = try knowledge.standings(of: module, in: target.pair)
+                .first { $0.answer != .undecided }
+            guard decided?.answer != .different,
+                try !knowledge.isToBeProven([module], of: target.pair)
             else { return nil }
             let standing = StandingRecord(
                 module: module.name, terms: target.pair.terms(of: module), pair: module.pair,

@@ -17,7 +17,7 @@ final class SystemdStage {
     /// Nil, said aloud, where that cannot be done here.
     ///
     /// - Parameters:
-    ///   - configuration: what is in `/etc/resync/resync.yaml`; `DIR` stands for the stage's folder.
+    ///   - configuration: what is in `/etc/resync/resync.yaml`; `DIR` is the stage's folder.
     ///   - units: more units, by name.
     init?(configuration: String, units: [String: String] = [:]) throws {
         stage = try Stage()

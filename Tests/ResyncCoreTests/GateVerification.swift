@@ -164,7 +164,8 @@ extension GateHistory {
         let all = Side.both { self.spans(GateWorld.store(run.pair, $0)) }
         for module in run.modules {
             let released = standings[module].map(\.standing).filter { $0.answer == .released }
-            let spans = all.knowing(openings: released.map { $0.looked...$0.looked })
+            let spans = all.knowing(
+                openings: released.map { $0.looked...$0.looked }, since: .epoch)
             runs[index].proofs[module] = ModuleProof(modules[module], spans)
             runs[index].looks += files(of: [module]).map { (module, $0) }
         }

@@ -103,11 +103,11 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
     @Test func oneSideOpensItWhileTheOtherIsOutOfReach() {
         func answer(
             _ standings: [(Gate.Standing.Answer, began: Int64, alone: Side?)], open: String? = "e2",
-            trouble: Sides<String?> = Sides(a: nil, b: nil), closed: Int64? = 100
+            trouble: Sides<String?> = Sides(a: nil, b: nil), closed: Int64? = 100, other: Int64 = 90
         ) -> Gate {
             var stores = [Gate.Store(name: "p/a"), Gate.Store(name: "p/b")]
             (stores[0].lastClosed, stores[0].lastEpisode) = (closed.map { time($0) }, "e1")
-            (stores[1].lastClosed, stores[1].lastEpisode) = (time(90), "e0")
+            (stores[1].lastClosed, stores[1].lastEpisode) = (time(other), "e0")
             (stores[0].trouble, stores[1].trouble) = (trouble.a, trouble.b)
             stores[1].openEpisode = open
             let known = standings.map {
@@ -133,6 +133,10 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         #expect(answer([(.different, 102, .a), proven]).answer == .undecided)
         #expect(answer([(.different, 102, nil), proven]).answer == .undecided)
         #expect(answer([(.different, 102, .a), (.released, 101, nil)], open: nil).answer == .shut)
+        // The other one was back since: it says nothing of the next time that it is not.
+        #expect(answer([(.released, 102, nil), proven]).answer == .undecided)
+        #expect(answer([proven], other: 100).answer == .open)
+        #expect(answer([proven], other: 101).answer == .undecided)
         // For both it proves nothing, and spares nobody a verification.
         #expect(answer([proven, (.released, 101, nil)], open: nil).answer == .open)
         #expect(answer([proven, (.undecided, 101, nil)], open: nil).answer == .undecided)

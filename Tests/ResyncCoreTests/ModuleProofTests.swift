@@ -143,11 +143,13 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         let again = SuspectSpan(start: time(60), end: time(70), reachesAll: false)
         func gap(
             at proof: Int64, touched: Int64 = 10, _ again: SuspectSpan,
-            openings: [ClosedRange<Int64>] = []
+            openings: [ClosedRange<Int64>] = [], since: Int64? = 0
         ) -> ModuleProof.Gap? {
             let stats = Sides(a: stat(touched), b: stat(touched))
             let spans = Sides(a: [first], b: [again])
-                .knowing(openings: openings.map { time($0.lowerBound)...time($0.upperBound) })
+                .knowing(
+                    openings: openings.map { time($0.lowerBound)...time($0.upperBound) },
+                    since: since.map { time($0) })
             return self.gap(
                 stats.map { Optional($0) }, record(stats, at: proof, .media), spans, .full)
         }
@@ -156,6 +158,10 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         #expect(gap(at: 30, again) == .beforeEpisode)
         #expect(gap(at: 40, touched: 57, again) == nil)
         #expect(gap(at: 40, touched: 58, again) == .beforeEpisode)
+        // Of what was no module yet when the first one ended nobody knows who wrote to it.
+        #expect(gap(at: 40, again, since: 30) == nil)
+        #expect(gap(at: 40, again, since: 31) == .beforeEpisode)
+        #expect(gap(at: 40, again, since: nil) == .beforeEpisode)
         // Once its service was let run all of it is void, however short that was.
         for opening in [31...31, 50...55, 65...65, 70...90, 1...31] as [ClosedRange<Int64>] {
             #expect(gap(at: 40, again, openings: [opening]) == .beforeEpisode, "\(opening)")

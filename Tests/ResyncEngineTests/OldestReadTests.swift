@@ -11,9 +11,9 @@ import Testing
     private static let now = Timestamp(seconds: 1_700_000_000, nanoseconds: 0)
 
     /// A baseline of files that were read so many days ago, of so many bytes each.
-    private func baseline(_ files: [(name: String, days: Double, size: Int)]) throws
-        -> KeptBaseline
-    {
+    private func baseline(
+        _ files: [(name: String, days: Double, size: Int)], _ level: Assurance = .media
+    ) throws -> KeptBaseline {
         let identities = Sides(
             a: StoreIdentity(fileSystem: 1, inode: 1, device: DeviceNumber(major: 0, minor: 1)),
             b: StoreIdentity(fileSystem: 1, inode: 2, device: DeviceNumber(major: 0, minor: 1)))
@@ -31,7 +31,7 @@ import Testing
                         agreed: ObservedEntry(entry: Entry(stat: stat)),
                         witnesses: Sides(
                             a: BaselineRecord.Witness(stat), b: BaselineRecord.Witness(stat)),
-                        aspects: .standard, level: .hash,
+                        aspects: .standard, level: level,
                         time: Self.now.adding(seconds: -Int64(file.days * Double(Self.day)))))
             }[...]
         _ = try state.baselines.update(header) { updates.popFirst() }
@@ -73,6 +73,21 @@ import Testing
         #expect(found.oldest == Self.now.adding(seconds: -8 * Self.day))
         let nothing = try chosen(try self.baseline([]), days: 5, share: 1)
         #expect(nothing.paths.isEmpty && nothing.oldest == nil)
+    }
+
+    /// What changes each day is never old: it has its turn all the same, once within the age.
+    @Test func whatIsReadFromTheCacheEachTimeIsReadFromTheMediumInTime() throws {
+        let files = (0..<100).map { (name: "f\($0)", days: -40.0, size: 10) }
+        func read(_ night: Int64, _ level: Assurance) throws -> [String] {
+            try OldestRead(
+                try baseline(files, level), at: Self.now.adding(seconds: night * Self.day),
+                age: 30 * Double(Self.day), pause: Double(Self.day), share: 0, limit: 1000
+            ).paths.map { escaped($0.bytes) }
+        }
+        let nights = try (0..<30).map { try read($0, .hash) }
+        #expect(nights.joined().sorted() == files.map(\.name).sorted())
+        #expect(nights.allSatisfy { $0.count < 12 }, "\(nights.map(\.count))")
+        #expect(try read(0, .media).isEmpty)
     }
 
     /// Sparse files can be larger together than any number tells.

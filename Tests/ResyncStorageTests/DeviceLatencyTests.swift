@@ -65,6 +65,20 @@ private final class ChangingFiles: KernelFiles {
         #expect(latency.next() == 0.005)
     }
 
+    /// A disk that answers nothing is not a calm one.
+    @Test func whatWaitsCountsForAsLongAsItHasWaited() {
+        let files = ChangingFiles()
+        var latency = DeviceLatency(of: [Array("/m".utf8)], in: table, files: files)
+        files.say("8:16", "100 7 800 1000  100 7 800 1000  1 500 600 0 0\n")
+        _ = latency.next()
+        files.say("8:16", "100 7 800 1000  100 7 800 1000  2 2500 600 0 0\n")
+        #expect(latency.next() == 2)
+        files.say("8:16", "101 7 800 5000  100 7 800 1000  1 3000 600 0 0\n")
+        #expect(latency.next() == 4)
+        files.say("8:16", "101 7 800 5000  100 7 800 1000  0 3000 600 0 0\n")
+        #expect(latency.next() == nil, "nothing is in flight")
+    }
+
     @Test func onlyItsOwnDevicesCount() {
         let files = ChangingFiles()
         var latency = DeviceLatency(of: [Array("/m".utf8)], in: table, files: files)

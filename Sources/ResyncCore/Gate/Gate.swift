@@ -33,14 +33,16 @@ package struct Gate: Sendable, Hashable {
         package init(name: String) { self.name = name }
     }
 
-    /// A time in which nobody watched a store, and something of it changed.
+    /// A time in which nobody watched a store, and something of it changed, or of which
+    /// nobody knows.
     package struct Gap: Sendable, Hashable {
-        package let episode: String
+        /// That a person may close who knows better; nil where there is none.
+        package let episode: String?
         package let end: Timestamp
         /// When that was, and what changed; without its end.
         package let text: String
 
-        package init(episode: String, end: Timestamp, _ text: String) {
+        package init(episode: String?, end: Timestamp, _ text: String) {
             self.episode = episode
             self.end = end
             self.text = text
@@ -192,7 +194,9 @@ package struct Gate: Sendable, Hashable {
         return Reason(
             .undecided,
             "\(module): \(texts.joined(separator: ", and ")): 'resync verify --module \(module)' "
-                + "ends that, or who knows that nothing was lost: "
+                + "ends that"
+                + (closing.isEmpty
+                    ? "" : ", or who knows that nothing was lost: ")
                 + closing.joined(separator: " and "))
     }
 }
@@ -220,8 +224,13 @@ extension Gate.Need {
                 let place = standings.firstIndex(where: {
                     $0.answer == .released && $0.alone == side
                 }),
-                store.ended.map({ standings[place].began > $0 }) ?? true,
-                !standings[..<place].contains(where: { $0.answer == .different })
+                // Nor was the other one back since then.
+                [store.ended, other.lastClosed].allSatisfy({ ended in
+                    ended.map { standings[place].began > $0 } ?? true
+                }),
+                !standings[..<place].contains(where: {
+                    $0.answer == .different || $0.answer == .released && $0.alone == nil
+                })
             else { continue }
             return Gate.Reason(
                 .open,

@@ -34,13 +34,16 @@ extension Sides where Value == [SuspectSpan] {
     /// The same, with what is known of the times in which a module's gate was open: an episode that
     /// came again before that voids nothing of it but what was touched meanwhile.
     ///
-    /// - Parameter openings: a moment at least within each time in which it was opened.
-    package func knowing(openings: [ClosedRange<Timestamp>]) -> Self {
+    /// - Parameters:
+    ///   - openings: a moment at least within each time in which it was opened.
+    ///   - since: from when on it is known to have been a module, and so gated; nil: it is not.
+    package func knowing(openings: [ClosedRange<Timestamp>], since: Timestamp?) -> Self {
         let ends = (a + b).filter { !$0.isUnwatched }.compactMap(\.end)
         return map { spans in
             spans.map { span in
                 guard let start = span.start, let end = span.end,
-                    let before = ends.filter({ $0 < start }).max()
+                    let before = ends.filter({ $0 < start }).max(),
+                    let since, since <= before
                 else { return span }
                 var span = span
                 span.wasShut = !openings.contains {

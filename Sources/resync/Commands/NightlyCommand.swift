@@ -42,7 +42,7 @@ struct NightlyCommand: ResyncCommand {
         for pair in configuration.pairs where pairs.isEmpty || pairs.contains(pair.name) {
             do {
                 status.merge(
-                    try Night(pair, state, own, file.path).perform())
+                    try Night(pair, configuration, state, own, file.path).perform())
             } catch {
                 // The other pairs are compared all the same.
                 guard let known = Main.explain(error) else { throw error }
@@ -57,6 +57,7 @@ struct NightlyCommand: ResyncCommand {
 /// One pair's night.
 private struct Night {
     private let pair: Configuration.Pair
+    private let configuration: Configuration
     private let state: StateFolder
     private let memory: NightMemory
     /// That lead to the same configuration and state.
@@ -78,9 +79,10 @@ private struct Night {
     private static let shown = 100
 
     init(
-        _ pair: Configuration.Pair, _ state: StateFolder, _ folder: Folder, _ path: [UInt8]
+        _ pair: Configuration.Pair, _ configuration: Configuration, _ state: StateFolder,
+        _ folder: Folder, _ path: [UInt8]
     ) throws {
-        self.pair = pair
+        (self.pair, self.configuration) = (pair, configuration)
         self.state = state
         memory = NightMemory(folder, pair.name)
         options = [
@@ -92,7 +94,9 @@ private struct Night {
     func perform() throws -> ExitStatus {
         guard let time = pair.timeLeft(at: .now) else {
             Main.complain("\(pair.name): it is in none of its windows now")
-            return .outOfTime
+            var status = ExitStatus.outOfTime
+            if let age = pair.maximumAge { status.merge(try tellOverdue(age)) }
+            return status
         }
         let end = monotonicSeconds() + time
         let (result, run) = try compare(until: end)
@@ -161,12 +165,20 @@ private struct Night {
             }
             broken.status.merge(.differences)
         }
-        for standing in found.standings where standing.isTrouble {
+        for standing in found.standings where try standing.isTrouble || isStillShut(standing) {
             try write("\(pair.name): \(standing.line)\n")
             broken.status.merge(.trouble)
         }
         if !found.isTidy { broken.status.merge(.trouble) }
         return (found.result, found.run.folder)
+    }
+
+    /// Whether a module is not proven, and its gate not open by what was known before.
+    private func isStillShut(_ standing: StandingRecord) throws -> Bool {
+        guard standing.answer == .undecided else { return false }
+        return try EpisodeKnowledge(state).gate(
+            configuration.module(standing.module), configuration
+        ).answer != .open
     }
 
     // MARK: What was read longest ago
@@ -190,8 +202,26 @@ private struct Night {
         return status
     }
 
-    /// Also of a night that did not come to reading again.
+    /// Also of a night that did not come to reading again, or to anything.
     private func tellOverdue(_ age: Double) throws -> ExitStatus {
+        var status = try tellUnfinished(age)
+        status.merge(try tellOld(age))
+        return status
+    }
+
+    /// Of what no comparison came to yet no record tells how old it is.
+    private func tellUnfinished(_ age: Double) throws -> ExitStatus {
+        guard let id = try memory.last()?.unfinished,
+            let began = try? RunFolder.open(id, in: state.runs).header().started,
+            Double(Timestamp.now.seconds - began.seconds) > age
+        else { return .ok }
+        try write(
+            "\(pair.name): the comparison that began \(began.localText) has not come to its end "
+                + "within \(durationText(age)): its nights are too short\n")
+        return .trouble
+    }
+
+    private func tellOld(_ age: Double) throws -> ExitStatus {
         guard let left = try oldest(age, 0, limit: 0), left.overdue > 0, let since = left.oldest
         else { return .ok }
         try write(

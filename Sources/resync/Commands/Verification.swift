@@ -109,18 +109,35 @@ struct Verification {
             let result = try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
             try episodes.note(
                 run.folder, result.summary, external: try target?.filter(with: .none).digest)
-            guard let target, target.isWhole || target.isPart, sites.a.facts.kind == .directory,
-                result.summary.ending == .complete
-            else { return (result, []) }
+            guard sites.a.facts.kind == .directory, let target = target ?? configured(sites) else {
+                return (result, [])
+            }
             let look = try BaselineLook(sites, state, plan.limits, controls)
             let standings = ModuleStandings(look, run.folder, state, controls)
-            guard target.isWhole else { return (result, try standings.findDifferent(target)) }
+            guard self.target != nil, target.isWhole, result.summary.ending == .complete else {
+                return (result, try standings.findDifferent(target))
+            }
             guard result.summary.doubtLines.isEmpty else { return (result, []) }
             return (result, try standings.find(target, result.policies))
         }
         return (result, run, standings)
     }
 
+    /// What the configuration has two stores as that were named by their paths: what is found to
+    /// differ in them is so whoever asks. Where it cannot be read, nobody asked for it.
+    private func configured(_ sites: Sides<LocalSite>) -> VerifyTarget? {
+        guard let configuration = try? command.file.loadIfThere(), !configuration.modules.isEmpty
+        else { return nil }
+        func paths(_ sides: Sides<[UInt8]>) -> Set<[UInt8]> { [sides.a, sides.b] }
+        let asked = paths(sites.map { $0.facts.path })
+        let all = configuration.pairs.map { paths($0.stores.map { $0.path }) }
+        let real = RealPaths().find(all.reduce(asked) { $0.union($1) }, within: Self.markerPatience)
+        func places(_ paths: Set<[UInt8]>) -> Set<[UInt8]> { Set(paths.map { real[$0] ?? $0 }) }
+        return zip(configuration.pairs, all).first { places($1) == places(asked) }
+            .flatMap { try? VerifyTarget(pair: $0.0.name, in: configuration) }
+    }
+
+    /// Seconds in which a store that lives has answered.
     private static let markerPatience = 5.0
 
     private func ramp(_ sites: Sides<LocalSite>) throws -> Ramp? {

@@ -81,8 +81,10 @@ struct WatchCommand: ResyncCommand {
         setup.chronicle = try ledger.chronicle(since: week)
         let notifier = configuration.notification.map { Notifier($0) }
         let verifications =
-            noVerify || configuration.modules.isEmpty
-            ? nil : Verifications(configuration, at: file.path, state, ledger, notifier)
+            configuration.modules.isEmpty
+            ? nil
+            : Verifications(
+                configuration, at: file.path, state, ledger, notifier, verifies: !noVerify)
         let checks = PairChecks(configuration, ledger)
         let recorder = WatchRecorder(
             ledger, in: state.folder, configuration.notification, notifier, verifications,

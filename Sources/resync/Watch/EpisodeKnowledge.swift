@@ -6,12 +6,12 @@ import ResyncStorage
 /// What the watcher, and the ledger that it keeps, say of stores: whether what is read there is to
 /// be trusted.
 struct EpisodeKnowledge {
-    private let ledger: Ledger?
+    let ledger: Ledger?
     /// Those that count: what a person vouches for does not.
     private let records: [EpisodeRecord]
     /// Of all that are in the ledger.
     private let episodeIDs: Set<String>
-    private let stores: [StoreRecord]
+    let stores: [StoreRecord]
     private let runs: [RunRecord]
     private let statuses: [StoreStatus]
     /// Where each watched store lies: as it was named, without symlinks, and under other mounts.
@@ -19,6 +19,8 @@ struct EpisodeKnowledge {
     private let mounts: MountTable?
     /// Why the ledger or the watcher cannot be asked: then nothing is known to be good.
     let failure: String?
+    /// `LedgerFile.lost`.
+    let lost: Timestamp?
 
     /// Of all runs, the newest are remembered.
     private static let runLimit = 1000
@@ -29,23 +31,29 @@ struct EpisodeKnowledge {
     init(_ state: StateFolder) {
         self.init(
             ledger: { try LedgerFile.open(in: state) },
-            statuses: { try WatchClient(state)?.status() ?? [] }, RealPaths())
+            statuses: { try WatchClient(state)?.status() ?? [] },
+            lost: { try LedgerFile.lost(in: state) }, RealPaths())
     }
 
     /// As the watcher itself knows it. It must not open the ledger's file once more: closing that
     /// would take the locks away by which SQLite keeps others out.
-    init(_ ledger: Ledger, _ statuses: [StoreStatus], _ realPaths: RealPaths) {
-        self.init(ledger: { ledger }, statuses: { statuses }, realPaths)
+    init(
+        _ ledger: Ledger, _ statuses: [StoreStatus], _ state: StateFolder, _ realPaths: RealPaths
+    ) {
+        self.init(
+            ledger: { ledger }, statuses: { statuses }, lost: { try LedgerFile.lost(in: state) },
+            realPaths)
     }
 
     private init(
         ledger open: () throws -> Ledger?, statuses ask: () throws -> [StoreStatus],
-        _ realPaths: RealPaths
+        lost: () throws -> Timestamp?, _ realPaths: RealPaths
     ) {
         var (ledger, records, runs): (Ledger?, [EpisodeRecord], [RunRecord]) = (nil, [], [])
         var stores: [StoreRecord] = []
-        var failure: String?
+        var (failure, lostUntil): (String?, Timestamp?) = (nil, nil)
         do {
+            lostUntil = try lost()
             ledger = try open()
             stores = try ledger?.stores() ?? []
             records = try ledger?.episodes(since: .epoch) ?? []
@@ -63,7 +71,7 @@ struct EpisodeKnowledge {
         records.removeAll { $0.episode.isExcused }
         (self.ledger, self.records, self.runs) = (ledger, records, runs)
         self.stores = stores
-        (self.statuses, self.failure) = (statuses, failure)
+        (self.statuses, self.failure, self.lost) = (statuses, failure, lostUntil)
         let watched = Set(records.map { $0.path } + statuses.map { $0.path })
         let real = realPaths.find(watched, within: Self.patience)
         let mounts = mountTable()
@@ -96,13 +104,26 @@ struct EpisodeKnowledge {
                 "episode \(episode.id) (\(episode.kind.rawValue)) ended "
                     + "\(closed.wall.localText), and it was not verified from the medium since")
         }
+        if let lost = lost(of: path), !isVerified(path, since: lost) {
+            reasons.append(
+                "the ledger that knew of its episodes until \(lost.localText) is lost, and it was "
+                    + "not verified from the medium since")
+        }
         return reasons
+    }
+
+    /// Until when nobody knows of the episodes of a store that is watched.
+    func lost(of path: [UInt8]) -> Timestamp? {
+        let isWatched =
+            !statuses(about: path).isEmpty || stores.contains { isSamePlace($0.path, path) }
+        return isWatched ? lost : nil
     }
 
     /// Before this nothing that was kept of a store counts: the end of its last episode.
     func suspectEnd(of path: [UInt8]) -> Timestamp? {
         guard unkept(path).isEmpty else { return .now }
-        return records(about: path).map { $0.end ?? .now }.max()
+        return (records(about: path).map { $0.end ?? .now } + [lost(of: path)].compactMap { $0 })
+            .max()
     }
 
     /// The times in which it may have lost writes, each until its episode was closed.
@@ -114,7 +135,10 @@ struct EpisodeKnowledge {
                 isUnwatched: record.episode.kind == .unwatched)
         }
         let unkept = unkept(path).map { _ in SuspectSpan(start: nil, end: nil, reachesAll: true) }
-        return known + unkept
+        let lost = lost(of: path).map {
+            SuspectSpan(start: nil, end: $0, reachesAll: true, isUnwatched: true)
+        }
+        return known + unkept + [lost].compactMap { $0 }
     }
 
     /// Seconds by which the clock that sets a store's times is ahead of ours, as it was last seen.
@@ -125,14 +149,18 @@ struct EpisodeKnowledge {
 
     /// The same of both stores of a pair, as they count against one of its modules.
     func spans(
-        against module: Module, _ paths: Sides<[UInt8]>, _ overrides: [Overrides.Override]
+        against module: Module, of pair: Configuration.Pair, _ overrides: [Overrides.Override]
     ) throws -> Sides<[SuspectSpan]> {
         // Whatever it was then, its service was let run.
         let released = try (ledger?.standings(of: module.name, .released) ?? [])
             .map { $0.looked...$0.looked }
         let opened = overrides.filter { $0.module == module.name }
             .map { $0.given...max($0.given, $0.until) }
-        return paths.map { spans(of: $0) }.knowing(openings: released + opened)
+        // Before it was what it is now its data were another module's, or nobody's.
+        let terms = pair.terms(of: module)
+        let known = try ledger?.standings(of: module.name).last { $0.terms == terms }
+        return pair.stores.map { spans(of: $0.path) }
+            .knowing(openings: released + opened, since: known?.looked)
     }
 
     /// The suspect windows of the last incident of some stores, each up to now while it is open.
@@ -289,7 +317,7 @@ struct EpisodeKnowledge {
     }
 
     /// What the watcher knows of a store's episodes and could not write down.
-    private func unkept(_ path: [UInt8]) -> [StoreStatus] {
+    func unkept(_ path: [UInt8]) -> [StoreStatus] {
         statuses(about: path).filter { status in
             [status.episode, status.unwatched].contains { id in
                 id.map { !episodeIDs.contains($0) } ?? false
@@ -297,12 +325,12 @@ struct EpisodeKnowledge {
         }
     }
 
-    private func records(about path: [UInt8]) -> [EpisodeRecord] {
+    func records(about path: [UInt8]) -> [EpisodeRecord] {
         let paths = forms(of: path)
         return records.filter { isAbout($0.path, paths) }
     }
 
-    private func statuses(about path: [UInt8]) -> [StoreStatus] {
+    func statuses(about path: [UInt8]) -> [StoreStatus] {
         let paths = forms(of: path)
         return statuses.filter { isAbout($0.path, paths) }
     }
@@ -338,160 +366,10 @@ struct EpisodeKnowledge {
     }
 }
 
-extension EpisodeKnowledge {
-    /// Seconds within which a watcher looks at a store that is well, at least.
-    private static let heartbeat = 60.0
-
-    /// Whether a module's service may run.
-    func gate(_ module: Module, _ configuration: Configuration) throws -> Gate {
-        if let failure { return Gate(unknown: failure, []) }
-        let needed = configuration.modules.needed(by: module)
-        guard let needs = try needs(needed, configuration) else {
-            return Gate(
-                unknown: "there is no ledger here, so nothing is known of episodes: run 'resync "
-                    + "watch', then 'resync verify --module \(module.name)'; --override opens it "
-                    + "meanwhile", [])
-        }
-        return Gate(unknown: nil, needs)
-    }
-
-    /// What is known of each of some modules by itself; nil where nothing is.
-    func needs(_ modules: [Module], _ configuration: Configuration) throws -> [Gate.Need]? {
-        guard hasLedger, failure == nil else { return nil }
-        let watch = configuration.detector
-        let heartbeat = max(Self.heartbeat, 2 * watch.interval + watch.hung)
-        let named = Set(modules.map(\.pair))
-        let pairs = Dictionary(
-            configuration.pairs.filter { named.contains($0.name) }.map { ($0.name, $0) },
-            uniquingKeysWith: { first, _ in first })
-        let stores = pairs.mapValues { pair in
-            Side.allCases.map { store(pair.storeName($0), pair.stores[$0].path, heartbeat) }
-        }
-        return try modules.map { module in
-            let standings = try standings(of: module, in: pairs[module.pair])
-            return Gate.Need(
-                module: module.name, stores: stores[module.pair, default: []],
-                standings: standings.map { $0.known })
-        }
-    }
-
-    /// What verifications found out about a module as it is now, the newest first.
-    func standings(
-        of module: Module, in pair: Configuration.Pair?
-    ) throws -> [StandingRecord] {
-        let known = try (ledger?.standings(of: module.name) ?? []).about(module, of: pair)
-        // Of a clock that was set back since, nobody knows what came first.
-        let now = Timestamp.now
-        return known.filter { $0.answer == .different || $0.began <= now }
-    }
-
-    /// What the newest verification of each module found out, whenever that was.
-    func newestStandings() throws -> [StandingRecord] {
-        guard let ledger, failure == nil else { return [] }
-        return try ledger.newestStandings()
-    }
-
-    /// Whether one of a pair's modules was not released since the last episode of its stores.
-    func isToBeProven(_ modules: [Module], of pair: Configuration.Pair) throws -> Bool {
-        let paths = pair.stores.map { $0.path }
-        let ends = (records(about: paths.a) + records(about: paths.b)).compactMap(\.end)
-        guard let last = ends.max() else { return false }
-        return try modules.contains { module in
-            try !standings(of: module, in: pair).contains {
-                $0.answer == .released && $0.alone == nil && $0.began > last
-            }
-        }
-    }
-
-    /// The modules of a pair that are to be verified without anybody asking, in the order in which
-    /// they open soonest; none where nothing is known.
-    func due(
-        _ pair: Configuration.Pair, _ configuration: Configuration
-    ) throws -> [Module] {
-        let own = configuration.modules.filter { $0.pair == pair.name }
-        guard let needs = try needs(own, configuration) else { return [] }
-        let now = Timestamp.now
-        let modules = zip(own, needs).filter { $1.isDue(at: now) }.map(\.0)
-        guard modules.count > 1 else { return modules }
-        // Before anything is known of them, all are as large.
-        let sizes = Dictionary(
-            try newestStandings().map { ($0.module, $0.bytes) },
-            uniquingKeysWith: { first, _ in first })
-        let works = modules.works { Double(sizes[$0.name] ?? 1) }
-        return try ModuleOrder(works).order.map { modules[$0] }
-    }
-
-    private func store(_ name: String, _ path: [UInt8], _ heartbeat: Double) -> Gate.Store {
-        var store = Gate.Store(name: name)
-        for record in records(about: path) {
-            guard let end = record.end else {
-                store.openEpisode = record.episode.id
-                continue
-            }
-            if record.episode.kind == .unwatched {
-                if store.gap.map({ $0.end < end }) ?? true { store.gap = gap(record, end) }
-                continue
-            }
-            if store.lastClosed.map({ $0 < end }) ?? true {
-                (store.lastClosed, store.lastEpisode) = (end, record.episode.id)
-            }
-        }
-        store.openEpisode =
-            store.openEpisode ?? unkept(path).first.flatMap { $0.episode ?? $0.unwatched }
-        let statuses = statuses(about: path)
-        // What the watcher last knew stands while none runs.
-        let counts =
-            statuses.isEmpty
-            ? stores.filter { isSamePlace($0.path, path) }.map { ($0.name, $0.errors) }
-            : statuses.map { ($0.name, $0.errors) }
-        store.doubt =
-            counts.compactMap { $1.doubt(of: $0, since: $1.since?.localText) }.first
-        if statuses.isEmpty {
-            store.trouble = "is watched by nobody: 'resync watch' does"
-        }
-        for status in statuses {
-            let age = status.lastGood.map { $0.wall.seconds }.map { Timestamp.now.seconds - $0 }
-            if status.state != .ok {
-                store.trouble =
-                    "is \(status.state.word)"
-                    + (status.evidence.isEmpty ? "" : ": \(status.evidence)")
-            } else if !status.isReadOnlyProbe || status.probeTime != nil, let age,
-                Double(age) > heartbeat
-            {
-                store.trouble = "was last found well \(durationText(Double(age))) ago"
-            }
-        }
-        return store
-    }
-
-    private func gap(_ record: EpisodeRecord, _ end: Timestamp) -> Gate.Gap {
-        let episode = record.episode
-        return Gate.Gap(
-            episode: episode.id, end: end,
-            "was watched by nobody from \(episode.firstEvidence.wall.localText) to "
-                + "\(episode.detected.wall.localText), and meanwhile "
-                + EpisodeReport.changes(episode))
-    }
-}
-
-extension StandingRecord {
-    private var source: String { isExternal ? "its check" : "run \(run)" }
-
-    fileprivate var known: Gate.Standing {
-        Gate.Standing(
-            answer, began: began, looked: looked,
-            // A plan is made from the run that found it.
-            answer == .released
-                ? "released \(looked.localText) by \(source)"
-                    + (reason.isEmpty ? "" : ", \(reason)")
-                : "\(reason) (\(source))", alone: alone)
-    }
-}
-
 extension EpisodeRecord {
     /// When it was over: not before it was closed, whatever was good again by then. Nil while it is
     /// open.
-    fileprivate var end: Timestamp? {
+    var end: Timestamp? {
         episode.closed.map { max($0.wall, window.end ?? $0.wall) }
     }
 }

@@ -6,6 +6,9 @@ import ResyncStorage
 /// The ledger of a state folder.
 enum LedgerFile {
     private static let headerSize = 100
+    /// Says beside it that there is one, and since when, in seconds, if another one was there
+    /// before and vanished.
+    private static let trace = Array("ledger.trace".utf8)
 
     /// Opens it; nil where there is none.
     ///
@@ -36,9 +39,32 @@ enum LedgerFile {
         }
     }
 
+    /// Until when there was another one, which is lost: what it knew of episodes nobody knows any
+    /// more. Nil where none is known to have been.
+    static func lost(in state: StateFolder) throws -> Timestamp? {
+        do throws(DiskError) {
+            let file = try state.folder.read(trace)
+            let text = try file.read(at: 0, count: min(file.size, 32))
+            if text.isEmpty { return nil }
+            // Whatever it says, something was there.
+            return UInt64(digits: text).flatMap { Int64(exactly: $0) }
+                .map { Timestamp(seconds: $0, nanoseconds: 0) } ?? .now
+        } catch {
+            guard error.number != ErrorNumber.noEntry else { return nil }
+            throw refused(state, "may not be the first one: \(error.sentence)")
+        }
+    }
+
     /// Opens it, or makes one, which knows of runs and decisions what the runs that are kept say.
     static func openOrMake(in state: StateFolder) throws -> Ledger {
-        if let ledger = try open(in: state) { return ledger }
+        let hadOne = (try? state.folder.read(trace)) != nil
+        if let ledger = try open(in: state) {
+            if !hadOne { try state.folder.replace(trace, with: []) }
+            return ledger
+        }
+        // A second later, so that nothing that was found out by then counts for more than it is.
+        let now = String(Timestamp.now.seconds + 1)
+        try state.folder.replace(trace, with: hadOne ? Array(now.utf8) : [])
         // Under another name until it is whole: one that was cut off is then no empty one.
         let fresh = Ledger.fileName + Array(".new".utf8)
         for suffix in ["", "-wal", "-shm"] { try? state.folder.remove(fresh + suffix.utf8) }

@@ -4,10 +4,10 @@ import ResyncEngine
 import ResyncLedger
 import ResyncStorage
 
-/// Verifies modules after an episode without anybody asking: first what is suspect of all of them,
-/// then one at a time of each pair, each by a process of its own, which is ended where a store of
-/// the pair is not well any more. Never writes to a store. What it does next follows from the
-/// ledger, so that nothing is lost with it but first looks.
+/// Tells of gates that open or shut, and verifies modules after an episode without anybody asking:
+/// first what is suspect of all of them, then one at a time of each pair, each by a process of its
+/// own, which is ended where a store of the pair is not well any more. Never writes to a store.
+/// What it does next follows from the ledger, so that nothing is lost with it but first looks.
 final class Verifications: @unchecked Sendable {
     // Unchecked because everything below is touched on its queue only.
 
@@ -15,12 +15,17 @@ final class Verifications: @unchecked Sendable {
     private static let interval = 10.0
     /// Seconds after which what could not come to its end is tried again.
     private static let retry = 60.0
+    /// Seconds in which a store that lives was found well after a start.
+    private static let startTime = 60.0
 
     private let configuration: Configuration
     private let configurationPath: [UInt8]
     private let state: StateFolder
     private let ledger: Ledger
     private let notifier: Notifier?
+    private let verifies: Bool
+    private let told: ToldAnswers
+    private let begun = monotonicSeconds()
     /// Kept from one turn to the next, since a store that hangs is asked where it lies only once.
     private let realPaths = RealPaths()
     private let queue = DispatchQueue(label: "resync.verifications")
@@ -31,8 +36,8 @@ final class Verifications: @unchecked Sendable {
     private var running: [String: Running] = [:]
     /// Modules whose verification could not come to its end, and when that was.
     private var failed: [String: Double] = [:]
-    /// Of each module; empty before the first turn.
-    private var answers: [String: Gate.Answer] = [:]
+    /// Of each module, as it was told last, also by the watcher before; nil before the first turn.
+    private var answers: [String: Gate.Answer]?
     /// Of each pair: the episode after which it is looked at first, and what is left of that.
     private var first: [String: First] = [:]
 
@@ -62,10 +67,13 @@ final class Verifications: @unchecked Sendable {
         var isEnding = false
     }
 
+    /// - Parameter verifies: whether it does more than tell.
     init(
         _ configuration: Configuration, at path: [UInt8], _ state: StateFolder,
-        _ ledger: Ledger, _ notifier: Notifier?
+        _ ledger: Ledger, _ notifier: Notifier?, verifies: Bool
     ) {
+        self.verifies = verifies
+        told = ToldAnswers(folder: state.folder)
         self.configuration = configuration
         configurationPath = absolutePath(path)
         (self.state, self.ledger) = (state, ledger)
@@ -148,10 +156,10 @@ final class Verifications: @unchecked Sendable {
         guard lastLook.map({ now - $0 >= Self.interval }) ?? true else { return }
         lastLook = now
         do {
-            let knowledge = EpisodeKnowledge(ledger, stores, realPaths)
+            let knowledge = EpisodeKnowledge(ledger, stores, state, realPaths)
             try tellChanges(knowledge)
             for pair in configuration.pairs
-            where running[pair.name] == nil && !bad.contains(where: pair.has) {
+            where verifies && running[pair.name] == nil && !bad.contains(where: pair.has) {
                 try start(pair, knowledge)
             }
         } catch {
@@ -262,14 +270,24 @@ final class Verifications: @unchecked Sendable {
 
     /// Tells of gates that opened or shut since the last time.
     private func tellChanges(_ knowledge: EpisodeKnowledge) throws {
+        // Until the first probes are back nobody knows more than before.
+        let isStarting = monotonicSeconds() - begun < Self.startTime
+        if isStarting, stores.contains(where: { $0.state == .unknown }) { return }
         let modules = configuration.modules
         guard let needs = try knowledge.needs(modules, configuration) else { return }
         let own = needs.map { ($0.module, Gate(unknown: nil, [$0]).answer) }
-        let before = answers
-        answers = modules.gates(Dictionary(own, uniquingKeysWith: { first, _ in first }))
+        // What was skipped while no watcher ran waits for a word, whatever was told before.
+        let isFirst = answers == nil
+        let before = answers ?? told.read()
+        let now = modules.gates(Dictionary(own, uniquingKeysWith: { first, _ in first }))
+        answers = now
+        // In the end: rather told twice than never.
+        defer { if now != before { told.keep(now) } }
         for module in modules {
-            let hasOpened = answers[module.name] == .open
-            guard let before = before[module.name], (before == .open) != hasOpened else { continue }
+            let hasOpened = now[module.name] == .open
+            guard isFirst && hasOpened || (before[module.name] == .open) != hasOpened else {
+                continue
+            }
             let gate = try knowledge.gate(module, configuration)
             let reasons = gate.reasons.map(\.text).joined(separator: "; ")
             say(module.name, hasOpened ? "OPEN     \(reasons)" : "WITHDRAWN \(reasons)")
@@ -282,6 +300,37 @@ final class Verifications: @unchecked Sendable {
 
     private func say(_ name: String, _ text: String) {
         WatchLines.shared.add("\(Timestamp.now.localText)  \(name)  \(text)\n")
+    }
+}
+
+/// The answers of gates as they were told last, beside the ledger: what shuts while no watcher runs
+/// is told by the next one.
+private struct ToldAnswers {
+    private static let name = Array("gates".utf8)
+    private static let limit = 1 << 20
+
+    let folder: Folder
+
+    /// What cannot be read is as if nothing had been told.
+    func read() -> [String: Gate.Answer] {
+        guard let file = try? folder.read(Self.name), file.size <= Self.limit,
+            let text = validText((try? file.read(at: 0, count: file.size)) ?? [])
+        else { return [:] }
+        let known = text.split(separator: "\n").compactMap { line -> (String, Gate.Answer)? in
+            let words = line.split(separator: " ", maxSplits: 1).map { String($0) }
+            guard words.count == 2 else { return nil }
+            return Gate.Answer(rawValue: words[0]).map { (words[1], $0) }
+        }
+        return Dictionary(known, uniquingKeysWith: { first, _ in first })
+    }
+
+    func keep(_ answers: [String: Gate.Answer]) {
+        let lines = answers.sorted { $0.key < $1.key }.map { "\($1.rawValue) \($0)\n" }
+        do throws(DiskError) {
+            try folder.replace(Self.name, with: Array(lines.joined().utf8))
+        } catch {
+            Main.complain("what was told of gates cannot be kept: \(error.sentence)")
+        }
     }
 }
 

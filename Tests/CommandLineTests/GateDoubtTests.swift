@@ -1,0 +1,121 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// What shuts a gate, or keeps it from opening, though nobody asked about the module.
+@Suite struct GateDoubtTests {
+    @Test func aLostLedgerOpensNothing() throws {
+        let scene = try GateScene(
+            modules: """
+                - {name: log, pair: mail, paths: [log]}
+                - {name: db, pair: mail, paths: [db]}
+                """)
+        #expect(try scene.run("verify", "mail").status == 0)
+        try scene.episode()
+        #expect(try scene.gate("db") == 1)
+        try scene.watch.restart {
+            for suffix in ["", "-wal", "-shm"] {
+                try scene.watch.stage.remove("state/ledger.sqlite" + suffix)
+            }
+        }
+        try #require(scene.watch.within(10) { scene.watch.state == "ok" })
+        let unknown = try scene.run("gate", "db")
+        #expect(unknown.status == 2, "\(unknown.report)")
+        #expect(unknown.text.contains("a ledger until"), "\(unknown.report)")
+        #expect(unknown.text.contains("'resync verify --module db' ends that"))
+        #expect(!unknown.text.contains("episode close"), "\(unknown.report)")
+        // Nor does anything count that was kept before.
+        let found = try scene.verify("db")
+        #expect(found.status == 0 && found.errorText.contains("is lost"), "\(found.report)")
+        #expect(found.text.contains("at media"), "\(found.report)")
+        #expect(try scene.gate("db") == 0)
+        #expect(try scene.gate("log") == 2)
+        // That it was lost once is remembered for good.
+        try scene.watch.restart()
+        try #require(scene.watch.within(10) { scene.watch.state == "ok" })
+        #expect(try scene.gate("db") == 0)
+        #expect(try scene.gate("log") == 2)
+    }
+
+    /// Also one that was named by its paths.
+    @Test(arguments: [false, true]) func aDifferenceShutsTheGateWhoeverFindsIt(
+        wasReleased: Bool
+    ) throws {
+        let scene = try GateScene(
+            modules: """
+                - {name: log, pair: mail, paths: [log]}
+                - name: db
+                  pair: mail
+                  paths: [db]
+                  expect: [{path: f1, reason: test, until: 2099-01-01}]
+                """)
+        if wasReleased { #expect(try scene.run("verify", "mail").status == 0) }
+        #expect(try scene.gate("log") == 0)
+        for name in ["db/f1", "log/f1"] {
+            try system("sh", "-c", "printf X >>'\(scene.b)/\(name)'")
+        }
+        let found = try scene.run("verify", scene.b, scene.folder.a)
+        #expect(found.status == 1, "\(found.report)")
+        #expect(found.text.contains("module log: NOT RELEASED: 1 different"), "\(found.report)")
+        #expect(try scene.gate("log") == 1)
+        #expect(try scene.gate("db") == 0, "what is expected to differ may")
+    }
+
+    /// A night in which a module stays unproven after an episode is not a silent one.
+    @Test func aNightTellsWhatStaysUndecided() throws {
+        let scene = try GateScene(modules: "- {name: log, pair: mail, paths: [log]}")
+        #expect(try scene.run("verify", "mail").status == 0)
+        try scene.episode()
+        func write() throws {
+            for store in [scene.folder.a, scene.b] {
+                try system("sh", "-c", "printf X >>'\(store)/log/f1'")
+            }
+            try system("touch", "-r", scene.folder.a + "/log/f1", scene.b + "/log/f1")
+        }
+        try write()
+        // Read within two seconds of its writing it is not proven.
+        let told = try scene.run("nightly", "mail")
+        #expect(told.status == 2, "\(told.report)")
+        #expect(told.text.contains("mail: module log: UNDECIDED"), "\(told.report)")
+        usleep(2_500_000)
+        #expect(try scene.verify("log").status == 0)
+        let calm = try scene.run("nightly", "mail")
+        #expect(calm.status == 0 && calm.text.isEmpty, "\(calm.report)")
+        // Its service's writes leave a gate open, and a night silent.
+        try write()
+        let open = try scene.run("nightly", "mail")
+        #expect(open.status == 0 && open.text.isEmpty, "\(open.report)")
+    }
+
+    /// Whoever waits for a gate is told, also where nothing is verified without a person.
+    @Test func whatShutWhileNobodyWatchedIsTold() throws {
+        let told = try Stage()
+        try told.write("tell", "#!/bin/sh\ncat >>'\(told.folder)/told'\n")
+        chmod(told.folder + "/tell", 0o755)
+        let scene = try GateScene(
+            notify: told.folder + "/tell", modules: "- {name: log, pair: mail, paths: [log]}")
+        func events() throws -> [String] {
+            guard told.exists("told") else { return [] }
+            return try objects(told.text("told").split(separator: "\n").map(String.init))
+                .filter { $0["type"] as? String == "gate" }.compactMap { $0["event"] as? String }
+        }
+        func become(_ wanted: [String]) throws {
+            let isTold = try scene.watch.within(20) { try events() == wanted }
+            let all = try events()
+            #expect(isTold, "\(all)")
+        }
+        try become(["released"])
+        // What was skipped meanwhile waits for a word.
+        try scene.watch.restart()
+        try become(["released", "released"])
+        try scene.watch.restart {
+            let opened = try scene.run("episode", "open", "mail/b", "--note", "test")
+            #expect(opened.status == 0, "\(opened.report)")
+        }
+        try become(["released", "released", "withdrawn"])
+        try scene.watch.restart()
+        usleep(4_000_000)
+        try become(["released", "released", "withdrawn"])
+    }
+}
