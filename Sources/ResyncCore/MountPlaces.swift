@@ -22,9 +22,10 @@ extension Mount {
 extension MountTable {
     /// The paths under which this table shows what lies at a path without symlinks, itself among
     /// them, as bind mounts give it more than one; none where no mount holds it. Mounts may hide
-    /// one, and of NFS more may be named than there are: its mounts do not say what they show.
+    /// one. Mounts of NFS do not say what they show: there it has the one name.
     package func names(of path: [UInt8]) -> [[UInt8]] {
-        guard let place = mount(holding: path)?.place(of: path) else { return [] }
+        guard let mount = mount(holding: path), let place = mount.place(of: path) else { return [] }
+        if mount.isType("nfs") || mount.isType("nfs4") { return [path] }
         return mounts(of: place.device).compactMap { mount in
             relative(place.path, to: mount.root).map { joined(mount.mountPoint, $0) }
         }

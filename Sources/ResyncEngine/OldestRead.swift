@@ -31,6 +31,7 @@ package struct OldestRead: Sendable {
     }
 
     /// - Parameters:
+    ///   - last: when this was last done to its end, as `now` was then; nil where it never was.
     ///   - age: seconds after which a file is overdue.
     ///   - pause: seconds until the next time: what is overdue by then is chosen now.
     ///   - share: what part of all bytes is to be chosen, at least: 0 ... 1.
@@ -38,14 +39,15 @@ package struct OldestRead: Sendable {
     ///   - place: what comes up to there was chosen just before, whatever came of it.
     ///   - limit: files that are chosen, at most; as many are held in memory.
     package init(
-        _ baseline: KeptBaseline, at now: Timestamp, age: Double, pause: Double, share: Double,
+        _ baseline: KeptBaseline, at now: Timestamp, since last: Timestamp? = nil, age: Double,
+        pause: Double, share: Double,
         done: Int = 0, after place: Place? = nil, limit: Int
     ) throws {
         func ago(_ seconds: Double) -> Timestamp {
             now.adding(seconds: -Int64(max(0, min(seconds, 1e10))))
         }
         let (late, due) = (ago(age), ago(age - pause))
-        let turns = Turns(at: now, age: age, pause: pause)
+        let turns = Turns(at: now, since: last, age: age, pause: pause)
         var candidates = Candidates(limit: limit)
         var (total, dueBytes) = (0, 0)
         var records = try baseline.records()
@@ -84,23 +86,29 @@ package struct OldestRead: Sendable {
     /// What changes before it is old is read each time, and perhaps from the cache only: it is read
     /// from the medium once within the age, each file when its name has it.
     private struct Turns {
-        /// Times within the age; none without a next time.
+        /// Within the age; none without a next time.
         private let count: UInt64
-        private let number: UInt64
+        /// The first that was not yet, of all, and how many there are since then.
+        private let first: UInt64
+        private let open: UInt64
 
-        init(at now: Timestamp, age: Double, pause: Double) {
+        init(at now: Timestamp, since last: Timestamp?, age: Double, pause: Double) {
             let isRepeated = pause >= 1 && pause <= 1e10
+            let length = isRepeated ? Int64(pause) : 1
+            let number = UInt64(max(0, now.seconds) / length)
             count = isRepeated ? UInt64(max(1, min((age / pause).rounded(.down), 1e6))) : 0
-            number = isRepeated ? UInt64(max(0, now.seconds)) / UInt64(pause) : 0
+            // One at least, also a second time on one day, or by a clock that was set back.
+            first = min(number, last.map { UInt64(max(0, $0.seconds) / length) + 1 } ?? number)
+            open = min(number - first + 1, count)
         }
 
         func isTurn(of record: BaselineRecord) -> Bool {
-            guard count > 0, record.level != .media else { return false }
+            guard open > 0, record.level != .media else { return false }
             // FNV-1a, 64 bits (Fowler, Noll and Vo 1991).
             let hash = record.path.bytes.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
                 ($0 ^ UInt64($1)) &* 0x100_0000_01b3
             }
-            return hash % count == number % count
+            return (hash % count + count - first % count) % count < open
         }
     }
 

@@ -68,7 +68,8 @@ struct ScanBatch {
             let place = Pulse.Place(
                 side: .a, directory: directory.sides.a, names: NameList(entry.name))
             return SharedReading(
-                examination.detach(index), 0, size: stat.size, scan.rules, place: place)
+                examination.detach(index), 0, size: stat.size, scan.rules, place: place,
+                progress: stat.size > scan.splitSize ? scan.progress : nil)
         }
         let start = Timestamp.now
         let reading = stat.links > 1 ? scan.linkedReading(stat, begin: begin) : begin()
@@ -180,10 +181,11 @@ extension ContentRequest {
 extension SharedReading {
     convenience init(
         _ examination: any Examination, _ index: Int, size: Int, _ rules: ScanRules,
-        place: Pulse.Place
+        place: Pulse.Place, progress: Progress?
     ) {
         self.init(
             examination, index, size: size, blockSize: rules.scheme.blockSize,
-            source: rules.source, place: place, wantsWhole: rules.hasWholeFile)
+            source: rules.source, place: place, wantsWhole: rules.hasWholeFile,
+            progress: progress)
     }
 }

@@ -41,8 +41,9 @@ package final class ScanFile: Sendable {
             moved.doubt = Doubt(.unstable, .changing)
             output.items = [.entry(moved)]
         }
-        output.bytesRead += answer.bytesRead
+        // Those of the first reading were told of as they were read.
         scan.progress.add(entries: 1, bytes: output.bytesRead, differences: 0)
+        output.bytesRead += answer.bytesRead
         return [.output(output)]
     }
 }
@@ -55,7 +56,7 @@ extension Scan {
         let entry = imageEntry(site)
         let reading = SharedReading(
             image, 0, size: entry.entry?.stat.size ?? 0, rules,
-            place: Pulse.Place(side: .a, directory: nil, names: nil))
+            place: Pulse.Place(side: .a, directory: nil, names: nil), progress: progress)
         let file = ScanFile(reading, entry, in: nil, .now, width: width(reading))
         return (0..<file.width).map { _ in .work(file) }
     }

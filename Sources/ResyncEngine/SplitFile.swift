@@ -59,8 +59,11 @@ package final class SplitFile: Sendable {
         SharedReading(
             image, 0, size: size, blockSize: verify.rules.scheme.blockSize,
             source: verify.rules.source,
-            place: Pulse.Place(side: side, directory: nil, names: nil))
+            place: Pulse.Place(side: side, directory: nil, names: nil), progress: verify.progress)
     }
+
+    /// What was read of both sides, where that was not all.
+    var bytesSoFar: Int { readings.a.bytesSoFar + readings.b.bytesSoFar }
 
     private var path: RelativePath { place?.path ?? .root }
 
@@ -94,8 +97,8 @@ package final class SplitFile: Sendable {
             output.records.b.items = verify.items(place.name, found.b, b, started)
         }
         if let link { output.links = [link] }
-        verify.progress.add(
-            entries: 1, bytes: output.tally.bytesRead, differences: output.differences.count)
+        // Its bytes were told of as they were read.
+        verify.progress.add(entries: 1, bytes: 0, differences: output.differences.count)
         return [.output(output)]
     }
 

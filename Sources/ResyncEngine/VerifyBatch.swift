@@ -206,7 +206,8 @@ final class VerifyBatch {
                 source: verify.rules.source,
                 place: Pulse.Place(
                     side: side, directory: directory.sides[side],
-                    names: single(names.names.name(index))))
+                    names: single(names.names.name(index))),
+                progress: stat.size > verify.splitSize ? verify.progress : nil)
         }
         return stat.links > 1 ? verify.linkedReading(side, stat, begin: begin) : begin()
     }

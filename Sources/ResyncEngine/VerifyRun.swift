@@ -187,18 +187,20 @@ package final class VerifyRun {
             supervisor.decide(status) { self.controls.report(.comparing, self.progress) }
         }
         let ending = isDone ? .complete : supervisor.ending
-        let left = isDone ? 0 : max(1, drain.remaining.reduce(0) { $0 + $1.knownEntries })
+        let left = LeftUnits(isDone ? [] : drain.remaining)
         // Before the checkpoint that says that only second looks are left.
         if isDone, let keeping = plan.keeping {
             try sink.finishKeeping(in: keeping.store) { try prove(keeping) }
         }
-        let tally = try sink.finish(isComplete: isDone)
+        var tally = try sink.finish(isComplete: isDone)
+        tally.bytesRead += left.bytesRead
         // What was read so far need not be read again by a run that does not go on with this one.
         if !isDone, let keeping = plan.keeping, let kept = sink.kept {
             try prove(keeping, kept)
         }
         return VerifyResult(
-            summary: Summary(tally: tally, ending: ending, leftUnread: left),
+            summary: Summary(
+                tally: tally, ending: ending, leftUnread: isDone ? 0 : max(1, left.entries)),
             stalled: supervisor.stalled)
     }
 
@@ -255,10 +257,25 @@ package final class VerifyRun {
     }
 }
 
-extension WalkUnit {
-    /// How many entries are known to be in it; one at least where that is not known.
-    fileprivate var knownEntries: Int {
-        if case .names(let names, _) = self { return names.count }
-        return 1
+/// What a pass that was ended leaves.
+private struct LeftUnits {
+    /// That are known to be in it; one at least of each unit of which that is not known.
+    private(set) var entries = 0
+    /// Of files that were read in part.
+    private(set) var bytesRead = 0
+
+    init(_ units: [WalkUnit<Verify>]) {
+        // A large file is several units.
+        var files: Set<ObjectIdentifier> = []
+        for unit in units {
+            switch unit {
+            case .names(let names, _): entries += names.count
+            case .work(let file):
+                guard files.insert(ObjectIdentifier(file)).inserted else { continue }
+                entries += 1
+                bytesRead += file.bytesSoFar
+            case .root, .directory, .more: entries += 1
+            }
+        }
     }
 }

@@ -121,6 +121,19 @@ package final class Folder: Sendable {
             })
     }
 
+    /// Whether something has the name; it is not opened.
+    package func has(_ name: [UInt8]) throws(DiskError) -> Bool {
+        do throws(DiskError) {
+            _ = try withCString(name) { (name) throws(DiskError) in
+                try disk.stat(name, in: descriptor)
+            }
+            return true
+        } catch {
+            guard error.number != ErrorNumber.noEntry else { return false }
+            throw error
+        }
+    }
+
     /// Puts a whole file in place so that after a crash the old or the new one is there.
     package func replace(_ name: [UInt8], with bytes: [UInt8]) throws(DiskError) {
         let temporary = name + Array(".new".utf8)

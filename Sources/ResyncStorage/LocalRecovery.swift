@@ -191,7 +191,13 @@ extension LocalChanger {
         guard let before = action.before else { return .done }
         return try withOpen(action.path) { (name, descriptor, now) throws(DiskError) in
             guard action.accepts(now) else { return .changed }
-            if let attributes { try replaceAttributes(descriptor, with: attributes) }
+            if let attributes {
+                try removeAttributes(descriptor, but: attributes)
+                for attribute in attributes {
+                    try disk.setAttribute(
+                        attribute.name, to: attribute.value, of: nil, descriptor)
+                }
+            }
             if now.uid != before.stat.uid || now.gid != before.stat.gid {
                 try disk.setOwner(
                     uid: before.stat.uid, gid: before.stat.gid, of: name, descriptor)

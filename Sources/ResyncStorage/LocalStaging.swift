@@ -181,8 +181,9 @@ extension LocalChanger {
     private func setOwner(
         _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor, as stat: Stat
     ) throws(DiskError) {
-        // Special bits would lend another owner's rights to whoever runs it.
-        let isPlain = stat.mode & 0o6000 == 0
+        // Special bits would lend another owner's rights to whoever runs it, and what only a group
+        // may do another group could.
+        let isPlain = stat.mode & 0o6000 == 0 && stat.mode >> 3 & ~stat.mode & 7 == 0
         try ifTaken(.owner, isPlain ? [ErrorNumber.notPermitted] : []) { () throws(DiskError) in
             try disk.setOwner(uid: stat.uid, gid: stat.gid, of: name, descriptor)
         }
@@ -191,14 +192,16 @@ extension LocalChanger {
     private func setAttributes(
         _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor, _ attributes: [Attribute]
     ) throws(DiskError) {
-        var aspects: Set<Aspect> = []
-        for attribute in attributes where !aspects.contains(attribute.aspect) {
-            let refusals = [ErrorNumber.notSupported, ErrorNumber.notPermitted]
-            let isTaken = try ifTaken(attribute.aspect, refusals) { () throws(DiskError) in
+        let before = notTaken[.xattrs]
+        for attribute in attributes {
+            // Without its list the mode would grant a group what the list denies it.
+            let refusals =
+                attribute.isAccessList ? [] : [ErrorNumber.notSupported, ErrorNumber.notPermitted]
+            try ifTaken(.xattrs, refusals) { () throws(DiskError) in
                 try disk.setAttribute(attribute.name, to: attribute.value, of: name, descriptor)
             }
-            if !isTaken { aspects.insert(attribute.aspect) }
         }
+        if notTaken[.xattrs] != before { notTaken[.xattrs] = (before ?? 0) + 1 }
     }
 
     func takeNotTaken() -> [Aspect: Int] {
@@ -207,19 +210,16 @@ extension LocalChanger {
     }
 
     /// What was not compared, and is refused with one of some errors, is left, counted and told.
-    @discardableResult
     private func ifTaken(
         _ aspect: Aspect, _ refusals: [Int32], _ body: () throws(DiskError) -> Void
-    ) throws(DiskError) -> Bool {
+    ) throws(DiskError) {
         do throws(DiskError) {
             try body()
-            return true
         } catch {
             guard !order.aspects.contains(aspect), refusals.contains(error.number) else {
                 throw error
             }
             notTaken[aspect, default: 0] += 1
-            return false
         }
     }
 
@@ -297,7 +297,10 @@ extension LocalChanger {
         }
         return try withOpen(action.path) { (name, descriptor, now) throws(DiskError) in
             guard action.accepts(now) else { return .ended(.changed) }
-            if let attributes { try replaceAttributes(descriptor, with: attributes) }
+            if let attributes {
+                try removeAttributes(descriptor, but: attributes)
+                try setAttributes(nil, descriptor, attributes)
+            }
             if now.uid != after.stat.uid || now.gid != after.stat.gid {
                 try setOwner(name, descriptor, as: after.stat)
             }
@@ -307,14 +310,13 @@ extension LocalChanger {
         }
     }
 
-    func replaceAttributes(
-        _ descriptor: Descriptor, with attributes: [Attribute]
+    func removeAttributes(
+        _ descriptor: Descriptor, but attributes: [Attribute]
     ) throws(DiskError) {
         let wanted = Set(attributes.map { $0.name })
         for old in try disk.allAttributes(of: nil, descriptor) where !wanted.contains(old.name) {
             try disk.removeAttribute(old.name, of: nil, descriptor)
         }
-        try setAttributes(nil, descriptor, attributes)
     }
 
     /// Calls `body` with an open file or directory, or with the name of what is never opened.
@@ -408,9 +410,7 @@ extension Stat {
 }
 
 extension Attribute {
-    fileprivate var aspect: Aspect {
-        name.starts(with: Array("system.posix_acl_".utf8)) ? .acl : .xattrs
-    }
+    fileprivate var isAccessList: Bool { name.starts(with: Array("system.posix_acl_".utf8)) }
 }
 
 /// The digest of an open file, as a manifest has it, and where it was read from; nil where it

@@ -9,6 +9,7 @@ package final class SharedReading: Sendable {
     /// Blocks per claim: long enough to stream, short enough to share.
     private let stride: Int
     private let began = Timestamp.now
+    private let progress: Progress?
     private let state: Mutex<State>
 
     /// Where a reading is; once all is read nothing stays but the answer, since a file with names
@@ -52,10 +53,13 @@ package final class SharedReading: Sendable {
     /// Holes are passed over a claim at a time, and a file may be one hole of exbibytes.
     private static let claimLimit = 1 << 16
 
+    /// - Parameter progress: told of the bytes of each range as it is read; nil where whoever needs
+    ///   the result tells of them.
     package init(
         _ examination: any Examination, _ index: Int, size: Int, blockSize: Int,
-        source: ReadSource, place: Pulse.Place, wantsWhole: Bool = false
+        source: ReadSource, place: Pulse.Place, wantsWhole: Bool = false, progress: Progress? = nil
     ) {
+        self.progress = progress
         state = Mutex(
             .reading(Begun(examination, index, source, place, wantsWhole: wantsWhole)))
         blockCount = ResyncCore.blockCount(size, blockSize)
@@ -92,8 +96,9 @@ package final class SharedReading: Sendable {
             let request = ContentRequest(
                 index: begun.index, blocks: range, source: begun.source,
                 wantsWhole: begun.wantsWhole)
-            let answers = try begun.examination.digest([request], worker)
-            state.withLock { _ in begun.parts[range.lowerBound] = answers.first }
+            let answer = try begun.examination.digest([request], worker).first
+            state.withLock { _ in begun.parts[range.lowerBound] = answer }
+            progress?.add(entries: 0, bytes: answer?.bytesRead ?? 0, differences: 0)
         } catch {
             state.withLock { _ in begun.failure = error }
         }
@@ -121,6 +126,11 @@ package final class SharedReading: Sendable {
         }
         read?.examination.close()
         return answer
+    }
+
+    /// What was read of a file that is not read to its end.
+    package var bytesSoFar: Int {
+        state.withLock { $0.begun?.parts.values.reduce(0) { $0 + $1.bytesRead } ?? 0 }
     }
 
     private func join(_ begun: Begun) throws -> ContentAnswer {

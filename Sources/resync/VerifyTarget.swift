@@ -235,17 +235,28 @@ struct ModuleStandings {
     }
 
     /// Of the entries of each module.
-    private func differences(of target: VerifyTarget) throws -> [String: Differences] {
+    ///
+    /// - Parameter isByPath: who named two paths knew nothing of what may differ, and may have
+    ///   asked for more than a module is held to.
+    private func differences(
+        of target: VerifyTarget, isByPath: Bool = false
+    ) throws -> [String: Differences] {
         var counts: [String: Differences] = [:]
-        let started = try run.header().started
+        let looked = Timestamp.now
         var reader = try run.results()
         while let record = try reader.next() {
             guard case .difference(var difference) = record,
                 // No path is of two modules.
                 let module = target.modules.first(where: { $0.holds(difference.path) })
             else { continue }
-            // Who named two paths knew nothing of what may differ.
-            difference = target.allowances.settle(difference, looked: started)
+            if isByPath {
+                if difference.outcome == .differs,
+                    difference.aspects.intersection(.standard).isEmpty
+                {
+                    continue
+                }
+                difference = target.allowances.settle(difference, looked: looked)
+            }
             switch difference.outcome {
             case .differs, .missingOnA, .missingOnB, .conflict:
                 counts[module.name, default: Differences()].differing += 1
@@ -317,10 +328,12 @@ struct ModuleStandings {
     /// Of each module that is released, or open since there never was an episode, and in which a
     /// comparison that cannot prove it found a difference, seen twice: it is so no longer. They are
     /// kept in the ledger.
-    func findDifferent(_ target: VerifyTarget) throws -> [StandingRecord] {
+    ///
+    /// - Parameter isByPath: whether two paths were named, and not the pair.
+    func findDifferent(_ target: VerifyTarget, isByPath: Bool) throws -> [StandingRecord] {
         let knowledge = EpisodeKnowledge(state)
         let (header, terms) = (try run.header(), try run.terms())
-        let differences = try differences(of: target)
+        let differences = try differences(of: target, isByPath: isByPath)
         return try target.modules.compactMap { module in
             guard module.kind != .external, let found = differences[module.name],
                 found.differing > 0

@@ -25,6 +25,39 @@ import Testing
     }
 
     /// As devices are that are not attached: there is nothing that could agree.
+    /// What takes hours tells how far it is, and what it has read where it is stopped.
+    @Test func aLargeImageTellsHowFarItIs() throws {
+        let stage = try Stage()
+        try stage.remove("a")
+        try stage.write("a", noise(48 << 20))
+        try stage.copy()
+        let verify = stage.verifying([
+            "--read-limit", "16MiB/s", "--max-duration", "2s", "--progress", "json",
+        ])
+        let found = try verify.run()
+        #expect(found.status == 10, "\(found.report)")
+        let told = try objects(
+            found.errorText.split(separator: "\n").map(String.init).filter {
+                $0.hasPrefix("{")
+            })
+        #expect(told.contains { $0["bytes_read"] as? Int ?? 0 > 8 << 20 }, "\(found.report)")
+        #expect(found.text.contains("at least 1 not reached"), "\(found.report)")
+        #expect(!found.text.contains(" 0 B read"), "\(found.report)")
+        let whole = try stage.verify("--progress", "json")
+        #expect(whole.text.contains("; 96.0 MiB read"), "\(whole.report)")
+        let scan = try stage.resync(
+            ["scan", stage.a, "-o", "m", "--progress", "json", "--read-limit", "12MiB/s"]
+        ).run()
+        #expect(scan.status == 0, "\(scan.report)")
+        let scanned = try objects(
+            scan.errorText.split(separator: "\n").map(String.init).filter {
+                $0.hasPrefix("{")
+            }
+        ).compactMap { $0["bytes_read"] as? Int }
+        #expect(scanned.contains { $0 >= 8 << 20 && $0 < 48 << 20 }, "\(scan.report)")
+        #expect(scanned.allSatisfy { $0 <= 48 << 20 }, "\(scan.report)")
+    }
+
     @Test(arguments: ["hash", "media"])
     func imagesWithoutBytesAreNotInSync(_ level: String) throws {
         let stage = try Stage()

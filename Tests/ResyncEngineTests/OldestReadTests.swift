@@ -78,9 +78,10 @@ import Testing
     /// What changes each day is never old: it has its turn all the same, once within the age.
     @Test func whatIsReadFromTheCacheEachTimeIsReadFromTheMediumInTime() throws {
         let files = (0..<100).map { (name: "f\($0)", days: -40.0, size: 10) }
-        func read(_ night: Int64, _ level: Assurance) throws -> [String] {
+        func read(_ night: Int64, _ level: Assurance, since: Int64? = nil) throws -> [String] {
             try OldestRead(
                 try baseline(files, level), at: Self.now.adding(seconds: night * Self.day),
+                since: since.map { Self.now.adding(seconds: $0 * Self.day) },
                 age: 30 * Double(Self.day), pause: Double(Self.day), share: 0, limit: 1000
             ).paths.map { escaped($0.bytes) }
         }
@@ -88,6 +89,11 @@ import Testing
         #expect(nights.joined().sorted() == files.map(\.name).sorted())
         #expect(nights.allSatisfy { $0.count < 12 }, "\(nights.map(\.count))")
         #expect(try read(0, .media).isEmpty)
+        // Nights that failed, or were none, are made up for.
+        #expect(try read(6, .hash, since: 2).sorted() == nights[3...6].joined().sorted())
+        #expect(try read(40, .hash, since: 2).count == 100)
+        #expect(try read(6, .hash, since: 6) == nights[6])
+        #expect(try read(6, .hash, since: 9) == nights[6])
     }
 
     /// Sparse files can be larger together than any number tells.

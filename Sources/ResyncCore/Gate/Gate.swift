@@ -225,7 +225,7 @@ extension Gate.Need {
                     $0.answer == .released && $0.alone == side
                 }),
                 // Nor was the other one back since then.
-                [store.ended, other.lastClosed].allSatisfy({ ended in
+                [store.ended, other.ended].allSatisfy({ ended in
                     ended.map { standings[place].began > $0 } ?? true
                 }),
                 !standings[..<place].contains(where: {

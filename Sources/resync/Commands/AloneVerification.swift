@@ -102,7 +102,9 @@ struct AloneVerification {
             plan.site, alone: plan.side, known ?? plan.baseline, plan.limits, controls,
             batchSize: plan.scope.batchSize)
         let standings = ModuleStandings(look, alone: plan.side, run.folder, state, controls)
-        guard level == .media else { return (result, try standings.findDifferent(target)) }
+        guard level == .media else {
+            return (result, try standings.findDifferent(target, isByPath: false))
+        }
         // Only of what both of this pair were proven to share.
         let proven = try target.modules.filter { module in
             try episodes.standings(of: module, in: target.pair).contains {

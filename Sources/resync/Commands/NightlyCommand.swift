@@ -60,6 +60,7 @@ private struct Night {
     private let configuration: Configuration
     private let state: StateFolder
     private let memory: NightMemory
+    private let began = Timestamp.now
     /// That lead to the same configuration and state.
     private let options: [String]
     /// What is said of modules makes of the night.
@@ -118,20 +119,21 @@ private struct Night {
         let before = try memory.last()
         let (result, run) = try begin(before, until: end)
         let isOver = result.summary.ending == .complete
-        try tell(result, run, since: before?.complete)
-        try memory.keep(
-            isOver
-                ? NightMemory.Last(complete: run.id, unfinished: nil)
-                : NightMemory.Last(complete: before?.complete, unfinished: run.id))
+        try tell(result, run, since: before.complete)
+        try memory.change { last in
+            if isOver { last.complete = run.id }
+            last.unfinished = isOver ? nil : run.id
+            last.since = isOver ? nil : last.since ?? began
+        }
         return (result, run)
     }
 
     /// Goes on with what last night had to leave, where that can be.
     private func begin(
-        _ before: NightMemory.Last?, until end: Double
+        _ before: NightMemory.Last, until end: Double
     ) throws -> (result: VerifyResult, run: RunFolder) {
         let words = ["--assurance=cached", pair.name]
-        if let id = before?.unfinished {
+        if let id = before.unfinished {
             do {
                 return try verify(words, nil, resuming: id, until: end)
             } catch is RunError {
@@ -175,10 +177,11 @@ private struct Night {
 
     /// Whether a module is not proven, and its gate not open by what was known before.
     private func isStillShut(_ standing: StandingRecord) throws -> Bool {
-        guard standing.answer == .undecided else { return false }
-        return try EpisodeKnowledge(state).gate(
-            configuration.module(standing.module), configuration
-        ).answer != .open
+        let knowledge = EpisodeKnowledge(state)
+        // Without a ledger there are no gates.
+        guard standing.answer == .undecided, knowledge.hasLedger else { return false }
+        return try knowledge.gate(configuration.module(standing.module), configuration).answer
+            != .open
     }
 
     // MARK: What was read longest ago
@@ -189,16 +192,18 @@ private struct Night {
     ) throws -> ExitStatus {
         var status = ExitStatus.ok
         let share = min(1, Self.margin * Self.night / age)
-        var (done, last): (Int, OldestRead.Place?) = (0, nil)
+        var (done, last, isOver): (Int, OldestRead.Place?, Bool) = (0, nil, true)
         while let oldest = try oldest(age, share, done, after: last), !oldest.paths.isEmpty {
             let (result, run) = try verify(
                 ["--assurance=media", pair.name], Selection(oldest.paths), resuming: nil, until: end
             )
             try tell(result, run, since: known, isAgain: true)
             status.merge(result.summary.status)
-            guard let next = oldest.last, result.summary.ending == .complete else { break }
+            isOver = result.summary.ending == .complete
+            guard let next = oldest.last, isOver else { break }
             (done, last) = (done + oldest.bytes, next)
         }
+        if isOver { try memory.change { $0.reread = began } }
         return status
     }
 
@@ -211,13 +216,11 @@ private struct Night {
 
     /// Of what no comparison came to yet no record tells how old it is.
     private func tellUnfinished(_ age: Double) throws -> ExitStatus {
-        guard let id = try memory.last()?.unfinished,
-            let began = try? RunFolder.open(id, in: state.runs).header().started,
-            Double(Timestamp.now.seconds - began.seconds) > age
+        guard let since = try memory.last().since, Double(began.seconds - since.seconds) > age
         else { return .ok }
         try write(
-            "\(pair.name): the comparison that began \(began.localText) has not come to its end "
-                + "within \(durationText(age)): its nights are too short\n")
+            "\(pair.name): no comparison has come to its end since \(since.localText), which is "
+                + "more than \(durationText(age)): its nights are too short\n")
         return .trouble
     }
 
@@ -244,7 +247,8 @@ private struct Night {
         }
         return try state.baselines.find(identities).map {
             try OldestRead(
-                $0, at: .now, age: age, pause: Self.night, share: share, done: done,
+                $0, at: began, since: try memory.last().reread, age: age, pause: Self.night,
+                share: share, done: done,
                 after: place, limit: limit)
         }
     }
@@ -324,12 +328,17 @@ private struct NightNews {
     }
 }
 
-/// Which runs the nights before were.
+/// What the nights before came to.
 private struct NightMemory {
     struct Last {
+        /// A run's id.
         var complete: String?
         /// One that ran out of time.
         var unfinished: String?
+        /// When the first of those began that did not come to an end since one did.
+        var since: Timestamp?
+        /// When the last night began that read all again that was to be.
+        var reread: Timestamp?
     }
 
     private let folder: Folder
@@ -341,19 +350,31 @@ private struct NightMemory {
     }
 
     /// What cannot be read is as if there had been none.
-    func last() throws -> Last? {
+    func last() throws -> Last {
+        var last = Last()
         guard let file = try? folder.read(name), file.size < 1024,
             let text = validText(try file.read(at: 0, count: file.size))
-        else { return nil }
+        else { return last }
         let words = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        guard words.count >= 2 else { return nil }
-        func id(_ word: String) -> String? { word.isEmpty ? nil : word }
-        return Last(complete: id(words[0]), unfinished: id(words[1]))
+        func word(_ place: Int) -> String? {
+            place < words.count && !words[place].isEmpty ? words[place] : nil
+        }
+        func time(_ place: Int) -> Timestamp? {
+            word(place).flatMap { Int64($0) }.map { Timestamp(seconds: $0, nanoseconds: 0) }
+        }
+        (last.complete, last.unfinished) = (word(0), word(1))
+        (last.since, last.reread) = (time(2), time(3))
+        return last
     }
 
-    func keep(_ last: Last) throws {
-        let text = "\(last.complete ?? "")\n\(last.unfinished ?? "")\n"
-        try folder.replace(name, with: Array(text.utf8))
+    func change(_ body: (inout Last) -> Void) throws {
+        var last = try last()
+        body(&last)
+        func text(_ time: Timestamp?) -> String { time.map { "\($0.seconds)" } ?? "" }
+        let lines = [
+            last.complete ?? "", last.unfinished ?? "", text(last.since), text(last.reread),
+        ]
+        try folder.replace(name, with: Array(lines.map { $0 + "\n" }.joined().utf8))
     }
 }
 

@@ -74,7 +74,7 @@ struct Verification {
     ) throws -> (result: VerifyResult, run: KeptRun, standings: [StandingRecord]) {
         var level = try assurance(sites)
         // What a cut-off run left is settled by the commands that change stores, not here.
-        let patience = min(Self.markerPatience, try command.read.limits().ioTimeout)
+        let patience = min(Self.answerTime, try command.read.limits().ioTimeout)
         level.unfinished = sites.map { site in
             guard site.facts.kind == .directory else { return nil }
             // Nobody watches over this read yet.
@@ -115,7 +115,7 @@ struct Verification {
             let look = try BaselineLook(sites, state, plan.limits, controls)
             let standings = ModuleStandings(look, run.folder, state, controls)
             guard self.target != nil, target.isWhole, result.summary.ending == .complete else {
-                return (result, try standings.findDifferent(target))
+                return (result, try standings.findDifferent(target, isByPath: self.target == nil))
             }
             guard result.summary.doubtLines.isEmpty else { return (result, []) }
             return (result, try standings.find(target, result.policies))
@@ -131,14 +131,14 @@ struct Verification {
         func paths(_ sides: Sides<[UInt8]>) -> Set<[UInt8]> { [sides.a, sides.b] }
         let asked = paths(sites.map { $0.facts.path })
         let all = configuration.pairs.map { paths($0.stores.map { $0.path }) }
-        let real = RealPaths().find(all.reduce(asked) { $0.union($1) }, within: Self.markerPatience)
+        let real = RealPaths().find(all.reduce(asked) { $0.union($1) }, within: Self.answerTime)
         func places(_ paths: Set<[UInt8]>) -> Set<[UInt8]> { Set(paths.map { real[$0] ?? $0 }) }
         return zip(configuration.pairs, all).first { places($1) == places(asked) }
             .flatMap { try? VerifyTarget(pair: $0.0.name, in: configuration) }
     }
 
     /// Seconds in which a store that lives has answered.
-    private static let markerPatience = 5.0
+    private static let answerTime = 5.0
 
     private func ramp(_ sites: Sides<LocalSite>) throws -> Ramp? {
         guard let share = command.ramp else { return nil }

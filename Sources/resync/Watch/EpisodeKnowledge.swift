@@ -19,7 +19,7 @@ struct EpisodeKnowledge {
     private let mounts: MountTable?
     /// Why the ledger or the watcher cannot be asked: then nothing is known to be good.
     let failure: String?
-    /// `LedgerFile.lost`.
+    /// `LedgerFile.lost`: which stores it was about, nobody knows either.
     let lost: Timestamp?
 
     /// Of all runs, the newest are remembered.
@@ -104,7 +104,7 @@ struct EpisodeKnowledge {
                 "episode \(episode.id) (\(episode.kind.rawValue)) ended "
                     + "\(closed.wall.localText), and it was not verified from the medium since")
         }
-        if let lost = lost(of: path), !isVerified(path, since: lost) {
+        if let lost, !isVerified(path, since: lost) {
             reasons.append(
                 "the ledger that knew of its episodes until \(lost.localText) is lost, and it was "
                     + "not verified from the medium since")
@@ -112,18 +112,10 @@ struct EpisodeKnowledge {
         return reasons
     }
 
-    /// Until when nobody knows of the episodes of a store that is watched.
-    func lost(of path: [UInt8]) -> Timestamp? {
-        let isWatched =
-            !statuses(about: path).isEmpty || stores.contains { isSamePlace($0.path, path) }
-        return isWatched ? lost : nil
-    }
-
     /// Before this nothing that was kept of a store counts: the end of its last episode.
     func suspectEnd(of path: [UInt8]) -> Timestamp? {
         guard unkept(path).isEmpty else { return .now }
-        return (records(about: path).map { $0.end ?? .now } + [lost(of: path)].compactMap { $0 })
-            .max()
+        return (records(about: path).map { $0.end ?? .now } + [lost].compactMap { $0 }).max()
     }
 
     /// The times in which it may have lost writes, each until its episode was closed.
@@ -135,7 +127,7 @@ struct EpisodeKnowledge {
                 isUnwatched: record.episode.kind == .unwatched)
         }
         let unkept = unkept(path).map { _ in SuspectSpan(start: nil, end: nil, reachesAll: true) }
-        let lost = lost(of: path).map {
+        let lost = lost.map {
             SuspectSpan(start: nil, end: $0, reachesAll: true, isUnwatched: true)
         }
         return known + unkept + [lost].compactMap { $0 }

@@ -60,7 +60,8 @@ extension EpisodeKnowledge {
     /// Whether one of a pair's modules was not released since the last episode of its stores.
     func isToBeProven(_ modules: [Module], of pair: Configuration.Pair) throws -> Bool {
         let paths = pair.stores.map { $0.path }
-        let ends = (records(about: paths.a) + records(about: paths.b)).compactMap(\.end)
+        let known = (records(about: paths.a) + records(about: paths.b)).map(\.end)
+        let ends = (known + [lost]).compactMap { $0 }
         guard let last = ends.max() else { return false }
         return try modules.contains { module in
             try !standings(of: module, in: pair).contains {
@@ -102,7 +103,7 @@ extension EpisodeKnowledge {
                 (store.lastClosed, store.lastEpisode) = (end, record.episode.id)
             }
         }
-        if let lost = lost(of: path), store.gap.map({ $0.end < lost }) ?? true {
+        if let lost, store.gap.map({ $0.end < lost }) ?? true {
             store.gap = Gate.Gap(
                 episode: nil, end: lost,
                 "had a ledger until \(lost.localText) that is lost, and with it what that knew of "

@@ -42,13 +42,21 @@ enum LedgerFile {
     /// Until when there was another one, which is lost: what it knew of episodes nobody knows any
     /// more. Nil where none is known to have been.
     static func lost(in state: StateFolder) throws -> Timestamp? {
+        guard let text = try traced(in: state) else { return nil }
+        // Not made anew yet. It is not opened: closing it would end SQLite's locks of this process.
+        if (try? state.folder.has(Ledger.fileName)) == false { return .now }
+        if text.isEmpty { return nil }
+        guard let seconds = UInt64(digits: text).flatMap({ Int64(exactly: $0) }) else {
+            throw refused(state, "is not the first one, and since when nobody knows")
+        }
+        return Timestamp(seconds: seconds, nanoseconds: 0)
+    }
+
+    /// What the trace says; nil where there is none.
+    private static func traced(in state: StateFolder) throws -> [UInt8]? {
         do throws(DiskError) {
             let file = try state.folder.read(trace)
-            let text = try file.read(at: 0, count: min(file.size, 32))
-            if text.isEmpty { return nil }
-            // Whatever it says, something was there.
-            return UInt64(digits: text).flatMap { Int64(exactly: $0) }
-                .map { Timestamp(seconds: $0, nanoseconds: 0) } ?? .now
+            return try file.read(at: 0, count: min(file.size, 32))
         } catch {
             guard error.number != ErrorNumber.noEntry else { return nil }
             throw refused(state, "may not be the first one: \(error.sentence)")
@@ -57,14 +65,22 @@ enum LedgerFile {
 
     /// Opens it, or makes one, which knows of runs and decisions what the runs that are kept say.
     static func openOrMake(in state: StateFolder) throws -> Ledger {
-        let hadOne = (try? state.folder.read(trace)) != nil
-        if let ledger = try open(in: state) {
-            if !hadOne { try state.folder.replace(trace, with: []) }
-            return ledger
+        let isTraced = try traced(in: state) != nil
+        defer { if !isTraced { leaveTrace(in: state) } }
+        if let ledger = try open(in: state) { return ledger }
+        guard try WatchClient(state) == nil else {
+            throw refused(
+                state, "has vanished, and a watcher goes on with it: start the watcher anew")
         }
-        // A second later, so that nothing that was found out by then counts for more than it is.
-        let now = String(Timestamp.now.seconds + 1)
-        try state.folder.replace(trace, with: hadOne ? Array(now.utf8) : [])
+        if isTraced {
+            // A second later, so that nothing counts for more than it is that was found by then.
+            let now = Array(String(Timestamp.now.seconds + 1).utf8)
+            do throws(DiskError) {
+                try state.folder.replace(trace, with: now)
+            } catch {
+                throw refused(state, "is lost, and that cannot be noted: \(error.sentence)")
+            }
+        }
         // Under another name until it is whole: one that was cut off is then no empty one.
         let fresh = Ledger.fileName + Array(".new".utf8)
         for suffix in ["", "-wal", "-shm"] { try? state.folder.remove(fresh + suffix.utf8) }
@@ -86,6 +102,16 @@ enum LedgerFile {
             throw refused(state, "vanished while it was made")
         }
         return ledger
+    }
+
+    /// After the ledger: a start that was cut off is no loss.
+    private static func leaveTrace(in state: StateFolder) {
+        do throws(DiskError) {
+            guard try state.folder.has(Ledger.fileName) else { return }
+            try state.folder.replace(trace, with: [])
+        } catch {
+            Main.complain("that there is a ledger cannot be noted: \(error.sentence)")
+        }
     }
 
     /// By the folder that is open, whatever bytes its path has.

@@ -280,9 +280,6 @@ final class Verifications: @unchecked Sendable {
         let isFirst = answers == nil
         let before = answers ?? told.read()
         let now = modules.gates(Dictionary(own, uniquingKeysWith: { first, _ in first }))
-        answers = now
-        // In the end: rather told twice than never.
-        defer { if now != before { told.keep(now) } }
         for module in modules {
             let hasOpened = now[module.name] == .open
             guard isFirst && hasOpened || (before[module.name] == .open) != hasOpened else {
@@ -296,6 +293,9 @@ final class Verifications: @unchecked Sendable {
             message.field("message", "\(module.name) \(gate.answer.rawValue): \(reasons)")
             notifier?.send(message)
         }
+        // In the end: rather told twice than never.
+        answers = now
+        if now != before { told.keep(now) }
     }
 
     private func say(_ name: String, _ text: String) {
