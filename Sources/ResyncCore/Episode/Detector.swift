@@ -435,6 +435,8 @@ package struct Detector: Sendable {
             return take(Evidence(.probe, .soft, what: "probe.slow", text: text, at: now), now)
         }
         (goodBefore, lastGood) = (lastGood, started)
+        // Each probe begins when the one before has ended.
+        badProbes = 0
         // What was under way when something happened says nothing about the time after it.
         if let last = lastEvidence, started.boot < last.at.boot { return [] }
         switch phase {
@@ -450,7 +452,6 @@ package struct Detector: Sendable {
         case .down:
             guard mayRecover else { return [] }
             phase = .recovering(since: now, good: 1)
-            badProbes = 0
             annotate { $0.firstGood = now }
             return episode.map { [.recovering($0)] } ?? []
         case .recovering(let since, let good):
