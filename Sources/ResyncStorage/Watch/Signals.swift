@@ -90,7 +90,8 @@ package final class MachineSignals {
             _ = pread(mounts, &byte, 1, 0)
         }
         if let lastTable, lastTable.text == text { return lastTable.table }
-        let table = MountTable(text)
+        var table = MountTable(text)
+        table.number = (lastTable?.table.number ?? 0) + 1
         lastTable = (text, table)
         return table
     }
