@@ -13,6 +13,22 @@ private final class Silence: WatchSink {
     func observed(_ line: Recording.Line) {}
 }
 
+/// Hears what is suspected, and how stores are.
+private final class Ear: WatchSink, Sendable {
+    private let heard = Mutex<(suspicions: [String], states: [StoreStatus.State])>(([], []))
+    var suspicions: [String] { heard.withLock { $0.suspicions } }
+    var states: [StoreStatus.State] { heard.withLock { $0.states } }
+
+    func happened(_ event: DetectorEvent, _ store: StoreStatus, at now: Moment) {
+        guard case .suspected(let evidence) = event else { return }
+        heard.withLock { $0.suspicions.append(evidence.sentence) }
+    }
+    func beat(_ stores: [StoreStatus], at now: Moment) {
+        heard.withLock { $0.states += stores.map(\.state) }
+    }
+    func observed(_ line: Recording.Line) {}
+}
+
 private final class Sign: Sendable {
     private let value = Mutex(false)
     var isSet: Bool { value.withLock { $0 } }
@@ -64,6 +80,27 @@ private final class Sign: Sendable {
         #expect(heard(nil, on: "253:9", at: 1081) == 0)
         #expect(heard("253:9", on: "253:9", at: 1082) == 1)
         #expect(heard("253:7", on: "253:9", at: 1700) == 0)
+    }
+
+    /// A store of which nothing is known is neither well nor only not looked at yet.
+    @Test func aStoreThatNobodyCanProbeIsSuspect() throws {
+        let (isEnding, hasEnded) = (Sign(), Sign())
+        let ear = Ear()
+        Thread {
+            let store = WatchedStore(
+                name: "pair/a", Configuration.Store(path: Array("/nowhere/at/all".utf8)),
+                probeID: String(repeating: "0", count: 32), penalty: FlapPenalty(at: .now))
+            let setup = WatchSetup(
+                program: Array("/nowhere/at/all".utf8), settings: DetectorSettings())
+            let watcher = Watcher([store], setup, socket: nil, sink: ear)
+            watcher.run { isEnding.isSet }
+            hasEnded.set()
+        }.start()
+        for _ in 0..<1000 where ear.suspicions.isEmpty { usleep(10_000) }
+        #expect(ear.suspicions == ["the process that probes has died"])
+        isEnding.set()
+        for _ in 0..<500 where !hasEnded.isSet { usleep(10_000) }
+        #expect(ear.states.last == .suspect)
     }
 
     /// What a watcher says to one who asks and reads nothing for a while.

@@ -20,10 +20,23 @@ package struct MountBaseline: Sendable, Hashable {
             path: path, mountPoint: mount.mountPoint, device: mount.device)
     }
 
+    /// Whether something was mounted on the way from there to the store, or over it.
+    ///
+    /// - Parameter mount: what the store's path leads to.
+    package func isCovered(by mount: Mount?, in table: MountTable) -> Bool {
+        guard table.skipped == 0, let mount else { return false }
+        return mount.mountPoint != mountPoint && isWithin(mount.mountPoint, mountPoint)
+    }
+
     /// What became of it.
     package func condition(in table: MountTable) -> MountCondition {
+        condition(with: table.mount(holding: path), in: table)
+    }
+
+    /// The same, where what the path leads to is known.
+    package func condition(with mount: Mount?, in table: MountTable) -> MountCondition {
         // A line that could not be parsed may be the one that counts.
-        guard let mount = table.mount(holding: path) else {
+        guard let mount else {
             return table.skipped > 0 || table.mounts.isEmpty ? .unknown : .gone
         }
         guard mount.mountPoint == mountPoint else {

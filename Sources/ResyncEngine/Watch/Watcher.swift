@@ -137,7 +137,10 @@ package final class Watcher {
                 tell(store.compare(at: now), store, now)
                 tell(store.compareAfterMaintenance(at: now), store, now)
             }
-            _ = store.probeIfDue(now)
+            if let failure = store.probeIfDue(now) {
+                record(failure, of: store, now)
+                tell(store.observe(failure, at: now), store, now)
+            }
         }
         serve(now)
         if now.boot &- lastBeat >= UInt64(Self.beat * 1e9) {

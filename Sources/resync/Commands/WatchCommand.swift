@@ -86,7 +86,6 @@ struct WatchCommand: ResyncCommand {
         let checks = PairChecks(configuration, ledger)
         let recorder = WatchRecorder(
             ledger, in: state.folder, configuration.notification, notifier, verifications,
-            probeIDs: Dictionary(uniqueKeysWithValues: stores.map { ($0.name, $0.probeID) }),
             open: open, recording: try recording())
         let isLocked = lockMemory()
         let watcher = Watcher(

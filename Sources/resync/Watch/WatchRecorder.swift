@@ -16,7 +16,6 @@ final class WatchRecorder: WatchSink {
     private let repeats: Double?
     private let margin: Double
     private let bootID: String
-    private let probeIDs: [String: String]
     private let recording: OutputFile?
     private var lastStores: UInt64 = 0
     private var latest: [StoreStatus] = []
@@ -24,11 +23,10 @@ final class WatchRecorder: WatchSink {
 
     init(
         _ ledger: Ledger, in folder: Folder, _ notification: Configuration.Notification?,
-        _ notifier: Notifier?, _ verifications: Verifications?, probeIDs: [String: String],
-        open: [EpisodeRecord], recording: OutputFile?
+        _ notifier: Notifier?, _ verifications: Verifications?, open: [EpisodeRecord],
+        recording: OutputFile?
     ) {
         self.ledger = LedgerQueue(ledger, in: folder)
-        self.probeIDs = probeIDs
         self.recording = recording
         self.notifier = notifier
         self.verifications = verifications
@@ -187,9 +185,8 @@ final class WatchRecorder: WatchSink {
     private func save(_ stores: [StoreStatus], _ now: Moment) {
         ledger.add { pending in
             for status in stores {
-                guard let id = probeIDs[status.name] else { continue }
                 var record = StoreRecord(
-                    name: status.name, path: status.path, probeID: id,
+                    name: status.name, path: status.path, probeID: status.probeID,
                     penalty: FlapPenalty(
                         value: status.penalty, at: now.wall, isSuppressed: status.isSuppressed))
                 record.sequence = status.sequence
