@@ -137,4 +137,30 @@ struct WatchSurroundingsTests {
         #expect(watch.state == "ok", "\(watch.report)")
         #expect(try watch.episodes().count == 1, "\(watch.report)")
     }
+
+    /// One that became an episode is over as a suspicion.
+    @Test func everySuspicionHasAnEndInTheLedger() throws {
+        guard let sqlite = Command.find("sqlite3") else { return skip("sqlite3 is not installed") }
+        let folder = try Stage()
+        try folder.makeFolder("store")
+        let watch = try WatchStage(folder.folder + "/store")
+        let workers = try #require(
+            try system("pgrep", "-d", " ", "-P", "\(watch.watcher.process)")
+        ).split { $0.isWhitespace }.compactMap { Int32($0) }
+        for worker in workers { kill(worker, SIGSTOP) }
+        func suspicions(_ condition: String) throws -> String {
+            try Command(
+                sqlite,
+                [
+                    watch.stage.folder + "/state/ledger.sqlite",
+                    "SELECT count(*) FROM suspicion WHERE \(condition)",
+                ]
+            ).run().text
+        }
+        let isKept = try watch.within(20) { try !watch.episodes().isEmpty }
+        #expect(isKept, "\(watch.report)")
+        #expect(try suspicions("store = 'mail/a'") == "1\n", "\(watch.report)")
+        #expect(try suspicions("ended_wall IS NULL AND store = 'mail/a'") == "0\n")
+        for worker in workers { kill(worker, SIGCONT) }
+    }
 }

@@ -44,8 +44,11 @@ final class WatchRecorder: WatchSink {
         case .suspected(let evidence):
             ledger.add { $0.suspect(evidence, of: store.name) }
         case .cleared:
-            ledger.add { $0.cleared[store.name] = now.wall }
-        case .opened(let episode): keep(episode, store, now, "opened")
+            ledger.add { $0.clear(store.name, at: now.wall) }
+        case .opened(let episode):
+            // A suspicion has come to this.
+            ledger.add { $0.clear(store.name, at: now.wall) }
+            keep(episode, store, now, "opened")
         case .rose(let episode): keep(episode, store, now, "rose")
         case .recovering(let episode), .noted(let episode): keep(episode, store, now, nil)
         case .relapsed(let episode): keep(episode, store, now, "relapsed")
@@ -62,7 +65,7 @@ final class WatchRecorder: WatchSink {
                 $0.suspect(
                     Evidence(.watcher, .context, what: "unwatched", text: text, at: at),
                     of: store.name)
-                $0.cleared[store.name] = now.wall
+                $0.clear(store.name, at: now.wall)
             }
         case .accepted(_, let note):
             ledger.add { $0.suspect(store.errors.acceptance(note, at: now), of: store.name) }
