@@ -249,6 +249,17 @@ struct WatchTests {
         ]).run()
         #expect(found.status == 5, "\(found.report)")
         #expect(found.errorText.contains("lies in the store p/a"), "\(found.report)")
+        // Nor where the store is reached by another name.
+        try stage.makeFolder("links")
+        try #require(symlink(stage.folder, stage.folder + "/links/store") == 0)
+        try stage.write(
+            "config.yaml",
+            "pairs: [{name: p, a: \(stage.folder)/links/store, b: /nowhere/at/all}]\n")
+        let other = try stage.resync([
+            "watch", "--config", stage.folder + "/config.yaml",
+        ]).run()
+        #expect(other.status == 5, "\(other.report)")
+        #expect(other.errorText.contains("lies in the store p/a"), "\(other.report)")
     }
 }
 

@@ -130,13 +130,16 @@ struct WatchCommand: ResyncCommand {
         guard let own = realPath(state.path) else { return }
         let table = MachineSignals().mountTable()
         let device = table?.mount(holding: own)?.device
+        // One that hangs is taken for where it says that it is.
+        let real = RealPaths().find(Set(configuration.stores.map { $1.path }), within: 2)
         for (name, store) in configuration.stores {
-            if own.starts(with: store.path + [slash]) || own == store.path {
+            let place = real[store.path] ?? store.path
+            if isWithin(own, place) || isWithin(own, store.path) {
                 throw CommandError(
                     "the state folder '\(escaped(state.path))' lies in the store \(name), which "
                         + "may fail: use --state DIR", .refused)
             }
-            if let device, table?.mount(holding: store.path)?.device == device {
+            if let device, table?.mount(holding: place)?.device == device {
                 Main.complain(
                     "the state folder is on the same file system as \(name): what happens to "
                         + "that cannot be kept there")
