@@ -110,6 +110,137 @@ struct WatchSurroundingsTests {
         #expect(isWell, "\(watch.report)")
     }
 
+    // MARK: Commands and files that hang
+
+    /// A command that waits for a disk cannot be killed, and keeps nobody from being told.
+    @Test func aCommandThatHangsForGoodKeepsNoOtherFromBeingRun() throws {
+        guard let disk = try FaultyStore(.ext4) else { return }
+        let folder = try Stage()
+        try folder.write(
+            "tell",
+            """
+            #!/bin/sh
+            read -r told
+            case "$told" in *'"event":"opened"'*) echo >'\(disk.point)/told' ;; esac
+            echo "$told" >>'\(folder.folder)/told'
+
+            """)
+        chmod(folder.folder + "/tell", 0o755)
+        try folder.makeFolder("store")
+        let watch = try WatchStage(
+            folder.folder + "/store", notify: folder.folder + "/tell", notifyTimeout: 1)
+        #expect(try system("fsfreeze", "-f", disk.point) != nil)
+        defer { _ = try? system("fsfreeze", "-u", disk.point) }
+        let opened = try watch.stage.resync(
+            ["episode", "open", "mail/a", "--class", "stall", "--note", "x"]
+        ).run()
+        #expect(opened.status == 0, "\(opened.report)")
+        _ = try watch.closedEpisode()
+        let isTold = watch.within(20) { folder.text("told").contains(#""event":"closed""#) }
+        #expect(isTold, "\(folder.text("told")) \(watch.report)")
+        #expect(
+            watch.watcher.errorsSoFar.components(separatedBy: "cannot be killed").count == 2,
+            "\(watch.report)")
+        #expect(!folder.text("told").contains(#""event":"opened""#))
+    }
+
+    /// However much there is to tell of an episode, it is whole.
+    @Test func whatTheCommandIsToldIsWhole() throws {
+        let folder = try Stage()
+        try folder.write("tell", "#!/bin/sh\ncat >>\(folder.folder)/told\n")
+        chmod(folder.folder + "/tell", 0o755)
+        try folder.makeFolder("store")
+        let watch = try WatchStage(folder.folder + "/store", notify: folder.folder + "/tell")
+        let note = String(repeating: "\u{1}", count: 240)
+        for _ in 0..<70 {
+            let said = try watch.stage.resync(
+                ["episode", "open", "mail/a", "--class", "stall", "--note", note]
+            ).run()
+            #expect(said.status == 0, "\(said.report)")
+        }
+        let id = try #require(try watch.status()["episode"] as? String)
+        let closed = try watch.stage.resync(["episode", "close", id, "--note", "known"]).run()
+        #expect(closed.status == 0, "\(closed.report)")
+        #expect(watch.within(5) { folder.text("told").contains(#""event":"closed""#) })
+        let told = try objects(folder.text("told").split(separator: "\n").map { String($0) })
+        #expect(told.first?["event"] as? String == "opened")
+        #expect(told.last?["event"] as? String == "closed")
+        #expect((told.last?["evidence_left_out"] as? Int ?? 0) > 6)
+        #expect(told.last?["episode"] as? String == id)
+        #expect((told.last?["evidence"] as? [Any])?.isEmpty == false)
+    }
+
+    @Test func aRecordingThatCannotBeWrittenKeepsNobodyWaiting() throws {
+        guard let disk = try FaultyStore(.ext4) else { return }
+        let folder = try Stage()
+        try folder.makeFolder("store")
+        let watch = try WatchStage(
+            folder.folder + "/store", options: ["--record", disk.point + "/recording"])
+        #expect(try system("fsfreeze", "-f", disk.point) != nil)
+        defer { _ = try? system("fsfreeze", "-u", disk.point) }
+        usleep(2_500_000)
+        for _ in 0..<4 {
+            #expect(watch.state == "ok", "\(watch.report)")
+            usleep(500_000)
+        }
+        #expect(try system("fsfreeze", "-u", disk.point) != nil)
+        watch.watcher.signal(SIGTERM)
+        let ended = try watch.watcher.wait()
+        #expect(ended.status == 0, "\(ended.report)")
+        let text = try String(contentsOfFile: disk.point + "/recording", encoding: .utf8)
+        let lines = text.split(separator: "\n")
+        #expect(lines.count { $0.contains(" mail/a probe ") } >= 4, "\(text)")
+    }
+
+    /// Errors are told to nobody who does not read them.
+    @Test func whoDoesNotReadItsErrorsKeepsNobodyWaiting() throws {
+        let folder = try Stage()
+        try folder.write("a/file", "text")
+        try folder.copy()
+        try folder.write(
+            "config.yaml",
+            """
+            pairs: [{name: mail, a: \(folder.a), b: \(folder.b)}]
+            watch: {interval: 1s}
+            notify: {command: [/nowhere/at/all]}
+
+            """)
+        let pipe = folder.folder + "/pipe"
+        try #require(mkfifo(pipe, 0o600) == 0)
+        let end = open(pipe, O_RDWR | O_NONBLOCK | O_CLOEXEC)
+        try #require(end >= 0)
+        defer { close(end) }
+        let bytes = [UInt8](repeating: 0, count: 4096)
+        while write(end, bytes, bytes.count) > 0 {}
+        let plain = folder.resync(["watch", "--config", folder.folder + "/config.yaml"])
+        let words = [plain.program].map { Array($0.utf8) } + plain.arguments
+        let watcher = try Command(
+            "/bin/sh",
+            ["-c", "exec \"$@\" 2>'\(pipe)'", "sh"].map { Array($0.utf8) } + words
+        ).start()
+        defer { watcher.signal(SIGKILL) }
+        func episode() throws -> String? {
+            let lines = try folder.resync(["status", "--json"]).run().lines
+            return try objects(lines).compactMap { $0["episode"] as? String }.first
+        }
+        var isWell = false
+        for _ in 0..<80 where !isWell {
+            usleep(250_000)
+            isWell = try folder.resync(["status", "--json"]).run().text.contains("\"ok\"")
+        }
+        #expect(isWell)
+        // More of them than may wait, none of which can be told.
+        for number in 0..<60 where isWell {
+            let opened = try folder.resync(["episode", "open", "mail/a", "--note", "x"]).run()
+            let id = try episode() ?? "?"
+            let closed = try folder.resync(["episode", "close", id, "--note", "x"]).run()
+            isWell = opened.status == 0 && closed.status == 0
+            #expect(isWell, "\(number): \(opened.report)\(closed.report)")
+        }
+        watcher.signal(SIGTERM)
+        #expect(try watcher.wait(30).status == 0)
+    }
+
     // MARK: A person's word
 
     /// Whatever was asked before somebody vouched for what is there now says nothing against it.

@@ -65,6 +65,9 @@ struct WatchCommand: ResyncCommand {
             try Replay(RawArguments.bytes(replay), configuration.detector).run()
             return .ok
         }
+        // From here on this thread waits for nobody who reads what it says.
+        StandardError.neverWait(true)
+        defer { StandardError.neverWait(false) }
         let state = try state.open()
         try refuseInside(state, configuration)
         let own = try state.folder.folder(Array("watch".utf8), create: true)
@@ -86,7 +89,7 @@ struct WatchCommand: ResyncCommand {
         let checks = PairChecks(configuration, ledger)
         let recorder = WatchRecorder(
             ledger, in: state.folder, configuration.notification, notifier, verifications,
-            open: open, recording: try recording())
+            open: open, recording: try recording().map { WatchLines(recording: $0) })
         let isLocked = lockMemory()
         let watcher = Watcher(
             stores, setup, socket: try ControlSocket(in: state.folder), sink: recorder)

@@ -16,7 +16,7 @@ final class WatchRecorder: WatchSink {
     private let repeats: Double?
     private let margin: Double
     private let bootID: String
-    private let recording: OutputFile?
+    private let recording: WatchLines?
     private var lastStores: UInt64 = 0
     private var latest: [StoreStatus] = []
     private var open: [String: (record: EpisodeRecord, told: UInt64)] = [:]
@@ -24,7 +24,7 @@ final class WatchRecorder: WatchSink {
     init(
         _ ledger: Ledger, in folder: Folder, _ notification: Configuration.Notification?,
         _ notifier: Notifier?, _ verifications: Verifications?, open: [EpisodeRecord],
-        recording: OutputFile?
+        recording: WatchLines?
     ) {
         self.ledger = LedgerQueue(ledger, in: folder)
         self.recording = recording
@@ -89,11 +89,17 @@ final class WatchRecorder: WatchSink {
 
     private func notify(_ record: EpisodeRecord, _ store: StoreStatus, _ word: String) {
         guard let notifier else { return }
-        var message = EpisodeReport.jsonLine(record)
-        message.field("event", word)
-        message.field("state", store.state.word)
-        message.field(
-            "message", "\(store.name): \(record.episode.kind.sentence) (\(word))")
+        // As much of its evidence as a command can be told at once.
+        var pieces = Episode.evidenceLimit
+        var message: JSONLine
+        repeat {
+            message = EpisodeReport.jsonLine(record, evidence: pieces)
+            message.field("event", word)
+            message.field("state", store.state.word)
+            message.field(
+                "message", "\(store.name): \(record.episode.kind.sentence) (\(word))")
+            pieces /= 2
+        } while message.bytes.count > OperatorCommand.messageLimit && pieces > 0
         notifier.send(message)
     }
 
@@ -163,9 +169,7 @@ final class WatchRecorder: WatchSink {
     }
 
     func observed(_ line: Recording.Line) {
-        guard let recording else { return }
-        try? recording.write(Array(line.text.utf8))
-        try? recording.flush()
+        recording?.add(line.text)
     }
 
     private static func summary(_ stores: [StoreStatus]) -> String {
@@ -209,7 +213,7 @@ final class WatchRecorder: WatchSink {
         save(latest, .now)
         verifications?.end(within: seconds)
         ledger.end(within: seconds)
-        try? recording?.sync()
+        recording?.end(within: seconds)
         notifier?.end(within: seconds)
         WatchLines.shared.end(within: seconds)
     }
