@@ -82,6 +82,43 @@ private final class Sign: Sendable {
         #expect(heard("253:7", on: "253:9", at: 1700) == 0)
     }
 
+    /// What is mounted over the directory that a store was is another one; what was ever found
+    /// elsewhere, and is not there now, is still gone.
+    @Test func whatIsMountedOverAStoreThatWasNeverFoundIsNoLoss() throws {
+        func told(_ sequence: UInt64, probes: Bool) -> (seen: [Observation], store: StoreWatch) {
+            var configured = Configuration.Store(path: Array("/nowhere/at/all".utf8))
+            configured.probes = probes
+            var setup = WatchedStore(
+                name: "pair/a", configured, probeID: String(repeating: "0", count: 32),
+                penalty: FlapPenalty(at: .now))
+            setup.sequence = sequence
+            let store = StoreWatch(
+                setup, program: [], bootID: "boot", settings: DetectorSettings(),
+                machine: MachineSignals(), newID: { _ in "e" })
+            let below = "9 1 0:50 / / rw - ext4 o rw\n"
+            var seen: [Observation] = []
+            for (second, text) in [below, below + "10 9 0:51 / /nowhere/at rw - ext4 o rw\n"]
+                .enumerated()
+            {
+                let now = Moment(boot: UInt64(second + 1) * 1_000_000_000, wall: .epoch)
+                let table = MountTable(Array(text.utf8))
+                seen = store.observations([], table, isTick: true, at: now)
+                for observation in seen { _ = store.observe(observation, at: now) }
+                if second == 0 { _ = store.compare(at: now) }
+            }
+            return (seen, store)
+        }
+        #expect(told(0, probes: true).seen.contains(.mount(.writable)))
+        #expect(told(5, probes: true).seen.contains(.mount(.gone)))
+        let unprobed = told(0, probes: false)
+        #expect(unprobed.seen.contains(.mount(.writable)) && unprobed.store.beginnings == 1)
+        let events = unprobed.store.compare(at: Moment(boot: 3_000_000_000, wall: .epoch))
+        guard case .watchedAgain(let episode?, _) = events.first else {
+            return #expect(Bool(false), "\(events)")
+        }
+        #expect(episode.evidence.map(\.what) == ["unwatched.device"])
+    }
+
     /// A store of which nothing is known is neither well nor only not looked at yet.
     @Test func aStoreThatNobodyCanProbeIsSuspect() throws {
         let (isEnding, hasEnded) = (Sign(), Sign())

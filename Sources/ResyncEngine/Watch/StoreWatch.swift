@@ -43,6 +43,8 @@ final class StoreWatch {
     private var isCompared = false
     private let bootID: String
     private var mount: MountSight?
+    /// How often it was begun anew: an answer from before that is about another store.
+    private(set) var beginnings = 0
     /// How an earlier watcher saw it last, or what was there before it was begun anew, until it was
     /// looked at and both were compared.
     private var earlier: StoreSight?
@@ -232,6 +234,7 @@ final class StoreWatch {
             (earlier, earlierGood) = (sight(at: now), detector.lastGood)
             earlier?.errorCount = nil
         }
+        beginnings += 1
         prober.beginAnew()
         (sequence, highest, fileSystem, mayCreate) = (0, 0, nil, true)
         (isOurs, isFirstDone, isCompared) = (false, !setup.probes, false)

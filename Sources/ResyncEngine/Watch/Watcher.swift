@@ -125,7 +125,9 @@ package final class Watcher {
         let table = machine.mountTable()
         let messages = machine.messages()
         for (store, answer) in zip(stores, answers) {
+            let before = store.beginnings
             var observations = store.observations(messages, table, isTick: isTick, at: now)
+            let answer = store.beginnings == before ? answer : nil
             if let answer { observations.append(answer) }
             for observation in observations {
                 record(observation, of: store, now)
