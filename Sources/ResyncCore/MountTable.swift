@@ -173,6 +173,16 @@ extension Mount {
     }
 }
 
+/// Where something is to be mounted, from the text of a fstab(5).
+package func mountPoints(ofFstab text: some Collection<UInt8>) -> [[UInt8]] {
+    text.split(separator: UInt8(ascii: "\n")).compactMap { line in
+        let fields = Array(line).split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+        guard fields.count >= 3, fields[0].first != UInt8(ascii: "#"), fields[1].first == slash
+        else { return nil }
+        return normalised(octalDecoded(fields[1]))
+    }
+}
+
 extension DeviceNumber {
     /// From `MAJ:MIN` in decimal.
     package init?(_ text: some Collection<UInt8>) {

@@ -119,6 +119,47 @@ private final class Sign: Sendable {
         #expect(episode.evidence.map(\.what) == ["unwatched.device"])
     }
 
+    /// What lies where a store is to be mounted is not that store.
+    @Test func aStoreThatIsStillToBeMountedIsNotLookedFor() throws {
+        var setup = WatchedStore(
+            name: "pair/a", Configuration.Store(path: Array("/nowhere/at/all".utf8)),
+            probeID: String(repeating: "0", count: 32), penalty: FlapPenalty(at: .now))
+        let below = "9 1 0:50 / / rw - ext4 o rw\n"
+        let mounted = below + "10 9 0:51 / /nowhere/at rw - ext4 o rw\n"
+        func watch(_ text: String, adopts: Bool = false) -> (Observation?, StoreStatus) {
+            let store = StoreWatch(
+                setup, program: Array("/nowhere/at/all".utf8), bootID: "boot",
+                settings: DetectorSettings(), machine: MachineSignals(files: Fstab()),
+                newID: { _ in "e" })
+            let now = Moment(boot: 5_000_000_000, wall: .epoch)
+            _ = store.observations([], MountTable(Array(text.utf8)), isTick: true, at: now)
+            if adopts { store.adopt() }
+            return (store.probeIfDue(now), store.status(at: now))
+        }
+        let (nothing, status) = watch(below)
+        #expect(nothing == nil && status.state == .unknown)
+        #expect(status.evidence == "nothing is mounted at '/nowhere/at', as /etc/fstab has it")
+        // There is no program to probe with here: that it is tried is what counts.
+        #expect(watch(mounted).0 != nil && watch(mounted).1.evidence == "")
+        // A person knows better, and so does whoever has found it before.
+        #expect(watch(below, adopts: true).0 != nil)
+        setup.sequence = 1
+        #expect(watch(below).0 != nil)
+    }
+
+    private struct Fstab: KernelFiles {
+        func read(_ path: [UInt8], limit: Int) throws(DiskError) -> [UInt8] {
+            guard path.elementsEqual("/etc/fstab".utf8) else {
+                throw DiskError(.openat, ErrorNumber.noEntry)
+            }
+            return Array("/dev/sdb1 /nowhere/at ext4 defaults 0 0\n".utf8)
+        }
+        func names(in path: [UInt8]) throws(DiskError) -> [[UInt8]] { [] }
+        func target(of path: [UInt8]) throws(DiskError) -> [UInt8] {
+            throw DiskError(.openat, ErrorNumber.noEntry)
+        }
+    }
+
     /// A store of which nothing is known is neither well nor only not looked at yet.
     @Test func aStoreThatNobodyCanProbeIsSuspect() throws {
         let (isEnding, hasEnded) = (Sign(), Sign())

@@ -28,6 +28,12 @@ package struct MountBaseline: Sendable, Hashable {
         return mount.mountPoint != mountPoint && isWithin(mount.mountPoint, mountPoint)
     }
 
+    /// Of places where something is to be mounted the first on the way from there to the store.
+    package func missing(of places: [[UInt8]]) -> [UInt8]? {
+        places.filter { $0 != mountPoint && isWithin($0, mountPoint) && isWithin(path, $0) }
+            .min { $0.count < $1.count }
+    }
+
     /// What became of it.
     package func condition(in table: MountTable) -> MountCondition {
         condition(with: table.mount(holding: path), in: table)
@@ -54,5 +60,21 @@ extension Mount {
         if hasSuperOption("emergency_ro") { return .emergencyReadOnly }
         if hasOption("ro") { return .readOnlyMount }
         return hasSuperOption("ro") ? .readOnly : .writable
+    }
+}
+
+/// Looks up what a path leads to, and remembers that for as long as the table is the same one.
+package struct MountLookup: Sendable {
+    private var found: (mount: Mount?, path: [UInt8], table: UInt64)?
+
+    package init() {}
+
+    package mutating func mount(holding path: [UInt8], in table: MountTable) -> Mount? {
+        if let found, found.table == table.number, found.path == path, table.number > 0 {
+            return found.mount
+        }
+        let mount = table.mount(holding: path)
+        found = (mount, path, table.number)
+        return mount
     }
 }

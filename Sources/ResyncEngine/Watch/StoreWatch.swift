@@ -12,8 +12,11 @@ final class StoreWatch {
     private var signals: StoreSignals?
     private var baseline: MountBaseline?
     private var mountID: UInt64?
-    /// What its path leads to, in the table with that number.
-    private var found: (mount: Mount?, path: [UInt8], table: UInt64)?
+    private var lookup = MountLookup()
+    /// Whether nobody ever found it, nor vouched for what is there: then it is not looked for where
+    /// something is still to be mounted, and this is where.
+    private var isNew: Bool
+    private var missing: [UInt8]?
     /// The file system that it would be in if nothing were mounted there.
     private var beneath: DeviceNumber?
     /// Without symlinks, once the worker has said so.
@@ -80,6 +83,7 @@ final class StoreWatch {
         highest = setup.sequence
         fileSystem = setup.fileSystem
         mayCreate = setup.sequence == 0
+        isNew = setup.sequence == 0
         self.bootID = bootID
         earlier = setup.sight
         earlierGood = setup.lastGood
@@ -140,7 +144,7 @@ final class StoreWatch {
     /// What the kernel said of it while nobody listened, and while it was not known where it lies,
     /// or that another name is one of its devices'.
     private func missed(_ table: MountTable, _ now: Moment) -> [KernelMessage] {
-        let mount = lookUp(in: table)
+        let mount = lookup.mount(holding: path, in: table)
         let isNew = mount?.mountPoint == baseline?.mountPoint && renewNames(table, now)
         let isThere = isOurs || !setup.probes || mount?.device == earlier?.mount?.device
         guard isFirstDone, isThere, isNew || unheard != nil else { return [] }
@@ -166,17 +170,8 @@ final class StoreWatch {
         return true
     }
 
-    private func lookUp(in table: MountTable) -> Mount? {
-        if let found, found.table == table.number, found.path == path, table.number > 0 {
-            return found.mount
-        }
-        let mount = table.mount(holding: path)
-        found = (mount, path, table.number)
-        return mount
-    }
-
     private func sight(in table: MountTable) -> MountSight? {
-        lookUp(in: table).map { mount in
+        lookup.mount(holding: path, in: table).map { mount in
             let condition = mount.condition
             return MountSight(
                 // In a view of one's own they are other ones with each start.
@@ -197,7 +192,7 @@ final class StoreWatch {
 
     private func condition(in table: MountTable, _ now: Moment) -> MountCondition {
         // A store that nobody ever found, or only in the directory that it is mounted on.
-        let mount = lookUp(in: table)
+        let mount = lookup.mount(holding: path, in: table)
         if isOurs || sequence == 0, baseline?.isCovered(by: mount, in: table) == true {
             beginAnew(now)
         }
@@ -218,7 +213,7 @@ final class StoreWatch {
 
     private func learnMount(_ table: MountTable, _ now: Moment) {
         baseline = MountBaseline(of: path, in: table)
-        let mount = lookUp(in: table)
+        let mount = lookup.mount(holding: path, in: table)
         mountID = mount?.id
         beneath = mount.flatMap { table.mount(id: $0.parent)?.device }
         signals?.renew(device, in: table, at: now)
@@ -314,7 +309,7 @@ final class StoreWatch {
             return .foreign("it is another file system than before")
         }
         if !isOurs {
-            isOurs = true
+            (isOurs, isNew) = (true, false)
             // What was learned while something else was there, or nothing, is not this store's.
             if probes > 1 { (baseline, signals, errors) = (nil, nil, nil) }
         }
@@ -349,6 +344,11 @@ final class StoreWatch {
     /// Starts the next probe if it is time; what there is to say where that cannot be done.
     func probeIfDue(_ now: Moment) -> Observation? {
         guard setup.probes, now.boot >= due, prober.isReady(now) else { return nil }
+        missing = isNew ? baseline?.missing(of: machine.mountPoints) : nil
+        guard missing == nil else {
+            due = now.boot &+ UInt64(detector.probeInterval * 1e9)
+            return nil
+        }
         highest += 1
         probes += 1
         let order = ProbeOrder(
@@ -423,7 +423,7 @@ final class StoreWatch {
     func adopt() {
         // What was asked before may be answered by what the person knows already.
         prober.forgetOrder()
-        mayCreate = true
+        (mayCreate, isNew) = (true, false)
         fileSystem = nil
         sequence = 0
     }
@@ -468,6 +468,9 @@ final class StoreWatch {
         let refusal = status.state == .unknown ? detector.refusal : nil
         if let last = refusal ?? detector.lastEvidence, status.state != .ok {
             status.evidence = last.sentence
+        }
+        if let missing, status.state == .unknown {
+            status.evidence = "nothing is mounted at '\(escaped(missing))', as /etc/fstab has it"
         }
         status.lastGood = detector.lastGood
         status.probeTime = probeTime
