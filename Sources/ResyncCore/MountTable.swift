@@ -40,6 +40,10 @@ package struct MountTable: Sendable {
     package let skipped: Int
     private let indexByID: [UInt64: Int]
     private let children: [UInt64: [Int]]
+    /// Without a parent in the table.
+    private let topmost: [Int]
+    /// Another one for each text that a reader has met; 0 where nobody says.
+    package var number: UInt64 = 0
 
     /// Parses the text of a mountinfo file. Every byte sequence gives a table.
     package init(_ text: some Collection<UInt8>) {
@@ -68,6 +72,9 @@ package struct MountTable: Sendable {
         self.skipped = skipped
         self.indexByID = indexByID
         self.children = children
+        topmost = kept.indices.filter {
+            kept[$0].parent == kept[$0].id || indexByID[kept[$0].parent] == nil
+        }
     }
 
     package func mount(id: UInt64) -> Mount? { indexByID[id].map { mounts[$0] } }
@@ -83,15 +90,22 @@ package struct MountTable: Sendable {
         guard let path = normalised(path) else { return nil }
         var found: Mount?
         // The topmost mounts come first; each step then goes down by one parent.
-        var candidates = unhidden(
-            mounts.indices.filter {
-                mounts[$0].parent == mounts[$0].id || indexByID[mounts[$0].parent] == nil
-            })
-        while let next = candidates.first(where: { isWithin(path, mounts[$0].mountPoint) }) {
+        var candidates = topmost
+        while let next = first(holding: path, of: candidates) {
             found = mounts[next]
-            candidates = unhidden(children[mounts[next].id] ?? [])
+            candidates = children[mounts[next].id] ?? []
         }
         return found
+    }
+
+    /// Of mounts with one parent the one that a walk to a path meets. A table may be long, and is
+    /// asked often: nothing is sorted.
+    private func first(holding path: [UInt8], of siblings: [Int]) -> Int? {
+        siblings.lazy.filter { isWithin(path, mounts[$0].mountPoint) }.min { left, right in
+            let (one, other) = (mounts[left].mountPoint.count, mounts[right].mountPoint.count)
+            // The last line of one mount point wins.
+            return one == other ? left > right : one < other
+        }
     }
 
     /// The mounts strictly below a path that can be reached by walking from it, the visible one of
@@ -156,6 +170,16 @@ extension Mount {
         // A file system that forgets to escape a space must not hide the options behind it.
         superOptions = fields[(hyphen + 3)...].flatMap { separated($0) }
         guard !fileSystemType.isEmpty else { return nil }
+    }
+}
+
+/// Where something is to be mounted, from the text of a fstab(5).
+package func mountPoints(ofFstab text: some Collection<UInt8>) -> [[UInt8]] {
+    text.split(separator: UInt8(ascii: "\n")).compactMap { line in
+        let fields = Array(line).split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+        guard fields.count >= 3, fields[0].first != UInt8(ascii: "#"), fields[1].first == slash
+        else { return nil }
+        return normalised(octalDecoded(fields[1]))
     }
 }
 

@@ -94,23 +94,47 @@ extension Ledger {
         }
     }
 
-    /// Notes a suspicion that came to nothing, or to an episode.
-    package func note(_ evidence: Evidence, of store: String) throws {
+    /// Notes what became of suspicions, in the order in which it was so; all of it, or nothing.
+    package func save(_ notes: [SuspicionNote]) throws {
         try write { database in
-            try database.execute(
-                sql: "INSERT INTO suspicion VALUES (?, ?, NULL, ?, ?)",
-                arguments: [store, evidence.at.wallNumber, evidence.what, evidence.text.blob])
+            for note in notes {
+                switch note.what {
+                case .began(let evidence):
+                    try database.execute(
+                        sql: "INSERT INTO suspicion VALUES (?, ?, NULL, ?, ?)",
+                        arguments: [
+                            note.store, evidence.at.wallNumber, evidence.what, evidence.text.blob,
+                        ])
+                case .ended(let time):
+                    try database.execute(
+                        sql: """
+                            UPDATE suspicion SET ended_wall = ?
+                            WHERE store = ? AND ended_wall IS NULL
+                            """,
+                        arguments: [time.number, note.store])
+                }
+            }
         }
+    }
+}
+
+/// What became of a suspicion.
+package struct SuspicionNote: Sendable {
+    package enum What: Sendable {
+        case began(Evidence)
+        /// It came to nothing, or to an episode: of all that have no end yet.
+        case ended(Timestamp)
     }
 
-    /// Ends the suspicions of a store that have no end yet.
-    package func endSuspicion(of store: String, at time: Timestamp) throws {
-        try write { database in
-            try database.execute(
-                sql: "UPDATE suspicion SET ended_wall = ? WHERE store = ? AND ended_wall IS NULL",
-                arguments: [time.number, store])
-        }
+    package let store: String
+    package let what: What
+
+    package init(_ store: String, _ what: What) {
+        self.store = store
+        self.what = what
     }
+
+    package var isEnd: Bool { if case .ended = what { true } else { false } }
 }
 
 private func insert(_ record: EpisodeRecord, _ database: Database) throws {

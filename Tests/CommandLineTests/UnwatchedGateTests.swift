@@ -228,6 +228,8 @@ import Testing
         let away = try gate(watch)
         #expect(away.status == 2 && away.text.contains("is in maintenance"), "\(away.report)")
         #expect(try watch.stage.resync(["status"]).run().status == 1)
+        // Long enough for probes to fail.
+        usleep(2_500_000)
         #expect(try disk.mount())
         #expect(isBack(watch), "\(watch.report)")
         try announce("0")

@@ -120,7 +120,8 @@ final class WatchStage {
     ///   - modules: what it says of modules.
     ///   - prepare: called before the watcher is started.
     init(
-        _ store: String, options: [String] = [], notify: String? = nil, starts: String = "ok",
+        _ store: String, options: [String] = [], notify: String? = nil, notifyTimeout: Int = 60,
+        starts: String = "ok",
         readLimit: String? = nil, checks: String = "", modules: String = "",
         prepare: (Stage) throws -> Void = { _ in }
     ) throws {
@@ -129,7 +130,8 @@ final class WatchStage {
         self.options = options
         try stage.makeFolder("other")
         let limit = readLimit.map { ", read-limit: \($0)" } ?? ""
-        let notification = notify.map { "\nnotify: {command: [\($0)]}" } ?? ""
+        let notification =
+            notify.map { "\nnotify: {command: [\($0)], timeout: \(notifyTimeout)s}" } ?? ""
         try stage.write(
             "config.yaml",
             """

@@ -186,6 +186,63 @@ struct WatchTests {
         #expect(told.first?["store"] as? String == "mail/a")
     }
 
+    /// Also of what gets worse, falls back, or comes back.
+    @Test func theCommandIsToldOfEachTurnOfAnEpisode() throws {
+        let store = try Stage()
+        try store.write("tell", "#!/bin/sh\ncat >>\(store.folder)/told\n")
+        chmod(store.folder + "/tell", 0o755)
+        let stage = try WatchStage(store.folder + "/a", notify: store.folder + "/tell")
+        func say(_ kind: String) throws {
+            let said = try stage.stage.resync([
+                "episode", "open", "mail/a", "--class", kind, "--note", "a test",
+            ]).run()
+            #expect(said.status == 0, "\(said.report)")
+        }
+        func close() throws {
+            let id = try #require(try stage.status()["episode"] as? String)
+            let said = try stage.stage.resync(["episode", "close", id, "--note", "x"]).run()
+            #expect(said.status == 0, "\(said.report)")
+        }
+        try say("slow")
+        try say("stall")
+        #expect(stage.within(10) { stage.state == "recovering" }, "\(stage.report)")
+        try say("stall")
+        try close()
+        try say("slow")
+        try close()
+        let isTold = stage.within(10) {
+            store.text("told").components(separatedBy: #""event":"closed""#).count == 3
+        }
+        #expect(isTold, "\(store.text("told"))")
+        let told = try objects(store.text("told").split(separator: "\n").map { String($0) })
+        let words = told.compactMap { $0["event"] as? String }
+        for word in ["opened", "rose", "relapsed", "closed"] {
+            #expect(words.contains(word), "\(words)")
+        }
+        let rose = told.first { $0["event"] as? String == "rose" }
+        #expect(rose?["classes"] as? [String] == ["slow", "stall"])
+        #expect(told.last?["recurrence_of"] as? String == told.first?["episode"] as? String)
+        #expect(told.last?["ordinal"] as? Int == 2)
+    }
+
+    /// For whoever looks whether it lives, without asking it.
+    @Test func theHeartbeatSaysHowStoresAre() throws {
+        let store = try Stage()
+        let stage = try WatchStage(store.folder + "/a")
+        func beat() -> [String] {
+            stage.stage.text("state/watch.heartbeat").split(separator: "\n").map { String($0) }
+        }
+        #expect(stage.within(15) { beat().contains { $0.hasPrefix("store mail/a ok good 2") } })
+        #expect(beat().first?.hasPrefix("beat 2") == true && beat().count == 3, "\(beat())")
+        let opened = try stage.stage.resync([
+            "episode", "open", "mail/a", "--class", "stall", "--note", "a test",
+        ]).run()
+        #expect(opened.status == 0, "\(opened.report)")
+        stage.watcher.signal(SIGTERM)
+        #expect(try stage.watcher.wait().status == 0)
+        #expect(!beat().contains { $0.hasPrefix("store mail/a ok ") }, "\(beat())")
+    }
+
     @Test func whatItSawIsRecorded() throws {
         let store = try Stage()
         let file = store.folder + "/recording"
@@ -249,6 +306,17 @@ struct WatchTests {
         ]).run()
         #expect(found.status == 5, "\(found.report)")
         #expect(found.errorText.contains("lies in the store p/a"), "\(found.report)")
+        // Nor where the store is reached by another name.
+        try stage.makeFolder("links")
+        try #require(symlink(stage.folder, stage.folder + "/links/store") == 0)
+        try stage.write(
+            "config.yaml",
+            "pairs: [{name: p, a: \(stage.folder)/links/store, b: /nowhere/at/all}]\n")
+        let other = try stage.resync([
+            "watch", "--config", stage.folder + "/config.yaml",
+        ]).run()
+        #expect(other.status == 5, "\(other.report)")
+        #expect(other.errorText.contains("lies in the store p/a"), "\(other.report)")
     }
 }
 

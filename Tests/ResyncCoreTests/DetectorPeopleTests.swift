@@ -101,6 +101,30 @@ private func refused() -> ProbeOutcome { .failed(errorNumber: 30, call: "write")
         #expect(scene.words == [])
     }
 
+    /// Whatever failed before, one that is well again is not amiss: else nobody would compare.
+    @Test func whatIsWellAgainIsNotAmiss() {
+        let bad: [ProbeOutcome] = [
+            .failed(errorNumber: 2, call: "open"), .failed(errorNumber: 13, call: "open"),
+            .workerDied, refused(),
+        ]
+        for outcome in bad {
+            var scene = DetectorScene()
+            scene.see(.mount(.writable))
+            scene.detector.beginMaintenance(until: scene.moment(5000))
+            for _ in 0..<3 { scene.probe(outcome) }
+            #expect(scene.detector.isAmiss, "\(outcome)")
+            scene.probe(took: 3)
+            #expect(scene.detector.isAmiss, "\(outcome)")
+            scene.probe()
+            #expect(!scene.detector.isAmiss && scene.words == [], "\(outcome)")
+        }
+        // Nor does one that failed long ago make it so.
+        var scene = DetectorScene()
+        scene.probe(.workerDied)
+        scene.staysGood(for: 10)
+        #expect(scene.words == ["suspected", "cleared"] && !scene.detector.isAmiss)
+    }
+
     @Test func aSuspicionBeforeItDoesNotGrowInIt() {
         var scene = DetectorScene()
         for _ in 0..<3 { scene.probe(took: 3) }

@@ -98,6 +98,40 @@ private struct Story {
         #expect(beside.incident == "i-1" && beside.ordinal == 1 && beside.recurrenceOf == nil)
     }
 
+    /// Whichever of the stores that fail together is found first.
+    @Test(arguments: [false, true])
+    func oneOutageIsOneIncidentWhoeverFailedBefore(_ isOtherFirst: Bool) {
+        var story = Story()
+        story.begins("1", "mail/a", at(0))
+        story.ends("1", at(600))
+        let outage = 6 * 3600 as Int64
+        let stores = isOtherFirst ? ["web/a", "mail/a"] : ["mail/a", "web/a"]
+        let both = stores.enumerated().map { place, store in
+            story.begins("\(place + 2)", store, at(outage + Int64(place) * 5))
+        }
+        #expect(both[0].incident == both[1].incident)
+        let again = both.first { $0.store == "mail/a" }
+        #expect(again?.recurrenceOf == "1" && again?.ordinal == 2)
+        // What goes on within the outage stays in it, and what comes the next day comes back.
+        story.ends("2", at(outage + 30))
+        #expect(story.begins("4", stores[0], at(outage + 60)).incident == both[0].incident)
+        // That nobody watched another store is no outage to be a part of.
+        story.ends("3", at(outage + 600))
+        var gap = header("5", "db/a", "i-gap", at(2 * outage))
+        gap.isUnwatched = true
+        var later = episode("6", stores[1], at(2 * outage + 5))
+        Incident.place(&later, among: story.known + [gap]) { _ in "i-new" }
+        #expect(later.incident == both[1].incident && later.recurrenceOf == "3")
+    }
+
+    private func header(
+        _ id: String, _ store: String, _ incident: String, _ start: Timestamp
+    ) -> EpisodeHeader {
+        EpisodeHeader(
+            id: id, store: store, incident: incident, firstEvidence: start, closed: start,
+            ordinal: 1)
+    }
+
     @Test func anOpenOneIsNotRepeatedAndNoneRepeatsItself() {
         var story = Story()
         let first = story.begins("1", "mail/a", at(0))

@@ -35,6 +35,20 @@ private let sample = """
         #expect(!mount.hasSuperOption("emergency"))
     }
 
+    @Test func whereSomethingIsToBeMountedIsRead() {
+        let text = """
+            # /dev/sdz /comment ext4 defaults 0 0
+            UUID=1 / ext4 defaults 0 1
+              /dev/sdb1\t/srv/mail\\040store/   xfs  noauto 0 0
+            /dev/sdc none swap sw 0 0
+            /dev/sdd /srv
+            //server/share /srv/deep/er cifs x
+
+            """
+        let points = mountPoints(ofFstab: bytes(text))
+        #expect(points == ["/", "/srv/mail store", "/srv/deep/er"].map(bytes))
+    }
+
     @Test func escapesAreDecodedAfterOptionsAreSplit() throws {
         let table = table(sample)
         #expect(table.mount(id: 41)?.mountPoint == bytes("/mnt/a/deep er"))

@@ -13,6 +13,22 @@ private final class Silence: WatchSink {
     func observed(_ line: Recording.Line) {}
 }
 
+/// Hears what is suspected, and how stores are.
+private final class Ear: WatchSink, Sendable {
+    private let heard = Mutex<(suspicions: [String], states: [StoreStatus.State])>(([], []))
+    var suspicions: [String] { heard.withLock { $0.suspicions } }
+    var states: [StoreStatus.State] { heard.withLock { $0.states } }
+
+    func happened(_ event: DetectorEvent, _ store: StoreStatus, at now: Moment) {
+        guard case .suspected(let evidence) = event else { return }
+        heard.withLock { $0.suspicions.append(evidence.sentence) }
+    }
+    func beat(_ stores: [StoreStatus], at now: Moment) {
+        heard.withLock { $0.states += stores.map(\.state) }
+    }
+    func observed(_ line: Recording.Line) {}
+}
+
 private final class Sign: Sendable {
     private let value = Mutex(false)
     var isSet: Bool { value.withLock { $0 } }
@@ -64,6 +80,105 @@ private final class Sign: Sendable {
         #expect(heard(nil, on: "253:9", at: 1081) == 0)
         #expect(heard("253:9", on: "253:9", at: 1082) == 1)
         #expect(heard("253:7", on: "253:9", at: 1700) == 0)
+    }
+
+    /// What is mounted over the directory that a store was is another one; what was ever found
+    /// elsewhere, and is not there now, is still gone.
+    @Test func whatIsMountedOverAStoreThatWasNeverFoundIsNoLoss() throws {
+        func told(_ sequence: UInt64, probes: Bool) -> (seen: [Observation], store: StoreWatch) {
+            var configured = Configuration.Store(path: Array("/nowhere/at/all".utf8))
+            configured.probes = probes
+            var setup = WatchedStore(
+                name: "pair/a", configured, probeID: String(repeating: "0", count: 32),
+                penalty: FlapPenalty(at: .now))
+            setup.sequence = sequence
+            let store = StoreWatch(
+                setup, program: [], bootID: "boot", settings: DetectorSettings(),
+                machine: MachineSignals(), newID: { _ in "e" })
+            let below = "9 1 0:50 / / rw - ext4 o rw\n"
+            var seen: [Observation] = []
+            for (second, text) in [below, below + "10 9 0:51 / /nowhere/at rw - ext4 o rw\n"]
+                .enumerated()
+            {
+                let now = Moment(boot: UInt64(second + 1) * 1_000_000_000, wall: .epoch)
+                let table = MountTable(Array(text.utf8))
+                seen = store.observations([], table, isTick: true, at: now)
+                for observation in seen { _ = store.observe(observation, at: now) }
+                if second == 0 { _ = store.compare(at: now) }
+            }
+            return (seen, store)
+        }
+        #expect(told(0, probes: true).seen.contains(.mount(.writable)))
+        #expect(told(5, probes: true).seen.contains(.mount(.gone)))
+        let unprobed = told(0, probes: false)
+        #expect(unprobed.seen.contains(.mount(.writable)) && unprobed.store.beginnings == 1)
+        let events = unprobed.store.compare(at: Moment(boot: 3_000_000_000, wall: .epoch))
+        guard case .watchedAgain(let episode?, _) = events.first else {
+            return #expect(Bool(false), "\(events)")
+        }
+        #expect(episode.evidence.map(\.what) == ["unwatched.device"])
+    }
+
+    /// What lies where a store is to be mounted is not that store.
+    @Test func aStoreThatIsStillToBeMountedIsNotLookedFor() throws {
+        var setup = WatchedStore(
+            name: "pair/a", Configuration.Store(path: Array("/nowhere/at/all".utf8)),
+            probeID: String(repeating: "0", count: 32), penalty: FlapPenalty(at: .now))
+        let below = "9 1 0:50 / / rw - ext4 o rw\n"
+        let mounted = below + "10 9 0:51 / /nowhere/at rw - ext4 o rw\n"
+        func watch(_ text: String, adopts: Bool = false) -> (Observation?, StoreStatus) {
+            let store = StoreWatch(
+                setup, program: Array("/nowhere/at/all".utf8), bootID: "boot",
+                settings: DetectorSettings(), machine: MachineSignals(files: Fstab()),
+                newID: { _ in "e" })
+            let now = Moment(boot: 5_000_000_000, wall: .epoch)
+            _ = store.observations([], MountTable(Array(text.utf8)), isTick: true, at: now)
+            if adopts { store.adopt() }
+            return (store.probeIfDue(now), store.status(at: now))
+        }
+        let (nothing, status) = watch(below)
+        #expect(nothing == nil && status.state == .unknown)
+        #expect(status.evidence == "nothing is mounted at '/nowhere/at', as /etc/fstab has it")
+        // There is no program to probe with here: that it is tried is what counts.
+        #expect(watch(mounted).0 != nil && watch(mounted).1.evidence == "")
+        // A person knows better, and so does whoever has found it before.
+        #expect(watch(below, adopts: true).0 != nil)
+        setup.sequence = 1
+        #expect(watch(below).0 != nil)
+    }
+
+    private struct Fstab: KernelFiles {
+        func read(_ path: [UInt8], limit: Int) throws(DiskError) -> [UInt8] {
+            guard path.elementsEqual("/etc/fstab".utf8) else {
+                throw DiskError(.openat, ErrorNumber.noEntry)
+            }
+            return Array("/dev/sdb1 /nowhere/at ext4 defaults 0 0\n".utf8)
+        }
+        func names(in path: [UInt8]) throws(DiskError) -> [[UInt8]] { [] }
+        func target(of path: [UInt8]) throws(DiskError) -> [UInt8] {
+            throw DiskError(.openat, ErrorNumber.noEntry)
+        }
+    }
+
+    /// A store of which nothing is known is neither well nor only not looked at yet.
+    @Test func aStoreThatNobodyCanProbeIsSuspect() throws {
+        let (isEnding, hasEnded) = (Sign(), Sign())
+        let ear = Ear()
+        Thread {
+            let store = WatchedStore(
+                name: "pair/a", Configuration.Store(path: Array("/nowhere/at/all".utf8)),
+                probeID: String(repeating: "0", count: 32), penalty: FlapPenalty(at: .now))
+            let setup = WatchSetup(
+                program: Array("/nowhere/at/all".utf8), settings: DetectorSettings())
+            let watcher = Watcher([store], setup, socket: nil, sink: ear)
+            watcher.run { isEnding.isSet }
+            hasEnded.set()
+        }.start()
+        for _ in 0..<1000 where ear.suspicions.isEmpty { usleep(10_000) }
+        #expect(ear.suspicions == ["the process that probes has died"])
+        isEnding.set()
+        for _ in 0..<500 where !hasEnded.isSet { usleep(10_000) }
+        #expect(ear.states.last == .suspect)
     }
 
     /// What a watcher says to one who asks and reads nothing for a while.

@@ -274,10 +274,12 @@ import Testing
         func time(_ seconds: Int64) -> Timestamp { Timestamp(seconds: seconds, nanoseconds: 0) }
         for (store, seconds) in [("a", 1), ("b", 2), ("a", 3)] {
             let moment = Moment(boot: 1, wall: time(Int64(seconds)))
-            try ledger.note(Evidence(.probe, .soft, what: "probe.slow", at: moment), of: store)
-            if seconds == 1 { try ledger.endSuspicion(of: "a", at: time(2)) }
+            let began = SuspicionNote(
+                store, .began(Evidence(.probe, .soft, what: "probe.slow", at: moment)))
+            let ended = SuspicionNote("a", .ended(time(2)))
+            try ledger.save(seconds == 1 ? [ended, began, ended] : [began])
         }
-        try ledger.endSuspicion(of: "a", at: time(9))
+        try ledger.save([SuspicionNote("a", .ended(time(9)))])
         let ends = try ledger.read { database in
             try Int64?.fetchAll(
                 database, sql: "SELECT ended_wall FROM suspicion ORDER BY began_wall")

@@ -102,6 +102,8 @@ package struct Detector: Sendable {
     private var weighing: Weighing
     /// The newest that could change a state.
     package private(set) var lastEvidence: Evidence?
+    /// What the last probe was refused with, where that says nothing about the storage.
+    package private(set) var refusal: Evidence?
     /// When requests were last seen to stand still.
     private var lastStall: Moment?
     private var badProbes = 0
@@ -158,6 +160,7 @@ package struct Detector: Sendable {
             isFull = true
             weighing.probeEnded()
             let full = Evidence(.probe, .context, what: "probe.full", at: now)
+            refusal = full
             return take(full, now)
         // It is told once, but lasts.
         case .deviceStalls(let seconds) where seconds >= settings.slow: lastStall = now
@@ -168,6 +171,9 @@ package struct Detector: Sendable {
         let count = weighing.errorCount
         guard let evidence = weighing.evidence(of: observation, isCalm: isCalm, at: now) else {
             return []
+        }
+        if case .probe = observation {
+            refusal = evidence.strength == .context ? evidence : nil
         }
         if let now = weighing.errorCount, now != count {
             annotate {
@@ -238,6 +244,13 @@ package struct Detector: Sendable {
     }
 
     // MARK: What nobody saw
+
+    /// It is another store from now on: what its file system counts is not held against what the
+    /// other one counted.
+    package mutating func beginAnew() {
+        errors = ErrorCount()
+        weighing.forgetCount()
+    }
 
     /// The store is watched again, and was looked at.
     ///
@@ -428,6 +441,7 @@ package struct Detector: Sendable {
 
     private mutating func verified(_ started: Moment, _ now: Moment) -> [DetectorEvent] {
         isFull = false
+        refusal = nil
         weighing.probeEnded()
         let seconds = now.seconds(since: started)
         guard seconds <= settings.slow else {
@@ -435,6 +449,8 @@ package struct Detector: Sendable {
             return take(Evidence(.probe, .soft, what: "probe.slow", text: text, at: now), now)
         }
         (goodBefore, lastGood) = (lastGood, started)
+        // Each probe begins when the one before has ended.
+        badProbes = 0
         // What was under way when something happened says nothing about the time after it.
         if let last = lastEvidence, started.boot < last.at.boot { return [] }
         switch phase {
@@ -450,7 +466,6 @@ package struct Detector: Sendable {
         case .down:
             guard mayRecover else { return [] }
             phase = .recovering(since: now, good: 1)
-            badProbes = 0
             annotate { $0.firstGood = now }
             return episode.map { [.recovering($0)] } ?? []
         case .recovering(let since, let good):

@@ -52,19 +52,22 @@ package enum Incident {
             else { return false }
             return closed <= start && closed.distance(to: start) <= nanoseconds(recurrence)
         }
-        if let last = before.max(by: { ($0.closed ?? start) < ($1.closed ?? start) }) {
-            episode.recurrenceOf = last.id
-            episode.incident = last.incident
-            episode.ordinal = last.ordinal == .max ? .max : last.ordinal + 1
-            return
-        }
-        let near = others.filter {
-            $0.firstEvidence.distance(to: start) <= nanoseconds(grouping)
+        let last = before.max { ($0.closed ?? start) < ($1.closed ?? start) }
+        // An outage is one incident, whatever one of its stores had before: else it would depend on
+        // which of them is found first.
+        let near = others.filter { other in
+            (last == nil || other.store != episode.store && !other.isUnwatched)
+                && other.firstEvidence.distance(to: start) <= nanoseconds(grouping)
         }
         let nearest = near.min {
             $0.firstEvidence.distance(to: start) < $1.firstEvidence.distance(to: start)
         }
-        episode.incident = nearest?.incident ?? newID(episode.firstEvidence)
+        if let last {
+            episode.recurrenceOf = last.id
+            episode.ordinal = last.ordinal == .max ? .max : last.ordinal + 1
+        }
+        episode.incident =
+            nearest?.incident ?? last?.incident ?? newID(episode.firstEvidence)
     }
 
     private static func nanoseconds(_ seconds: Int64) -> UInt64 { UInt64(seconds) * 1_000_000_000 }

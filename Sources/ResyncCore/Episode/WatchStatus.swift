@@ -1,7 +1,7 @@
 /// What a watcher has to say of one store.
 package struct StoreStatus: Sendable, Hashable {
     package enum State: UInt8, Sendable, CaseIterable {
-        /// Not probed yet.
+        /// No probe of this watcher has found it well yet.
         case unknown
         case ok, suspect, down, recovering
         /// Not well now, which was announced.
@@ -43,6 +43,8 @@ package struct StoreStatus: Sendable, Hashable {
     package var maintenanceUntil: Timestamp?
     /// Signals that cannot be seen, in sentences.
     package var unseen: [String] = []
+    /// By which the probe's file is known. Not told to others.
+    package var probeID = ""
     /// The stamp that was acknowledged last, and the file system it lies on.
     package var sequence: UInt64 = 0
     package var fileSystem: UInt64?

@@ -30,6 +30,9 @@ struct Weighing: Sendable {
         isStallTold = false
     }
 
+    /// What is counted next is not held against anything.
+    mutating func forgetCount() { errorCount = nil }
+
     /// - Parameter isCalm: whether a probe that waits is news.
     mutating func evidence(
         of observation: Observation, isCalm: Bool, at now: Moment

@@ -6,13 +6,19 @@ final class StoreWatch {
     let setup: WatchedStore
     private(set) var detector: Detector
     private(set) var penalty: FlapPenalty
-    private let program: [UInt8]
     private let machine: MachineSignals
-    private var worker: ProbeWorker?
+    private var prober: Prober
     private var errors: ErrorReports?
     private var signals: StoreSignals?
     private var baseline: MountBaseline?
     private var mountID: UInt64?
+    private var lookup = MountLookup()
+    /// Whether nobody ever found it, nor vouched for what is there: then it is not looked for where
+    /// something is still to be mounted, and this is where.
+    private var isNew: Bool
+    private var missing: [UInt8]?
+    /// The file system that it would be in if nothing were mounted there.
+    private var beneath: DeviceNumber?
     /// Without symlinks, once the worker has said so.
     private var path: [UInt8]
     private var isPathKnown = false
@@ -24,10 +30,6 @@ final class StoreWatch {
     private var isFromMedium: Bool?
     /// Whether a probe has found there what this store is known by.
     private var isOurs = false
-    private var asked: Moment?
-    /// Seconds since then in which nothing ran: no answer could come.
-    private var pause = 0.0
-    private var isKilled = false
     private var due: UInt64 = 0
     private var probes = 0
     private var sequence: UInt64
@@ -42,11 +44,15 @@ final class StoreWatch {
     /// Whether all that the machine says of it was looked at since, and held against what was
     /// known.
     private var isCompared = false
-    private var lastWorkerStart: UInt64 = 0
     private let bootID: String
     private var mount: MountSight?
-    /// How an earlier watcher saw it last, until it was looked at and both were compared.
+    /// How often it was begun anew: an answer from before that is about another store.
+    private(set) var beginnings = 0
+    /// How an earlier watcher saw it last, or what was there before it was begun anew, until it was
+    /// looked at and both were compared.
     private var earlier: StoreSight?
+    /// The start of the last verified probe by then.
+    private var earlierGood: Moment?
     /// The episode that came of that.
     private var unwatched: String?
     /// How it was before it was taken into maintenance, until it is well again after that.
@@ -61,28 +67,26 @@ final class StoreWatch {
     /// is done where the kernel speaks of others.
     private static let nameAges = (usual: 60.0, doubtful: 5.0)
     private var unseenBefore: [String] = []
-    /// Workers that have answered and are of no more use, until the last of them has ended.
-    private var retired: [ProbeWorker] = []
 
     /// Every so many probes names are changed, too.
     private static let thoroughness = 10
-    /// Nanoseconds after which a worker that ended is started anew.
-    private static let restart: UInt64 = 1_000_000_000
 
     init(
         _ setup: WatchedStore, program: [UInt8], bootID: String, settings: DetectorSettings,
         machine: MachineSignals, newID: @escaping @Sendable (Moment) -> String
     ) {
         self.setup = setup
-        self.program = program
+        prober = Prober(program, path: setup.path, probeID: setup.probeID)
         path = setup.path
         penalty = setup.penalty
         sequence = setup.sequence
         highest = setup.sequence
         fileSystem = setup.fileSystem
         mayCreate = setup.sequence == 0
+        isNew = setup.sequence == 0
         self.bootID = bootID
         earlier = setup.sight
+        earlierGood = setup.lastGood
         clock = setup.sight?.clock ?? 0
         behind = max(setup.behind, -Double(setup.sight?.clock ?? 0))
         self.machine = machine
@@ -97,13 +101,14 @@ final class StoreWatch {
     }
 
     func add(to waiter: inout Waiter) {
-        if asked != nil, let worker { waiter.add(worker.descriptor) }
+        if let descriptor = prober.descriptor { waiter.add(descriptor) }
         if let errors { waiter.add(errors.descriptor) }
     }
 
     /// Seconds until the next probe is due; nil while one is under way.
     func untilDue(_ now: Moment) -> Double? {
-        asked == nil && setup.probes ? (due > now.boot ? Double(due - now.boot) / 1e9 : 0) : nil
+        guard prober.asked == nil, setup.probes else { return nil }
+        return due > now.boot ? Double(due - now.boot) / 1e9 : 0
     }
 
     // MARK: Signals
@@ -139,7 +144,7 @@ final class StoreWatch {
     /// What the kernel said of it while nobody listened, and while it was not known where it lies,
     /// or that another name is one of its devices'.
     private func missed(_ table: MountTable, _ now: Moment) -> [KernelMessage] {
-        let mount = table.mount(holding: path)
+        let mount = lookup.mount(holding: path, in: table)
         let isNew = mount?.mountPoint == baseline?.mountPoint && renewNames(table, now)
         let isThere = isOurs || !setup.probes || mount?.device == earlier?.mount?.device
         guard isFirstDone, isThere, isNew || unheard != nil else { return [] }
@@ -166,7 +171,7 @@ final class StoreWatch {
     }
 
     private func sight(in table: MountTable) -> MountSight? {
-        table.mount(holding: path).map { mount in
+        lookup.mount(holding: path, in: table).map { mount in
             let condition = mount.condition
             return MountSight(
                 // In a view of one's own they are other ones with each start.
@@ -186,9 +191,13 @@ final class StoreWatch {
     }
 
     private func condition(in table: MountTable, _ now: Moment) -> MountCondition {
+        // A store that nobody ever found, or only in the directory that it is mounted on.
+        let mount = lookup.mount(holding: path, in: table)
+        if isOurs || sequence == 0, baseline?.isCovered(by: mount, in: table) == true {
+            beginAnew(now)
+        }
         if baseline == nil { learnMount(table, now) }
         guard let baseline else { return .unknown }
-        let mount = table.mount(holding: path)
         if let mount, mount.id != mountID {
             mountID = mount.id
             // The watch for errors goes with the mount, and the devices below may be others.
@@ -197,74 +206,83 @@ final class StoreWatch {
                 signals?.renew(device, in: table, at: now)
             }
         }
-        let condition = baseline.condition(in: table)
+        let condition = baseline.condition(with: mount, in: table)
         let isMeant = condition == .readOnlyMount || condition == .readOnly
         return setup.isReadOnly && isMeant ? .writable : condition
     }
 
     private func learnMount(_ table: MountTable, _ now: Moment) {
         baseline = MountBaseline(of: path, in: table)
-        mountID = table.mount(holding: path)?.id
+        let mount = lookup.mount(holding: path, in: table)
+        mountID = mount?.id
+        beneath = mount.flatMap { table.mount(id: $0.parent)?.device }
         signals?.renew(device, in: table, at: now)
         signals = signals ?? StoreSignals(of: path, device, in: table, at: now)
+    }
+
+    /// What was watched until now was only the directory in which the store is mounted: nothing
+    /// that is known holds for what is there now, and its probe's file is another one, since that
+    /// of the directory lies there for good.
+    private func beginAnew(_ now: Moment) {
+        // Where nothing was ever found, there is nothing to compare.
+        if earlier == nil, isOurs || !setup.probes {
+            (earlier, earlierGood) = (sight(at: now), detector.lastGood)
+            earlier?.errorCount = nil
+        }
+        beginnings += 1
+        prober.beginAnew()
+        (sequence, highest, fileSystem, mayCreate) = (0, 0, nil, true)
+        (isOurs, isFirstDone, isCompared) = (false, !setup.probes, false)
+        (baseline, signals, errors) = (nil, nil, nil)
+        detector.beginAnew()
+        due = now.boot
     }
 
     // MARK: The probe
 
     /// The answer of the probe under way, or how long it has been waited for.
     func probeObservation(at now: Moment) -> Observation? {
-        guard let asked else { return nil }
-        let seconds = waited(at: now, since: asked)
-        switch worker?.reply() {
-        case .answer(let answer, let watch):
-            if isKilled { retire() }
-            if let watch { errors = ErrorReports(watch) }
+        guard let asked = prober.asked else { return nil }
+        let seconds = prober.waited(at: now)
+        switch prober.reply() {
+        case .answer(let answer, let reports):
             finished(now)
-            return .probe(judged(answer, seconds), started: asked)
-        case .gone, nil:
-            // A killed one is gone as soon as storage answers: only then another one is started.
-            guard worker?.hasEnded() ?? true else { break }
-            let wasKilled = isKilled
-            worker = nil
+            errors = reports ?? errors
+            return judged(answer, seconds, now).map { .probe($0, started: asked) }
+        case .died:
             finished(now)
-            if wasKilled { due = now.boot }
-            return wasKilled ? nil : .probe(.workerDied, started: asked)
+            return .probe(.workerDied, started: asked)
+        case .gone:
+            finished(now)
+            due = now.boot
+            return nil
+        case .void:
+            due = now.boot
+            return nil
         case .nothing: break
         }
         guard seconds >= detector.settings.slow else { return nil }
-        let wait = worker?.waitsFor() ?? .device
-        if seconds >= detector.settings.hung, !isKilled {
-            isKilled = true
-            worker?.kill()
-        }
+        let wait = prober.wait
+        if seconds >= detector.settings.hung { prober.kill() }
         return .probeHangs(seconds: seconds, wait)
-    }
-
-    private func waited(at now: Moment, since asked: Moment) -> Double {
-        max(0, now.seconds(since: asked) - pause)
     }
 
     /// Nothing ran for so many seconds, this watcher least of all: that nothing was answered
     /// meanwhile is no sign of a stall.
     func paused(_ seconds: Double) {
-        pause += seconds
+        prober.paused(seconds)
         signals?.forgetActivity()
     }
 
-    private func retire() {
-        if let worker { retired.append(worker) }
-        worker = nil
-    }
-
     private func finished(_ now: Moment) {
-        asked = nil
-        isKilled = false
         isFirstDone = true
         due = now.boot &+ UInt64(detector.probeInterval * 1e9)
     }
 
-    /// What an answer means, with what this side knows.
-    private func judged(_ answer: ProbeAnswer, _ seconds: Double) -> ProbeOutcome {
+    /// What an answer means, with what this side knows; nil where it is about another store.
+    private func judged(
+        _ answer: ProbeAnswer, _ seconds: Double, _ now: Moment
+    ) -> ProbeOutcome? {
         if !answer.path.isEmpty, !isPathKnown {
             isPathKnown = true
             if answer.path != path {
@@ -276,6 +294,10 @@ final class StoreWatch {
             (device, baseline) = (answer.device, nil)
         }
         guard case .verified = answer.outcome else {
+            if case .foreign = answer.outcome, wasBeneath(answer) {
+                beginAnew(now)
+                return nil
+            }
             let isHere = detector.condition == .writable || detector.condition == nil
             // Whoever took the probe's file away took no store away.
             if case .foreign = answer.outcome, isHere, answer.fileSystem == fileSystem {
@@ -287,7 +309,7 @@ final class StoreWatch {
             return .foreign("it is another file system than before")
         }
         if !isOurs {
-            isOurs = true
+            (isOurs, isNew) = (true, false)
             // What was learned while something else was there, or nothing, is not this store's.
             if probes > 1 { (baseline, signals, errors) = (nil, nil, nil) }
         }
@@ -303,6 +325,14 @@ final class StoreWatch {
         return .verified
     }
 
+    /// Whether an earlier watcher knew only the directory in which the store is mounted by now.
+    private func wasBeneath(_ answer: ProbeAnswer) -> Bool {
+        guard !isOurs, detector.episode == nil, answer.fileSystem != fileSystem,
+            let seen = setup.sight, seen.bootID == bootID, let device = seen.mount?.device
+        else { return false }
+        return device == beneath
+    }
+
     /// What is to be learned anew after a good probe of a store that has moved.
     func settle(_ table: MountTable?, at now: Moment) {
         guard detector.condition == .otherDevice, let table else { return }
@@ -311,30 +341,25 @@ final class StoreWatch {
         errors = nil
     }
 
-    /// Starts the next probe if it is time; false where the worker cannot be had.
-    func probeIfDue(_ now: Moment) -> Bool {
-        retired.removeAll { $0.hasEnded() }
-        guard setup.probes, asked == nil, now.boot >= due else { return true }
-        if worker == nil {
-            guard now.boot &- lastWorkerStart >= Self.restart else { return true }
-            lastWorkerStart = now.boot
-            worker = try? ProbeWorker(program, path: setup.path, id: setup.probeID)
+    /// Starts the next probe if it is time; what there is to say where that cannot be done.
+    func probeIfDue(_ now: Moment) -> Observation? {
+        guard setup.probes, now.boot >= due, prober.isReady(now) else { return nil }
+        missing = isNew ? baseline?.missing(of: machine.mountPoints) : nil
+        guard missing == nil else {
+            due = now.boot &+ UInt64(detector.probeInterval * 1e9)
+            return nil
         }
         highest += 1
         probes += 1
         let order = ProbeOrder(
             acknowledged: sequence, next: highest, creates: mayCreate,
             isThorough: probes % Self.thoroughness == 0, wantsErrors: errors == nil)
-        guard let worker, worker.ask(order) else {
-            retire()
-            due = now.boot &+ UInt64(detector.probeInterval * 1e9)
-            return false
-        }
-        (asked, pause) = (now, 0)
-        return true
+        if prober.ask(order, at: now) { return nil }
+        due = now.boot &+ UInt64(detector.probeInterval * 1e9)
+        return .probe(.workerDied, started: now)
     }
 
-    func end() { worker?.kill() }
+    func end() { prober.kill() }
 
     // MARK: State
 
@@ -350,7 +375,7 @@ final class StoreWatch {
         isCompared = true
         guard let before = earlier else { return [] }
         earlier = nil
-        return found(after: before, lastGood: setup.probes ? setup.lastGood : before.at, now)
+        return found(after: before, lastGood: setup.probes ? earlierGood : before.at, now)
     }
 
     private func found(
@@ -375,7 +400,7 @@ final class StoreWatch {
     func compareAfterMaintenance(at now: Moment) -> [DetectorEvent] {
         // An episode that is open by then knows nothing of what was done before it.
         guard let before = beforeMaintenance, detector.maintenanceEnd == nil,
-            case .ok = detector.phase, !isAmiss(at: now), asked == nil || !setup.probes
+            case .ok = detector.phase, !isAmiss(at: now), prober.asked == nil || !setup.probes
         else { return [] }
         beforeMaintenance = nil
         guard !sight(at: now).changes(since: before).isEmpty else { return [] }
@@ -384,8 +409,7 @@ final class StoreWatch {
 
     /// Whether something is not as it should be, expected or not.
     private func isAmiss(at now: Moment) -> Bool {
-        let waits = asked.map { waited(at: now, since: $0) } ?? 0
-        return detector.isAmiss || waits >= detector.settings.slow
+        detector.isAmiss || prober.waited(at: now) >= detector.settings.slow
     }
 
     /// Has a person's word taken.
@@ -397,7 +421,9 @@ final class StoreWatch {
 
     /// A person vouches for what is there now.
     func adopt() {
-        mayCreate = true
+        // What was asked before may be answered by what the person knows already.
+        prober.forgetOrder()
+        (mayCreate, isNew) = (true, false)
         fileSystem = nil
         sequence = 0
     }
@@ -429,7 +455,8 @@ final class StoreWatch {
         switch detector.phase {
         case .ok:
             let isOut = detector.maintenanceEnd != nil && isAmiss(at: now)
-            status.state = isOut ? .maintenance : isCompared ? .ok : .unknown
+            let isKnown = isCompared && (isOurs || !setup.probes)
+            status.state = isOut ? .maintenance : isKnown ? .ok : .unknown
         case .suspect: status.state = .suspect
         case .down: status.state = .down
         case .recovering(let since, _):
@@ -438,15 +465,17 @@ final class StoreWatch {
         }
         status.kind = detector.episode?.kind
         status.episode = detector.episode?.id
-        if let last = detector.lastEvidence, status.state != .ok {
+        let refusal = status.state == .unknown ? detector.refusal : nil
+        if let last = refusal ?? detector.lastEvidence, status.state != .ok {
             status.evidence = last.sentence
+        }
+        if let missing, status.state == .unknown {
+            status.evidence = "nothing is mounted at '\(escaped(missing))', as /etc/fstab has it"
         }
         status.lastGood = detector.lastGood
         status.probeTime = probeTime
-        if let asked {
-            let seconds = waited(at: now, since: asked)
-            if seconds >= 1 { status.waiting = seconds }
-        }
+        let seconds = prober.waited(at: now)
+        if seconds >= 1 { status.waiting = seconds }
         status.isFull = detector.isFull
         status.isReadOnlyProbe = !setup.probes || isOnlyRead
         var penalty = penalty
@@ -458,6 +487,7 @@ final class StoreWatch {
         if isFromMedium == false {
             status.unseen.append("the medium: what its probe reads may come from the page cache")
         }
+        status.probeID = prober.probeID
         status.sequence = sequence
         status.fileSystem = fileSystem
         status.errors = detector.errors

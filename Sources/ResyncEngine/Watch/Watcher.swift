@@ -125,7 +125,9 @@ package final class Watcher {
         let table = machine.mountTable()
         let messages = machine.messages()
         for (store, answer) in zip(stores, answers) {
+            let before = store.beginnings
             var observations = store.observations(messages, table, isTick: isTick, at: now)
+            let answer = store.beginnings == before ? answer : nil
             if let answer { observations.append(answer) }
             for observation in observations {
                 record(observation, of: store, now)
@@ -137,7 +139,10 @@ package final class Watcher {
                 tell(store.compare(at: now), store, now)
                 tell(store.compareAfterMaintenance(at: now), store, now)
             }
-            _ = store.probeIfDue(now)
+            if let failure = store.probeIfDue(now) {
+                record(failure, of: store, now)
+                tell(store.observe(failure, at: now), store, now)
+            }
         }
         serve(now)
         if now.boot &- lastBeat >= UInt64(Self.beat * 1e9) {

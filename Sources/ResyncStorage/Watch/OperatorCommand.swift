@@ -8,6 +8,8 @@ package struct OperatorCommand: Sendable {
     package static let usualTimeout = 60.0
     /// Bytes that are kept of what it says: the last ones.
     package static let outputLimit = 4 << 10
+    /// Bytes that it can be told: what fits into a pipe that nobody reads yet (pipe(7): 64 KiB).
+    package static let messageLimit = 60 << 10
     private static let step = 20
     /// Seconds in which what was killed is gone, unless it waits for a disk.
     private static let patience = 5.0
@@ -25,6 +27,9 @@ package struct OperatorCommand: Sendable {
 
         package let end: End
         package let output: [UInt8]
+        /// It was killed, but waits for a disk, and ends only when that answers. Who asked for it
+        /// is to look for that.
+        package let stuck: ChildProcess?
 
         package var hasSucceeded: Bool { end == .exited(0) }
 
@@ -49,14 +54,13 @@ package struct OperatorCommand: Sendable {
         self.timeout = timeout
     }
 
-    /// Tells it something, lets what it says go where ours goes, and leaves alone what it started.
-    /// What waits for a disk is waited for.
+    /// Tells it something, of which what is beyond `messageLimit` may be lost, lets what it says go
+    /// where ours goes, and leaves alone what it started.
     package func tell(_ message: [UInt8]) throws(DiskError) -> Outcome {
         let pipe = try ChildInput()
         let process = try ChildProcess(words.first ?? [], words, input: pipe.reading)
-        // What does not fit into a pipe is not waited for: a message is far smaller.
         pipe.write(message)
-        return finish(process, nil, { false }, patience: .infinity)
+        return finish(process, nil, { false })
     }
 
     /// Runs it and all that it starts, which is killed in the end.
@@ -68,12 +72,11 @@ package struct OperatorCommand: Sendable {
         let pipe = try ChildOutput()
         let process = try ChildProcess(words.first ?? [], words, input: nil, output: pipe.writing)
         pipe.closeWriting()
-        return finish(process, pipe, isInterrupted, patience: Self.patience)
+        return finish(process, pipe, isInterrupted)
     }
 
     private func finish(
-        _ process: ChildProcess, _ output: ChildOutput?, _ isInterrupted: () -> Bool,
-        patience: Double
+        _ process: ChildProcess, _ output: ChildOutput?, _ isInterrupted: () -> Bool
     ) -> Outcome {
         let end = monotonicSeconds() + timeout
         var killed: Outcome.End?
@@ -83,14 +86,16 @@ package struct OperatorCommand: Sendable {
             if killed == nil { wait(output) }
         }
         if killed != nil || output != nil { process.kill() }
-        let last = monotonicSeconds() + patience
+        let last = monotonicSeconds() + Self.patience
         var status = process.ended()
         while status == nil, monotonicSeconds() < last {
             pause(milliseconds: Self.step)
             status = process.ended()
         }
         output?.drain()
-        return Outcome(end: killed ?? Self.end(status ?? 0), output: output?.kept ?? [])
+        return Outcome(
+            end: killed ?? Self.end(status ?? 0), output: output?.kept ?? [],
+            stuck: status == nil ? process : nil)
     }
 
     private func wait(_ output: ChildOutput?) {

@@ -14,6 +14,8 @@ package final class MachineSignals {
     private let mountTablePath: [UInt8]
     /// Whether the mount table is that of process 1, which outlives this one.
     package let seesAllMounts: Bool
+    /// Where /etc/fstab says that something is to be mounted.
+    package let mountPoints: [[UInt8]]
     private var log: Int32 = -1
     private var mounts: Int32 = -1
     private var nextSequence: UInt64?
@@ -46,6 +48,8 @@ package final class MachineSignals {
         self.files = files
         clock = MessageClock(at: .now, since: monotonicSeconds())
         self.trusted = trusted
+        let fstab = try? files.read(Array("/etc/fstab".utf8), limit: 1 << 20)
+        mountPoints = ResyncCore.mountPoints(ofFstab: fstab ?? [])
         // A service may run in a mount namespace of its own, in which everything is read-only.
         let first = Array("/proc/1/mountinfo".utf8)
         seesAllMounts = (try? files.read(first, limit: 1)) != nil
@@ -90,7 +94,8 @@ package final class MachineSignals {
             _ = pread(mounts, &byte, 1, 0)
         }
         if let lastTable, lastTable.text == text { return lastTable.table }
-        let table = MountTable(text)
+        var table = MountTable(text)
+        table.number = (lastTable?.table.number ?? 0) + 1
         lastTable = (text, table)
         return table
     }

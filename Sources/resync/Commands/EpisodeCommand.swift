@@ -233,7 +233,9 @@ struct EpisodeCommand: ParsableCommand {
             else { throw CommandError("nobody ever watched a store '\(escaped(store.utf8))'") }
             record.errors.accept()
             try ledger.save([record])
-            try ledger.note(record.errors.acceptance(note, at: .now), of: store)
+            try ledger.save([
+                SuspicionNote(store, .began(record.errors.acceptance(note, at: .now)))
+            ])
             return .ok
         }
     }

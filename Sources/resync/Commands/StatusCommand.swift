@@ -10,10 +10,10 @@ struct StatusCommand: JSONCommand {
         abstract: "Say of each watched store and module how it is, and why.",
         discussion: """
             Asks the watcher; where none is running, prints what it last knew. The status is 0 \
-            when every store is ok, 1 when one is not, 2 when no watcher runs or a store was not \
-            probed yet. Of each module of the configuration it says whether its gate is open, and \
-            as of when it was proven: no entry was proven equal earlier. Of each pair it says \
-            whether B could take over now.
+            when every store is ok, 1 when one is not, 2 when no watcher runs or no probe has \
+            found a store well yet. Of each module of the configuration it says whether its gate \
+            is open, and as of when it was proven: no entry was proven equal earlier. Of each pair \
+            it says whether B could take over now.
             """)
 
     @OptionGroup var format: JSONOptions

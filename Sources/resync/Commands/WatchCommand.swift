@@ -65,6 +65,9 @@ struct WatchCommand: ResyncCommand {
             try Replay(RawArguments.bytes(replay), configuration.detector).run()
             return .ok
         }
+        // From here on this thread waits for nobody who reads what it says.
+        StandardError.neverWait(true)
+        defer { StandardError.neverWait(false) }
         let state = try state.open()
         try refuseInside(state, configuration)
         let own = try state.folder.folder(Array("watch".utf8), create: true)
@@ -88,8 +91,7 @@ struct WatchCommand: ResyncCommand {
         let checks = PairChecks(configuration, ledger)
         let recorder = WatchRecorder(
             ledger, in: state.folder, configuration.notification, notifier, verifications,
-            probeIDs: Dictionary(uniqueKeysWithValues: stores.map { ($0.name, $0.probeID) }),
-            open: open, recording: try recording())
+            open: open, recording: try recording().map { WatchLines(recording: $0) })
         let isLocked = lockMemory()
         let watcher = Watcher(
             stores, setup, socket: try ControlSocket(in: state.folder), sink: recorder)
@@ -133,13 +135,16 @@ struct WatchCommand: ResyncCommand {
         guard let own = realPath(state.path) else { return }
         let table = MachineSignals().mountTable()
         let device = table?.mount(holding: own)?.device
+        // One that hangs is taken for where it says that it is.
+        let real = RealPaths().find(Set(configuration.stores.map { $1.path }), within: 2)
         for (name, store) in configuration.stores {
-            if own.starts(with: store.path + [slash]) || own == store.path {
+            let place = real[store.path] ?? store.path
+            if isWithin(own, place) || isWithin(own, store.path) {
                 throw CommandError(
                     "the state folder '\(escaped(state.path))' lies in the store \(name), which "
                         + "may fail: use --state DIR", .refused)
             }
-            if let device, table?.mount(holding: store.path)?.device == device {
+            if let device, table?.mount(holding: place)?.device == device {
                 Main.complain(
                     "the state folder is on the same file system as \(name): what happens to "
                         + "that cannot be kept there")

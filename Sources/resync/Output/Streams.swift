@@ -51,8 +51,26 @@ final class StandardOutput: Sendable {
 enum StandardError {
     static let isTerminal = isatty(STDERR_FILENO) == 1
 
+    private static let queue = Mutex<WatchLines?>(nil)
+
     static func write(_ text: String) {
-        var rest = Array(text.utf8)[...]
+        if let queue = queue.withLock({ $0 }) { queue.add(text) } else { put(Array(text.utf8)) }
+    }
+
+    /// Whether whoever has something to say does not wait until it is read; what is not read within
+    /// two seconds of the end of that is lost.
+    static func neverWait(_ isSo: Bool) {
+        let lines = isSo ? WatchLines { text, lost in put(WatchLines.gap(lost) + text) } : nil
+        let before = queue.withLock { queue in
+            defer { queue = lines }
+            return queue
+        }
+        before?.end(within: 2)
+    }
+
+    /// Waits until it is read.
+    private static func put(_ bytes: [UInt8]) {
+        var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes {
                 Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count)

@@ -178,7 +178,8 @@ struct EpisodeKnowledge {
     func refusal(for path: [UInt8]) -> String? {
         if let failure { return "whether '\(escaped(path))' is well is not known: \(failure)" }
         for status in statuses(about: path) where status.state != .ok {
-            if status.state == .unknown { continue }
+            // It has just been started, where there is nothing to say.
+            if status.state == .unknown, status.evidence.isEmpty { continue }
             return "'\(escaped(path))' is \(status.state.word): \(status.evidence)"
         }
         let open = records(about: path).first { $0.episode.isOpen }

@@ -122,7 +122,10 @@ enum EpisodeReport {
             : Double(max(0, closed.wall.seconds - first.wall.seconds))
     }
 
-    static func jsonLine(_ record: EpisodeRecord) -> JSONLine {
+    /// - Parameter limit: pieces of evidence that are told: the first ones, and the newest.
+    static func jsonLine(
+        _ record: EpisodeRecord, evidence limit: Int = Episode.evidenceLimit
+    ) -> JSONLine {
         let episode = record.episode
         var line = JSONLine(type: "episode")
         line.field("episode", episode.id)
@@ -145,7 +148,12 @@ enum EpisodeReport {
         if let end { line.field("suspect_to", end.utcText) }
         line.field("relapses", episode.flaps)
         line.field("checked", episode.sawCheck)
-        line.field("evidence", episode.evidence.map { evidence($0) })
+        let all = episode.evidence
+        let told =
+            all.count <= limit ? all : all.prefix(limit / 2) + all.suffix(limit - limit / 2)
+        line.field("evidence", told.map { evidence($0) })
+        let leftOut = episode.evidenceLeftOut + all.count - told.count
+        if leftOut > 0 { line.field("evidence_left_out", leftOut) }
         return line
     }
 

@@ -128,9 +128,12 @@ extension EpisodeKnowledge {
                 store.trouble =
                     "is \(status.state.word)"
                     + (status.evidence.isEmpty ? "" : ": \(status.evidence)")
-            } else if !status.isReadOnlyProbe || status.probeTime != nil, let age,
-                Double(age) > heartbeat
-            {
+            } else if !status.isReadOnlyProbe || status.probeTime != nil {
+                guard let age else {
+                    store.trouble = "was never found well"
+                    continue
+                }
+                guard Double(age) > heartbeat else { continue }
                 store.trouble = "was last found well \(durationText(Double(age))) ago"
             }
         }

@@ -14,8 +14,8 @@ final class LedgerQueue: Sendable {
     struct Pending {
         var episodes: [String: EpisodeRecord] = [:]
         var stores: [String: StoreRecord] = [:]
-        fileprivate(set) var suspicions: [(store: String, evidence: Evidence)] = []
-        var cleared: [String: Timestamp] = [:]
+        /// In the order in which it was so.
+        private(set) var suspicions: [SuspicionNote] = []
         var heartbeat: [UInt8]?
         fileprivate var isUnderWay = false
         fileprivate var isComplaining = false
@@ -23,25 +23,39 @@ final class LedgerQueue: Sendable {
         private static let suspicionLimit = 1000
 
         mutating func suspect(_ evidence: Evidence, of store: String) {
-            guard suspicions.count < Self.suspicionLimit else { return }
-            suspicions.append((store, evidence))
+            add(SuspicionNote(store, .began(evidence)))
+        }
+
+        mutating func clear(_ store: String, at time: Timestamp) {
+            add(SuspicionNote(store, .ended(time)))
+        }
+
+        /// What does not fit is left out, but never that all is well again.
+        private mutating func add(_ note: SuspicionNote) {
+            if note.isEnd {
+                let last = suspicions.last { $0.store == note.store }
+                if last?.isEnd == true { return }
+            } else {
+                guard suspicions.count < Self.suspicionLimit else { return }
+            }
+            suspicions.append(note)
         }
 
         /// All of it, and nothing stays.
         fileprivate mutating func take() -> Pending {
-            defer {
-                (episodes, stores, cleared, suspicions, heartbeat) = ([:], [:], [:], [], nil)
-            }
+            defer { (episodes, stores, suspicions, heartbeat) = ([:], [:], [], nil) }
             return self
         }
+
+        fileprivate mutating func forgetSuspicions() { suspicions = [] }
 
         /// What could not be written, unless there is something newer.
         fileprivate mutating func putBack(_ old: Pending) {
             episodes.merge(old.episodes) { newer, _ in newer }
             stores.merge(old.stores) { newer, _ in newer }
-            cleared.merge(old.cleared) { newer, _ in newer }
-            let room = max(0, Self.suspicionLimit - suspicions.count)
-            suspicions = Array(old.suspicions.prefix(room)) + suspicions
+            let newer = suspicions
+            suspicions = old.suspicions
+            for note in newer { add(note) }
         }
     }
 
@@ -87,14 +101,13 @@ final class LedgerQueue: Sendable {
 
     /// Writes what is pending; whether there is more by now.
     private func write() -> Bool {
-        let batch = pending.withLock { $0.take() }
+        var batch = pending.withLock { $0.take() }
         do {
             for record in batch.episodes.values { try ledger.save(record) }
             if !batch.stores.isEmpty { try ledger.save(Array(batch.stores.values)) }
-            for (store, evidence) in batch.suspicions { try ledger.note(evidence, of: store) }
-            for (store, time) in batch.cleared {
-                try ledger.endSuspicion(of: store, at: time)
-            }
+            if !batch.suspicions.isEmpty { try ledger.save(batch.suspicions) }
+            // They must not be written twice, whatever comes of the rest.
+            batch.forgetSuspicions()
             if let heartbeat = batch.heartbeat {
                 try folder.replace(Self.heartbeat, with: heartbeat)
             }

@@ -16,19 +16,17 @@ final class WatchRecorder: WatchSink {
     private let repeats: Double?
     private let margin: Double
     private let bootID: String
-    private let probeIDs: [String: String]
-    private let recording: OutputFile?
+    private let recording: WatchLines?
     private var lastStores: UInt64 = 0
     private var latest: [StoreStatus] = []
     private var open: [String: (record: EpisodeRecord, told: UInt64)] = [:]
 
     init(
         _ ledger: Ledger, in folder: Folder, _ notification: Configuration.Notification?,
-        _ notifier: Notifier?, _ verifications: Verifications?, probeIDs: [String: String],
-        open: [EpisodeRecord], recording: OutputFile?
+        _ notifier: Notifier?, _ verifications: Verifications?, open: [EpisodeRecord],
+        recording: WatchLines?
     ) {
         self.ledger = LedgerQueue(ledger, in: folder)
-        self.probeIDs = probeIDs
         self.recording = recording
         self.notifier = notifier
         self.verifications = verifications
@@ -46,8 +44,11 @@ final class WatchRecorder: WatchSink {
         case .suspected(let evidence):
             ledger.add { $0.suspect(evidence, of: store.name) }
         case .cleared:
-            ledger.add { $0.cleared[store.name] = now.wall }
-        case .opened(let episode): keep(episode, store, now, "opened")
+            ledger.add { $0.clear(store.name, at: now.wall) }
+        case .opened(let episode):
+            // A suspicion has come to this.
+            ledger.add { $0.clear(store.name, at: now.wall) }
+            keep(episode, store, now, "opened")
         case .rose(let episode): keep(episode, store, now, "rose")
         case .recovering(let episode), .noted(let episode): keep(episode, store, now, nil)
         case .relapsed(let episode): keep(episode, store, now, "relapsed")
@@ -64,7 +65,7 @@ final class WatchRecorder: WatchSink {
                 $0.suspect(
                     Evidence(.watcher, .context, what: "unwatched", text: text, at: at),
                     of: store.name)
-                $0.cleared[store.name] = now.wall
+                $0.clear(store.name, at: now.wall)
             }
         case .accepted(_, let note):
             ledger.add { $0.suspect(store.errors.acceptance(note, at: now), of: store.name) }
@@ -88,11 +89,17 @@ final class WatchRecorder: WatchSink {
 
     private func notify(_ record: EpisodeRecord, _ store: StoreStatus, _ word: String) {
         guard let notifier else { return }
-        var message = EpisodeReport.jsonLine(record)
-        message.field("event", word)
-        message.field("state", store.state.word)
-        message.field(
-            "message", "\(store.name): \(record.episode.kind.sentence) (\(word))")
+        // As much of its evidence as a command can be told at once.
+        var pieces = Episode.evidenceLimit
+        var message: JSONLine
+        repeat {
+            message = EpisodeReport.jsonLine(record, evidence: pieces)
+            message.field("event", word)
+            message.field("state", store.state.word)
+            message.field(
+                "message", "\(store.name): \(record.episode.kind.sentence) (\(word))")
+            pieces /= 2
+        } while message.bytes.count > OperatorCommand.messageLimit && pieces > 0
         notifier.send(message)
     }
 
@@ -162,9 +169,7 @@ final class WatchRecorder: WatchSink {
     }
 
     func observed(_ line: Recording.Line) {
-        guard let recording else { return }
-        try? recording.write(Array(line.text.utf8))
-        try? recording.flush()
+        recording?.add(line.text)
     }
 
     private static func summary(_ stores: [StoreStatus]) -> String {
@@ -187,9 +192,8 @@ final class WatchRecorder: WatchSink {
     private func save(_ stores: [StoreStatus], _ now: Moment) {
         ledger.add { pending in
             for status in stores {
-                guard let id = probeIDs[status.name] else { continue }
                 var record = StoreRecord(
-                    name: status.name, path: status.path, probeID: id,
+                    name: status.name, path: status.path, probeID: status.probeID,
                     penalty: FlapPenalty(
                         value: status.penalty, at: now.wall, isSuppressed: status.isSuppressed))
                 record.sequence = status.sequence
@@ -209,7 +213,7 @@ final class WatchRecorder: WatchSink {
         save(latest, .now)
         verifications?.end(within: seconds)
         ledger.end(within: seconds)
-        try? recording?.sync()
+        recording?.end(within: seconds)
         notifier?.end(within: seconds)
         WatchLines.shared.end(within: seconds)
     }
