@@ -72,6 +72,23 @@ struct WatchSurroundingsTests {
 
     // MARK: Stores that are not there yet
 
+    /// Where a directory was the store for long, what is mounted over it has taken that away.
+    @Test func whatIsMountedOverAnOldStoreIsAnEpisode() throws {
+        guard let sqlite = Command.find("sqlite3") else { return skip("sqlite3 is not installed") }
+        guard let disk = try FaultyStore(.ext4) else { return }
+        #expect(try disk.unmount())
+        let watch = try scene(disk.point, starts: "ok")
+        try watch.restart {
+            let aged = try Command(
+                sqlite, [watch.stage.state + "/ledger.sqlite", "UPDATE store SET sequence = 400"]
+            ).run()
+            try #require(aged.status == 0, "\(aged.report)")
+            try #require(try disk.mount())
+        }
+        #expect(watch.within(10) { watch.state == "down" }, "\(watch.report)")
+        #expect(watch.kind == "wrong-device", "\(watch.report)")
+    }
+
     /// What is watched first is the directory that it is mounted on: once it is there it is another
     /// store, of which nothing is known, and which needs nobody to be well.
     @Test(arguments: [false, true])

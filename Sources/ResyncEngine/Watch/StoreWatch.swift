@@ -63,11 +63,11 @@ final class StoreWatch {
     /// Messages about devices that are not known to be its own, until that is looked up anew.
     private var strange: [KernelMessage] = []
     private static let strangeLimit = 256
-    /// Seconds after which the names of its devices are looked up anew, and after which the same
-    /// is done where the kernel speaks of others.
+    /// Seconds after which its devices' names are looked up anew, also where others are named.
     private static let nameAges = (usual: 60.0, doubtful: 5.0)
     private var unseenBefore: [String] = []
-
+    /// Verified probes after which what is mounted over a directory has taken the store away.
+    private static let novelty: UInt64 = 360
     /// Every so many probes names are changed, too.
     private static let thoroughness = 10
 
@@ -191,11 +191,10 @@ final class StoreWatch {
     }
 
     private func condition(in table: MountTable, _ now: Moment) -> MountCondition {
-        // A store that nobody ever found, or only in the directory that it is mounted on.
+        // That nobody ever found, or of late only in the directory that it is mounted on.
         let mount = lookup.mount(holding: path, in: table)
-        if isOurs || sequence == 0, baseline?.isCovered(by: mount, in: table) == true {
-            beginAnew(now)
-        }
+        let isNovel = sequence == 0 || isOurs && sequence < Self.novelty
+        if isNovel, baseline?.isCovered(by: mount, in: table) == true { beginAnew(now) }
         if baseline == nil { learnMount(table, now) }
         guard let baseline else { return .unknown }
         if let mount, mount.id != mountID {
@@ -327,7 +326,8 @@ final class StoreWatch {
 
     /// Whether an earlier watcher knew only the directory in which the store is mounted by now.
     private func wasBeneath(_ answer: ProbeAnswer) -> Bool {
-        guard !isOurs, detector.episode == nil, answer.fileSystem != fileSystem,
+        guard !isOurs, setup.sequence < Self.novelty, detector.episode == nil,
+            answer.fileSystem != fileSystem,
             let seen = setup.sight, seen.bootID == bootID, let device = seen.mount?.device
         else { return false }
         return device == beneath
