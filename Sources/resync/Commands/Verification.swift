@@ -109,9 +109,10 @@ struct Verification {
             let result = try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
             try episodes.note(
                 run.folder, result.summary, external: try target?.filter(with: .none).digest)
-            guard sites.a.facts.kind == .directory, let target = target ?? configured(sites) else {
-                return (result, [])
-            }
+            let hasFound = result.summary.tally.findings > 0
+            guard sites.a.facts.kind == .directory,
+                let target = target ?? (hasFound ? configured(sites) : nil)
+            else { return (result, []) }
             let look = try BaselineLook(sites, state, plan.limits, controls)
             let standings = ModuleStandings(look, run.folder, state, controls)
             guard self.target != nil, target.isWhole, result.summary.ending == .complete else {
