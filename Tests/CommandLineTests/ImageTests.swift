@@ -24,7 +24,6 @@ import Testing
         try stage.resync(["verify", a, b, "--settle", "0"] + more).run()
     }
 
-    /// As devices are that are not attached: there is nothing that could agree.
     /// What takes hours tells how far it is, and what it has read where it is stopped.
     @Test func aLargeImageTellsHowFarItIs() throws {
         let stage = try Stage()
@@ -32,7 +31,8 @@ import Testing
         try stage.write("a", noise(48 << 20))
         try stage.copy()
         let verify = stage.verifying([
-            "--read-limit", "16MiB/s", "--max-duration", "2s", "--progress", "json",
+            "--read-limit", "8MiB/s", "--max-duration", "4s", "--progress", "json", "--workers",
+            "1",
         ])
         let found = try verify.run()
         #expect(found.status == 10, "\(found.report)")
@@ -46,7 +46,10 @@ import Testing
         let whole = try stage.verify("--progress", "json")
         #expect(whole.text.contains("; 96.0 MiB read"), "\(whole.report)")
         let scan = try stage.resync(
-            ["scan", stage.a, "-o", "m", "--progress", "json", "--read-limit", "12MiB/s"]
+            [
+                "scan", stage.a, "-o", "m", "--progress", "json", "--workers", "1",
+                "--read-limit", "8MiB/s",
+            ]
         ).run()
         #expect(scan.status == 0, "\(scan.report)")
         let scanned = try objects(
@@ -58,6 +61,7 @@ import Testing
         #expect(scanned.allSatisfy { $0 <= 48 << 20 }, "\(scan.report)")
     }
 
+    /// As devices are that are not attached: there is nothing that could agree.
     @Test(arguments: ["hash", "media"])
     func imagesWithoutBytesAreNotInSync(_ level: String) throws {
         let stage = try Stage()
