@@ -104,6 +104,23 @@ final class FaultyStore {
     }
 }
 
+/// A pipe that is full, and that nobody reads.
+final class FullPipe {
+    let path: String
+    private let end: Int32
+
+    init(_ stage: Stage) throws {
+        path = stage.folder + "/pipe"
+        try #require(mkfifo(path, 0o600) == 0)
+        end = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC)
+        try #require(end >= 0)
+        let bytes = [UInt8](repeating: 0, count: 4096)
+        while write(end, bytes, bytes.count) > 0 {}
+    }
+
+    deinit { close(end) }
+}
+
 /// A watcher of one store, with short times, and a folder as its other copy.
 final class WatchStage {
     static let hung = 3.0

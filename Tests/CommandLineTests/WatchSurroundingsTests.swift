@@ -222,18 +222,12 @@ struct WatchSurroundingsTests {
             notify: {command: [/nowhere/at/all]}
 
             """)
-        let pipe = folder.folder + "/pipe"
-        try #require(mkfifo(pipe, 0o600) == 0)
-        let end = open(pipe, O_RDWR | O_NONBLOCK | O_CLOEXEC)
-        try #require(end >= 0)
-        defer { close(end) }
-        let bytes = [UInt8](repeating: 0, count: 4096)
-        while write(end, bytes, bytes.count) > 0 {}
+        let pipe = try FullPipe(folder)
         let plain = folder.resync(["watch", "--config", folder.folder + "/config.yaml"])
         let words = [plain.program].map { Array($0.utf8) } + plain.arguments
         let watcher = try Command(
             "/bin/sh",
-            ["-c", "exec \"$@\" 2>'\(pipe)'", "sh"].map { Array($0.utf8) } + words
+            ["-c", "exec \"$@\" 2>'\(pipe.path)'", "sh"].map { Array($0.utf8) } + words
         ).start()
         defer { watcher.signal(SIGKILL) }
         func episode() throws -> String? {
@@ -255,7 +249,8 @@ struct WatchSurroundingsTests {
             #expect(isWell, "\(number): \(opened.report)\(closed.report)")
         }
         watcher.signal(SIGTERM)
-        #expect(try watcher.wait(30).status == 0)
+        let ended = try withExtendedLifetime(pipe) { try watcher.wait(30) }
+        #expect(ended.status == 0)
     }
 
     // MARK: A person's word

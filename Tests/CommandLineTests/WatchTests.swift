@@ -267,15 +267,9 @@ struct WatchTests {
             watch: {interval: 1s}
 
             """)
-        let pipe = stage.folder + "/pipe"
-        try #require(mkfifo(pipe, 0o600) == 0)
-        let end = open(pipe, O_RDWR | O_NONBLOCK | O_CLOEXEC)
-        try #require(end >= 0)
-        defer { close(end) }
-        let bytes = [UInt8](repeating: 0, count: 4096)
-        while write(end, bytes, bytes.count) > 0 {}
+        let pipe = try FullPipe(stage)
         var command = stage.resync(["watch", "--config", stage.folder + "/config.yaml"])
-        command.output = .file(pipe)
+        command.output = .file(pipe.path)
         let watcher = try command.start()
         var isWell = false
         for _ in 0..<80 where !isWell {
@@ -284,7 +278,8 @@ struct WatchTests {
         }
         #expect(isWell, "\(watcher.errorsSoFar)")
         watcher.signal(SIGTERM)
-        #expect(try watcher.wait(30).status == 0)
+        let ended = try withExtendedLifetime(pipe) { try watcher.wait(30) }
+        #expect(ended.status == 0)
     }
 
     @Test func onlyOneWatchesWithAStateFolder() throws {

@@ -177,9 +177,10 @@ private struct Night {
 
     /// Whether a module is not proven, and its gate not open by what was known before.
     private func isStillShut(_ standing: StandingRecord) throws -> Bool {
+        guard standing.answer == .undecided else { return false }
         let knowledge = EpisodeKnowledge(state)
         // Without a ledger there are no gates.
-        guard standing.answer == .undecided, knowledge.hasLedger else { return false }
+        guard knowledge.hasLedger else { return false }
         return try knowledge.gate(configuration.module(standing.module), configuration).answer
             != .open
     }
