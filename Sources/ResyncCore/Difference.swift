@@ -94,10 +94,13 @@ package enum Reason: UInt8, Sendable, CaseIterable {
     case touched
     /// The same: it is not there any more.
     case gone
+    /// Where a file system ought to be mounted.
+    case unmounted
 
     package var sentence: String {
         switch self {
         case .mount: "another file system is mounted here"
+        case .unmounted: "nothing is mounted here, as /etc/fstab has it"
         case .noMedium: "cannot be read past the page cache"
         case .changing: "changed while it was read"
         case .vanished: "vanished while it was read"

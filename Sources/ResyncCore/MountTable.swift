@@ -174,11 +174,18 @@ extension Mount {
 }
 
 /// Where something is to be mounted, from the text of a fstab(5).
-package func mountPoints(ofFstab text: some Collection<UInt8>) -> [[UInt8]] {
+///
+/// - Parameter atStart: only where that is done without anybody's asking.
+package func mountPoints(
+    ofFstab text: some Collection<UInt8>, atStart: Bool = false
+) -> [[UInt8]] {
     text.split(separator: UInt8(ascii: "\n")).compactMap { line in
         let fields = Array(line).split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
         guard fields.count >= 3, fields[0].first != UInt8(ascii: "#"), fields[1].first == slash
         else { return nil }
+        if atStart, fields.count > 3, separated(fields[3]).contains(Array("noauto".utf8)) {
+            return nil
+        }
         return normalised(octalDecoded(fields[1]))
     }
 }

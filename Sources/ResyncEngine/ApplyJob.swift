@@ -141,10 +141,15 @@ package struct ApplyJob {
         let id = try write(&updates, to: baselines)
         guard folder.state.isComplete else { return result }
         let order = targets == [.a] ? [Side.a, .b] : [Side.b, .a]
-        let before = try sites.map { try MarkerFile.read($0) }
+        // One that has no marker yet is known by nothing that the other could name.
+        let before = try sites.map { try MarkerFile.change($0) { _ in } }
         for side in order {
             try MarkerFile.change(sites[side]) { marker in
                 marker.agree(on: id, with: before[side.other])
+                if folder.plan.header.authority.isOneSided, !targets.isEmpty {
+                    let other = before[side.other].store
+                    marker.take(part: targets.contains(side) ? .target : .source, with: other)
+                }
                 if marker.isLeft(by: folder.run.id) { marker.inconsistent = nil }
             }
         }
@@ -185,5 +190,6 @@ package struct ApplyJob {
             try removals.append(.remove(action.path))
         }
         if !isEmpty { _ = try write(&removals, to: baselines) }
+        for side in targets { try MarkerFile.change(sites[side]) { $0.followed = nil } }
     }
 }

@@ -109,6 +109,7 @@ package struct Scan: Pass {
         let listing: ListingState =
             switch found.failure {
             case .mount?: .mount
+            case .unmounted?: .unmounted
             case .disk(let error)?: ListingState(.failed(error))
             case nil: .changing
             }
@@ -193,6 +194,7 @@ extension ManifestEntry {
         self.init(name: name, entry: found.entry)
         switch found.failure {
         case .mount?: doubt = Doubt(.notVerified, .mount)
+        case .unmounted?: doubt = Doubt(.notVerified, .unmounted)
         case .disk(let error)?: doubt = Doubt(.unreadable, nil, errors: [EntryError(.a, error)])
         case nil: if found.entry == nil { doubt = Doubt(.unstable, .vanished) }
         }

@@ -365,6 +365,8 @@ extension Difference {
                 difference.errors.append(EntryError(side, error))
             case .mount?:
                 if difference.outcome == .notVerified { difference.reason = .mount }
+            case .unmounted?:
+                if difference.outcome == .notVerified { difference.reason = .unmounted }
             case nil: break
             }
         }

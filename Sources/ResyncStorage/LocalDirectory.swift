@@ -196,8 +196,8 @@ final class LocalDirectory: SiteDirectory {
             opened.entry = try details.entry(stat, cName, in: parent)
             return
         }
-        if site.isForeign(stat) {
-            opened.failure = .mount
+        if let boundary = site.boundary(stat) {
+            opened.failure = boundary
             return
         }
         guard pathLength(below: name) <= site.options.directoryPath else {

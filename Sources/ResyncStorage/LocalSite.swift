@@ -46,6 +46,8 @@ package final class LocalSite: Site {
     let descriptor: Descriptor
     /// Whether the store itself is locked against all others: see `lock`.
     let isHeld = Atomic<Bool>(false)
+    /// Where a file system ought to be mounted.
+    private let unmounted: Set<ObjectIdentity>
     private let openDirectories = Mutex(OpenDirectories())
     /// Of the store itself, as an image or a device.
     private let imageMedium = MediumAccess(prefersDirect: true)
@@ -90,6 +92,9 @@ package final class LocalSite: Site {
     }
 
     /// Opens a store read-only. A symlink in the operator's own path is followed.
+    ///
+    /// - Throws: `StoreError` also where /etc/fstab has a file system mounted that the store lies
+    ///   on, and it is not.
     package init(
         path: [UInt8], disk: any Disk, options: LocalSiteOptions
     ) throws {
@@ -130,6 +135,15 @@ package final class LocalSite: Site {
                 fileSystem: try disk.fileSystem(descriptor), size: size,
                 isInUse: kind == .device
                     && Self.isInUse(opened.special, disk, options.kernel))
+            let missing = MissingMounts(
+                descriptor, opened, crossing: options.crossMounts, disk, options.kernel)
+            if kind != .device, let point = missing.own {
+                throw StoreError(
+                    path: path,
+                    reason: "is not there: nothing is mounted at '\(escaped(point))', as "
+                        + "/etc/fstab has it")
+            }
+            unmounted = missing.inside
             loose = nil
         } catch let error as DiskError {
             throw StoreError(path: path, reason: "cannot be opened: \(error.sentence)")
@@ -233,10 +247,14 @@ package final class LocalSite: Site {
         !options.crossMounts && stat.mount != facts.stat.mount
     }
 
-    /// Whether `stat` lies on another file system than the store's root.
-    func isForeign(_ stat: Stat) -> Bool {
-        guard !options.crossMounts else { return false }
-        return stat.mount != facts.stat.mount || stat.device != facts.stat.device
+    /// Why a directory is not to be entered; nil where it is.
+    func boundary(_ stat: Stat) -> EntryFailure? {
+        if !options.crossMounts,
+            stat.mount != facts.stat.mount || stat.device != facts.stat.device
+        {
+            return .mount
+        }
+        return unmounted.contains(stat.identity) ? .unmounted : nil
     }
 }
 

@@ -46,9 +46,12 @@ package enum MarkerFile {
 
     /// Changes what the marker says, durably, or makes one, though other runs that have the store
     /// for their source may be doing the same.
+    ///
+    /// - Returns: what it says now.
+    @discardableResult
     package static func change(
         _ site: LocalSite, _ body: (inout StoreMarker) throws -> Void
-    ) throws {
+    ) throws -> StoreMarker {
         let own = try withCString([UInt8(ascii: ".")]) { (name) throws(DiskError) in
             try site.disk.openDirectory(name, in: site.descriptor)
         }
@@ -60,6 +63,7 @@ package enum MarkerFile {
         var marker = try found ?? StoreMarker(new: site.identity)
         try body(&marker)
         if marker != found { try write(marker, to: site) }
+        return marker
     }
 
     /// Puts a marker in place, durably: after a crash the old or the new one is there.
@@ -108,6 +112,7 @@ package enum MarkerFile {
     private static func encode(_ marker: StoreMarker) -> [UInt8] {
         var writer = ByteWriter()
         writer.marker(marker)
+        if let followed = marker.followed { writer.digest(followed) }
         var frames = FrameWriter(magic: magic, hash: hash(), chain: hash())
         return frames.start() + frames.frame(kind, writer.bytes)
     }
@@ -122,7 +127,9 @@ package enum MarkerFile {
         guard let frame = try frames.next(read), frame.kind == kind, frames.offset == bytes.count
         else { throw FormatError("is damaged") }
         var payload = ByteReader(frame.payload)
-        let marker = try payload.marker()
+        var marker = try payload.marker()
+        // Those that were written first had none.
+        if !payload.isAtEnd { marker.followed = try payload.digest() }
         guard payload.isAtEnd else { throw FormatError("is damaged") }
         return marker
     }

@@ -56,6 +56,8 @@ package enum EntryFailure: Sendable, Hashable {
     case disk(DiskError)
     /// Another file system is mounted there.
     case mount
+    /// One ought to be.
+    case unmounted
 }
 
 /// A directory of a store, held open while in use.

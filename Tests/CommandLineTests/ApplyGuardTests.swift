@@ -42,6 +42,45 @@ import Testing
         #expect(stage.text("b/g") == "the next version")
     }
 
+    /// As in a crontab whose two stores changed places.
+    @Test func swappedRolesAreRefused() throws {
+        let scene = try ApplyScene()
+        let stage = scene.stage
+        try scene.applied()
+        #expect(try scene.run("confirm").status == 0)
+        func shown(_ store: String) throws -> Finished {
+            try Command(Command.resync, ["store", "show", store]).run()
+        }
+        let source = try shown(stage.a).lines.first ?? "?"
+        let target = try shown(stage.b)
+        #expect(
+            target.lines.contains(source.replacing("store  ", with: "follows")),
+            "\(target.report)")
+        func back() throws -> Finished {
+            try scene.run("plan", stage.b, stage.a, "--authority", "a", "-o", "q", "--force")
+        }
+        try stage.write("a/g", "an edit that B has not got")
+        let planned = try back()
+        let line = "A was made like B by the last plan that was confirmed"
+        #expect(planned.text.contains("would be refused: \(line)"), "\(planned.report)")
+        try scene.refuses(5, line, lines: 2) { try scene.run("apply", "q") }
+        #expect(stage.text("a/g") == "an edit that B has not got")
+        // The usual direction is as good as before.
+        try scene.makePlan()
+        try scene.applied()
+        #expect(try scene.run("confirm").status == 0)
+        // Meant and accepted, it is the usual one from then on.
+        try stage.write("b/g", "an edit after a fail-over")
+        let id = try #require(
+            try back().text.firstMatch(of: /plan ([0-9a-f]{12})/)?.output.1)
+        #expect(try scene.run("apply", "q", "--accept", String(id)).status == 0)
+        #expect(try scene.run("confirm").status == 0)
+        try stage.write("b/g", "and another one")
+        _ = try back()
+        #expect(try scene.run("apply", "q").status == 0)
+        #expect(stage.text("a/g") == "and another one")
+    }
+
     // MARK: Amounts
 
     /// 60 files on both sides, `count` of them changed by a shell command on A.

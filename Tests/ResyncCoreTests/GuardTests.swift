@@ -55,6 +55,33 @@ import Testing
         #expect(refusals { $0.trailer.totals.b = PlanTotals() } == [])
     }
 
+    @Test func whoFollowedIsNoSourceUnasked() {
+        func swapped(_ change: (inout Scene) -> Void = { _ in }) -> [Refusal] {
+            refusals {
+                $0.found.a.marker?.followed = digest(20)
+                change(&$0)
+            }
+        }
+        #expect(swapped() == [.swappedRoles(.a)])
+        #expect(swapped { $0.found.a.marker?.followed = digest(21) } == [])
+        #expect(swapped { $0.found.b.marker?.followed = digest(10) } == [.swappedRoles(.a)])
+        #expect(refusals { $0.found.b.marker?.followed = digest(10) } == [])
+        for authority in Authority.allCases {
+            let expected: [Refusal] = authority.isOneSided ? [.swappedRoles(.a)] : []
+            #expect(swapped { $0.header.authority = authority } == expected)
+        }
+    }
+
+    @Test func partsAreTakenInTurn() {
+        var marker = marker(.a, 10)
+        marker.take(part: .target, with: digest(20))
+        #expect(marker.followed == digest(20))
+        marker.take(part: .source, with: digest(30))
+        #expect(marker.followed == digest(20))
+        marker.take(part: .source, with: digest(20))
+        #expect(marker.followed == nil)
+    }
+
     /// What lies below a mount point is a directory like others.
     @Test func nothingIsWrittenWhereAStoreIsMissing() {
         func missing(_ change: (inout Scene) -> Void = { _ in }) -> [Refusal] {

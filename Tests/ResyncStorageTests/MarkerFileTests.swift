@@ -18,6 +18,8 @@ import Testing
         marker.baseline = Digest(words: (number, 0, 0, 0))
         marker.history = [.zero]
         marker.inconsistent = "run"
+        // As those were that were written first.
+        if number == 2 { marker.followed = Digest(words: (7, number, 0, 0)) }
         return marker
     }
 

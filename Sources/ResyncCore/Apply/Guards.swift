@@ -31,6 +31,7 @@ package enum Refusal: Sendable, Hashable {
     case otherMarker(Side)
     case otherSize(Side)
     case olderSource(Side)
+    case swappedRoles(Side)
     case inconsistentSource(Side, run: String)
     case unfinishedTarget(Side, run: String)
     case unreadableRun(Side, run: String)
@@ -63,6 +64,9 @@ package enum Refusal: Sendable, Hashable {
         case .olderSource(let side):
             "\(side.letter) is older than \(side.other.letter): its last confirmed state is one "
                 + "that \(side.other.letter) has left behind"
+        case .swappedRoles(let side):
+            "\(side.letter) was made like \(side.other.letter) by the last plan that was "
+                + "confirmed, and is the source now: is the direction meant?"
         case .inconsistentSource(let side, let run):
             "run \(escaped(run.utf8)) left \(side.letter) changed in part: it cannot be a source"
         case .unfinishedTarget(let side, let run):
@@ -113,6 +117,11 @@ package func refusals(
     }
     for target in targets {
         refusals += sourceRefusals(found, target.other, run)
+        if header.authority.isOneSided, let other = found[target].marker?.store,
+            found[target.other].marker?.followed == other
+        {
+            refusals.append(.swappedRoles(target.other))
+        }
         if found[target].isEmpty, found[target].marker == nil, !header.hasBaseline,
             found[target.other].hasPartner
         {

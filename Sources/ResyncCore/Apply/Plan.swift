@@ -6,6 +6,9 @@ package enum Authority: String, Sendable, CaseIterable {
     case baseline
     /// What is missing is copied both ways; nothing is overwritten or deleted.
     case union
+
+    /// Whether one store is right throughout.
+    package var isOneSided: Bool { self == .a || self == .b }
 }
 
 /// A store as a plan was made for it.
@@ -41,6 +44,9 @@ package struct StoreMarker: Sendable, Hashable {
     package var history: [Digest]
     /// The run that has begun to change the store and was not confirmed since.
     package var inconsistent: String?
+    /// The store that the last confirmed plan with one authority between the two made this one
+    /// like; nil where there was none, and in a plan, which does not keep it.
+    package var followed: Digest?
     /// The file system that the store lies on, so that a marker that was copied along with the data
     /// is known.
     package var identity: StoreIdentity
@@ -59,6 +65,18 @@ package struct StoreMarker: Sendable, Hashable {
         var seen: Set<Digest> = [new]
         history = Array(past.filter { seen.insert($0).inserted }.prefix(Self.historyLimit))
         baseline = new
+    }
+
+    package enum Part: Sendable {
+        case source, target
+    }
+
+    /// Says what this store was in a plan with one authority that is confirmed.
+    package mutating func take(part: Part, with other: Digest) {
+        switch part {
+        case .target: followed = other
+        case .source: if followed == other { followed = nil }
+        }
     }
 
     /// Whether no other run than this one has begun to change the store and was not confirmed.

@@ -181,7 +181,7 @@ extension Difference {
     /// says so.
     init?(incomplete listing: ListingState, _ path: RelativePath, _ side: Side) {
         switch listing {
-        case .complete, .mount: return nil
+        case .complete, .mount, .unmounted: return nil
         case .changing:
             self.init(path: path, outcome: .unstable)
         case .broken:

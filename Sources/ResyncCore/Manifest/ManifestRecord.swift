@@ -71,6 +71,8 @@ package enum ListingState: Sendable, Hashable {
     case broken
     /// Another file system, not to be entered.
     case mount
+    /// Where one ought to be mounted.
+    case unmounted
     /// The number is an errno.
     case failed(call: [UInt8], number: Int32)
 
@@ -79,6 +81,7 @@ package enum ListingState: Sendable, Hashable {
         case .complete: nil
         case .changing: .changing
         case .mount: .mount
+        case .unmounted: .unmounted
         case .broken, .failed: .brokenDirectory
         }
     }

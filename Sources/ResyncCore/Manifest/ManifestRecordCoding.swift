@@ -145,6 +145,7 @@ extension ByteWriter {
             byte(4)
             string(call)
             self.number(UInt64(UInt32(bitPattern: number)))
+        case .unmounted: byte(5)
         }
     }
 }
@@ -278,6 +279,7 @@ extension ByteReader {
         case 4:
             return .failed(
                 call: try call(), number: Int32(bitPattern: try number32()))
+        case 5: return .unmounted
         default: throw FormatError("unknown listing", at: at)
         }
     }

@@ -34,6 +34,9 @@ struct StoreCommand: ParsableCommand {
             if !marker.history.isEmpty {
                 try output.write("before    \(countText(marker.history.count)) baselines\n")
             }
+            if let followed = marker.followed {
+                try output.write("follows   \(followed.hex)\n")
+            }
             if let run = marker.inconsistent {
                 try output.write("state     changed in part by run \(escaped(run.utf8))\n")
             } else {

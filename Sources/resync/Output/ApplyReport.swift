@@ -169,7 +169,15 @@ extension ActionResult {
             "\(ErrorNumber.sentence(failure.number)) on "
                 + "\((failure.isSource ? side.other : side).letter) "
                 + "(\(escaped(failure.call)))"
+                + (failure.isOfOwner && !isUndo ? "; --without owner leaves owners alone" : "")
         }
+    }
+}
+
+extension DiskFailure {
+    /// Whether nobody but root may do it.
+    fileprivate var isOfOwner: Bool {
+        number == ErrorNumber.notPermitted && call == Array(SystemCall.fchownat.rawValue.utf8)
     }
 }
 
