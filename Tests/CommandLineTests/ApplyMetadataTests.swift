@@ -221,14 +221,6 @@ import Testing
         #expect(applied.text.components(separatedBy: "! ").count == 3, "\(applied.report)")
         #expect(stage.text("b/mine") == "new" && stage.text("b/closed/in") == "new")
         #expect(try system("stat", "-c", "%a", stage.b + "/closed") == "555\n")
-        #expect(try run("undo").status == 0)
-        let second = try run(
-            "plan", stage.a, stage.b, "--authority", "a", "--without", "owner", "-o", plan,
-            "--force")
-        #expect(second.status == 0, "\(second.report)")
-        let again = try run("apply", plan)
-        #expect(again.text.contains("! shut/in  Permission denied on B"), "\(again.report)")
-        #expect(stage.text("b/roots") == "new")
     }
 
     private static func mount(
