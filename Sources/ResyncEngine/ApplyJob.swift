@@ -87,12 +87,14 @@ package struct ApplyJob {
     package func undo(_ baselines: Baselines) throws -> ApplyResult {
         guard isTree else { return try ImageApply(folder, sites, controls).undo() }
         try markTargets(folder.run.id)
-        if folder.state.wasConfirmed { try forget(baselines) }
+        try forget(baselines)
         try recover()
         let result = try UndoRun(folder, anySites, controls)()
-        if folder.state.isUndone {
-            try markTargets(nil)
-        }
+        // What somebody changed since is theirs by now, and no more a half of anything.
+        let isOver =
+            result.ending == .complete && result.failure == nil && !folder.state.isCutOff
+            && result.notUndone.values.allSatisfy { $0 == .changed }
+        if folder.state.isUndone || isOver { try markTargets(nil) }
         return result
     }
 
@@ -137,7 +139,7 @@ package struct ApplyJob {
         let result = try run(
             isSlice: isSlice, agreed: { try update($0).map { try updates.append($0) } },
             different: different)
-        guard result.isGood else { return result }
+        guard result.isGood, !updates.isEmpty else { return result }
         let id = try write(&updates, to: baselines)
         guard folder.state.isComplete else { return result }
         let order = targets == [.a] ? [Side.a, .b] : [Side.b, .a]
@@ -161,11 +163,15 @@ package struct ApplyJob {
         guard let found = agreed.sides else { return .remove(agreed.path) }
         // What was changed counts when it was read from the medium.
         guard agreed.source == .media else { return nil }
+        var aspects = folder.plan.header.aspects
+        // Not all names of the object were looked at.
+        if found.a.hasMoreNames || found.b.hasMoreNames { aspects.remove(AspectSet(.links)) }
         var record = BaselineRecord(
             path: agreed.path, agreed: found.a,
             witnesses: found.map { BaselineRecord.Witness($0.stat) },
-            aspects: folder.plan.header.aspects, level: .media, time: .now)
-        record.isRacy = found.a.stat.isRacy(at: .now) || found.b.stat.isRacy(at: .now)
+            aspects: aspects, level: .media, time: agreed.time)
+        record.isRacy =
+            found.a.stat.isRacy(at: agreed.time) || found.b.stat.isRacy(at: agreed.time)
         return .set(record)
     }
 
@@ -180,16 +186,20 @@ package struct ApplyJob {
         return try baselines.update(header) { try updates.next() }
     }
 
-    /// What is taken back agrees no longer, and nobody can say in which direction it moved.
+    /// What is taken back agrees no longer, and nobody can say in which direction it moved: not
+    /// only what the run's own confirming has proven of it, but what anybody has since it began.
     private func forget(_ baselines: Baselines) throws {
-        var removals = UpdateSpool(baselines.scratch)
-        var isEmpty = true
+        for side in targets { try MarkerFile.change(sites[side]) { $0.followed = nil } }
+        let stores = folder.plan.header.stores
+        guard let known = try baselines.find(stores.map { $0.identity }) else { return }
+        let started = try folder.run.header().started
+        var withdrawn = UpdateSpool(baselines.scratch)
         var plan = folder.plan
         try plan.forEach { _, action in
-            isEmpty = false
-            try removals.append(.remove(action.path))
+            try withdrawn.append(.withdraw(action.path, since: started))
         }
-        if !isEmpty { _ = try write(&removals, to: baselines) }
-        for side in targets { try MarkerFile.change(sites[side]) { $0.followed = nil } }
+        var header = known.header
+        header.tool = folder.plan.header.tool
+        _ = try baselines.update(header) { try withdrawn.next() }
     }
 }

@@ -222,16 +222,27 @@ package final class ApplyRun {
         _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ hand: Hand
     ) throws {
         for (at, action) in actions.enumerated()
-        where results[at] == nil && action.kind == .settleDirectory && action.before != nil
-            && action.takesAttributes && folder.state.attributes[first + at] == nil
-        {
+        where results[at] == nil && action.kind == .settleDirectory && action.takesAttributes {
+            guard let before = action.before else { continue }
             let found: [Attribute]
+            let kept = folder.state.attributes[first + at]
             do throws(DiskError) {
                 found = try hand.changer(action.side).attributes(action)
+                // None that somebody gave it since are taken away: nobody would have them.
+                let isOurs =
+                    try kept.map { (kept) throws(DiskError) in
+                        let given = try given(action, hand)
+                        return found.allSatisfy { kept.contains($0) || given.contains($0) }
+                    } ?? before.entry.hasAttributes(found)
+                guard isOurs else {
+                    results[at] = .changed
+                    continue
+                }
             } catch {
                 results[at] = ActionResult(error)
                 continue
             }
+            guard kept == nil else { continue }
             guard found.reduce(0, { $0 + $1.name.count + $1.value.count }) <= Self.attributesLimit
             else {
                 results[at] = ActionResult(DiskError(.getxattr, ErrorNumber.tooLarge))
@@ -239,6 +250,12 @@ package final class ApplyRun {
             }
             try folder.append(.attributes(number: first + at, found))
         }
+    }
+
+    /// The attributes of the source's directory, with which an earlier attempt may have settled it.
+    private func given(_ action: Action, _ hand: Hand) throws(DiskError) -> [Attribute] {
+        guard let after = action.after else { return [] }
+        return try hand.source(action.side.other).open(action.path, as: after)?.attributes() ?? []
     }
 
     /// Bytes of one directory's attributes that an undo can give back: far more than ext4 has room

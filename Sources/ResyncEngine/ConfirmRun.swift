@@ -16,6 +16,9 @@ package struct ConfirmResult: Sendable {
 
     package init() {}
 
+    /// Whether there was nothing to read back, or nothing of it could be said.
+    package var confirmsNothing: Bool { confirmed == 0 && different == 0 }
+
     /// Whether everything was read back, and agrees.
     package var isGood: Bool { ending == .complete && different == 0 && unreadable == 0 }
 }
@@ -26,6 +29,8 @@ package struct AgreedEntry: Sendable {
     /// Nil where neither side has it.
     package let sides: Sides<ObservedEntry>?
     package let source: ReadSource
+    /// Before it was looked at.
+    package let time: Timestamp
 }
 
 /// Reads back, past the page cache where there is a medium, what a run has done, on both sides.
@@ -93,6 +98,7 @@ package final class ConfirmRun {
         _ agreed: (AgreedEntry) throws -> Void,
         _ different: (RelativePath, AspectSet) throws -> Void
     ) throws {
+        let time = Timestamp.now
         let found = try Side.allCases.map { side in
             try hand.changer(side).observe(action.path, readsContent: true, worker)
         }
@@ -102,7 +108,8 @@ package final class ConfirmRun {
         guard let left = a.observed, let right = b.observed else {
             if a.observed == nil, b.observed == nil {
                 result.confirmed += 1
-                return try agreed(AgreedEntry(path: action.path, sides: nil, source: .media))
+                return try agreed(
+                    AgreedEntry(path: action.path, sides: nil, source: .media, time: time))
             }
             result.different += 1
             return try different(action.path, AspectSet(.existence))
@@ -118,6 +125,9 @@ package final class ConfirmRun {
         if rules.comparesContent(left.stat, right.stat), left.content != right.content {
             aspects.insert(.content)
         }
+        if try !isLinked(action, Sides(a: left, b: right), hand, worker) {
+            aspects.insert(.links)
+        }
         guard aspects.isEmpty else {
             result.different += 1
             return try different(action.path, aspects)
@@ -126,7 +136,19 @@ package final class ConfirmRun {
         result.confirmed += 1
         if source == .cache { result.fromCache += 1 }
         try agreed(
-            AgreedEntry(path: action.path, sides: Sides(a: left, b: right), source: source))
+            AgreedEntry(
+                path: action.path, sides: Sides(a: left, b: right), source: source, time: time))
+    }
+
+    /// Whether what was to become another name of a file is one, on both sides.
+    private func isLinked(
+        _ action: Action, _ found: Sides<ObservedEntry>, _ hand: Hand, _ worker: Worker
+    ) throws -> Bool {
+        guard action.kind == .link, let other = action.linkTo else { return true }
+        return try Side.allCases.allSatisfy { side in
+            let first = try hand.changer(side).observe(other, readsContent: false, worker)
+            return first.observed?.stat.identity == found[side].stat.identity
+        }
     }
 }
 

@@ -295,13 +295,13 @@ private struct UndoRoom {
         var plan = folder.plan
         try plan.forEach { number, action in
             let space = UndoFile.space(of: action)
-            if folder.state.isKept(number) { used += space }
-            if !folder.state.isErased(number) { wanted += space }
+            if folder.state.isKept(number) { used = cappedSum(used, space) }
+            if !folder.state.isErased(number) { wanted = cappedSum(wanted, space) }
         }
     }
 
     mutating func add(_ actions: [Action]) {
-        for action in actions { used += UndoFile.space(of: action) }
+        for action in actions { used = cappedSum(used, UndoFile.space(of: action)) }
     }
 
     mutating func limit(to bytes: Int) {
@@ -328,7 +328,7 @@ private struct UndoRoom {
                 if at > 0 { return at }
                 throw Shortage.undo(needed: space, available: max(0, limit - used))
             }
-            used += space
+            used = cappedSum(used, space)
         }
         return actions.count
     }

@@ -356,7 +356,8 @@ package final class PlanRun {
         guard !entry.aspects.isEmpty else { return }
         entry.verdict = try judge(entry, difference, isUnmoved: isUnmoved)
         let decided = task.decisions.winner(entry.path)
-        var choice = task.policy.choose(entry, decided: decided)
+        var choice = task.policy.choose(
+            entry, decided: decided, isNamed: task.decisions.names(entry.path))
         // What somebody decided about was another one. A directory is, whatever came into it.
         if decided != nil, !isUnmoved, !entry.isDirectoryOnBoth { choice = .leave(.conflict) }
         if task.isExternal(entry, choice) {
@@ -396,7 +397,8 @@ package final class PlanRun {
         let base: BaselineKnowledge =
             baseline == nil ? .none : record.map { .record($0) } ?? .noRecord
         var judgement = Judgement(base: base, sides: entry.sides, aspects: entry.aspects)
-        let proven = record?.time ?? task.baseline?.header.written ?? .epoch
+        // What was never proven may have been lost in any episode.
+        let proven = record?.time ?? .epoch
         judgement.hadEpisode = task.suspectEnd.map { $0.map { proven <= $0 } ?? false }
         if isUnmoved {
             judgement.isFromMedium = difference.confirmedFrom == .media

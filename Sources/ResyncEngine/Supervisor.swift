@@ -54,7 +54,8 @@ struct Supervisor {
         }
         if let stuck = stuck(now) {
             stalled = stuck
-            ending = .stalled
+            // Who was told to end ends so.
+            if case .interrupted = ending {} else { ending = .stalled }
             stop.request()
             return .abandon
         }

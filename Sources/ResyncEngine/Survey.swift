@@ -132,8 +132,8 @@ struct Survey: Pass {
         }
         if !isUnmoved { return true }
         let isInPlace =
-            difference.aspects.isSubset(of: AspectSet([.mode, .owner, .mtime]))
-            && own.stat.links == 1 && other.stat.links == 1
+            difference.aspects.canBeChangedInPlace(of: own.stat)
+            && difference.aspects.canBeChangedInPlace(of: other.stat)
         // What is replaced is known again by its bytes, should a crash move its ctime.
         return !isInPlace
     }

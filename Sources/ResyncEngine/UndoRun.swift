@@ -97,6 +97,7 @@ package final class UndoRun {
     private func takeBack(
         _ first: Int, _ actions: [Action], _ chosen: [Int], _ counts: inout ApplyCounts
     ) throws {
+        let open = folder.state.openUndo
         try folder.append(.undoIntent(first..<first + actions.count))
         let hand = folder.hand(sites)
         var results = actions.indices.map { at -> ActionResult in
@@ -121,7 +122,8 @@ package final class UndoRun {
             }
             let changer = hand.changer(actions[at].side)
             let result = try changer.undo(
-                first + at, actions[at], attributes: folder.state.attributes[first + at])
+                first + at, actions[at], isRetry: open?.contains(first + at) == true,
+                attributes: folder.state.attributes[first + at])
             results[at] = result
             if result.isDone, changer.broughtBackLate.contains(first + at) {
                 late.append((first + at, actions[at].path))

@@ -84,7 +84,13 @@ package protocol StoreChanger: AnyObject {
     /// Takes back a done action; again, if a crash came in between. `changed` where it is not as
     /// the action left it.
     /// What was written to the displaced entry in the quarantine comes back with it.
-    func undo(_ number: Int, _ action: Action, attributes: [Attribute]?) throws -> ActionResult
+    ///
+    /// - Parameters:
+    ///   - isRetry: it may have been begun before.
+    ///   - attributes: that a directory had before it was settled.
+    func undo(
+        _ number: Int, _ action: Action, isRetry: Bool, attributes: [Attribute]?
+    ) throws -> ActionResult
     /// Actions whose undo has brought back what somebody wrote to after it was displaced.
     var broughtBackLate: Set<Int> { get }
 

@@ -1,5 +1,5 @@
 import Glibc
-import ResyncCore
+package import ResyncCore
 import Synchronization
 
 /// Completes a stat to an entry with what the comparison asks for beyond it.
@@ -7,10 +7,6 @@ struct EntryDetails {
     private let site: LocalSite
 
     init(_ site: LocalSite) { self.site = site }
-
-    private static let accessControl: [[UInt8]] = [
-        Array("system.posix_acl_access".utf8), Array("system.posix_acl_default".utf8),
-    ]
 
     /// Of an open descriptor.
     func entry(_ stat: Stat, _ descriptor: Descriptor) throws(DiskError) -> Entry {
@@ -42,46 +38,41 @@ struct EntryDetails {
     ) throws(DiskError) -> (xattrs: Digest?, acl: Digest?) {
         let wanted = site.options.details
         guard wanted.contains(.xattrs) || wanted.contains(.acl) else { return (nil, nil) }
-        var names: [[UInt8]]
-        do {
-            names = try site.disk.attributeNames(name, descriptor)
-        } catch {
-            guard error.number == ErrorNumber.notSupported else { throw error }
-            names = []
-        }
-        names.sort { $0.lexicographicallyPrecedes($1) }
-        let lists = Self.accessControl
+        let all = try site.disk.allAttributes(of: name, descriptor)
         return (
-            wanted.contains(.xattrs)
-                ? try digest(names.filter { !lists.contains($0) }, name, descriptor) : nil,
-            wanted.contains(.acl)
-                ? try digest(names.filter { lists.contains($0) }, name, descriptor) : nil
+            wanted.contains(.xattrs) ? attributesDigest(all.filter { !$0.isAccessList }) : nil,
+            wanted.contains(.acl) ? attributesDigest(all.filter { $0.isAccessList }) : nil
         )
     }
+}
 
-    /// SHA-256 over each name and value in name order, each led by its length as a little-endian
-    /// 64-bit number.
-    private func digest(
-        _ names: [[UInt8]], _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor
-    ) throws(DiskError) -> Digest {
-        guard var hash = try? EVPHash(.sha256) else {
-            preconditionFailure("OpenSSL has no SHA-256")
+/// SHA-256 over each name and value in name order, each led by its length as a little-endian 64-bit
+/// number.
+///
+/// - Precondition: they come in name order.
+private func attributesDigest(_ attributes: [Attribute]) -> Digest {
+    guard var hash = try? EVPHash(.sha256) else {
+        preconditionFailure("OpenSSL has no SHA-256")
+    }
+    for attribute in attributes {
+        for part in [attribute.name, attribute.value] {
+            withUnsafeBytes(of: UInt64(part.count).littleEndian) { hash.update($0) }
+            hash.update(part)
         }
-        for attribute in names {
-            let value: [UInt8]
-            do {
-                value = try site.disk.attribute(attribute, of: name, descriptor)
-            } catch {
-                // Removed since it was listed: then it is not there.
-                guard error.number == ErrorNumber.noData else { throw error }
-                continue
-            }
-            for part in [attribute, value] {
-                withUnsafeBytes(of: UInt64(part.count).littleEndian) { hash.update($0) }
-                hash.update(part)
-            }
-        }
-        return hash.finalize()
+    }
+    return hash.finalize()
+}
+
+extension Attribute {
+    var isAccessList: Bool { name.starts(with: Array("system.posix_acl_".utf8)) }
+}
+
+extension Entry {
+    /// Whether an object with these attributes, in name order, has those of the entry, as far as
+    /// that knows its own.
+    package func hasAttributes(_ all: [Attribute]) -> Bool {
+        (xattrs.map { $0 == attributesDigest(all.filter { !$0.isAccessList }) } ?? true)
+            && (acl.map { $0 == attributesDigest(all.filter { $0.isAccessList }) } ?? true)
     }
 }
 

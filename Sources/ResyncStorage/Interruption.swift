@@ -33,7 +33,8 @@ package final class Interruption: @unchecked Sendable {
     private func receive(_ number: Int32) {
         if received.exchange(number, ordering: .relaxed) != 0 {
             signal(number, SIG_DFL)
-            raise(number)
+            // To the process: the thread that runs this takes no signals.
+            kill(getpid(), number)
         }
     }
 

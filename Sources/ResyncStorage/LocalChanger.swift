@@ -247,7 +247,11 @@ final class LocalChanger: StoreChanger {
             guard let now = try look(name, in: parent), before.isStill(now) else {
                 return .changed
             }
-            if now.type == .directory { chain.forget() }
+            if now.type == .directory {
+                // What was left out, or is held back, stays where it is.
+                guard try isEmpty(name, in: parent) else { return .blocked }
+                chain.forget()
+            }
             let parent = try chain.open(action.path.parent)
             try store(action.path.lastName.bytes, in: parent, as: shelfName(number))
             let isRight = try withCString(shelfName(number)) {

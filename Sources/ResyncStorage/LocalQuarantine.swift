@@ -109,7 +109,14 @@ extension LocalChanger {
             }
             guard isOpen == false else { return false }
         }
-        return try isUntouched(name, in: shelf, action)
+        guard try isUntouched(name, in: shelf, action) else { return false }
+        // Of attributes that were not compared nobody can say whose they are.
+        let attributes = try withCString(name) { (name) throws(DiskError) in
+            try disk.allAttributes(of: name, shelf)
+        }
+        let isOfUser = attributes.contains { !$0.name.starts(with: Array("security.".utf8)) }
+        guard let after = action.after?.entry, after.hasAttributes(attributes) else { return false }
+        return !isOfUser || (after.xattrs != nil && after.acl != nil)
     }
 
     func strays(

@@ -1,3 +1,4 @@
+import Glibc
 import ResyncCore
 
 // What a crash left, told from what stands at three places: the entry's name, its staged name, and
@@ -32,7 +33,7 @@ extension LocalChanger {
             action.isCarriedOut(now, in: order.aspects)
         }
         if isDone { return .done }
-        _ = try restore(action, nil)
+        _ = try restore(action, nil, isRetry: true)
         return nil
     }
 
@@ -79,6 +80,7 @@ extension LocalChanger {
         case (.old, _, .none), (.none, .new, .none), (.none, .other, .none):
             // Staged, whole or in part, and what stood there still stands.
             if atName == .none, action.before != nil { break }
+            if atStaged == .other, try mayBeDisplaced(staged, in: parent, action) { break }
             return try dropStaged(staged, in: parent, nil)
         case (.old, _, .old):
             // In steps: it has a second name, and the first still leads to it.
@@ -114,6 +116,33 @@ extension LocalChanger {
             try putAside(staged, in: parent, number)
         }
         return .conflict
+    }
+
+    /// Whether what is staged may be what an exchange has taken from the name, where the old object
+    /// was put back since: not while that one never moved, and not what we had begun to make.
+    private func mayBeDisplaced(
+        _ staged: [UInt8], in parent: Descriptor, _ action: Action
+    ) throws(DiskError) -> Bool {
+        guard let before = action.before, let after = action.after else { return false }
+        return try withCString(action.path.lastName.bytes) { (name) throws(DiskError) -> Bool in
+            guard try look(name, in: parent)?.ctime != before.stat.ctime else { return false }
+            return try withCString(staged) { (staged) throws(DiskError) -> Bool in
+                guard let now = try look(staged, in: parent), now.type == after.type else {
+                    return true
+                }
+                switch now.type {
+                case .file:
+                    let isClosed = now.mode == 0o600 && now.uid == geteuid() && now.links == 1
+                    if isClosed, now.size <= after.stat.size { return false }
+                    guard now.size == after.stat.size else { return true }
+                    return try digest(staged, in: parent) != after.content
+                case .symlink: return try disk.readLink(staged, in: parent) != after.entry.target
+                case .directory: return try !isEmpty(staged, in: parent)
+                case .fifo, .socket, .characterDevice, .blockDevice:
+                    return now.special != after.stat.special
+                }
+            }
+        }
     }
 
     /// What lies in the quarantine: the old object also where somebody who had it open went on
@@ -168,11 +197,12 @@ extension LocalChanger {
     // MARK: Undo
 
     func undo(
-        _ number: Int, _ action: Action, attributes: [Attribute]?
+        _ number: Int, _ action: Action, isRetry: Bool, attributes: [Attribute]?
     ) throws -> ActionResult {
         do throws(DiskError) {
             switch action.kind {
-            case .metadata, .settleDirectory: return try restore(action, attributes)
+            case .metadata, .settleDirectory:
+                return try restore(action, attributes, isRetry: isRetry)
             case .remove, .removeDirectory: return try bringBack(number, action)
             case .patch: return .failed(DiskFailure(call: [], number: 0))
             case .makeDirectory, .write, .link, .symlink, .special:
@@ -184,14 +214,18 @@ extension LocalChanger {
         }
     }
 
+    /// - Parameter isRetry: it may have been begun before; else what it has is all the run's.
     private func restore(
-        _ action: Action, _ attributes: [Attribute]?
+        _ action: Action, _ attributes: [Attribute]?, isRetry: Bool
     ) throws(DiskError) -> ActionResult {
         // What this plan made goes as a whole.
         guard let before = action.before else { return .done }
         return try withOpen(action.path) { (name, descriptor, now) throws(DiskError) in
             guard action.accepts(now) else { return .changed }
             if let attributes {
+                let all = try disk.allAttributes(of: nil, descriptor)
+                guard isRetry || action.after?.entry.hasAttributes(all) ?? true || all == attributes
+                else { return .changed }
                 try removeAttributes(descriptor, but: attributes)
                 for attribute in attributes {
                     try disk.setAttribute(
@@ -199,6 +233,7 @@ extension LocalChanger {
                 }
             }
             if now.uid != before.stat.uid || now.gid != before.stat.gid {
+                guard try !hasCapabilities(now, name, descriptor) else { return .changed }
                 try disk.setOwner(
                     uid: before.stat.uid, gid: before.stat.gid, of: name, descriptor)
             }

@@ -67,6 +67,11 @@ extension LocalChanger {
     ) throws(DiskError) -> Bool {
         guard before.isStill(now) else { return false }
         if now.ctime == before.stat.ctime { return true }
+        if before.entry.xattrs != nil || before.entry.acl != nil {
+            guard before.entry.hasAttributes(try disk.allAttributes(of: name, parent)) else {
+                return false
+            }
+        }
         switch now.type {
         case .file:
             // Without a digest: moved by our own first attempt, or by what we did to another name.
@@ -302,11 +307,24 @@ extension LocalChanger {
                 try setAttributes(nil, descriptor, attributes)
             }
             if now.uid != after.stat.uid || now.gid != after.stat.gid {
+                guard try !hasCapabilities(now, name, descriptor) else {
+                    throw DiskError(.fchownat, ErrorNumber.notSupported)
+                }
                 try setOwner(name, descriptor, as: after.stat)
             }
             if after.type != .symlink { try disk.setMode(after.stat.mode, of: name, descriptor) }
             try disk.setTimes(modified: after.stat.mtime, of: name, descriptor)
             return .staged
+        }
+    }
+
+    /// Whether a change of owner would take something away that nothing brings back.
+    func hasCapabilities(
+        _ now: Stat, _ name: UnsafePointer<CChar>?, _ descriptor: Descriptor
+    ) throws(DiskError) -> Bool {
+        guard now.type == .file else { return false }
+        return try disk.allAttributes(of: name, descriptor).contains {
+            $0.name == Array("security.capability".utf8)
         }
     }
 
@@ -407,10 +425,6 @@ extension Stat {
     func isOwned(as meant: Stat, in aspects: AspectSet) -> Bool {
         !aspects.contains(.owner) || uid == meant.uid && gid == meant.gid
     }
-}
-
-extension Attribute {
-    fileprivate var isAccessList: Bool { name.starts(with: Array("system.posix_acl_".utf8)) }
 }
 
 /// The digest of an open file, as a manifest has it, and where it was read from; nil where it

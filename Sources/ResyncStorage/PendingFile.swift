@@ -14,7 +14,7 @@ package final class PendingFile {
     private static let bufferSize = 1 << 20
 
     /// Begins the file beside its later place; what lies under its name stays until the end.
-    package init(path: [UInt8], disk: any Disk) throws(DiskError) {
+    package init(path: [UInt8], disk: any Disk, mode: UInt16 = 0o600) throws(DiskError) {
         self.disk = disk
         let cut = path.lastIndex(of: slash)
         let parent = cut.map { $0 == 0 ? [slash] : Array(path[..<$0]) } ?? [UInt8(ascii: ".")]
@@ -23,7 +23,7 @@ package final class PendingFile {
         do throws(DiskError) {
             descriptor = try withCString(name + Self.suffix) { (name) throws(DiskError) in
                 try disk.open(
-                    name, in: directory, [.writeOnly, .create, .truncate, .noFollow], mode: 0o600)
+                    name, in: directory, [.writeOnly, .create, .truncate, .noFollow], mode: mode)
             }
         } catch {
             disk.close(directory)

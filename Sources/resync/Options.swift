@@ -162,6 +162,17 @@ struct AspectOptions: ParsableArguments {
             aspects: aspects, modifyWindow: UInt64(window * 1e9), owners: owners)
     }
 
+    /// What is compared at a level of assurance. What was asked for by name always is.
+    func rules(at level: Assurance) throws -> ComparisonRules {
+        var rules = try rules()
+        switch level {
+        case .media, .hash, .cached, .none: break
+        case .metadata: rules.aspects.remove(AspectSet(.content))
+        case .size: rules.aspects = AspectSet([.existence, .type, .size] + (try asked()))
+        }
+        return rules
+    }
+
     /// What `--with` asks for.
     func asked() throws -> [Aspect] { try parse(with) }
 

@@ -259,7 +259,9 @@ import Testing
         #expect(wrong.text.contains("B \(stage.a): 1 replaced"), "\(wrong.report)")
         let told = try Command(Command.resync, ["plan", "show", stage.folder + "/r"]).run()
         #expect(told.lines.first == "* B g  file: 4.88 KiB; edited on B", "\(told.report)")
-        #expect(try scene.run("apply", "r").status == 0)
+        try scene.refuses(5, "A was made like B", lines: 2) { try scene.run("apply", "r") }
+        let id = try #require(wrong.text.firstMatch(of: /plan ([0-9a-f]{12})/)?.output.1)
+        #expect(try scene.run("apply", "r", "--accept", String(id)).status == 0)
         // Until that is confirmed or taken back, what it changed is no source.
         try scene.refuses(5, "left B changed in part: it cannot be a source", lines: 2) {
             try scene.run("apply", "q")

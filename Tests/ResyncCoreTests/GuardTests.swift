@@ -82,6 +82,21 @@ import Testing
         #expect(marker.followed == nil)
     }
 
+    @Test func anUnmarkedStoreIsNotThatOfAMarkedOne() {
+        func unmarked(_ side: Side, _ change: (inout Scene) -> Void = { _ in }) -> [Refusal] {
+            refusals {
+                ($0.found[side].marker, $0.header.stores[side].marker) = (nil, nil)
+                change(&$0)
+            }
+        }
+        for side in Side.allCases {
+            #expect(unmarked(side) == [.unmarked(side)])
+            #expect(unmarked(side) { $0.header.hasBaseline = true } == [])
+            #expect(unmarked(side) { $0.found[side.other].marker?.baseline = nil } == [])
+        }
+        #expect(Refusal.unmarked(.a).canBeAccepted && !Refusal.otherFileSystem(.a).canBeAccepted)
+    }
+
     /// What lies below a mount point is a directory like others.
     @Test func nothingIsWrittenWhereAStoreIsMissing() {
         func missing(_ change: (inout Scene) -> Void = { _ in }) -> [Refusal] {
@@ -94,7 +109,7 @@ import Testing
         }
         #expect(missing() == [.emptyTarget(.b)])
         #expect(missing { $0.found.a.hasPartner = false } == [])
-        #expect(missing { $0.found.b.isEmpty = false } == [])
+        #expect(missing { $0.found.b.isEmpty = false } == [.unmarked(.b)])
         #expect(missing { $0.header.hasBaseline = true } == [])
         #expect(missing { $0.found.b.marker = marker(.b, 20) } == [])
     }

@@ -29,7 +29,10 @@ import Testing
 
     private static var imageHeader: PlanHeader {
         var header = header
-        for side in Side.allCases { header.stores[side].kind = .file }
+        for side in Side.allCases {
+            header.stores[side].kind = .file
+            header.stores[side].size = 8192
+        }
         return header
     }
 
@@ -156,6 +159,14 @@ import Testing
             let file = try Self.write([action]).file
             #expect(throws: FormatError.self, "\(path)") { _ = try Self.open(file) }
         }
+    }
+
+    @Test func patchesBeyondTheStoreAreRefused() throws {
+        var header = Self.imageHeader
+        header.stores.a.size -= 1
+        header.stores.b.size -= 1
+        let file = try Self.write([Self.patch], header: header).file
+        #expect(throws: FormatError.self) { _ = try Self.open(file) }
     }
 
     @Test func patchesAreRead() throws {

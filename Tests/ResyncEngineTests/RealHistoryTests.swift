@@ -175,7 +175,7 @@ private struct RealHistory {
         let folder: ApplyFolder
         if let plan {
             let header = RunHeader(
-                id: id, kind: "apply", started: ApplyStage.calm, a: [], b: [], arguments: [],
+                id: id, kind: "apply", started: .now, a: [], b: [], arguments: [],
                 workingDirectory: [], version: "test")
             let reader = try PlanReader(hash: frameHash(), chain: frameHash()) {
                 try plan.read(at: $0, count: $1)

@@ -35,8 +35,11 @@ import Testing
                 Name(Array("n\(Int.random(in: 0..<12, using: &seed))".utf8))
             }
             let path = names.reduce(RelativePath.root) { $0.appending($1) }
-            let update =
-                Bool.random(using: &seed) ? BaselineUpdate.remove(path) : record(path, number)
+            let all: [BaselineUpdate] = [
+                .remove(path), record(path, number),
+                .withdraw(path, since: Timestamp(seconds: Int64(number), nanoseconds: 3)),
+            ]
+            let update = all[Int.random(in: 0..<3, using: &seed)]
             try spool.append(update)
             expected[path] = update
         }

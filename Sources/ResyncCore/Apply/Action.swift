@@ -159,10 +159,12 @@ extension ByteWriter {
 }
 
 extension Action {
-    /// Whether it can be meant for a store of this kind: an image has blocks only, and what is our
-    /// own in a directory is never changed by a plan.
-    func fits(_ kind: ManifestHeader.Kind) -> Bool {
-        guard kind == .directory else { return self.kind == .patch && path == .root }
+    /// Whether it can be meant for a store: an image has blocks only, and what is our own in a
+    /// directory is never changed by a plan.
+    func fits(_ store: StoreReference) -> Bool {
+        guard store.kind == .directory else {
+            return kind == .patch && path == .root && patches.last?.extent.end ?? 0 <= store.size
+        }
         guard self.kind != .patch, !path.isReserved, linkTo?.isReserved != true else {
             return false
         }

@@ -174,6 +174,10 @@ extension ByteWriter {
         case .set(let record):
             byte(1)
             baselineRecord(record, after: [])
+        case .withdraw(let path, let since):
+            byte(2)
+            string(path.bytes)
+            time(since)
         }
     }
 }
@@ -186,6 +190,9 @@ extension ByteReader {
         switch try byte() {
         case 0: return .remove(RelativePath(try string(limit: ManifestLimit.path)))
         case 1: return .set(try baselineRecord(after: []))
+        case 2:
+            return .withdraw(
+                RelativePath(try string(limit: ManifestLimit.path)), since: try time())
         default: throw FormatError("unknown update", at: at)
         }
     }

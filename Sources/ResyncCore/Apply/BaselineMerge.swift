@@ -3,11 +3,13 @@ package enum BaselineUpdate: Sendable, Hashable {
     case set(BaselineRecord)
     /// The entry is on neither side any more.
     case remove(RelativePath)
+    /// What was proven since then holds no longer.
+    case withdraw(RelativePath, since: Timestamp)
 
     package var path: RelativePath {
         switch self {
         case .set(let record): record.path
-        case .remove(let path): path
+        case .remove(let path), .withdraw(let path, _): path
         }
     }
 }
@@ -27,8 +29,16 @@ package func mergeBaseline(
             continue
         }
         guard let next = update else { break }
-        if let known = record, known.path == next.path { record = try old() }
-        if case .set(let new) = next { try emit(new) }
+        var known: BaselineRecord?
+        if let current = record, current.path == next.path {
+            known = current
+            record = try old()
+        }
+        switch next {
+        case .set(let new): try emit(new)
+        case .remove: break
+        case .withdraw(_, let since): if let known, known.time < since { try emit(known) }
+        }
         update = try updates()
         if let following = update, !(next.path < following.path) {
             throw FormatError("has records out of order")

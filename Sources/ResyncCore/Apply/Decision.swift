@@ -36,6 +36,9 @@ package struct Decisions: Sendable {
 
     package var isEmpty: Bool { all.isEmpty }
 
+    /// Whether a path was decided about by its own name.
+    package func names(_ path: RelativePath) -> Bool { latest[path] != nil }
+
     /// The side that is right about a path, by what was decided of it or of a directory above it.
     package func winner(_ path: RelativePath) -> Side? {
         guard !latest.isEmpty else { return nil }

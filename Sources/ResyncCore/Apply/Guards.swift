@@ -26,6 +26,8 @@ package enum Refusal: Sendable, Hashable {
     case emptySource(Side)
     /// The other side was in step with a store, and not with this one.
     case emptyTarget(Side)
+    /// It has no marker, and the other side's says that it was in step with a store.
+    case unmarked(Side)
     case otherFileSystem(Side)
     case copiedMarker(Side)
     case otherMarker(Side)
@@ -46,6 +48,15 @@ package enum Refusal: Sendable, Hashable {
     case noSpace(Side, needed: Int, available: Int)
     case readOnly(Side)
 
+    /// Whether it can be overruled: not where another store would be changed than was planned for,
+    /// and what was done there be counted as done here.
+    package var canBeAccepted: Bool {
+        switch self {
+        case .otherFileSystem, .copiedMarker, .otherMarker, .otherSize: false
+        default: true
+        }
+    }
+
     /// A sentence without its end.
     package var sentence: String {
         switch self {
@@ -53,6 +64,9 @@ package enum Refusal: Sendable, Hashable {
         case .emptyTarget(let side):
             "\(side.letter) is empty, and is not the store that \(side.other.letter) was last "
                 + "proven to agree with: is it mounted?"
+        case .unmarked(let side):
+            "\(side.letter) has no marker, and \(side.other.letter) was last proven to agree with "
+                + "another store: is the right one mounted? ('resync store adopt' takes it)"
         case .otherFileSystem(let side):
             "\(side.letter) is not the store that the plan was made for"
         case .copiedMarker(let side):
@@ -117,15 +131,11 @@ package func refusals(
     }
     for target in targets {
         refusals += sourceRefusals(found, target.other, run)
+        refusals += strangers(header, found, target)
         if header.authority.isOneSided, let other = found[target].marker?.store,
             found[target.other].marker?.followed == other
         {
             refusals.append(.swappedRoles(target.other))
-        }
-        if found[target].isEmpty, found[target].marker == nil, !header.hasBaseline,
-            found[target.other].hasPartner
-        {
-            refusals.append(.emptyTarget(target))
         }
         if let other = found[target].inconsistent, other != run {
             refusals.append(.unfinishedTarget(target, run: other))
@@ -160,6 +170,23 @@ private func identityRefusals(
         refusals.append(.otherMarker(side))
     }
     return refusals
+}
+
+/// Sides that may not be the store that the other one was in step with.
+private func strangers(
+    _ header: PlanHeader, _ found: Sides<StoreFindings>, _ target: Side
+) -> [Refusal] {
+    guard header.stores[target].kind == .directory, !header.hasBaseline else { return [] }
+    let source = target.other
+    func isUnmarked(_ side: Side) -> Bool {
+        found[side].marker == nil && header.stores[side].marker == nil
+            && found[side.other].marker?.baseline != nil
+    }
+    if found[target].isEmpty, found[target].marker == nil {
+        return found[source].hasPartner ? [.emptyTarget(target)] : []
+    }
+    if isUnmarked(target) { return [.unmarked(target)] }
+    return isUnmarked(source) && !found[source].isEmpty ? [.unmarked(source)] : []
 }
 
 private func sourceRefusals(

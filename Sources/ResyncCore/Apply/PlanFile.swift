@@ -117,7 +117,7 @@ package struct PlanReader<Hash: HashFunction> {
             index.append((offset, counted.actions))
             while !payload.isAtEnd {
                 let action = try payload.action()
-                guard action.fits(header.stores[action.side].kind) else {
+                guard action.fits(header.stores[action.side]) else {
                     throw FormatError("has an action that its store cannot have", at: offset)
                 }
                 counted.totals[action.side].count(action)

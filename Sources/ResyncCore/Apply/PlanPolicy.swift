@@ -37,9 +37,20 @@ package enum LeaveReason: Sendable, Hashable, CaseIterable {
 }
 
 extension PlanPolicy {
-    /// - Parameter decided: the side that somebody has declared right.
-    package func choose(_ entry: SurveyedEntry, decided: Side? = nil) -> PlanChoice {
-        if let decided { return checked(.take(decided), entry) }
+    /// - Parameters:
+    ///   - decided: the side that somebody has declared right.
+    ///   - isNamed: whether by the entry's own name; else by that of a directory above it.
+    package func choose(
+        _ entry: SurveyedEntry, decided: Side? = nil, isNamed: Bool = true
+    ) -> PlanChoice {
+        // A union overwrites and deletes nothing, whoever decides.
+        if let decided, authority != .union {
+            // Who decides about a directory may not know what was lost in it.
+            if !isNamed, !acceptsDeletions, entry.verdict == .lost(decided) {
+                return .leave(.lost)
+            }
+            return checked(.take(decided), entry)
+        }
         switch authority {
         case .a: return ordered(entry, .a)
         case .b: return ordered(entry, .b)

@@ -258,9 +258,7 @@ package struct Planner {
     private func isMetadataOnly(
         _ entry: SurveyedEntry, _ old: ObservedEntry, _ wanted: ObservedEntry
     ) -> Bool {
-        guard old.type == wanted.type, entry.aspects.isSubset(of: .inPlace) else { return false }
-        // Through one name all other names of the object would change, too.
-        return (wanted.type == .symlink || wanted.type == .file) && old.stat.links == 1
+        old.type == wanted.type && entry.aspects.canBeChangedInPlace(of: old.stat)
     }
 
     private mutating func making(
@@ -358,6 +356,15 @@ extension SurveyedEntry {
 }
 
 extension AspectSet {
-    /// What can be changed where it is.
-    fileprivate static let inPlace = AspectSet([.mode, .owner, .mtime])
+    /// Whether an object can be given what it differs in where it is. Through one name all other
+    /// names of it would change, too; and a change of its owner takes the capabilities of a program
+    /// away, which nothing would bring back.
+    package func canBeChangedInPlace(of old: Stat) -> Bool {
+        guard isSubset(of: AspectSet([.mode, .owner, .mtime])), old.links == 1 else { return false }
+        switch old.type {
+        case .symlink: return true
+        case .file: return !contains(.owner) || old.mode & 0o111 == 0
+        case .directory, .fifo, .socket, .characterDevice, .blockDevice: return false
+        }
+    }
 }

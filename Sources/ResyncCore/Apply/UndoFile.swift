@@ -103,7 +103,8 @@ package enum UndoFile {
     /// Bytes that an action takes in the file, its undo included, at most.
     package static func space(of action: Action) -> Int {
         action.patches.reduce(1024) { sum, patch in
-            sum + patch.extent.length + 128 + 32 * (patch.extent.length / piece)
+            let length = patch.extent.length
+            return cappedSum(sum, cappedSum(length, 128 + 32 * (length / piece)))
         }
     }
 

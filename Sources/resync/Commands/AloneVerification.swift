@@ -43,6 +43,7 @@ struct AloneVerification {
         guard site.facts.kind == .directory else {
             throw CommandError("only directories have a baseline", .usage)
         }
+        try reports.begin(outside: [site], command.scope)
         let lock = try lockStore(site, state)
         defer { withExtendedLifetime(lock) {} }
         let (target, side) = try target(site)

@@ -188,7 +188,12 @@ struct ApplyCommand: JSONCommand {
         let found = try sites.map { try StoreFindings($0, state) }
         let standing = refusals(
             plan.header, plan.trailer, found, baselineExclusions: baseline?.header.exclusions,
-            run: run?.id)
+            run: run?.id
+        ).filter { refusal in
+            // Of a plan that is done in part, each change is held against what is free in its turn.
+            if case .noSpace = refusal { return run == nil }
+            return true
+        }
         if run == nil {
             for side in slicedSides(plan.trailer, found) {
                 Main.complain(
@@ -196,13 +201,16 @@ struct ApplyCommand: JSONCommand {
                         + "slices, each read back before the next")
             }
         }
-        guard !standing.isEmpty else { return }
+        let hard = standing.filter { !$0.canBeAccepted }
         let id = plan.id.hex
-        if let accept, accept.count >= 12, id.hasPrefix(accept.lowercased()) { return }
+        let isAccepted = accept.map { $0.count >= 12 && id.hasPrefix($0.lowercased()) } ?? false
+        guard !(isAccepted ? hard : standing).isEmpty else { return }
         for refusal in standing { Main.complain(refusal.sentence) }
         throw CommandError(
-            "nothing was written; --accept \(id.prefix(12)) carries this plan out all the same",
-            .refused)
+            hard.isEmpty
+                ? "nothing was written; --accept \(id.prefix(12)) carries this plan out all the "
+                    + "same"
+                : "nothing was written: it takes the stores of the plan, or a new plan", .refused)
     }
 
     private func report(_ result: ApplyResult, _ folder: ApplyFolder) throws -> ExitStatus {
@@ -269,6 +277,10 @@ struct ConfirmCommand: JSONCommand {
         let state = try state.open()
         let session = try ApplySession(run: run, state, marksBoth: true, watch: watch)
         let isJSON = json
+        guard !session.folder.state.isBeingUndone else {
+            throw CommandError(
+                "run \(session.folder.run.id) was taken back: there is nothing to confirm", .usage)
+        }
         let result = try session.watched(style) { job, _ in
             try job.recover()
             return try job.confirm(
@@ -312,7 +324,9 @@ struct ConfirmCommand: JSONCommand {
     private func report(_ result: ConfirmResult, _ folder: ApplyFolder) throws -> ExitStatus {
         var status = ExitStatus.ok
         if case .interrupted(let signal) = result.ending { status.merge(.signal(signal)) }
-        if result.unreadable > 0 || result.ending == .stalled { status.merge(.trouble) }
+        if result.unreadable > 0 || result.ending == .stalled || result.confirmsNothing {
+            status.merge(.trouble)
+        }
         if result.different > 0 { status.merge(.differences) }
         let left = folder.state.counts.notDone
         if left > 0 || !result.late.isEmpty { status.merge(.partial) }

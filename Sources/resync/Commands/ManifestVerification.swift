@@ -15,13 +15,17 @@ struct ManifestVerification {
         self.command = command
         self.isManifest = isManifest
         resumed = id
-        guard !command.keep, command.since.isEmpty, command.suspect == nil,
-            command.scope.filesFrom == nil
-        else {
-            throw CommandError(
-                "with a manifest, --keep, --since, --suspect and --files-from have no meaning",
-                .usage)
-        }
+        try Self.refuse(
+            [
+                ("--keep", command.keep), ("--since", !command.since.isEmpty),
+                ("--suspect", command.suspect != nil),
+                ("--files-from", command.scope.filesFrom != nil),
+            ], with: "a manifest")
+    }
+
+    private static func refuse(_ given: [(name: String, isGiven: Bool)], with what: String) throws {
+        guard let option = given.first(where: { $0.isGiven }) else { return }
+        throw CommandError("with \(what), \(option.name) has no meaning", .usage)
     }
 
     func perform() throws -> ExitStatus {
@@ -48,7 +52,7 @@ struct ManifestVerification {
     private func refuseMeaningless() throws {
         let standard = try VerifyCommand.parse(["a", "b"])
         let (scope, read, report) = (command.scope, command.read, command.report)
-        let given: [(String, Bool)] = [
+        let given: [(name: String, isGiven: Bool)] = [
             ("--exclude", !scope.exclude.isEmpty),
             ("--exclude-from", !scope.excludeFrom.isEmpty),
             ("--from0", scope.fromNull), ("--cross-mounts", scope.crossMounts),
@@ -64,8 +68,7 @@ struct ManifestVerification {
             ("--missing-on-a", report.missingOnA != nil),
             ("--missing-on-b", report.missingOnB != nil), ("--error", report.error != nil),
         ]
-        guard let (name, _) = given.first(where: { $0.1 }) else { return }
-        throw CommandError("with two manifests, \(name) has no meaning", .usage)
+        try Self.refuse(given, with: "two manifests")
     }
 
     /// What was asked for in so many words is not done at less.
@@ -103,6 +106,7 @@ struct ManifestVerification {
         try requireStrength(of: header, side == .a ? command.a : command.b)
         let opening = try opening(header, state)
         let site = try opening.open(store)
+        try reports.begin(outside: [site], command.scope)
         let lock = try lockStore(site, state)
         defer { withExtendedLifetime(lock) {} }
         let scan = try LiveScan(

@@ -153,6 +153,9 @@ private struct Planning {
             }
             return resolution
         }
+        guard policy.resolution == nil || authority == .baseline else {
+            throw CommandError("--conflict-resolve is for --authority baseline", .usage)
+        }
         policy.acceptsDeletions = command.acceptDeletions
         policy.allowsSpecials = command.specials
         self.policy = policy
@@ -356,13 +359,8 @@ private struct Planning {
 
     /// What the run compared.
     private func comparison(_ verify: VerifyCommand) throws -> ComparisonRules {
-        var rules = try verify.aspects.rules()
-        switch verify.assurance.flatMap({ Assurance(rawValue: $0) }) {
-        case .metadata?: rules.aspects.remove(AspectSet(.content))
-        case .size?: rules.aspects = AspectSet([.existence, .type, .size])
-        default: break
-        }
-        return rules
+        let level = verify.assurance.flatMap { Assurance(rawValue: $0) } ?? .hash
+        return try verify.aspects.rules(at: level)
     }
 
     private func report(

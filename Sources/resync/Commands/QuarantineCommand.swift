@@ -135,19 +135,34 @@ struct QuarantineCommand: ParsableCommand {
             let state = try state.open()
             let path = try storePath(path)
             var count = 0
+            var status = ExitStatus.ok
             for folder in try applyRuns(state) {
-                guard try keeps(path, folder) else { continue }
-                let session = try ApplySession(run: folder.run.id, state)
-                for erased in try Quarantine(session.folder).erase(path, session.sites) {
-                    count += 1
-                    try StandardOutput.shared.write(
-                        "run \(folder.run.id): erased what was kept of \(shown(erased))\n")
+                do {
+                    count += try erase(path, of: folder, state)
+                } catch {
+                    // Another run's copies may still be erased.
+                    guard let known = Main.explain(error) else { throw error }
+                    Main.complain("run \(folder.run.id): \(known.message)")
+                    status.merge(known.status)
                 }
             }
-            guard count > 0 else {
+            guard count > 0 || status != .ok else {
                 throw CommandError("nothing is kept of '\(shown(path))'")
             }
-            return .ok
+            return status
+        }
+
+        private func erase(
+            _ path: RelativePath, of folder: ApplyFolder, _ state: StateFolder
+        ) throws -> Int {
+            guard try keeps(path, folder) else { return 0 }
+            let session = try ApplySession(run: folder.run.id, state)
+            let erased = try Quarantine(session.folder).erase(path, session.sites)
+            for path in erased {
+                try StandardOutput.shared.write(
+                    "run \(folder.run.id): erased what was kept of \(shown(path))\n")
+            }
+            return erased.count
         }
 
         private func keeps(_ path: RelativePath, _ folder: ApplyFolder) throws -> Bool {

@@ -61,6 +61,8 @@ struct ScanCommand: ResyncCommand {
         let opening = SiteOpening(
             scope: scope, comparison: try aspects.rules(), read: read, state: state)
         let site = try opening.open(store)
+        try refuse(
+            RawArguments.bytes(self.output), inside: [site], crossing: scope.crossMounts)
         var scan = try LiveScan(
             site, opening, scheme: try keptScheme(read), assurance: assurance,
             wholeFile: wholeFile)

@@ -61,6 +61,11 @@ struct StoreCommand: ParsableCommand {
         @Argument(help: ArgumentHelp("The store.", valueName: "STORE"))
         var store: String
 
+        @Flag(
+            name: .long,
+            help: "Take it although a run left it changed in part: that run is given up.")
+        var force = false
+
         @OptionGroup var patience: PatienceOptions
         @OptionGroup var state: StateOptions
 
@@ -110,12 +115,13 @@ struct StoreCommand: ParsableCommand {
             guard marker.identity.isSameStore(as: site.identity) else {
                 return ("had the marker of store \(marker.store.hex), made elsewhere", false)
             }
-            if let run = marker.inconsistent {
+            guard let run = marker.inconsistent else { return ("", true) }
+            guard force else {
                 throw CommandError(
-                    "run \(escaped(run.utf8)) left it changed in part: confirm or undo that run",
-                    .refused)
+                    "run \(escaped(run.utf8)) left it changed in part: confirm or undo that run, "
+                        + "or give it up with --force", .refused)
             }
-            return ("", true)
+            return ("was left changed in part by run \(escaped(run.utf8))", false)
         }
     }
 }

@@ -14,6 +14,10 @@ struct Verification {
     private let episodes: EpisodeKnowledge
     /// From which the run can be resumed.
     private let arguments: [String]
+    /// As the operator's lists have it, which are read while a signal still ends the program: they
+    /// may be pipes.
+    private let filter: Filter
+    private let selection: Selection?
 
     init(
         _ command: VerifyCommand, _ target: VerifyTarget? = nil, resuming id: String?,
@@ -23,6 +27,8 @@ struct Verification {
         self.target = target
         self.arguments = arguments
         resumed = id
+        filter = try command.scope.filter()
+        selection = try command.scope.selection()
         state = try command.state.open()
         episodes = EpisodeKnowledge(state)
     }
@@ -55,6 +61,7 @@ struct Verification {
         announce: (KeptRun, VerifyPlan, Level) throws -> Void
     ) throws -> Found {
         let sites = try openSites()
+        try reports.begin(outside: [sites.a, sites.b], command.scope)
         let locks = try lockStores(sites)
         defer { withExtendedLifetime(locks) {} }
         let preparation = Preparation(target?.module, sites)
@@ -256,13 +263,11 @@ struct Verification {
         var rules = VerifyRules(
             scheme: outlives
                 ? try keptScheme(command.read) : try command.read.scheme(default: .gmac))
-        rules.comparison = try command.aspects.rules()
+        rules.comparison = try command.aspects.rules(at: level.level)
         rules.keepsSames = reports.needsSames
         switch level.level {
         case .media: rules.source = .media
-        case .hash, .none: break
-        case .metadata: rules.comparison.aspects.remove(AspectSet(.content))
-        case .size: rules.comparison.aspects = AspectSet([.existence, .type, .size])
+        case .hash, .metadata, .size, .none: break
         case .cached:
             let kept = try KeptDigests(command, state, episodes, sites, level.reasons)
             rules.kept = try kept.find(sites, rules.scheme)
@@ -291,10 +296,9 @@ struct Verification {
         limits.maxDuration = try command.maxDuration.map { try duration($0) }
         var plan = VerifyPlan(
             sites: WalkedSites(a: read.a, b: read.b), rules: rules, limits: limits)
-        let filter = try command.scope.filter()
         if preparation.taken != nil { plan.stores = WalkedSites(a: sites.a, b: sites.b) }
         plan.scope.filter = try target?.filter(with: filter) ?? filter
-        plan.scope.selection = try command.scope.selection()
+        plan.scope.selection = selection
         plan.scope.within = found?.within
         plan.provenBefore = found?.proven ?? 0
         plan.isFirstLook = target?.isWhole == false

@@ -44,8 +44,9 @@ struct VerifyCommand: ResyncCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "How strongly content is compared: media (past the page cache), hash, metadata, size. "
-                + "By default hash, but media where the machine shows trouble on a store.",
+            "How strongly content is compared: media (past the page cache), hash, cached (with "
+                + "kept digests), metadata, size. By default hash, but media where the machine "
+                + "shows trouble on a store.",
             valueName: "LEVEL"))
     var assurance: String?
 
@@ -137,6 +138,9 @@ struct VerifyCommand: ResyncCommand {
     /// With the stores of a pair or module that was named instead of them.
     func targeted() throws -> (command: VerifyCommand, target: VerifyTarget?) {
         guard module != nil || b.isEmpty else {
+            guard !a.isEmpty || module != nil else {
+                throw CommandError("the path of A is empty", .usage)
+            }
             guard only == nil else {
                 throw CommandError("--only is for a pair of the configuration, or --module", .usage)
             }
@@ -144,6 +148,9 @@ struct VerifyCommand: ResyncCommand {
         }
         guard module == nil || a.isEmpty, module != nil || !a.isEmpty else {
             throw CommandError("verify takes two stores, a pair, or --module M", .usage)
+        }
+        guard module != nil || !RawArguments.all().contains("") else {
+            throw CommandError("the path of B is empty", .usage)
         }
         guard
             let configuration = module == nil

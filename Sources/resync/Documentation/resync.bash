@@ -892,7 +892,7 @@ _resync_store_show() {
 
 _resync_store_adopt() {
     repeating_flags=()
-    non_repeating_flags=(--version -h --help)
+    non_repeating_flags=(--force --version -h --help)
     repeating_options=()
     non_repeating_options=(--io-timeout --state)
     __resync_offer_flags_options 1

@@ -11,17 +11,34 @@ struct ReportFiles {
     private var error: ReportFile?
     private let isNull: Bool
 
-    /// Creates them, so that a name that is taken is found before any work.
+    /// Refuses names that cannot be used, before any work is done.
     init(_ options: ReportOptions) throws {
         isNull = options.null
-        func open(_ path: String?) throws -> ReportFile? {
-            try path.map { try ReportFile($0, replacing: options.force) }
+        var paths: Set<String> = []
+        func file(_ path: String?) throws -> ReportFile? {
+            guard let path else { return nil }
+            guard path != "-" || !options.json else {
+                throw CommandError("a list on standard output cannot be mixed with --json", .usage)
+            }
+            guard path == "-" || paths.insert(path).inserted else {
+                throw CommandError("'\(escaped(path.utf8))' is to hold two lists", .usage)
+            }
+            return try ReportFile(path, replacing: options.force)
         }
-        combined = try open(options.combined)
-        differ = try open(options.differ)
-        missingOnA = try open(options.missingOnA)
-        missingOnB = try open(options.missingOnB)
-        error = try open(options.error)
+        combined = try file(options.combined)
+        differ = try file(options.differ)
+        missingOnA = try file(options.missingOnA)
+        missingOnB = try file(options.missingOnB)
+        error = try file(options.error)
+    }
+
+    private var all: [ReportFile] {
+        [combined, differ, missingOnA, missingOnB, error].compactMap { $0 }
+    }
+
+    /// Begins them, none of them in what is compared.
+    func begin(outside sites: [LocalSite], _ scope: ScopeOptions) throws {
+        for file in all { try file.begin(outside: sites, crossing: scope.crossMounts) }
     }
 
     /// Whether the entries that agree are wanted too.
@@ -50,7 +67,7 @@ struct ReportFiles {
     }
 
     func finish() throws {
-        for file in [combined, differ, missingOnA, missingOnB, error] { try file?.finish() }
+        for file in all { try file.finish() }
     }
 }
 
@@ -59,34 +76,87 @@ func shown(_ path: RelativePath) -> String {
     path == .root ? "." : escaped(path.bytes)
 }
 
-/// One list; `-` is standard output.
+/// Refuses a file of ours where a store lies that is only looked at.
+func refuse(_ path: [UInt8], inside sites: [LocalSite], crossing: Bool) throws {
+    let parent = path.lastIndex(of: slash).map { Array(path[...$0]) } ?? [UInt8(ascii: ".")]
+    guard
+        let folder = try? LocalSite(path: parent, disk: LinuxDisk(), options: LocalSiteOptions())
+    else { return }
+    for site in sites where site.facts.kind == .directory {
+        guard crossing || folder.facts.stat.mount == site.facts.stat.mount else { continue }
+        switch try storeOverlap(site, folder) {
+        case .same?, .inside(.b)?:
+            throw CommandError(
+                "'\(escaped(path))' lies in '\(escaped(site.facts.path))', which is only looked "
+                    + "at: name a place outside of it", .usage)
+        case .inside(.a)?, nil: break
+        }
+    }
+}
+
+/// One list; `-` is standard output. A file appears under its name once it is whole.
 final class ReportFile {
     private let path: [UInt8]
-    private let file: OutputFile?
+    private let isReplaced: Bool
+    private var target: Target?
+
+    private enum Target {
+        case standardOutput
+        /// What is no regular file, as `/dev/null`.
+        case stream(OutputFile)
+        case file(PendingFile)
+    }
 
     init(_ path: String, replacing: Bool) throws {
         self.path = RawArguments.bytes(path)
-        guard path != "-" else {
-            file = nil
-            return
-        }
-        do throws(DiskError) {
-            file = try OutputFile.create(
-                path: self.path, replacing: replacing, disk: LinuxDisk())
-        } catch {
-            let hint = error.number == ErrorNumber.exists ? "; --force replaces it" : ""
+        isReplaced = (try? LinuxDisk().stat(path: self.path))?.type == .file
+        if path == "-" { target = .standardOutput }
+        guard !isReplaced || replacing || target != nil else {
             throw CommandError(
-                "cannot create '\(escaped(self.path))': \(error.sentence)\(hint)", .trouble)
+                "cannot create '\(escaped(self.path))': "
+                    + "\(ErrorNumber.sentence(ErrorNumber.exists)); --force replaces it", .trouble)
+        }
+    }
+
+    func begin(outside sites: [LocalSite], crossing: Bool) throws {
+        guard target == nil else { return }
+        let disk = LinuxDisk()
+        do {
+            if !isReplaced, let there = try? disk.stat(path: path), there.type != .file {
+                target = .stream(try OutputFile.create(path: path, replacing: true, disk: disk))
+            } else {
+                try refuse(path, inside: sites, crossing: crossing)
+                target = .file(try PendingFile(path: path, disk: disk, mode: 0o644))
+            }
+        } catch let error as DiskError {
+            throw CommandError("cannot create '\(escaped(path))': \(error.sentence)", .trouble)
         }
     }
 
     func write(_ bytes: [UInt8]) throws {
-        guard let file else { return try StandardOutput.shared.write(bytes) }
-        do throws(DiskError) { try file.write(bytes) } catch { throw failed(error) }
+        do throws(DiskError) {
+            switch target {
+            case .standardOutput: break
+            case .stream(let file): return try file.write(bytes)
+            case .file(let file): return try file.append(bytes)
+            case nil: preconditionFailure("a list that was not begun")
+            }
+        } catch {
+            throw failed(error)
+        }
+        try StandardOutput.shared.write(bytes)
     }
 
     func finish() throws {
-        do throws(DiskError) { try file?.flush() } catch { throw failed(error) }
+        do throws(DiskError) {
+            switch target {
+            case .stream(let file): try file.flush()
+            case .file(let file): try file.commit()
+            case .standardOutput, nil: break
+            }
+        } catch {
+            throw failed(error)
+        }
     }
 
     private func failed(_ error: DiskError) -> CommandError {

@@ -1,0 +1,64 @@
+import Glibc
+import ResyncCore
+import TestSupport
+import Testing
+
+@testable import ResyncStorage
+
+/// What a crash left, where somebody was at work before the run went on.
+@Suite struct RecoveryTests {
+    /// In place of a file comes another one; at its staged name lies what is given.
+    private struct Scene {
+        let disk = SimulatedDisk()
+        let changer: LocalChanger
+        let action: Action
+        var staged: String { "/s/" + String(decoding: changer.stagedName(0), as: UTF8.self) }
+
+        init() throws {
+            disk.addDirectory("/s")
+            disk.addFile("/s/f", "what was to be replaced")
+            let site = try LocalSite(
+                path: Array("/s".utf8), disk: disk, options: LocalSiteOptions())
+            changer = LocalChanger(
+                site, root: site.descriptor,
+                ChangeOrder(run: "run", secret: .zero, blockSize: 1 << 20))
+            var action = Action(.write, on: .b, RelativePath(Array("f".utf8)), why: .unknown)
+            let stat = try disk.stat(path: Array("/s/f".utf8))
+            action.before = ObservedEntry(entry: Entry(stat: stat))
+            var after = stat
+            after.size = 100
+            action.after = ObservedEntry(entry: Entry(stat: after), content: .zero)
+            self.action = action
+        }
+
+        /// The old object was moved away and put back.
+        func moveOld() {
+            disk.change("/s/f", Ownership(ctime: disk.now.adding(seconds: 5)))
+        }
+    }
+
+    /// An exchange had taken it from the name before the crash.
+    @Test func whatMayBeSomebodysIsKept() throws {
+        let scene = try Scene()
+        scene.moveOld()
+        scene.disk.addFile(scene.staged, "the only one")
+        #expect(try scene.changer.recover(0, scene.action) == .conflict)
+        #expect(!scene.disk.exists(scene.staged))
+        let kept = scene.disk.content("/s/.resync-quarantine/run/0-unplaced")
+        #expect(kept == Array("the only one".utf8))
+        #expect(scene.disk.content("/s/f") == Array("what was to be replaced".utf8))
+    }
+
+    @Test func whatWeBeganToMakeIsNot() throws {
+        let scene = try Scene()
+        scene.moveOld()
+        scene.disk.addFile(scene.staged, "part of", Ownership(mode: 0o600, uid: geteuid()))
+        #expect(try scene.changer.recover(0, scene.action) == nil)
+        #expect(!scene.disk.exists(scene.staged))
+        // Nothing was ever exchanged where the old object never moved.
+        let still = try Scene()
+        still.disk.addFile(still.staged, "torn by the power loss")
+        #expect(try still.changer.recover(0, still.action) == nil)
+        #expect(!still.disk.exists(still.staged))
+    }
+}
