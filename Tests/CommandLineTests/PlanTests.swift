@@ -138,6 +138,37 @@ import Testing
         #expect(try decide().lines.count == 2)
     }
 
+    @Test func aModuleIsDecidedAsAWhole() throws {
+        let stage = try stage()
+        for side in ["a", "b"] {
+            try stage.makeFolder(side + "/m")
+            for name in ["m/one", "m/two", "h"] { try stage.write("\(side)/\(name)", "of " + side) }
+        }
+        try stage.write(
+            "config.yaml",
+            """
+            pairs: [{name: mail, a: \(stage.a), b: \(stage.b)}]
+            modules:
+              - {name: box, pair: mail, paths: [m]}
+              - {name: other, pair: mail, paths: [d]}
+            """)
+        #expect(try stage.verify().status == 1)
+        func decide(_ arguments: String...) throws -> Finished {
+            try stage.resync(
+                ["decide", "last", "--reason", "x", "--config", "config.yaml"] + arguments
+            ).run()
+        }
+        #expect(try decide("--module", "box", "m", "--accept", "a").status == 64)
+        #expect(try decide("--module", "nobody", "--accept", "a").status == 64)
+        let none = try decide("--module", "other", "--accept", "a")
+        #expect(none.status == 2, "\(none.report)")
+        #expect(try decide("--module", "box", "--accept", "b").status == 0)
+        #expect(try plan(stage, "last", "--authority", "a").status == 0)
+        let planned = try show(stage)
+        #expect(planned.filter { $0.hasPrefix("* A m/") }.count == 2, "\(planned)")
+        #expect(planned.contains { $0.hasPrefix("* B h") }, "\(planned)")
+    }
+
     /// Whoever asks why a copy was taken finds who said so, when the run is long gone.
     @Test func whatWasDecidedOutlivesItsRun() throws {
         let stage = try stage()

@@ -11,8 +11,8 @@ struct DecideCommand: ResyncCommand {
         abstract: "Say which side is right about a difference, and why.",
         discussion: """
             What was decided is kept with the run, with who said it and when. A plan made from the \
-            run follows it. A decision about a directory holds for everything in it. Without a \
-            path, prints what was decided; without a run, of all runs, those that were deleted \
+            run follows it. A decision about a directory holds for everything in it that was not \
+            lost, and one about a module for each of its paths. Without a path, prints what was decided; without a run, of all runs, those that were deleted \
             included.
             """)
 
@@ -31,29 +31,32 @@ struct DecideCommand: ResyncCommand {
     @Option(name: .long, help: ArgumentHelp("Why.", valueName: "TEXT"))
     var reason: String?
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "All that differs in this module of the configuration.", valueName: "M"))
+    var module: String?
+
     @OptionGroup var state: StateOptions
+    @OptionGroup var file: ConfigurationOptions
 
     mutating func execute() throws -> ExitStatus {
         let state = try state.open()
         guard let run else { return try list(try Self.known(in: state)) }
-        guard let path else { return try list(of: run, in: state) }
+        guard path != nil || module != nil else { return try list(of: run, in: state) }
         let folder = try RunFolder.open(try state.runID(run, kind: "verify"), in: state.runs)
         let ruling = try ruling()
         guard let reason, !reason.isEmpty else {
             throw CommandError("a decision needs its --reason", .usage)
         }
-        guard let bytes = unescaped(path) else {
-            throw CommandError("'\(escaped(path.utf8))' is no path in a store", .usage)
-        }
-        let place = try storePath(RawArguments.text(bytes))
-        guard try contains(folder, place) else {
-            throw CommandError("run \(folder.id) has no difference at '\(shown(place))'")
-        }
+        let places = try places(folder)
         try folder.lock()
-        try folder.add(
-            Decision(
-                path: place, ruling: ruling, who: userName(), when: .now,
-                reason: RawArguments.bytes(reason)))
+        for place in places {
+            try folder.add(
+                Decision(
+                    path: place, ruling: ruling, who: userName(), when: .now,
+                    reason: RawArguments.bytes(reason)))
+        }
         do {
             try LedgerFile.open(in: state)?.save(try folder.decisions(), of: folder.id)
         } catch {
@@ -61,6 +64,46 @@ struct DecideCommand: ResyncCommand {
             Main.complain(Main.explain(error)?.message ?? "\(error)")
         }
         return .ok
+    }
+
+    /// What is decided about: something differs at each of them, or below.
+    private func places(_ folder: RunFolder) throws -> [RelativePath] {
+        if let module {
+            guard path == nil else {
+                throw CommandError("decide takes a path or --module, not both", .usage)
+            }
+            let found = try paths(of: module, folder).filter { try contains(folder, $0) }
+            guard !found.isEmpty else {
+                throw CommandError(
+                    "run \(folder.id) has no difference in module '\(escaped(module.utf8))'")
+            }
+            return found
+        }
+        guard let path, let bytes = unescaped(path) else {
+            throw CommandError("'\(escaped((path ?? "").utf8))' is no path in a store", .usage)
+        }
+        let place = try storePath(RawArguments.text(bytes))
+        guard try contains(folder, place) else {
+            throw CommandError("run \(folder.id) has no difference at '\(shown(place))'")
+        }
+        return [place]
+    }
+
+    private func paths(of name: String, _ folder: RunFolder) throws -> [RelativePath] {
+        guard let configuration = try file.loadIfThere() else {
+            throw CommandError("there is no configuration that has modules", .usage)
+        }
+        let module = try configuration.module(name)
+        let header = try folder.header()
+        let pair = configuration.pairs.first { $0.name == module.pair }
+        let stores = pair.map { Set([$0.stores.a.path, $0.stores.b.path]) } ?? []
+        let compared = Set([header.a, header.b])
+        // Neither store need be there to be decided about.
+        let real = RealPaths().find(stores.union(compared), within: 5)
+        guard Set(stores.map { real[$0] ?? $0 }) == Set(compared.map { real[$0] ?? $0 }) else {
+            throw CommandError("module '\(escaped(name.utf8))' is of other stores", .usage)
+        }
+        return module.paths
     }
 
     private func ruling() throws -> Decision.Ruling {

@@ -716,7 +716,7 @@ _resync_decide() {
     repeating_flags=()
     non_repeating_flags=(--open --version -h --help)
     repeating_options=()
-    non_repeating_options=(--accept --reason --state)
+    non_repeating_options=(--accept --reason --module --state --config)
     __resync_offer_flags_options 2
 
     # Offer option value completions
@@ -727,7 +727,13 @@ _resync_decide() {
     '--reason')
         return
         ;;
+    '--module')
+        return
+        ;;
     '--state')
+        return
+        ;;
+    '--config')
         return
         ;;
     esac

@@ -65,7 +65,7 @@ function __resync_parse_tokens -S
                 __resync_parse_subcommand 1 'state=' 'version' 'h/help'
             end
         case 'decide'
-            __resync_parse_subcommand 2 'accept=' 'open' 'reason=' 'state=' 'version' 'h/help'
+            __resync_parse_subcommand 2 'accept=' 'open' 'reason=' 'module=' 'state=' 'config=' 'version' 'h/help'
         case 'runs'
             __resync_parse_subcommand 0 'version' 'h/help'
             switch $unparsed_tokens[1]
@@ -378,7 +378,9 @@ complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options 
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync decide" accept' -l 'accept' -d 'This side\'s copy is right.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync decide" open' -l 'open' -d 'It is to be decided anew.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync decide" reason' -l 'reason' -d 'Why.' -rfka ''
+complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync decide" module' -l 'module' -d 'All that differs in this module of the configuration.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync decide" state' -l 'state' -d 'Keep runs in this folder instead of /var/lib/resync (root) or $XDG_STATE_HOME/resync.' -rfka ''
+complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync decide" config' -l 'config' -d 'The configuration instead of /etc/resync/resync.yaml.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync decide" version' -l 'version' -d 'Show the version.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync decide" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync runs" version' -l 'version' -d 'Show the version.'
