@@ -6,6 +6,9 @@ import Synchronization
 package enum Piece<Unit: Sendable, Output: Sendable>: Sendable {
     case output(Output)
     case unit(Unit)
+    /// As the last piece: a unit that is begun once the units before it, and all that these gave,
+    /// are done.
+    case last(Unit)
 }
 
 /// What whoever started a drain wants of it, asked a few times a second.

@@ -1,11 +1,13 @@
 /// Units of work and their outputs in the order the outputs belong, as a linked list in an array.
 ///
-/// Between the head and the first waiting node there are only running nodes and finished ones;
-/// finished neighbours are merged, so finding the first waiting node costs at most twice the
-/// number of workers.
+/// Between the head and the first waiting node there are only running nodes, the ends of groups
+/// that these belong to, and finished ones; finished neighbours are merged, so finding the first
+/// waiting node costs no more than the running ones and their groups.
 struct OrderedWork<Unit: Sendable, Output: Sendable> {
     private enum Content {
         case waiting(Unit)
+        /// The end of a group, of which so many nodes are not done.
+        case ending(Unit, open: Int)
         case running
         case done([Output])
     }
@@ -14,6 +16,8 @@ struct OrderedWork<Unit: Sendable, Output: Sendable> {
         var content: Content
         var previous: Int
         var next: Int
+        /// The end of the innermost group that it belongs to.
+        var group: Int
     }
 
     private var nodes: [Node] = []
@@ -29,7 +33,7 @@ struct OrderedWork<Unit: Sendable, Output: Sendable> {
     init(_ units: [Unit], weight: @escaping @Sendable (Output) -> Int) {
         self.weight = weight
         var last = Self.none
-        for unit in units { last = insert(.waiting(unit), after: last) }
+        for unit in units { last = insert(.waiting(unit), after: last, in: Self.none) }
     }
 
     var isEmpty: Bool { head == Self.none }
@@ -47,7 +51,7 @@ struct OrderedWork<Unit: Sendable, Output: Sendable> {
                 nodes[at].content = .running
                 waitingCount -= 1
                 return (at, unit)
-            case .running: isHead = false
+            case .running, .ending: isHead = false
             case .done: break
             }
             at = nodes[at].next
@@ -60,25 +64,48 @@ struct OrderedWork<Unit: Sendable, Output: Sendable> {
         var at = node
         var isFirst = true
         var outputs: [Output] = []
-        func content() -> Content { .done(outputs) }
+        var units: [Int] = []
+        let group = nodes[node].group
+        func add(_ content: Content) {
+            if !outputs.isEmpty {
+                at = place(.done(outputs), at, &isFirst)
+                outputs = []
+            }
+            at = place(content, at, &isFirst)
+        }
         for piece in pieces {
             switch piece {
             case .output(let output): outputs.append(output)
             case .unit(let unit):
-                if !outputs.isEmpty {
-                    at = place(content(), at, &isFirst)
-                    outputs = []
-                }
-                at = place(.waiting(unit), at, &isFirst)
+                add(.waiting(unit))
+                units.append(at)
+            case .last(let unit):
+                add(units.isEmpty ? .waiting(unit) : .ending(unit, open: units.count))
+                for index in units { nodes[index].group = at }
+                units = [at]
             }
         }
-        if !outputs.isEmpty || isFirst { at = place(content(), at, &isFirst) }
+        if !outputs.isEmpty || isFirst { at = place(.done(outputs), at, &isFirst) }
         mergeNext(at)
         mergePrevious(node)
+        count(units.count - 1, in: group)
+    }
+
+    /// Counts nodes of a group that are not done; with the last of them its end may be begun.
+    private mutating func count(_ change: Int, in group: Int) {
+        guard group != Self.none, case .ending(let unit, let open) = nodes[group].content else {
+            return
+        }
+        if open + change > 0 {
+            nodes[group].content = .ending(unit, open: open + change)
+        } else {
+            nodes[group].content = .waiting(unit)
+            waitingCount += 1
+        }
     }
 
     private mutating func place(_ content: Content, _ at: Int, _ isFirst: inout Bool) -> Int {
-        guard isFirst else { return insert(content, after: at) }
+        guard isFirst else { return insert(content, after: at, in: nodes[at].group) }
         isFirst = false
         nodes[at].content = content
         count(content)
@@ -89,7 +116,7 @@ struct OrderedWork<Unit: Sendable, Output: Sendable> {
         switch content {
         case .waiting: waitingCount += 1
         case .done(let outputs): heldWeight += weigh(outputs)
-        case .running: break
+        case .ending, .running: break
         }
     }
 
@@ -97,10 +124,12 @@ struct OrderedWork<Unit: Sendable, Output: Sendable> {
         outputs.reduce(0) { $0 + weight($1) }
     }
 
-    private mutating func insert(_ content: Content, after previous: Int) -> Int {
+    private mutating func insert(
+        _ content: Content, after previous: Int, in group: Int
+    ) -> Int {
         count(content)
         let next = previous == Self.none ? head : nodes[previous].next
-        let node = Node(content: content, previous: previous, next: next)
+        let node = Node(content: content, previous: previous, next: next, group: group)
         let index: Int
         if let reused = free.popLast() {
             index = reused
@@ -148,7 +177,10 @@ struct OrderedWork<Unit: Sendable, Output: Sendable> {
         var units: [Unit] = []
         var at = head
         while at != Self.none {
-            if case .waiting(let unit) = nodes[at].content { units.append(unit) }
+            switch nodes[at].content {
+            case .waiting(let unit), .ending(let unit, _): units.append(unit)
+            case .running, .done: break
+            }
             at = nodes[at].next
         }
         return units

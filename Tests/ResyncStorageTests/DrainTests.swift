@@ -129,6 +129,45 @@ private func wait(until condition: () -> Bool) -> Bool {
         }
     }
 
+    /// A tree, each of whose nodes has an end.
+    private enum Part: Sendable {
+        case node(path: [Int])
+        case end(path: [Int])
+    }
+
+    @Test(arguments: [1, 3, 16]) func aLastUnitWaitsForAllThatTheOthersGive(
+        _ workers: Int
+    ) throws {
+        let ended = Mutex<[[Int]]>([])
+        let early = Mutex<[[Int]]>([])
+        let outputs = Mutex<[String]>([])
+        let drain = Drain<Part, String, Int>(
+            first: [.node(path: [])], context: { $0 },
+            run: { part, _ in
+                switch part {
+                case .end(let path):
+                    let children = ended.withLock { ended in
+                        defer { ended.append(path) }
+                        return ended.count { $0.count == path.count + 1 && $0.starts(with: path) }
+                    }
+                    if path.count < 3, children != 4 { early.withLock { $0.append(path) } }
+                    return [.output("end \(path)")]
+                case .node(let path):
+                    if (path.last ?? 0) % 2 == 1 { usleep(500) }
+                    let children = path.count < 3 ? (0..<4).map { path + [$0] } : []
+                    return [.output("begin \(path)")] + children.map { .unit(.node(path: $0)) }
+                        + [.last(.end(path: path))]
+                }
+            }, emit: { output, _ in outputs.withLock { $0.append(output) } })
+        #expect(try drain.work(workers: workers, tick: .milliseconds(1)) { _ in .goOn })
+        func expanded(_ path: [Int]) -> [String] {
+            let children = path.count < 3 ? (0..<4).flatMap { expanded(path + [$0]) } : []
+            return ["begin \(path)"] + children + ["end \(path)"]
+        }
+        #expect(early.withLock { $0 } == [])
+        #expect(outputs.withLock { $0 } == expanded([]))
+    }
+
     @Test(arguments: [1, 8])
     func anyFailingUnitEndsIt(_ workers: Int) throws {
         var random = Seed.fromEnvironment()
