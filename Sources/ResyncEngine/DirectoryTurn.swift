@@ -12,6 +12,8 @@ package final class DirectoryTurn: @unchecked Sendable {
     private let isRoot: Bool
     /// The only names of it that are visited; nil for all.
     private let ways: Set<[UInt8]>?
+    /// Whether there may be names that do not count, and move its times all the same.
+    private let mayHoldOthers: Bool
     private let a: Cursor
     private let b: Cursor
     private(set) var isDone = false
@@ -23,13 +25,27 @@ package final class DirectoryTurn: @unchecked Sendable {
 
     /// Where one side's listing is.
     private final class Cursor {
-        let listing: (any Listing)?
+        private let directory: PairedDirectory
+        private let side: Side
+        /// Nil at its end, too: it may hold many names.
+        private var listing: (any Listing)?
+        /// The directory while it was listed.
+        let stat: Stat?
         var names = NameList()
         var at = 0
-        var isAtEnd = false
-        var failure: DiskError?
+        /// Of the names that count; only kept where there may be others.
+        var seen = Hasher()
 
-        init(_ listing: (any Listing)?) { self.listing = listing }
+        init(_ directory: PairedDirectory, _ side: Side, _ worker: Worker) {
+            self.directory = directory
+            self.side = side
+            if let held = directory.sides[side] {
+                worker.pulse.enter(Pulse.Place(side: side, directory: held, names: nil))
+                listing = held.list(worker)
+            }
+            stat = listing?.stat
+            directory.note(listing?.completeness ?? .complete, on: side)
+        }
 
         /// The kind of the current name.
         var kind: EntryType? { names.kinds[at] }
@@ -37,20 +53,17 @@ package final class DirectoryTurn: @unchecked Sendable {
         /// Whether there is a current name, after fetching more where needed.
         func hasName() -> Bool {
             if at < names.count { return true }
-            guard !isAtEnd else { return false }
+            guard let listing else { return false }
             at = 0
             do throws(DiskError) {
-                names = try listing?.next(DirectoryTurn.chunkSize) ?? NameList()
+                names = try listing.next(DirectoryTurn.chunkSize)
             } catch {
-                failure = error
+                directory.note(.failed(error), on: side)
                 names = NameList()
             }
-            isAtEnd = names.isEmpty
+            directory.note(listing.completeness, on: side)
+            if names.isEmpty { self.listing = nil }
             return !names.isEmpty
-        }
-
-        var completeness: Completeness {
-            failure.map { .failed($0) } ?? listing?.completeness ?? .complete
         }
     }
 
@@ -65,21 +78,12 @@ package final class DirectoryTurn: @unchecked Sendable {
         self.directory = directory
         self.inner = inner
         self.scope = scope
-        var listings: Sides<(any Listing)?> = Sides(a: nil, b: nil)
-        for side in Side.allCases {
-            guard let held = directory.sides[side] else { continue }
-            worker.pulse.enter(Pulse.Place(side: side, directory: held, names: nil))
-            listings[side] = held.list(worker)
-        }
-        a = Cursor(listings.a)
-        b = Cursor(listings.b)
+        a = Cursor(directory, .a, worker)
+        b = Cursor(directory, .b, worker)
         isRoot = (directory.sides.a ?? directory.sides.b)?.isRoot ?? false
         parent = scope.filter.isEmpty ? [] : directory.path.bytes
         ways = scope.within?.names(in: directory.path)
-    }
-
-    var completeness: Sides<Completeness> {
-        Sides(a: a.completeness, b: b.completeness)
+        mayHoldOthers = isRoot || ways != nil || !scope.filter.isEmpty
     }
 
     /// The next portion, in order.
@@ -91,34 +95,32 @@ package final class DirectoryTurn: @unchecked Sendable {
             batch = PairedNames()
         }
         while items.count < Self.itemLimit {
-            guard let presence = nextPresence() else {
+            guard let listed = nextPresence() else {
                 isDone = true
                 break
             }
+            let presence = counting(listed)
             let cursor = presence.contains(.a) ? a : b
-            let kinds = (
-                a: presence.contains(.a) ? a.kind : nil, b: presence.contains(.b) ? b.kind : nil
-            )
-            let isDirectory = kinds.a == .directory || kinds.b == .directory
-            if accepts(cursor.names, cursor.at, isDirectory: isDirectory),
-                let below = resumeBelow(cursor.names, cursor.at)
-            {
-                if isDirectory {
+            if !presence.isEmpty, let below = resumeBelow(cursor.names, cursor.at) {
+                let kinds = Sides(
+                    a: presence.contains(.a) ? a.kind : nil,
+                    b: presence.contains(.b) ? b.kind : nil)
+                // Where a rule leaves out what one side has, that side is not asked.
+                let asked = presence == listed ? presenceToAsk(presence) : presence
+                if kinds.a == .directory || kinds.b == .directory {
                     flush()
                     var name = PairedNames()
-                    name.append(
-                        cursor.at, of: cursor.names, kind: .directory, presenceToAsk(presence))
+                    name.append(cursor.at, of: cursor.names, kind: .directory, asked)
                     items.append(.directory(name, below))
                 } else if below.isReported {
                     let isMixed = presence == .both && kinds.a != kinds.b
                     batch.append(
-                        cursor.at, of: cursor.names, kind: isMixed ? nil : cursor.kind,
-                        presenceToAsk(presence))
+                        cursor.at, of: cursor.names, kind: isMixed ? nil : cursor.kind, asked)
                     if batch.count >= scope.batchSize { flush() }
                 }
             }
-            if presence.contains(.a) { a.at += 1 }
-            if presence.contains(.b) { b.at += 1 }
+            if listed.contains(.a) { a.at += 1 }
+            if listed.contains(.b) { b.at += 1 }
         }
         flush()
         return items
@@ -140,22 +142,104 @@ package final class DirectoryTurn: @unchecked Sendable {
     private func presenceToAsk(_ presence: Presence) -> Presence {
         guard presence != .both else { return presence }
         var asked = presence
-        if directory.sides.a != nil, a.completeness != .complete { asked.insert(.a) }
-        if directory.sides.b != nil, b.completeness != .complete { asked.insert(.b) }
+        let completeness = directory.completeness
+        for side in Side.allCases
+        where directory.sides[side] != nil && completeness[side] != .complete {
+            asked.insert(Presence.on(side))
+        }
         return asked
     }
 
-    private func accepts(_ names: NameList, _ index: Int, isDirectory: Bool) -> Bool {
-        names.withBytes(index) { name in
-            if isRoot, name.starts(with: reservedPrefix) {
-                excludedCount += 1
-                return false
+    private enum Standing {
+        case counts, excluded
+        /// Not on the way to what is visited.
+        case aside
+    }
+
+    private func standing(
+        _ names: NameList, _ index: Int, _ kind: EntryType?
+    ) -> Standing {
+        guard mayHoldOthers else { return .counts }
+        return names.withBytes(index) { name in
+            if isRoot, name.starts(with: reservedPrefix) { return .excluded }
+            if let ways, !ways.contains(Array(name)) { return .aside }
+            let isExcluded = scope.filter.excludes(
+                name, in: parent, isDirectory: kind == .directory)
+            return isExcluded ? .excluded : .counts
+        }
+    }
+
+    /// On which of the sides that list the current name it counts.
+    private func counting(_ listed: Presence) -> Presence {
+        var counting: Presence = []
+        let kinds = Sides(
+            a: listed.contains(.a) ? a.kind : nil, b: listed.contains(.b) ? b.kind : nil)
+        var isExcluded = false
+        var earlier: (kind: EntryType?, standing: Standing)?
+        for side in Side.allCases where listed.contains(side) {
+            let cursor = side == .a ? a : b
+            let kind =
+                kinds[side.other] == .directory ? .directory : kinds[side] ?? kinds[side.other]
+            let standing =
+                if let earlier, earlier.kind == kind {
+                    earlier.standing
+                } else {
+                    standing(cursor.names, cursor.at, kind)
+                }
+            earlier = (kind, standing)
+            switch standing {
+            case .counts:
+                counting.insert(Presence.on(side))
+                if mayHoldOthers { cursor.seen.combine(cursor.names, cursor.at) }
+            case .excluded: isExcluded = true
+            case .aside: break
             }
-            if let ways, !ways.contains(Array(name)) { return false }
-            guard !scope.filter.isEmpty else { return true }
-            let isExcluded = scope.filter.excludes(name, in: parent, isDirectory: isDirectory)
-            if isExcluded { excludedCount += 1 }
-            return !isExcluded
+        }
+        if isExcluded { excludedCount += 1 }
+        return counting
+    }
+
+    /// To be called when all that is below it was visited: whether it is what it was when it was
+    /// listed. Where it moved, names may have been missed.
+    func lookAgain(_ worker: Worker) {
+        let known = directory.completeness
+        for side in Side.allCases where known[side] == .complete {
+            guard let held = directory.sides[side] else { continue }
+            worker.pulse.enter(Pulse.Place(side: side, directory: held, names: nil))
+            let found = look(at: held, listedBy: side == .a ? a : b, worker)
+            // Then it may have been cut short.
+            if worker.stop.isRequested { return }
+            directory.note(found, on: side)
+        }
+    }
+
+    private func look(
+        at held: any SiteDirectory, listedBy cursor: Cursor, _ worker: Worker
+    ) -> Completeness {
+        do throws(DiskError) {
+            let now = try held.stat()
+            if let then = cursor.stat, now.mtime == then.mtime, now.ctime == then.ctime {
+                return .complete
+            }
+            guard mayHoldOthers else { return .changing }
+            // Our own names in the root, or what is left out, may have moved it alone. What became
+            // of a name that is still there was seen when it was visited.
+            let listing = held.list(worker)
+            var seen = Hasher()
+            while true {
+                let names = try listing.next(Self.chunkSize)
+                if names.isEmpty { break }
+                for index in 0..<names.count
+                where standing(names, index, names.kinds[index]) == .counts {
+                    seen.combine(names, index)
+                }
+            }
+            let isSame = seen.finalize() == cursor.seen.finalize()
+            return listing.completeness.and(isSame ? .complete : .changing)
+        } catch {
+            // It is open, or was closed meanwhile, and is no longer where it was.
+            let isGone = error.number == ErrorNumber.noEntry || error.number == ErrorNumber.stale
+            return isGone ? .changing : .failed(error)
         }
     }
 
@@ -172,6 +256,15 @@ package final class DirectoryTurn: @unchecked Sendable {
         case nil:
             let rest = resume.dropFirst()
             return SubtreeScope(resume: rest.isEmpty ? nil : rest, isReported: false)
+        }
+    }
+}
+
+extension Hasher {
+    fileprivate mutating func combine(_ names: NameList, _ index: Int) {
+        names.withBytes(index) {
+            combine($0.count)
+            combine(bytes: UnsafeRawBufferPointer($0))
         }
     }
 }

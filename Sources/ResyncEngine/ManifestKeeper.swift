@@ -39,6 +39,7 @@ final class ManifestKeeper {
     /// The last entry, from which another attempt goes on.
     var through: RelativePath? { records.through }
     var bytesRead: Int { records.bytesRead }
+    var directories: [PairedDirectory?] { records.directories }
 
     func take(_ output: ScanOutput) throws {
         try records.take(output) { try writer.append($0) }

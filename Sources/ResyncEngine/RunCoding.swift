@@ -1,8 +1,10 @@
 import ResyncCore
 import ResyncStorage
 
-/// The small files of a run folder, version 1.
+/// The small files of a run folder.
 private let version: UInt8 = 1
+/// Version 1 did not say whether the listings of the directories were complete.
+private let checkpointVersion: UInt8 = 2
 private let stringLimit = 1 << 20
 private let doubtLimit = 1000
 private let doubtLength = 4096
@@ -22,13 +24,14 @@ extension ByteWriter {
     }
 
     mutating func checkpoint(_ checkpoint: Checkpoint) {
-        byte(version)
+        byte(checkpointVersion)
         byte(checkpoint.isFirstPassDone ? 1 : 0)
         byte(checkpoint.through == nil ? 0 : 1)
         string(checkpoint.through?.bytes ?? [])
         number(checkpoint.directories.count)
         for directory in checkpoint.directories {
             for side in Side.allCases { witness(directory.stats[side]) }
+            for side in Side.allCases { completeness(directory.completeness[side]) }
         }
         tally(checkpoint.tally)
         for side in Side.allCases {
@@ -84,6 +87,20 @@ extension ByteWriter {
         }
     }
 
+    private mutating func completeness(_ completeness: Completeness) {
+        switch completeness {
+        case .complete: byte(0)
+        case .changing: byte(1)
+        case .failed(let error):
+            byte(2)
+            string(Array(error.call.rawValue.utf8))
+            number(UInt64(UInt32(bitPattern: error.number)))
+        case .broken(let how):
+            byte(3)
+            string(Array(how.utf8))
+        }
+    }
+
     private mutating func milliseconds(_ seconds: Double) {
         number(UInt64(max(0, min(seconds, 1e12)) * 1000))
     }
@@ -110,14 +127,15 @@ extension ByteReader {
     }
 
     mutating func checkpoint() throws(FormatError) -> Checkpoint {
-        try checkVersion()
+        try checkVersion(checkpointVersion)
         let isDone = try byte() == 1
         let isSet = try byte() == 1
         let path = RelativePath(try string(limit: 64 << 20))
         var directories: [EnteredDirectory] = []
         for depth in 0..<(try int(limit: 32 << 20)) {
             let stats = Sides(a: try witness(), b: try witness())
-            directories.append(EnteredDirectory(depth: depth, stats))
+            let completeness = Sides(a: try completeness(), b: try completeness())
+            directories.append(EnteredDirectory(depth: depth, stats, completeness))
         }
         let tally = try tally()
         var manifests = Sides<ManifestPart?>(a: nil, b: nil)
@@ -184,7 +202,22 @@ extension ByteReader {
         return isSet ? limit : nil
     }
 
-    private mutating func checkVersion() throws(FormatError) {
+    private mutating func completeness() throws(FormatError) -> Completeness {
+        switch try byte() {
+        case 0: return .complete
+        case 1: return .changing
+        case 2:
+            guard let call = SystemCall(rawValue: try text()) else {
+                throw FormatError("unknown call", at: at)
+            }
+            let number = UInt32(truncatingIfNeeded: try number())
+            return .failed(DiskError(call, Int32(bitPattern: number)))
+        case 3: return .broken(try text())
+        default: throw FormatError("unknown listing", at: at)
+        }
+    }
+
+    private mutating func checkVersion(_ version: UInt8 = version) throws(FormatError) {
         let found = try byte()
         guard found == version else {
             throw FormatError("has version \(found), which this resync does not know", at: at)

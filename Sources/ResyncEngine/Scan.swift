@@ -23,8 +23,8 @@ package struct ScanOutput: Sendable {
     enum Item {
         /// A directory's own entry; its listing follows.
         case begin(ManifestEntry)
-        /// With the directory's own stat, where it was entered.
-        case listing(ListingState, Stat?)
+        /// With the directory, where another attempt may have to go on in it.
+        case listing(ListingState, PairedDirectory?)
         case entry(ManifestEntry)
         case end(ListingState, excluded: Int)
     }
@@ -40,6 +40,8 @@ package struct ScanOutput: Sendable {
 package struct Scan: Pass {
     package typealias Output = ScanOutput
     package typealias Work = ScanFile
+
+    package static var looksAgain: Bool { true }
 
     let rules: ScanRules
     let progress: Progress
@@ -79,8 +81,7 @@ package struct Scan: Pass {
     package func listed(
         _ directory: PairedDirectory, completeness: Sides<Completeness>
     ) -> [ScanOutput] {
-        let stat = directory.sides.a?.entry.stat
-        return [ScanOutput(items: [.listing(ListingState(completeness.a), stat)])]
+        [ScanOutput(items: [.listing(ListingState(completeness.a), directory)])]
     }
 
     /// A scan selects nothing.

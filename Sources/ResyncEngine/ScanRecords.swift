@@ -3,9 +3,8 @@ package import ResyncCore
 /// Turns the ordered outputs of a scan into a manifest's records. For one thread at a time: the
 /// `emit` of a drain.
 ///
-/// A scan that goes on where another was stopped lists the directories anew that were open then. A
-/// directory is only said to be complete when it is still the one whose names came before: the same
-/// object with the same times, which move with every name that comes or goes.
+/// A scan that goes on where another was stopped lists the directories anew that were open then. Of
+/// what both attempts say of a listing the worse stands.
 package struct ScanRecords {
     /// The entry of a directory that waits for its listing.
     private var begun: ManifestEntry?
@@ -22,14 +21,9 @@ package struct ScanRecords {
         var path: RelativePath
         var last: Name?
         var isBroken = false
-        /// As its record has it; nil for what was not open at a stop.
-        var stat: Stat?
-        var hasMoved = false
-
-        func isSame(_ now: Stat?) -> Bool {
-            guard let now, let stat else { return false }
-            return now.inode == stat.inode && now.mtime == stat.mtime && now.ctime == stat.ctime
-        }
+        /// As its record has it.
+        var listing: ListingState
+        var directory: PairedDirectory?
     }
 
     package init() {}
@@ -40,6 +34,10 @@ package struct ScanRecords {
     /// The last entry that was taken; nil before the first.
     package private(set) var through: RelativePath?
 
+    /// The directories that have not ended, from the root down; nil for those that are not entered
+    /// again yet.
+    var directories: [PairedDirectory?] { path.map { $0.directory } }
+
     package mutating func take(
         _ output: ScanOutput, _ record: (ManifestRecord) throws -> Void
     ) throws {
@@ -49,8 +47,8 @@ package struct ScanRecords {
                 passForeign(item)
                 continue
             }
-            if case .listing(let listing, let stat) = item {
-                try take(listing, stat, record)
+            if case .listing(let listing, let directory) = item {
+                try take(listing, directory, record)
                 continue
             }
             try settleReentering(record)
@@ -69,16 +67,17 @@ package struct ScanRecords {
     }
 
     private mutating func take(
-        _ listing: ListingState, _ stat: Stat?, _ record: (ManifestRecord) throws -> Void
+        _ listing: ListingState, _ directory: PairedDirectory?,
+        _ record: (ManifestRecord) throws -> Void
     ) throws {
         if var entry = begun {
             begun = nil
             entry.listing = listing
             let at = place(entry) ?? .root
             try record(.entry(entry))
-            path.append(Level(path: at))
+            path.append(Level(path: at, listing: listing, directory: directory))
         } else if let level = reentered, level < path.count {
-            path[level].hasMoved = !path[level].isSame(stat)
+            path[level].directory = directory
             reentered = level + 1
         } else {
             foreignDepth = 1
@@ -89,8 +88,7 @@ package struct ScanRecords {
         _ listing: ListingState, _ excluded: Int, _ record: (ManifestRecord) throws -> Void
     ) throws {
         let level = path.removeLast()
-        var state = listing
-        if state == .complete, level.hasMoved { state = .changing }
+        var state = level.listing.and(listing)
         if state == .complete, level.isBroken { state = .broken }
         try record(.end(DirectoryEnd(listing: state, excluded: excluded)))
         isComplete = path.isEmpty
@@ -122,7 +120,7 @@ package struct ScanRecords {
         case .entry(var entry):
             guard let at = place(entry) else { return }
             if entry.isDirectory {
-                path.append(Level(path: at, stat: entry.entry?.stat))
+                path.append(Level(path: at, listing: entry.listing))
             } else {
                 links.name(&entry, at: at)
             }

@@ -132,6 +132,7 @@ package struct ScanRun: Sendable {
         let sink = try ScanSink(run, header, checkpoint, interval: interval)
         var scope = scope
         scope.resumeAfter = sink.through
+        scope.listed = checkpoint?.directories ?? []
         var watched: (isDone: Bool, ending: Ending, stalled: [StalledRead]) = (true, .complete, [])
         if !sink.isComplete {
             watched = try watch(scope, limits, controls) { try sink.take($0) }
@@ -192,12 +193,28 @@ private final class ScanSink {
 
     func finish() throws -> ManifestTrailer? { try keeper.finish() }
 
+    /// Of one that this attempt did not come to yet stands what the one before knew.
+    private var directories: [EnteredDirectory] {
+        let known = earlier?.directories ?? []
+        var directories: [EnteredDirectory] = []
+        for (depth, directory) in keeper.directories.enumerated() {
+            if let directory {
+                directories.append(EnteredDirectory(depth: depth, listed: directory))
+            } else if depth < known.count {
+                directories.append(known[depth])
+            } else {
+                break
+            }
+        }
+        return directories
+    }
+
     func save() throws {
         var tally = Tally()
         tally.bytesRead = bytesRead
         try run.save(
             Checkpoint(
-                through: through, tally: tally,
+                through: through, directories: directories, tally: tally,
                 manifests: Sides(a: try keeper.save(), b: nil), resultsEnd: 0,
                 elapsed: (earlier?.elapsed ?? 0) + monotonicSeconds() - started, saved: .now))
         savedAt = monotonicSeconds()

@@ -79,19 +79,6 @@ package struct EntryPlace: Sendable {
     package var path: RelativePath { directory?.path.appending(name) ?? whole }
 }
 
-/// A directory as it was just before it was listed: its names are what they were for as long as it
-/// stays like that.
-package final class EnteredDirectory: Sendable {
-    /// How many names lead to it from the root.
-    let depth: Int
-    let stats: Sides<StatWitness?>
-
-    init(depth: Int, _ stats: Sides<StatWitness?>) {
-        self.depth = depth
-        self.stats = stats
-    }
-}
-
 package struct LinkedEntry: Sendable {
     package let path: RelativePath
     package let a: ObjectIdentity
@@ -103,6 +90,8 @@ package struct LinkedEntry: Sendable {
 package struct Verify: Pass {
     package typealias Output = VerifyOutput
     package typealias Work = SplitFile
+
+    package static var looksAgain: Bool { true }
 
     let rules: VerifyRules
     let progress: Progress
@@ -157,25 +146,33 @@ package struct Verify: Pass {
         return [output]
     }
 
-    /// Names that came into a directory since it was first listed, before where the earlier attempt
-    /// was stopped, are looked at by nobody: then the directory is not what was compared.
+    /// What else is wrong with its listing is said where it ends.
     package func reenter(
         _ opened: Sides<OpenedDirectory>, path: () -> RelativePath
     ) -> [VerifyOutput] {
         let path = path()
-        let now = EnteredDirectory(opened, path)
-        var output = VerifyOutput()
-        output.entered = now
         let found = opened.map { Examined(entry: $0.entry, failure: $0.failure) }
+        var output = VerifyOutput()
         if let failed = Difference.failed(found, path: { path }) {
             // Unless it could not be opened before either, which is said already.
-            if rules.resumed?.hasEntered(now) ?? true { output.differences = [failed] }
-        } else if rules.resumed?.hasMoved(now) ?? false {
-            var moved = Difference.changing(path)
-            moved.stats = now.stats
-            output.differences = [moved]
+            guard rules.resumed?.hasEntered(path) ?? true else { return [] }
+            output.differences = [failed]
+        } else if opened.a.directory == nil, opened.b.directory == nil,
+            rules.resumed?.hasListed(path) ?? true
+        {
+            output.differences = [.changing(path)]
+            output.differences[0].stats = found.map { $0.entry.map { StatWitness($0.stat) } }
         }
         for difference in output.differences { output.tally.count(difference) }
+        return output.differences.isEmpty ? [] : [output]
+    }
+
+    package func listed(
+        _ directory: PairedDirectory, completeness: Sides<Completeness>
+    ) -> [VerifyOutput] {
+        var output = VerifyOutput()
+        output.entered = EnteredDirectory(depth: directory.path.depth, listed: directory)
+        recordListing(directory, completeness, &output)
         return [output]
     }
 
@@ -207,6 +204,8 @@ package struct Verify: Pass {
         var output = VerifyOutput()
         output.tally.excluded = excluded
         for side in Side.allCases where completeness[side] != .complete {
+            // That it was changed has no side.
+            if side == .b, completeness.a == .changing, completeness.b == .changing { continue }
             output.differences.append(
                 .incomplete(directory.path, side, completeness[side], directory.sides))
         }
@@ -312,21 +311,17 @@ extension EnteredDirectory {
     fileprivate convenience init(_ opened: Sides<OpenedDirectory>, _ path: RelativePath) {
         self.init(
             depth: path.depth,
-            opened.map { $0.entry.map { StatWitness($0.stat) } })
+            opened.map { $0.directory.map { StatWitness($0.entry.stat) } })
     }
 }
 
 extension Checkpoint {
-    /// Whether a directory is no longer what was listed. Of the last entry itself, where that is a
-    /// directory, nothing was listed yet.
-    fileprivate func hasMoved(_ now: EnteredDirectory) -> Bool {
-        guard now.depth < through?.depth ?? 0 else { return false }
-        guard now.depth < directories.count else { return true }
-        return directories[now.depth].stats != now.stats
-    }
+    /// Whether names of a directory on the way to the last entry were passed. Of the last entry
+    /// itself, where that is a directory, none was.
+    fileprivate func hasListed(_ path: RelativePath) -> Bool { path.depth < through?.depth ?? 0 }
 
-    fileprivate func hasEntered(_ now: EnteredDirectory) -> Bool {
-        now.depth < max(directories.count, through?.depth ?? 0)
+    fileprivate func hasEntered(_ path: RelativePath) -> Bool {
+        path.depth < max(directories.count, through?.depth ?? 0)
     }
 }
 

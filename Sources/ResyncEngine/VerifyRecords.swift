@@ -1,5 +1,5 @@
-package import ResyncCore
-package import ResyncStorage
+import ResyncCore
+import ResyncStorage
 
 // What a comparison adds to each side's manifest, when these are kept.
 extension Verify {
@@ -46,17 +46,14 @@ extension Verify {
         }
     }
 
-    package func listed(
-        _ directory: PairedDirectory, completeness: Sides<Completeness>
-    ) -> [VerifyOutput] {
-        guard recorder != nil else { return [] }
-        var output = VerifyOutput()
-        for side in Side.allCases {
-            guard let own = directory.sides[side] else { continue }
-            let listing = ListingState(completeness[side])
-            output.records[side].items = [.listing(listing, own.entry.stat)]
+    func recordListing(
+        _ directory: PairedDirectory, _ completeness: Sides<Completeness>,
+        _ output: inout VerifyOutput
+    ) {
+        guard recorder != nil else { return }
+        for side in Side.allCases where directory.sides[side] != nil {
+            output.records[side].items = [.listing(ListingState(completeness[side]), nil)]
         }
-        return [output]
     }
 
     func recordLeaving(

@@ -116,6 +116,7 @@ package final class VerifyRun {
     ) throws {
         var plan = plan
         plan.scope.resumeAfter = checkpoint?.through
+        plan.scope.listed = checkpoint?.directories ?? []
         plan.rules.resumed = checkpoint
         plan.rules.within = plan.scope.within
         self.plan = plan
@@ -187,7 +188,13 @@ package final class VerifyRun {
             supervisor.decide(status) { self.controls.report(.comparing, self.progress) }
         }
         let ending = isDone ? .complete : supervisor.ending
-        let left = LeftUnits(isDone ? [] : drain.remaining)
+        let remaining = isDone ? [] : drain.remaining
+        let left = LeftUnits(remaining)
+        for case .leave(let turn) in remaining
+        where turn.directory.completeness != Sides(a: .complete, b: .complete) {
+            // What is known of it by now is said; where the run goes on, it is said there.
+            for output in walk.outputs(leaving: turn) { try sink.take(output, inOrder: false) }
+        }
         // Before the checkpoint that says that only second looks are left.
         if isDone, let keeping = plan.keeping {
             try sink.finishKeeping(in: keeping.store) { try prove(keeping) }
@@ -238,6 +245,7 @@ package final class VerifyRun {
         let pass = Confirm(verify, open, isForeign: isForeign)
         var scope = plan.scope
         scope.resumeAfter = nil
+        scope.listed = []
         scope.selection = Selection(open.map { $0.path })
         let first: [WalkUnit<Confirm>] =
             plan.sites.a.facts.kind == .directory
@@ -275,6 +283,7 @@ private struct LeftUnits {
                 entries += 1
                 bytesRead += file.bytesSoFar
             case .root, .directory, .more: entries += 1
+            case .leave: break
             }
         }
     }

@@ -11,6 +11,9 @@ package struct WalkScope: Sendable {
     package var within: Selection?
     /// Everything up to and including this entry was visited before.
     package var resumeAfter: RelativePath?
+    /// The directories on the way to it, as an earlier attempt had listed them, and it, where it is
+    /// one that was come into.
+    package var listed: [EnteredDirectory] = []
     /// Names looked at together; bounds the files a worker holds open.
     package var batchSize = 64
 
@@ -33,8 +36,14 @@ package struct WalkedSites: Sendable {
 /// A directory as it is on each side: nil where it is absent, or not a directory.
 package final class PairedDirectory: Sendable {
     package let sides: Sides<(any SiteDirectory)?>
+    private let listing = ListingKnowledge()
 
     init(_ sides: Sides<(any SiteDirectory)?>) { self.sides = sides }
+
+    /// By what is known until now, an earlier attempt at the run included.
+    package var completeness: Sides<Completeness> { listing.completeness }
+
+    func note(_ completeness: Completeness, on side: Side) { listing.note(completeness, on: side) }
 
     package var presence: Presence {
         var presence: Presence = []
@@ -46,12 +55,67 @@ package final class PairedDirectory: Sendable {
     package var path: RelativePath { (sides.a ?? sides.b)?.path ?? .root }
 }
 
+/// A directory that was come into, for as long as a walk may be stopped in it: its names are what
+/// they were while it stays like that.
+package final class EnteredDirectory: Sendable {
+    /// How many names lead to it from the root.
+    let depth: Int
+    /// Just before it was listed.
+    let stats: Sides<StatWitness?>
+    /// Nil where it is not listed yet, or was in an earlier attempt.
+    private let directory: PairedDirectory?
+    private let earlier: Sides<Completeness>
+
+    init(
+        depth: Int, _ stats: Sides<StatWitness?>,
+        _ completeness: Sides<Completeness> = Sides(a: .complete, b: .complete)
+    ) {
+        self.depth = depth
+        self.stats = stats
+        directory = nil
+        earlier = completeness
+    }
+
+    init(depth: Int, listed directory: PairedDirectory) {
+        self.depth = depth
+        self.directory = directory
+        stats = directory.stats
+        earlier = Sides(a: .complete, b: .complete)
+    }
+
+    /// By now.
+    var completeness: Sides<Completeness> { directory?.completeness ?? earlier }
+}
+
+extension PairedDirectory {
+    fileprivate var stats: Sides<StatWitness?> {
+        sides.map { $0.map { StatWitness($0.entry.stat) } }
+    }
+
+    /// Adds what an earlier attempt, which passed some of its names, knew of it. A name that came
+    /// since, before the place of the stop, is visited by nobody.
+    func note(_ earlier: EnteredDirectory?) {
+        let stats = stats
+        for side in Side.allCases {
+            guard let earlier else {
+                if sides[side] != nil { note(.changing, on: side) }
+                continue
+            }
+            note(earlier.completeness[side], on: side)
+            if earlier.stats[side] != stats[side] { note(.changing, on: side) }
+        }
+    }
+}
+
 /// What a pass makes of the entries that a walk leads it to. Called from many workers at once; the
 /// outputs come out in the order of the entries.
 package protocol Pass: Sendable {
     associatedtype Output: Sendable
     /// Work that a pass splits off, to be shared by several workers.
     associatedtype Work: Sendable
+    /// Whether a directory that moved between its listing and the end of all that is below it
+    /// counts as one that was changed while it was listed.
+    static var looksAgain: Bool { get }
     typealias Pieces = [Piece<WalkUnit<Self>, Output>]
 
     /// A directory's own entry, with what opening it gave on each side it was listed on. `path` is
@@ -86,6 +150,8 @@ package protocol Pass: Sendable {
 }
 
 extension Pass {
+    package static var looksAgain: Bool { false }
+
     package func reenter(
         _ opened: Sides<OpenedDirectory>, path: () -> RelativePath
     ) -> [Output] { [] }
@@ -106,6 +172,8 @@ package enum WalkUnit<P: Pass>: Sendable {
     case names(PairedNames, PairedDirectory)
     /// Go on with a directory's listing.
     case more(DirectoryTurn)
+    /// Leave a directory of which all is done.
+    case leave(DirectoryTurn)
     case work(P.Work)
 
     /// The way into a subdirectory: its name as the only element of a list.
@@ -153,7 +221,8 @@ package struct Walk<P: Pass>: Sendable {
         case .directory(let step): pieces = enter(step, worker)
         case .names(let names, let directory):
             pieces = try pass.visit(names, in: directory, worker)
-        case .more(let turn): return try go(on: turn, worker)
+        case .more(let turn): return go(on: turn)
+        case .leave(let turn): pieces = leave(turn, worker)
         case .work(let work): return try pass.run(work, worker)
         }
         return worker.stop.isRequested ? [.unit(unit)] : pieces
@@ -215,13 +284,21 @@ package struct Walk<P: Pass>: Sendable {
             return pieces
         }
         let turn = DirectoryTurn(directory, inner, scope, worker)
-        pieces += pass.listed(directory, completeness: turn.completeness).map { .output($0) }
-        pieces.append(.unit(.more(turn)))
+        if !inner.isReported {
+            let depth = path().depth
+            if depth < scope.listed.count {
+                directory.note(scope.listed[depth])
+            } else if inner.resume != nil {
+                directory.note(nil)
+            }
+        }
+        pieces += pass.listed(directory, completeness: directory.completeness).map { .output($0) }
+        pieces += [.unit(.more(turn)), .last(.leave(turn))]
         return pieces
     }
 
     /// The next portion of a directory's names as units, and the rest as another turn.
-    private func go(on turn: DirectoryTurn, _ worker: Worker) throws -> P.Pieces {
+    private func go(on turn: DirectoryTurn) -> P.Pieces {
         var pieces: P.Pieces = []
         for item in turn.nextItems() {
             switch item {
@@ -231,14 +308,20 @@ package struct Walk<P: Pass>: Sendable {
                     .unit(.directory(.init(name: name, parent: turn.directory, scope: inner))))
             }
         }
-        if turn.isDone {
-            let leaving = pass.leave(
-                turn.directory, completeness: turn.completeness, excluded: turn.excludedCount)
-            pieces += leaving.map { .output($0) }
-        } else {
-            pieces.append(.unit(.more(turn)))
-        }
+        if !turn.isDone { pieces.append(.unit(.more(turn))) }
         return pieces
+    }
+
+    private func leave(_ turn: DirectoryTurn, _ worker: Worker) -> P.Pieces {
+        if P.looksAgain { turn.lookAgain(worker) }
+        return outputs(leaving: turn).map { .output($0) }
+    }
+
+    /// What the end of a directory that was listed gives.
+    func outputs(leaving turn: DirectoryTurn) -> [P.Output] {
+        pass.leave(
+            turn.directory, completeness: turn.directory.completeness,
+            excluded: turn.excludedCount)
     }
 
     /// Units for the selected entries in a directory, without listing it.

@@ -17,6 +17,7 @@ final class LocalDirectory: SiteDirectory {
     private struct Held {
         var descriptor: Descriptor?
         var users = 0
+        var wasListed = false
     }
 
     init(root site: LocalSite, entry: Entry, descriptor: Descriptor) {
@@ -164,7 +165,16 @@ final class LocalDirectory: SiteDirectory {
     // MARK: Verbs
 
     func list(_ worker: Worker) -> any Listing {
-        LocalListing(self, site: site, worker: worker)
+        // One that stays open keeps its place in the listing, the root from one walk to the next.
+        let wasListed = held.withLock { held in
+            defer { held.wasListed = true }
+            return held.wasListed
+        }
+        return LocalListing(self, again: isRoot || wasListed, site: site, worker: worker)
+    }
+
+    func stat() throws(DiskError) -> Stat {
+        try withDescriptor { (descriptor) throws(DiskError) in try site.disk.stat(descriptor) }
     }
 
     func open(_ names: NameList, _ index: Int, _ worker: Worker) -> OpenedDirectory {

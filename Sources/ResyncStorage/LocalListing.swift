@@ -6,6 +6,7 @@ final class LocalListing: Listing {
     private static let attempts = 3
 
     private let asRead: Completeness
+    let stat: Stat?
     /// Because a listing is pulled by one worker at a time: whoever holds the directory's turn.
     nonisolated(unsafe) private var source: Source
 
@@ -14,15 +15,17 @@ final class LocalListing: Listing {
         case runs(NameRuns)
     }
 
-    init(_ directory: LocalDirectory, site: LocalSite, worker: Worker) {
+    /// - Parameter again: whether it may have been listed before; while it stays open, so does its
+    ///   place in the listing.
+    init(_ directory: LocalDirectory, again: Bool, site: LocalSite, worker: Worker) {
         var reading = Reading(site: site, worker: worker)
         for attempt in 1...Self.attempts {
             reading = Reading(site: site, worker: worker)
-            // The root stays open from one walk to the next, and so does its place in the listing.
-            reading.read(directory, again: attempt > 1 || directory.isRoot)
+            reading.read(directory, again: again || attempt > 1)
             if reading.completeness != .changing { break }
         }
         (source, asRead) = reading.finish()
+        stat = reading.stat
     }
 
     var completeness: Completeness {
@@ -54,6 +57,7 @@ final class LocalListing: Listing {
         var count = 0
         var runs: NameRuns?
         var completeness = Completeness.complete
+        var stat: Stat?
 
         init(site: LocalSite, worker: Worker) {
             self.site = site
@@ -97,6 +101,7 @@ final class LocalListing: Listing {
             if after.mtime != before.mtime || after.ctime != before.ctime {
                 completeness = .changing
             }
+            stat = after
         }
 
         /// Some file systems do not say what a name is: ask, so that nobody above has to. Each may

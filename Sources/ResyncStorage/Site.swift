@@ -68,6 +68,8 @@ package protocol SiteDirectory: AnyObject, Sendable {
     /// Whether it is the store's root.
     var isRoot: Bool { get }
     func list(_ worker: Worker) -> any Listing
+    /// What it is by now; fails with ENOENT or ESTALE where it is no longer to be found.
+    func stat() throws(DiskError) -> Stat
     /// Opens a subdirectory; never a symlink, never (unless asked) another mount.
     func open(_ names: NameList, _ index: Int, _ worker: Worker) -> OpenedDirectory
     /// Looks at many names; `wishes` has one element per name.
@@ -100,6 +102,8 @@ package protocol Listing: AnyObject, Sendable {
     /// The next names, at most `limit`; empty at the end.
     func next(_ limit: Int) throws(DiskError) -> NameList
     var completeness: Completeness { get }
+    /// The directory all the while it was read, where the listing is complete.
+    var stat: Stat? { get }
 }
 
 /// Whether a listing holds every name the directory had at one moment.
@@ -110,6 +114,14 @@ package enum Completeness: Sendable, Hashable {
     case failed(DiskError)
     /// A name came twice, or there seems to be no end: the file system does not keep its promises.
     case broken(String)
+
+    /// What two looks at one listing say together: the worse of both.
+    package func and(_ other: Completeness) -> Completeness {
+        switch (self, other) {
+        case (.complete, _), (.changing, .failed), (.changing, .broken): other
+        default: self
+        }
+    }
 }
 
 /// What looking at one name gave. Both nil: it is not there (any more, if it was listed).

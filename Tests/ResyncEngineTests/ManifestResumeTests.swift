@@ -16,13 +16,18 @@ extension TwoStores {
     /// Scans `/a` into a run's folder, or goes on with that.
     func scan(
         in run: RunFolder, workers: Int = 2, interval: Double = 30,
-        interruption: @escaping @Sendable () -> Int32? = { nil }
+        interruption: @escaping @Sendable () -> Int32? = { nil },
+        options: (inout LocalSiteOptions) -> Void = { _ in }
     ) throws -> KeptScan {
         var rules = ScanRules(scheme: try DigestScheme(.sha256, blockSize: 64 << 10))
         rules.aspects = .standard.union(AspectSet(.links))
         var scope = WalkScope()
         scope.batchSize = 3
-        let scan = ScanRun(try site("/a"), rules, scope)
+        var site = LocalSiteOptions()
+        site.scratch = try state().folder.scratch
+        options(&site)
+        let scan = ScanRun(
+            try LocalSite(path: Array("/a".utf8), disk: disk, options: site), rules, scope)
         var header = scan.header(mounts: .one, owners: .number, host: [], tool: [])
         let checkpoint = try run.checkpoint()
         // Of constant length, so that whole files can be compared.

@@ -76,6 +76,11 @@ package enum ListingState: Sendable, Hashable {
     /// The number is an errno.
     case failed(call: [UInt8], number: Int32)
 
+    /// What two looks at one listing say together: the worse of both.
+    package func and(_ other: ListingState) -> ListingState {
+        self == .complete || (self == .changing && other != .complete) ? other : self
+    }
+
     package var reason: Reason? {
         switch self {
         case .complete: nil

@@ -6,6 +6,10 @@ package struct ManifestTrailer: Sendable, Hashable {
     package var ended = Timestamp(seconds: 0, nanoseconds: 0)
 
     package init() {}
+
+    /// Whether every entry is known. A directory may be in doubt by its own record, and counted by
+    /// its end alone.
+    package var isWhole: Bool { counts.isWhole && root != nil }
 }
 
 package struct ManifestCounts: Sendable, Hashable {
@@ -26,7 +30,7 @@ package struct ManifestCounts: Sendable, Hashable {
 
     package var entries: Int { types.values.reduce(undescribed, cappedSum) }
 
-    /// Whether every entry is known.
+    /// Whether nothing was counted that is not known.
     package var isWhole: Bool {
         [incompleteDirectories, unreadable, unstable, notVerified].allSatisfy { $0 == 0 }
     }

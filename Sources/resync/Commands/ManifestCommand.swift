@@ -67,7 +67,7 @@ struct ManifestCommand: ParsableCommand {
             try input.named { while try reader.next() != nil {} }
             guard let trailer = reader.trailer else { return .trouble }
             try StandardOutput.shared.write(ManifestText.summary(trailer))
-            return trailer.counts.isWhole ? .ok : .trouble
+            return trailer.isWhole ? .ok : .trouble
         }
     }
 

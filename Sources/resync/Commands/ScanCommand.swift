@@ -77,14 +77,14 @@ struct ScanCommand: ResyncCommand {
         guard let trailer else { return report(stopped: result, isImage: scan.header.isImage) }
         try output.place(try run.folder.folder.read(RunFolder.manifest(.a)))
         try run.folder.delete(from: state.runs)
-        let isGood = trailer.counts.isWhole && trailer.counts.entries > 1 || scan.header.isImage
+        let isGood = trailer.isWhole && trailer.counts.entries > 1 || scan.header.isImage
         if !quiet || !isGood {
             try StandardOutput.shared.write(
                 ManifestText.summary(trailer)
                     + "\(sizeText(result.bytesRead)) read in "
                     + "\(durationText(monotonicSeconds() - started))\n")
         }
-        return isGood && trailer.counts.isWhole ? .ok : .trouble
+        return isGood && trailer.isWhole ? .ok : .trouble
     }
 
     private func report(stopped result: ScanResult, isImage: Bool) -> ExitStatus {
