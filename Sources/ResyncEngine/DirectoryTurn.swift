@@ -169,7 +169,8 @@ package final class DirectoryTurn: @unchecked Sendable {
         }
     }
 
-    /// On which of the sides that list the current name it counts.
+    /// On which of the sides that list the current name it counts. A rule for directories may leave
+    /// out what only one side has one of.
     private func counting(_ listed: Presence) -> Presence {
         var counting: Presence = []
         let kinds = Sides(
@@ -178,8 +179,7 @@ package final class DirectoryTurn: @unchecked Sendable {
         var earlier: (kind: EntryType?, standing: Standing)?
         for side in Side.allCases where listed.contains(side) {
             let cursor = side == .a ? a : b
-            let kind =
-                kinds[side.other] == .directory ? .directory : kinds[side] ?? kinds[side.other]
+            let kind = kinds[side] ?? kinds[side.other]
             let standing =
                 if let earlier, earlier.kind == kind {
                     earlier.standing
