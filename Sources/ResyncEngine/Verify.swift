@@ -215,6 +215,13 @@ package struct Verify: Pass {
         return isNothing ? [] : [output]
     }
 
+    package func leftOut(_ count: Int) -> [VerifyOutput] {
+        guard count > 0 else { return [] }
+        var output = VerifyOutput()
+        output.tally.excluded = count
+        return [output]
+    }
+
     package func unreached(
         _ paths: ArraySlice<RelativePath>, because opened: Sides<OpenedDirectory>
     ) -> [VerifyOutput] {

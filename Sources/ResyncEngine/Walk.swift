@@ -133,6 +133,8 @@ package protocol Pass: Sendable {
     ) -> [Output]
     /// A directory above selected paths, before any of them is visited; its names are not listed.
     func passing(_ directory: PairedDirectory) -> [Output]
+    /// So many selected paths are left out by the walk's rules.
+    func leftOut(_ count: Int) -> [Output]
     /// Entries of a directory that are no directories.
     func visit(
         _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
@@ -161,6 +163,7 @@ extension Pass {
     ) -> [Output] { [] }
 
     package func passing(_ directory: PairedDirectory) -> [Output] { [] }
+    package func leftOut(_ count: Int) -> [Output] { [] }
 }
 
 /// A unit of a walk's work.
@@ -280,7 +283,7 @@ package struct Walk<P: Pass>: Sendable {
         }
         if let selected = inner.selected {
             pieces += pass.passing(directory).map { .output($0) }
-            pieces += select(selected, in: directory, depth: path().depth)
+            pieces += select(selected, in: directory, depth: path().depth, worker)
             return pieces
         }
         let turn = DirectoryTurn(directory, inner, scope, worker)
@@ -326,7 +329,7 @@ package struct Walk<P: Pass>: Sendable {
 
     /// Units for the selected entries in a directory, without listing it.
     private func select(
-        _ range: Range<Int>, in directory: PairedDirectory, depth: Int
+        _ range: Range<Int>, in directory: PairedDirectory, depth: Int, _ worker: Worker
     ) -> P.Pieces {
         guard let selection = scope.selection else { return [] }
         var pieces: P.Pieces = []
@@ -336,13 +339,24 @@ package struct Walk<P: Pass>: Sendable {
             batch = PairedNames()
         }
         for group in selection.groups(in: range, depth: depth) {
-            if group.below.isEmpty {
-                batch.append(group.name, kind: nil, directory.presence)
+            let presence = counting(group.name, in: directory, worker)
+            // A side that is left out has a directory of that name then, and no other side.
+            let leadsOn =
+                presence == directory.presence
+                || !scope.filter.excludes(group.name, in: directory, isDirectory: true)
+            if presence.isEmpty || !leadsOn {
+                let isVisited = group.isSelected && !presence.isEmpty
+                if isVisited { batch.append(group.name, kind: nil, presence) }
+                flush()
+                let count = group.below.count + (group.isSelected && !isVisited ? 1 : 0)
+                pieces += pass.leftOut(count).map { .output($0) }
+            } else if group.below.isEmpty {
+                batch.append(group.name, kind: nil, presence)
                 if batch.count >= scope.batchSize { flush() }
             } else {
                 flush()
                 var name = PairedNames()
-                name.append(group.name, kind: .directory, directory.presence)
+                name.append(group.name, kind: .directory, presence)
                 let inner = SubtreeScope(
                     resume: nil, selected: group.below, isReported: group.isSelected)
                 pieces.append(
@@ -351,5 +365,53 @@ package struct Walk<P: Pass>: Sendable {
         }
         flush()
         return pieces
+    }
+
+    /// The sides on which a selected name is to be looked at: it is left out as it would be where
+    /// the directory is listed.
+    private func counting(
+        _ name: Name, in directory: PairedDirectory, _ worker: Worker
+    ) -> Presence {
+        if directory.path == .root, name.bytes.starts(with: reservedPrefix) { return [] }
+        guard !scope.filter.isEmpty else { return directory.presence }
+        let excluded = (
+            directory: scope.filter.excludes(name, in: directory, isDirectory: true),
+            other: scope.filter.excludes(name, in: directory, isDirectory: false)
+        )
+        if excluded.directory == excluded.other {
+            return excluded.directory ? [] : directory.presence
+        }
+        var names = NameList()
+        names.append(name, kind: nil)
+        var (counting, isFound, isExcluded) = (directory.presence, false, false)
+        for side in Side.allCases {
+            guard let held = directory.sides[side] else { continue }
+            worker.pulse.enter(Pulse.Place(side: side, directory: held, names: names))
+            let examination = held.examine(names, [.describe], worker)
+            defer { examination.close() }
+            guard let type = examination[0].entry?.stat.type else {
+                isFound = isFound || examination[0].failure != nil
+                continue
+            }
+            if type == .directory ? excluded.directory : excluded.other {
+                counting.remove(Presence.on(side))
+                isExcluded = true
+            } else {
+                isFound = true
+            }
+        }
+        return isExcluded && !isFound ? [] : counting
+    }
+}
+
+extension Filter {
+    fileprivate func excludes(
+        _ name: Name, in directory: PairedDirectory, isDirectory: Bool
+    ) -> Bool {
+        guard !isEmpty else { return false }
+        let parent = directory.path.bytes
+        return name.bytes.withUnsafeBufferPointer {
+            excludes($0, in: parent, isDirectory: isDirectory)
+        }
     }
 }

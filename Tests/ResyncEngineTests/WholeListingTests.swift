@@ -261,4 +261,69 @@ import Testing
         let trailer = try #require(try stores.scan(in: try stores.newRun(), workers: 1).trailer)
         #expect(trailer.root == nil && trailer.counts.incompleteDirectories == 2)
     }
+
+    // MARK: Rules for directories, and names that are given
+
+    /// `foo` is a directory on A and a file on B; `bar` the other way round.
+    private static func mixed() -> TwoStores {
+        let stores = TwoStores()
+        for (root, other) in [("/a", "/b"), ("/b", "/a")] {
+            let (folder, file) = root == "/a" ? ("foo", "bar") : ("bar", "foo")
+            stores.disk.addFile("\(root)/\(folder)/x", "in it")
+            stores.disk.addFile("\(root)/\(file)", "a file")
+            stores.disk.addFile("\(root)/same", "same")
+            stores.disk.addDirectory("\(root)/both")
+            #expect(root != other)
+        }
+        stores.calm()
+        return stores
+    }
+
+    @Test func aRuleForDirectoriesHidesNoFile() throws {
+        for rules in [["foo/", "bar/"], ["*/"]] {
+            var filter = Filter()
+            for rule in rules { try filter.add(rule: Array(rule.utf8)) }
+            let found = try Self.mixed().verify { $0.plan = { $0.scope.filter = filter } }
+            #expect(
+                trouble(found) == ["- bar existence", "+ foo existence"]
+                    || trouble(found) == ["+ bar existence", "- foo existence"],
+                "\(found.lines)")
+            #expect(found.tally.missingOnA == 1 && found.tally.missingOnB == 1)
+            #expect(found.tally.confirmed == 2 && found.status == .differences)
+            #expect(found.tally.excluded == (rules.count == 1 ? 3 : 2))
+        }
+    }
+
+    @Test func rulesHoldForNamesThatAreGiven() throws {
+        func verify(
+            _ rules: [String], _ names: [String], _ stores: TwoStores = Self.mixed()
+        ) throws -> TwoStores.Verified {
+            var filter = Filter()
+            for rule in rules { try filter.add(rule: Array(rule.utf8)) }
+            return try stores.verify {
+                $0.plan = {
+                    $0.rules.namesAreGiven = true
+                    $0.scope.filter = filter
+                    $0.scope.selection = Selection(names.map { RelativePath(Array($0.utf8)) })
+                }
+            }
+        }
+        let nested = Self.nested()
+        nested.disk.write("/a/q/d/3", at: 0, "X")
+        nested.disk.write("/a/q/z", at: 0, "X")
+        nested.disk.addFile("/a/.resync-x", "own")
+        let given = ["q/d/3", "q/d/4", "q/z", "top", ".resync-x"]
+        var found = try verify(["d/"], given, nested)
+        #expect(found.lines == ["* q/z content mtime 0+1 bitflip", "= top"], "\(found.lines)")
+        #expect(found.tally.excluded == 3 && found.status == .differences)
+        found = try verify(["/q/z", "3"], given, nested)
+        #expect(found.lines == ["= q/d/4", "= top"], "\(found.lines)")
+        #expect(found.tally.excluded == 3 && found.status == .ok)
+        // A rule for directories leaves files of that name alone, on the side where they are.
+        found = try verify(["top/"], given, nested)
+        #expect(found.lines.contains("= top") && found.tally.excluded == 1)
+        found = try verify(["foo/", "both/"], ["foo", "both", "foo/x", "same"])
+        #expect(found.tally.missingOnA == 1 && found.tally.confirmed == 1, "\(found.lines)")
+        #expect(found.lines.contains("= same") && found.tally.excluded == 2)
+    }
 }
