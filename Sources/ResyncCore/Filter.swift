@@ -89,6 +89,22 @@ package struct Filter: Sendable, Hashable {
     /// Whether there are no rules.
     package var isEmpty: Bool { rules.isEmpty }
 
+    /// Whether an entry of a baseline is left out, or a directory above it.
+    package func excludes(_ record: BaselineRecord) -> Bool {
+        guard !rules.isEmpty else { return false }
+        var at = record.path
+        var isDirectory = record.agreed.isDirectory
+        while at != .root {
+            let parent = at.parent
+            let isLeftOut = at.lastName.bytes.withUnsafeBufferPointer {
+                excludes($0, in: parent.bytes, isDirectory: isDirectory)
+            }
+            if isLeftOut { return true }
+            (at, isDirectory) = (parent, true)
+        }
+        return false
+    }
+
     /// Whether an entry is left out.
     ///
     /// `name` is its last component, `parent` the path of its directory below the root, empty for

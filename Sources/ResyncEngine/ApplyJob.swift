@@ -90,11 +90,7 @@ package struct ApplyJob {
         try forget(baselines)
         try recover()
         let result = try UndoRun(folder, anySites, controls)()
-        // What somebody changed since is theirs by now, and no more a half of anything.
-        let isOver =
-            result.ending == .complete && result.failure == nil && !folder.state.isCutOff
-            && result.notUndone.values.allSatisfy { $0 == .changed }
-        if folder.state.isUndone || isOver { try markTargets(nil) }
+        if folder.state.isUndone || folder.state.isOver { try markTargets(nil) }
         return result
     }
 
@@ -147,12 +143,13 @@ package struct ApplyJob {
         let before = try sites.map { try MarkerFile.change($0) { _ in } }
         for side in order {
             try MarkerFile.change(sites[side]) { marker in
+                if marker.isLeft(by: folder.run.id) { marker.inconsistent = nil }
+                guard !folder.plan.trailer.isNarrowed else { return }
                 marker.agree(on: id, with: before[side.other])
                 if folder.plan.header.authority.isOneSided, !targets.isEmpty {
                     let other = before[side.other].store
                     marker.take(part: targets.contains(side) ? .target : .source, with: other)
                 }
-                if marker.isLeft(by: folder.run.id) { marker.inconsistent = nil }
             }
         }
         try folder.append(.confirmed(.now))
@@ -192,7 +189,8 @@ package struct ApplyJob {
         for side in targets { try MarkerFile.change(sites[side]) { $0.followed = nil } }
         let stores = folder.plan.header.stores
         guard let known = try baselines.find(stores.map { $0.identity }) else { return }
-        let started = try folder.run.header().started
+        // Whose beginning nobody knows took nothing for granted that was proven.
+        let started = (try? folder.run.header().started) ?? .epoch
         var withdrawn = UpdateSpool(baselines.scratch)
         var plan = folder.plan
         try plan.forEach { _, action in

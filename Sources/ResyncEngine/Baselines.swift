@@ -58,12 +58,13 @@ package struct Baselines: Sendable {
     ///   - parts: how much of them is written, of a run that was ended early; nil where they are
     ///     whole.
     ///   - isWhole: whether what they do not list is not there.
+    ///   - filter: of the run: of what it leaves out nothing is said.
     ///   - policies: what may keep what was known before.
     /// - Returns: the new baseline's id.
     @discardableResult
     package func prove(
         _ manifests: Sides<InputFile>, parts: Sides<ManifestPart>? = nil, modifyWindow: UInt64,
-        isWhole: Bool = true, policies: PolicyGuard? = nil
+        isWhole: Bool = true, filter: Filter = .none, policies: PolicyGuard? = nil
     ) throws -> Digest {
         let readers = try Side.both { side in
             let file = manifests[side]
@@ -80,11 +81,11 @@ package struct Baselines: Sendable {
             let old = try find(header.identities)
             var proof = try BaselineProof(
                 readers.a, readers.b, modifyWindow: modifyWindow,
-                listsEverything: isWhole && parts == nil
-                    && old?.header.exclusions == header.exclusions)
+                listsEverything: isWhole && parts == nil)
             return try write(header, old) { old, emit in
                 try proof.merge(
-                    old, keeps: { policies?.keeps($0, $1, $2) ?? false }, into: emit)
+                    old, keeps: { policies?.keeps($0, $1, $2) ?? false },
+                    isLeftOut: { filter.excludes($0) }, into: emit)
             }
         }
     }

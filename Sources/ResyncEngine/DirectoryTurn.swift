@@ -33,7 +33,7 @@ package final class DirectoryTurn: @unchecked Sendable {
         let stat: Stat?
         var names = NameList()
         var at = 0
-        /// Of the names that count; only kept where there may be others.
+        /// Of the names that count.
         var seen = Hasher()
 
         init(_ directory: PairedDirectory, _ side: Side, _ worker: Worker) {
@@ -190,7 +190,7 @@ package final class DirectoryTurn: @unchecked Sendable {
             switch standing {
             case .counts:
                 counting.insert(Presence.on(side))
-                if mayHoldOthers { cursor.seen.combine(cursor.names, cursor.at) }
+                cursor.seen.combine(cursor.names, cursor.at)
             case .excluded: isExcluded = true
             case .aside: break
             }
@@ -221,9 +221,8 @@ package final class DirectoryTurn: @unchecked Sendable {
             if let then = cursor.stat, now.mtime == then.mtime, now.ctime == then.ctime {
                 return .complete
             }
-            guard mayHoldOthers else { return .changing }
-            // Our own names in the root, or what is left out, may have moved it alone. What became
-            // of a name that is still there was seen when it was visited.
+            // What is left out may have moved it alone, or a file that took its own name's place,
+            // as many programs save. What became of a name was seen when it was visited.
             let listing = held.list(worker)
             var seen = Hasher()
             while true {

@@ -89,7 +89,7 @@ extension PlanReader {
 extension ApplyFolder {
     fileprivate var isUnfinished: Bool {
         if state.open != nil || state.openUndo != nil { return true }
-        return !state.isUndone && state.confirmed == nil
+        return !state.isUndone && !state.isOver && state.confirmed == nil
     }
 }
 

@@ -207,7 +207,7 @@ package final class ImagePatcher {
     private struct Look {
         let patch: Action.Patch
         let bytes: UnsafeRawBufferPointer
-        let found: Found
+        var found: Found
         let record: UndoRecord?
 
         /// Whether this run has written there.
@@ -282,9 +282,11 @@ package final class ImagePatcher {
             let new = PageBuffer()
             new.reset(todo.reduce(0) { $0 + ImageTarget.window($1.patch.extent) })
             var writes: [Batch.Write] = []
+            var foreign: Set<Extent> = []
             for look in todo {
                 switch read(look.patch, from: source, new) {
                 case .success(let bytes):
+                    if try !mayBeTorn(look, bytes) { foreign.insert(look.patch.extent) }
                     writes.append(
                         Batch.Write(
                             extent: look.patch.extent, bytes: bytes, digest: look.patch.after))
@@ -292,8 +294,26 @@ package final class ImagePatcher {
                     return try putBack(action, looks, &batch, result: end.result)
                 }
             }
+            guard foreign.isEmpty else {
+                // Somebody wrote there since the crash: what this run has done beside it goes back.
+                var known = looks
+                for at in known.indices where foreign.contains(known[at].patch.extent) {
+                    known[at].found = .changed
+                }
+                return try putBack(action, known, &batch, result: .changed)
+            }
             try keep(action, todo, writes, new, &batch)
             return .done
+        }
+    }
+
+    /// Whether what stands where a crash may have cut a write is made of the old and the new bytes.
+    private func mayBeTorn(_ look: Look, _ new: UnsafeRawBufferPointer) throws -> Bool {
+        guard look.found == .torn, let record = look.record else { return true }
+        let old = try logged { try log.bytes(of: record) }
+        guard old.count == look.bytes.count, new.count == look.bytes.count else { return false }
+        return look.bytes.indices.allSatisfy { at in
+            look.bytes[at] == old[at] || look.bytes[at] == new[at]
         }
     }
 

@@ -147,6 +147,7 @@ package final class PlanRun {
 
     private func finish(_ leftOut: PlanLeftOut) throws -> PlanResult {
         writer.isRootIncomplete = poisoned.contains(.root)
+        writer.isNarrowed = !task.paths.isEmpty
         let id = try writer.finish(leftOut)
         return PlanResult(id: id, trailer: writer.trailer, external: external, expected: expected)
     }
@@ -360,6 +361,8 @@ package final class PlanRun {
             entry, decided: decided, isNamed: task.decisions.names(entry.path))
         // What somebody decided about was another one. A directory is, whatever came into it.
         if decided != nil, !isUnmoved, !entry.isDirectoryOnBoth { choice = .leave(.conflict) }
+        // Under a name that is left out on one side for what it is there, nothing is put or taken.
+        if isLeftOut(entry) { choice = .leave(.excluded) }
         if task.isExternal(entry, choice) {
             choice = .leave(.external)
             external += 1
@@ -370,6 +373,17 @@ package final class PlanRun {
             else { return }
         }
         try planner.add(entry, choice)
+    }
+
+    private func isLeftOut(_ entry: SurveyedEntry) -> Bool {
+        guard entry.path != .root, !task.filter.isEmpty else { return false }
+        return Side.allCases.contains { side in
+            guard let own = entry.sides[side] else { return false }
+            return entry.path.lastName.bytes.withUnsafeBufferPointer { name in
+                task.filter.excludes(
+                    name, in: entry.path.parent.bytes, isDirectory: own.isDirectory)
+            }
+        }
     }
 
     private func aspects(

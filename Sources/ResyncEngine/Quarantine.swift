@@ -48,6 +48,8 @@ package struct Quarantine {
                 reason: "run \(folder.run.id) was cut off in its midst: nothing is released before "
                     + "it has gone on")
         }
+        let place = UndoPlace(folder)
+        try place.check()
         let hand = folder.hand(sites.map { $0 as any Site })
         var freed = Freed()
         var kept: [Int] = []
@@ -87,7 +89,6 @@ package struct Quarantine {
             for record in self.freed(but: kept, before: next) { try folder.append(record) }
             throw error
         }
-        let place = UndoPlace(folder)
         // Released is what is not looked at again, and what displaces nothing any more.
         let isReleased =
             isAll && freed.late.isEmpty && (folder.state.isComplete || folder.state.isTakenBack)
@@ -138,9 +139,14 @@ package struct Quarantine {
     /// it did.
     ///
     /// - Returns: the paths.
+    /// - Throws: `UndoRefusal` where nobody can say yet what is the only one of its kind.
     package func erase(
         _ path: RelativePath, _ sites: Sides<LocalSite>
     ) throws -> [RelativePath] {
+        guard !folder.state.isCutOff else {
+            throw UndoRefusal(
+                reason: "run \(folder.run.id) was cut off in its midst, and has to go on first")
+        }
         let hand = folder.hand(sites.map { $0 as any Site })
         var found: [(number: Int, action: Action)] = []
         try forEach { number, action in

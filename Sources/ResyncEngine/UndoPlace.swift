@@ -21,6 +21,11 @@ struct UndoPlace {
         return try Folder.make(path: path, disk: run.folder.disk)
     }
 
+    /// Throws where the operator's folder is not there: what lies in it cannot be released.
+    func check() throws {
+        if let path { _ = try run.folder.disk.stat(path: path) }
+    }
+
     var name: [UInt8] { name(slice) }
 
     private func name(_ slice: Int) -> [UInt8] {

@@ -221,7 +221,7 @@ package final class VerifyRun {
         _ = try keeping.baselines?.prove(
             try Side.both { try run.folder.read(RunFolder.manifest($0)) }, parts: parts,
             modifyWindow: plan.rules.comparison.modifyWindow, isWhole: plan.scope.within == nil,
-            policies: keeping.policies)
+            filter: plan.scope.filter, policies: keeping.policies)
     }
 
     /// The roots, or two images or devices as one pair of files for all workers.

@@ -217,15 +217,24 @@ struct ApplySession {
 
     /// Settles what an earlier run of the same stores was cut off from.
     func recoverOthers(_ controls: RunControls) throws {
+        // An image is settled by whatever is done next about its run.
+        guard sites.a.facts.kind == .directory else { return }
         for id in try RunFolder.list(in: state.runs) where id != folder.run.id {
             let run = try RunFolder.open(id, in: state.runs)
-            guard let header = try? run.header(), header.kind == "apply", isOurs(header),
-                // An image is settled by whatever is done next about its run.
-                sites.a.facts.kind == .directory
-            else { continue }
+            guard let header = try? run.header(), header.kind == "apply", isOurs(header) else {
+                continue
+            }
+            do {
+                // Looked at first: most are over, and somebody may be looking at them.
+                guard try ApplyFolder(reading: run).state.open != nil else { continue }
+            } catch let error as FormatError {
+                guard try marked(by: id) else { continue }
+                throw CommandError(
+                    "run \(id) has left a store changed in part, and what is kept of it cannot be "
+                        + "read: it \(error.reason)")
+            }
             try run.lock()
             let other = try ApplyFolder(resume: run)
-            guard other.state.open != nil else { continue }
             if let store = try other.plan.header.otherStore(in: sites) {
                 Main.complain(
                     "run \(id) was cut off on another store than '\(escaped(store))' is now: left "
@@ -235,6 +244,10 @@ struct ApplySession {
             Main.complain("run \(id) was cut off: settling what it left")
             try ApplyJob(other, sites, controls).recover()
         }
+    }
+
+    private func marked(by run: String) throws -> Bool {
+        try Side.allCases.contains { try MarkerFile.read(sites[$0])?.inconsistent == run }
     }
 
     private func isOurs(_ header: RunHeader) -> Bool {

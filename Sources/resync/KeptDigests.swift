@@ -34,6 +34,7 @@ struct KeptDigests {
         doubted = mismatches.paths
         needsMedium =
             voidBefore.a != nil || voidBefore.b != nil || mismatches.areFromMedium
+            || !trouble.a.isEmpty || !trouble.b.isEmpty
     }
 
     func find(

@@ -18,12 +18,19 @@ struct UnprovenSearch {
     private let limits: RunLimits
     /// What was proven counts only where it was of these aspects, and so strong.
     private let (aspects, level): (AspectSet, Assurance)
+    /// Nor does what was proven before the end of a window that the operator named.
+    private let suspectEnd: Timestamp?
+    /// Whether anything speaks against a store of which nobody can say since when.
+    private let isInTrouble: Bool
 
     init(
         _ sites: Sides<LocalSite>, _ state: StateFolder, _ episodes: EpisodeKnowledge,
-        _ limits: RunLimits, asked aspects: AspectSet, _ level: Assurance
+        _ limits: RunLimits, asked aspects: AspectSet, _ level: Assurance,
+        suspectEnd: Timestamp?, isInTrouble: Bool
     ) {
         (self.aspects, self.level) = (aspects, level)
+        self.suspectEnd = suspectEnd
+        self.isInTrouble = isInTrouble || episodes.failure != nil
         self.sites = sites
         self.state = state
         self.episodes = episodes
@@ -45,6 +52,11 @@ struct UnprovenSearch {
                 "there are no hot paths: no module of it names any, or no episode was recorded",
                 .usage)
         }
+        guard !isInTrouble else {
+            Main.complain(
+                "with trouble on a store nothing that was proven counts, so all of it is compared")
+            return Found(within: part == .hot ? Selection(places) : target.within)
+        }
         guard var entries = try entries(part, of: target, hot) else {
             Main.complain(
                 "a run that found differences is not kept any more, so all of it is compared")
@@ -55,7 +67,9 @@ struct UnprovenSearch {
         let isDone = try look(within: places) { path, stats, record in
             guard !external.holds(path) else { return }
             let counts = record.map { record in
-                record.aspects.isSuperset(of: aspects) && (level != .media || record.level == level)
+                record.aspects.isSuperset(of: aspects)
+                    && (level != .media || record.level == level)
+                    && (suspectEnd.map { record.level == .media && $0 < record.time } ?? true)
             }
             entries.add(path, stats, counts == true ? record : nil)
         }

@@ -6,6 +6,8 @@ extension Verification {
         var level: Assurance
         /// What speaks against a store.
         var reasons: Sides<[String]> = Sides(a: [], b: [])
+        /// Whether any of that is of the machine, which does not say since when.
+        var isUndated = false
         /// Where nobody could look for trouble.
         var unseen: [String] = []
         /// Runs that have begun to change a side, and were neither confirmed nor taken back since.

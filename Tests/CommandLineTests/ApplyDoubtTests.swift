@@ -116,6 +116,47 @@ import Testing
         try expect(0, "apply", "p")
     }
 
+    /// What was let go of cannot come back: the store stays as it is, and is no half of anything.
+    @Test func whatWasErasedDoesNotLeaveTheStoreInPart() throws {
+        for name in ["f1", "f2"] { try stage.write("a/" + name, "an edit") }
+        #expect(try plan("--authority", "a").status == 0)
+        try expect(0, "apply", "p")
+        try expect(0, "quarantine", "erase", "f1")
+        try expect(6, "undo")
+        #expect(stage.text("b/f1") == "an edit" && stage.text("b/f2") == "base of f2")
+        let next = try plan("--authority", "a")
+        #expect(!next.text.contains("would be refused"), "\(next.report)")
+    }
+
+    /// They agree in that part, and the rest is as old as it was.
+    @Test func aPartThatAgreesDoesNotMakeTheStoresAgree() throws {
+        for name in ["f1", "f2"] { try stage.write("a/" + name, "an edit") }
+        #expect(try plan("--authority", "a", "--path", "f1").status == 0)
+        try expect(0, "apply", "p")
+        usleep(2_200_000)
+        let confirmed = try expect(0, "confirm")
+        #expect(confirmed.text.contains("of a part of the stores"), "\(confirmed.report)")
+        let shown = try Command(Command.resync, ["store", "show", stage.b]).run()
+        #expect(shown.text.contains("baseline  none"), "\(shown.report)")
+        #expect(shown.text.contains("state     consistent"), "\(shown.report)")
+    }
+
+    /// An old run's damage is its own.
+    @Test func anotherRunsDamageKeepsNobody() throws {
+        try stage.write("a/f1", "an edit")
+        #expect(try plan("--authority", "a").status == 0)
+        try expect(0, "apply", "p")
+        usleep(2_200_000)
+        try expect(0, "confirm")
+        let journals = try system("find", stage.state + "/runs", "-name", "journal")
+        let journal = try #require(journals?.split(separator: "\n").first)
+        try system("sh", "-c", "printf x | dd of='\(journal)' bs=1 seek=40 conv=notrunc")
+        try stage.write("a/f2", "another edit")
+        #expect(try plan("--authority", "a").status == 0)
+        try expect(0, "apply", "p")
+        #expect(stage.text("b/f2") == "another edit")
+    }
+
     @Test func aRunThatNobodyHasCanBeGivenUp() throws {
         try stage.write("a/f1", "an edit")
         #expect(try plan("--authority", "a").status == 0)
@@ -125,7 +166,12 @@ import Testing
         let refused = try stage.resync(adopting).run()
         #expect(refused.status == 5, "\(refused.report)")
         #expect(refused.errorText.contains("--force"), "\(refused.report)")
+        func id() throws -> String? {
+            try Command(Command.resync, ["store", "show", stage.b]).run().lines.first
+        }
+        let before = try id()
         #expect(try stage.resync(adopting + ["--force"]).run().status == 0)
+        #expect(try id() == before)
         #expect(try stage.resync(adopting).run().text.contains("already ours"))
     }
 
@@ -278,6 +324,16 @@ import Testing
     }
 
     // MARK: What was left out
+
+    /// On one side the name is a directory, and left out.
+    @Test(arguments: ["a", "b"]) func aNameThatIsLeftOutOnOneSideStays(_ authority: String) throws {
+        try stage.makeFolder("a/foo")
+        try stage.write("a/foo/in", "left out")
+        try stage.write("b/foo", "a file")
+        let planned = try plan("--authority", authority, "--exclude", "foo/")
+        #expect(planned.text.contains("x foo  left out on one side"), "\(planned.report)")
+        #expect(try !shown().contains("foo"), "\(planned.report)")
+    }
 
     @Test func aDirectoryWithWhatWasLeftOutIsNotMoved() throws {
         try stage.makeFolder("b/d")

@@ -169,7 +169,7 @@ import Testing
         let good = bytes(.difference(difference))
         #expect(try read(good) == .difference(difference))
         // Outcome; then, behind the path and two bytes of aspects: shape, side, reason, confirmed.
-        for (at, value) in [(0, 9), (5, 5), (6, 3), (7, 15), (8, 3), (4, 0x20)] as [(Int, UInt8)] {
+        for (at, value) in [(0, 9), (5, 5), (6, 3), (7, 16), (8, 3), (4, 0x20)] as [(Int, UInt8)] {
             var bad = good
             bad[at] = value
             #expect(throws: FormatError.self, "byte \(at)") { try read(bad) }
@@ -181,7 +181,7 @@ import Testing
         #expect(Outcome.allCases.map(\.rawValue) == Array(0...8))
         #expect(Aspect.allCases.map(\.rawValue) == Array(0...11))
         #expect(Shape.allCases.map(\.rawValue) == Array(1...4))
-        #expect(Reason.allCases.map(\.rawValue) == Array(1...14))
+        #expect(Reason.allCases.map(\.rawValue) == Array(1...15))
         #expect(EntryType.allCases.map(\.rawValue) == Array(1...7))
         #expect(String(Outcome.allCases.map(\.sign)) == "=*-+~!?xe")
         #expect(

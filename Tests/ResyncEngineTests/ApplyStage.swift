@@ -89,7 +89,7 @@ struct ApplyStage: Sendable {
             }
         }
         let header = RunHeader(
-            id: id, kind: "apply", started: .now, a: [], b: [], arguments: [],
+            id: id, kind: "apply", started: Self.calm, a: [], b: [], arguments: [],
             workingDirectory: [], version: "test")
         let file = try planFile()
         let plan = try PlanReader(hash: try EVPHash(.sha256), chain: try EVPHash(.sha256)) {

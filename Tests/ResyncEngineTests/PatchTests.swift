@@ -48,6 +48,21 @@ import Testing
         #expect(stage.disk.durableContent(stage.target) == stage.after)
     }
 
+    /// Where a crash may have cut a write stands what is neither old nor new, nor made of both.
+    @Test func whatSomebodyWroteAfterACrashIsLeft() throws {
+        let stage = PatchStage()
+        stage.disk.inject(Fault(.fail(EIO), on: .pwrite, under: stage.target, nth: 1))
+        _ = try stage.apply(stage.disk)
+        let extent = stage.actions[0].patches[0].extent
+        let somebodys = [UInt8](repeating: 0x5a, count: extent.length)
+        stage.disk.write(stage.target, at: extent.offset, somebodys)
+        let outcome = try stage.apply(stage.disk)
+        #expect(outcome.results[0] == .changed)
+        #expect(outcome.results.dropFirst().allSatisfy { $0 == .done })
+        let now = stage.medium(stage.disk)
+        #expect(Array(now[extent.offset..<extent.end]) == somebodys)
+    }
+
     @Test func whatChangedOnTheTargetIsLeft() throws {
         let stage = PatchStage()
         let other = stage.actions[2].patches[1].extent

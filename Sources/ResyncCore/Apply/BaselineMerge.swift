@@ -58,7 +58,7 @@ package struct BaselineProof<Hash: HashFunction> {
     private var cursors: Sides<Cursor>
     private var links = LinkPartition()
 
-    /// - Parameter listsEverything: nothing is excluded now that the baseline before knows of.
+    /// - Parameter listsEverything: what is not listed, and not left out, is not there.
     /// - Precondition: the manifests were made under the same rules.
     package init(
         _ a: ManifestReader<Hash>, _ b: ManifestReader<Hash>, modifyWindow: UInt64 = 0,
@@ -78,6 +78,7 @@ package struct BaselineProof<Hash: HashFunction> {
 
     package mutating func merge(
         _ old: () throws -> BaselineRecord?, keeps: Keeps = { _, _, _ in false },
+        isLeftOut: (BaselineRecord) -> Bool = { _ in false },
         into emit: (BaselineRecord) throws -> Void
     ) throws {
         var record = try old()
@@ -93,7 +94,11 @@ package struct BaselineProof<Hash: HashFunction> {
                 known = current
                 record = try old()
             }
-            if let result = try settle(path, known, keeps) { try emit(result) }
+            if let result = try settle(path, known, keeps) {
+                try emit(result)
+            } else if let known, isLeftOut(known) {
+                try emit(known)
+            }
         }
     }
 
@@ -130,11 +135,22 @@ package struct BaselineProof<Hash: HashFunction> {
         if left.stat.type == .file {
             guard let one = a.content?.digest, one == b.content?.digest else { return nil }
         }
+        // Without the rules that let more agree, and of names of one object only as many as were
+        // looked at.
+        var strict = rules
+        (strict.modifyWindow, strict.owners) = (0, .number)
+        var laxly = strict.metadataDifferences(left, right)
+        if path == .root { laxly.remove(AspectSet(.mtime)) }
+        var aspects = rules.aspects
+        aspects.subtract(laxly)
+        if max(left.stat.links, right.stat.links) > 1, left.stat.type != .directory {
+            aspects.remove(AspectSet(.links))
+        }
         var record = BaselineRecord(
             path: path, agreed: ObservedEntry(entry: left, content: a.content?.digest),
             witnesses: Sides(
                 a: BaselineRecord.Witness(left.stat), b: BaselineRecord.Witness(right.stat)),
-            aspects: rules.aspects, level: level, time: time)
+            aspects: aspects, level: level, time: time)
         record.isRacy = a.isRacy || b.isRacy
         return record
     }

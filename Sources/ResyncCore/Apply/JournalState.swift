@@ -14,6 +14,8 @@ package struct JournalState: Sendable {
     /// in the quarantine for them that has no place.
     package private(set) var conflicts: Set<Int> = []
     package private(set) var attributes: [Int: [Attribute]] = [:]
+    /// Actions that an undo has left as they are: what was there is somebody's by now, or released.
+    private var leftByUndo: Set<Int> = []
     package private(set) var confirmed: Timestamp?
     package private(set) var released: Timestamp?
     /// Whether it ever was confirmed.
@@ -72,7 +74,11 @@ package struct JournalState: Sendable {
             for (number, result) in zip(range, found) {
                 if result.isDone {
                     undone.insert(number)
-                } else if result == .changed, open?.contains(number) == true {
+                    leftByUndo.remove(number)
+                    continue
+                }
+                if result == .changed || result == .released { leftByUndo.insert(number) }
+                if result == .changed, open?.contains(number) == true {
                     // What it displaced is kept, until a person lets it go.
                     results[number] = .done
                 }
@@ -151,6 +157,13 @@ package struct JournalState: Sendable {
     /// somebody else came between.
     package var isUndone: Bool {
         results.indices.allSatisfy { !isToBeTakenBack($0) }
+    }
+
+    /// Whether an undo has come to its end, though not everything is as it was before: what is not
+    /// is no half of anything.
+    package var isOver: Bool {
+        !isCutOff && !(undone.isEmpty && leftByUndo.isEmpty)
+            && results.indices.allSatisfy { !isToBeTakenBack($0) || leftByUndo.contains($0) }
     }
 
     /// Whether an undo has something to do for an action, or to look for.

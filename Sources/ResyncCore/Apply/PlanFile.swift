@@ -20,6 +20,9 @@ package struct PlanTrailer: Sendable, Hashable {
     package var leftOut = PlanLeftOut()
     /// Whether the listing of a root was not whole, on either side.
     package var isRootIncomplete = false
+    /// Whether it was made for a part of the stores only: then they agree in that, whatever is in
+    /// the rest.
+    package var isNarrowed = false
 
     package init() {}
 }
@@ -33,6 +36,10 @@ package struct PlanWriter<Hash: HashFunction> {
     package var isRootIncomplete: Bool {
         get { trailer.isRootIncomplete }
         set { trailer.isRootIncomplete = newValue }
+    }
+    package var isNarrowed: Bool {
+        get { trailer.isNarrowed }
+        set { trailer.isNarrowed = newValue }
     }
 
     package init(
@@ -229,7 +236,7 @@ extension ByteWriter {
             for count in trailer.totals[side].counts { number(count) }
         }
         for count in trailer.leftOut.counts { number(count) }
-        byte(trailer.isRootIncomplete ? 1 : 0)
+        byte((trailer.isRootIncomplete ? 1 : 0) | (trailer.isNarrowed ? 2 : 0))
     }
 }
 
@@ -311,7 +318,10 @@ extension ByteReader {
             counts.append(try int(limit: PlanFrame.countLimit))
         }
         trailer.leftOut.counts = counts
-        trailer.isRootIncomplete = try byte() == 1
+        let flags = try byte()
+        guard flags < 4 else { throw FormatError("unknown flags", at: at) }
+        trailer.isRootIncomplete = flags & 1 != 0
+        trailer.isNarrowed = flags & 2 != 0
         guard isAtEnd else { throw FormatError("a trailer with more", at: at) }
         return trailer
     }

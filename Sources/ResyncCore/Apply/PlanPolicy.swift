@@ -33,6 +33,8 @@ package enum LeaveReason: Sendable, Hashable, CaseIterable {
     case deletion
     /// It belongs to an external module: equal bytes would prove nothing of it.
     case external
+    /// On one side its name is left out, for what it is there.
+    case excluded
     case other
 }
 
@@ -116,7 +118,7 @@ extension PlanLeftOut {
         case .lost: lost += number
         case .unreadable: unreadable += number
         case .deletion: deletions += number
-        case .external, .other: others += number
+        case .external, .excluded, .other: others += number
         }
     }
 }

@@ -125,6 +125,7 @@ package struct BaselineComparison {
         if hasMoved, touched.count < Self.touchedLimit {
             known.witnesses[side] = BaselineRecord.Witness(now.stat)
             known.isRacy = known.isRacy || entry.isRacy
+            if assurance != .media { known.level = .hash }
             touched.append(known)
         }
         return nil

@@ -201,7 +201,9 @@ struct ApplyCommand: JSONCommand {
                         + "slices, each read back before the next")
             }
         }
-        let hard = standing.filter { !$0.canBeAccepted }
+        let hard = standing.filter {
+            !$0.canBeAccepted || isCutOffElsewhere($0, plan.header, state)
+        }
         let id = plan.id.hex
         let isAccepted = accept.map { $0.count >= 12 && id.hasPrefix($0.lowercased()) } ?? false
         guard !(isAccepted ? hard : standing).isEmpty else { return }
@@ -211,6 +213,19 @@ struct ApplyCommand: JSONCommand {
                 ? "nothing was written; --accept \(id.prefix(12)) carries this plan out all the "
                     + "same"
                 : "nothing was written: it takes the stores of the plan, or a new plan", .refused)
+    }
+
+    /// Whether a run with another store was cut off on one of these: what it left may be the only
+    /// one of its kind, and only that run knows of what.
+    private func isCutOffElsewhere(
+        _ refusal: Refusal, _ header: PlanHeader, _ state: StateFolder
+    ) -> Bool {
+        guard case .unfinishedTarget(_, let id) = refusal,
+            let run = try? RunFolder.open(id, in: state.runs),
+            let other = try? ApplyFolder(reading: run), other.state.isCutOff
+        else { return false }
+        let stores = other.plan.header.stores
+        return stores.a.path != header.stores.a.path || stores.b.path != header.stores.b.path
     }
 
     private func report(_ result: ApplyResult, _ folder: ApplyFolder) throws -> ExitStatus {
@@ -371,6 +386,10 @@ struct ConfirmCommand: JSONCommand {
                     + "the same\n")
         }
         try output.write(leftOut.line)
+        if folder.plan.trailer.isNarrowed {
+            try output.write(
+                "the plan was of a part of the stores: their markers do not say that they agree\n")
+        }
         return status
     }
 }

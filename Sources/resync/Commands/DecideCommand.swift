@@ -12,7 +12,8 @@ struct DecideCommand: ResyncCommand {
         discussion: """
             What was decided is kept with the run, with who said it and when. A plan made from the \
             run follows it. A decision about a directory holds for everything in it that was not \
-            lost, and one about a module for each of its paths. Without a path, prints what was decided; without a run, of all runs, those that were deleted \
+            lost, and one about a module for each of its paths. Without a \
+            path, prints what was decided; without a run, of all runs, those that were deleted \
             included.
             """)
 

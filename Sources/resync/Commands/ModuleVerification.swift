@@ -69,5 +69,11 @@ func tell(
     var status = result.summary.status
     if standings.contains(where: \.isTrouble) { status.merge(.trouble) }
     if !result.policies.isEmpty { status.merge(.differences) }
+    for (name, found) in result.policies.sorted(by: { $0.key < $1.key })
+    where !standings.contains(where: { $0.module == name }) {
+        Main.complain(
+            "module '\(escaped(name.utf8))': "
+                + found.sentences.joined(separator: "; "))
+    }
     return status
 }

@@ -87,12 +87,14 @@ struct StoreCommand: ParsableCommand {
                     "'\(escaped(site.facts.path))' is being worked on by another run", .locked)
             }
             defer { withExtendedLifetime(lock) {} }
-            let (was, isOurs) = try found(site)
-            if isOurs {
+            let (was, known) = try found(site)
+            if let known, known.inconsistent == nil {
                 try StandardOutput.shared.write("already ours: nothing was changed\n")
                 return .ok
             }
-            let marker = try StoreMarker(new: site.identity)
+            // It stays the store that earlier runs keep something of.
+            var marker = try known ?? StoreMarker(new: site.identity)
+            marker.inconsistent = nil
             do throws(DiskError) {
                 try MarkerFile.write(marker, to: site)
             } catch {
@@ -103,25 +105,25 @@ struct StoreCommand: ParsableCommand {
             return .ok
         }
 
-        /// What there is now.
-        private func found(_ site: LocalSite) throws -> (what: String, isOurs: Bool) {
+        /// What there is now, with the marker where it is the store's own.
+        private func found(_ site: LocalSite) throws -> (what: String, known: StoreMarker?) {
             let marker: StoreMarker?
             do {
                 marker = try MarkerFile.read(site)
             } catch let error as StoreError {
-                return ("\(error.reason)", false)
+                return ("\(error.reason)", nil)
             }
-            guard let marker else { return ("had no marker", false) }
+            guard let marker else { return ("had no marker", nil) }
             guard marker.identity.isSameStore(as: site.identity) else {
-                return ("had the marker of store \(marker.store.hex), made elsewhere", false)
+                return ("had the marker of store \(marker.store.hex), made elsewhere", nil)
             }
-            guard let run = marker.inconsistent else { return ("", true) }
+            guard let run = marker.inconsistent else { return ("", marker) }
             guard force else {
                 throw CommandError(
                     "run \(escaped(run.utf8)) left it changed in part: confirm or undo that run, "
                         + "or give it up with --force", .refused)
             }
-            return ("was left changed in part by run \(escaped(run.utf8))", false)
+            return ("was left changed in part by run \(escaped(run.utf8))", marker)
         }
     }
 }

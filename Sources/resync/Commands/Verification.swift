@@ -92,7 +92,9 @@ struct Verification {
             let asked = command.assurance == nil ? .hash : level.level
             let search = UnprovenSearch(
                 sites, state, episodes, try command.read.limits(),
-                asked: try command.aspects.rules().aspects, asked)
+                asked: try command.aspects.rules().aspects, asked,
+                suspectEnd: try command.suspect.map { try SuspectWindow($0).end },
+                isInTrouble: level.isUndated)
             return try watched(style, nil, pace) { try search(target, $0) }
         }
         level.snapshots = preparation.snapshots
@@ -115,7 +117,8 @@ struct Verification {
             controls.doubts = try episodes.doubts(about: run.folder, in: state)
             let result = try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
             try episodes.note(
-                run.folder, result.summary, external: try target?.filter(with: .none).digest)
+                run.folder, result.summary, external: try target?.filter(with: .none).digest,
+                readsAll: plan.rules.keepsRecords)
             let hasFound = result.summary.tally.findings > 0
             guard sites.a.facts.kind == .directory,
                 let target = target ?? (hasFound ? configured(sites) : nil)
@@ -204,6 +207,7 @@ struct Verification {
         let reasons = Side.both { side in
             episodes.reasons(against: sites[side].facts.path) + trouble[side].reasons
         }
+        let isUndated = !trouble.a.reasons.isEmpty || !trouble.b.reasons.isEmpty
         let unseen = trouble.a.unseen + trouble.b.unseen.filter { !trouble.a.unseen.contains($0) }
         _ = try command.suspect.map { try SuspectWindow($0) }
         // Who names a window in which a store may have lied does not ask its page cache.
@@ -217,7 +221,9 @@ struct Verification {
                         || episodes.mismatches(sites.map { StorePlace($0) }, in: state).lost.last
                             != nil
                 } ?? false
-            return Level(level: needsMedium ? .media : .hash, reasons: reasons, unseen: unseen)
+            return Level(
+                level: needsMedium ? .media : .hash, reasons: reasons, isUndated: isUndated,
+                unseen: unseen)
         }
         guard let level = Assurance(rawValue: asked), level != .none else {
             throw CommandError(
@@ -230,7 +236,7 @@ struct Verification {
         guard level == .cached || level == .media || command.suspect == nil else {
             throw CommandError("--suspect is for --assurance cached or media", .usage)
         }
-        return Level(level: level, reasons: reasons, unseen: unseen)
+        return Level(level: level, reasons: reasons, isUndated: isUndated, unseen: unseen)
     }
 
     /// What was begun at media goes on at it, though the trouble may no longer show.
@@ -312,7 +318,7 @@ struct Verification {
                 try headers(sites, rules, plan.scope.filter),
                 found?.within == nil ? state.manifests : nil,
                 state.baselines)
-            plan.keeping?.policies = try target?.policies(
+            plan.keeping?.policies = try (target ?? configured(sites))?.policies(
                 sites, reading: read.a, rules, limits, state)
         }
         return plan

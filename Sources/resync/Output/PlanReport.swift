@@ -256,6 +256,7 @@ extension LeaveReason {
         case .unreadable: "unreadable or unstable"
         case .deletion: "not deleted"
         case .external: "of an external module"
+        case .excluded: "left out on one side"
         case .other: "without its directory"
         }
     }

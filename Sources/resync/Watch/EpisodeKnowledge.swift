@@ -243,7 +243,8 @@ struct EpisodeKnowledge {
                 return first.map { (run, $0) }
             }
         let since = older.count == Ledger.findingsLimit ? older.last?.began : nil
-        return try Mismatches(ofPair, since: since, in: state)
+        let identities = stores.map { $0.identity }
+        return try Mismatches(ofPair, of: identities, since: since, in: state)
     }
 
     /// What is asked once a run has read everything: what speaks by then against what it found.
@@ -283,9 +284,11 @@ struct EpisodeKnowledge {
     ///
     /// - Parameters:
     ///   - external: what the configuration had left out, as `RunTerms.exclusions`.
+    ///   - readsAll: whether also what is on one side only was read, or of another size: where that
+    ///     is not, only who finds no difference has read everything.
     ///   - alone: which store was read and how, of a run without the other one.
     func note(
-        _ run: RunFolder, _ summary: Summary, external: Digest? = nil,
+        _ run: RunFolder, _ summary: Summary, external: Digest? = nil, readsAll: Bool = true,
         alone: (store: StoreIdentity, assurance: Assurance)? = nil
     ) throws {
         let terms = try run.terms()
@@ -295,6 +298,7 @@ struct EpisodeKnowledge {
             && summary.tally.unreadable == 0 && summary.doubtLines.isEmpty
             && terms?.exclusions == external ?? Filter.none.digest && terms?.selection == nil
             && terms?.aspects.contains(.content) == true
+            && (readsAll || summary.tally.findings == 0)
         let stores = Sides(
             a: terms?.stores.a.identity ?? alone?.store, b: terms?.stores.b.identity)
         try run.save(

@@ -17,10 +17,12 @@ struct Mismatches {
     /// - Parameters:
     ///   - runs: the one that ended last first, each with which side its A is, or the only store
     ///     that it read.
+    ///   - stores: what they are, where that is known: what a run found of others at their paths
+    ///     may still be true of them, but nothing is made good by it.
     ///   - since: earlier ones are not known of; nil where these are all.
     init(
-        _ runs: some Sequence<(RunRecord, first: Side)>, since: Timestamp?,
-        in state: StateFolder
+        _ runs: some Sequence<(RunRecord, first: Side)>, of stores: Sides<StoreIdentity?>,
+        since: Timestamp?, in state: StateFolder
     ) throws {
         // When those began beside which earlier ones count for nothing. What the medium had is not
         // made good by what the cache has.
@@ -30,7 +32,10 @@ struct Mismatches {
             if let began = all.ofMedium, run.ended <= began { break }
             if let began = all.ofCache, !isFromMedium, run.ended <= began { continue }
             if run.findings > 0, try !take(run, first, isFromMedium, in: state) { return }
-            guard run.isWhole else { continue }
+            // One that ended before it began, or is still to begin, had a clock that was wrong.
+            guard run.isWhole, run.began <= run.ended, run.began <= .now,
+                run.isOf(stores, first: first)
+            else { continue }
             if isFromMedium {
                 all.ofMedium = max(all.ofMedium ?? run.began, run.began)
             } else if run.findings == 0 {
@@ -84,6 +89,18 @@ struct Mismatches {
         }
         let found = Mismatch(found: run.ended, isFromMedium: isFromMedium, stats: stats)
         contents[difference.path] = contents[difference.path].map { $0.joined(found) } ?? found
+    }
+}
+
+extension RunRecord {
+    /// Whether it compared these stores, as far as anybody knows what both are.
+    fileprivate func isOf(_ stores: Sides<StoreIdentity?>, first: Side) -> Bool {
+        func isSame(_ found: StoreIdentity?, _ wanted: StoreIdentity?) -> Bool {
+            guard let found, let wanted else { return true }
+            return found == wanted
+        }
+        return isSame(identities.a, stores[first])
+            && (isAlone || isSame(identities.b, stores[first.other]))
     }
 }
 
