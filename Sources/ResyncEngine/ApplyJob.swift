@@ -135,7 +135,7 @@ package struct ApplyJob {
         let result = try run(
             isSlice: isSlice, agreed: { try update($0).map { try updates.append($0) } },
             different: different)
-        guard result.isGood, !updates.isEmpty else { return result }
+        guard result.isGood, !result.confirmsNothing else { return result }
         let id = try write(&updates, to: baselines)
         guard folder.state.isComplete else { return result }
         let order = targets == [.a] ? [Side.a, .b] : [Side.b, .a]

@@ -27,9 +27,6 @@ struct UpdateSpool {
         self.limit = limit
     }
 
-    /// Whether nothing was added.
-    var isEmpty: Bool { pending.isEmpty && runs.isEmpty }
-
     mutating func append(_ update: BaselineUpdate) throws {
         pending.append(update)
         if pending.count >= limit { try flush() }

@@ -19,8 +19,9 @@ struct MissingMounts {
         guard let fstab = try? files.read(Array("/etc/fstab".utf8), limit: 1 << 20),
             let path = try? files.target(of: Array("/proc/self/fd/\(descriptor.number)".utf8))
         else { return }
+        // The root is there, though a table that is seen from inside it may not say so.
         let points = mountPoints(ofFstab: fstab, atStart: true).filter {
-            isWithin(path, $0) || isWithin($0, path)
+            $0 != [slash] && (isWithin(path, $0) || isWithin($0, path))
         }
         // Without a mount table nothing is known to be missing.
         guard !points.isEmpty, let table = mountTable(files) else { return }

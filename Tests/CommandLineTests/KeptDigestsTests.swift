@@ -328,7 +328,7 @@ import Testing
             return skip("this kernel cannot be asked for a file system error")
         }
         let troubled = try verify("--assurance", "cached")
-        #expect(try Read(troubled) == Read(status: 0, bytes: 200_000, hash: 100_000))
+        #expect(try Read(troubled) == Read(status: 0, bytes: 200_000, media: 100_000))
         #expect(
             troubled.errorText.contains(
                 "what was kept of B does not count: there is trouble on it"), "\(troubled.report)")

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What is remembered of an earlier comparison stands for no more than that one has read.
-@Suite(.serialized) struct RememberedTests {
+@Suite struct RememberedTests {
     private let stage: Stage
 
     init() throws {

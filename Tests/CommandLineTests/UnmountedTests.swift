@@ -5,7 +5,7 @@ import Testing
 
 /// File systems that /etc/fstab has mounted, and that are not: what lies below is not what the
 /// store holds.
-@Suite(.serialized) struct UnmountedTests {
+@Suite struct UnmountedTests {
     private let scene: ApplyScene
     private var stage: Stage { scene.stage }
 

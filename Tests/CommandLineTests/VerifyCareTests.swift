@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Small print of `verify`: what it is asked, where it writes, and how it ends.
-@Suite(.serialized) struct VerifyCareTests {
+@Suite struct VerifyCareTests {
     private func stage() throws -> Stage {
         let stage = try Stage()
         for name in ["1", "2"] { try stage.write("a/" + name, "the same") }

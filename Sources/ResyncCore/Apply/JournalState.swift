@@ -163,7 +163,10 @@ package struct JournalState: Sendable {
     /// is no half of anything.
     package var isOver: Bool {
         !isCutOff && !(undone.isEmpty && leftByUndo.isEmpty)
-            && results.indices.allSatisfy { !isToBeTakenBack($0) || leftByUndo.contains($0) }
+            && results.indices.allSatisfy {
+                !isToBeTakenBack($0) || isErased($0)
+                    || (leftByUndo.contains($0) && !conflicts.contains($0))
+            }
     }
 
     /// Whether an undo has something to do for an action, or to look for.
