@@ -54,6 +54,18 @@ import Testing
         #expect(stage.text("a/1") == "the same")
     }
 
+    /// A device would be overwritten.
+    @Test func aListIsNoPipeAndNoDirectory() throws {
+        let stage = try stage()
+        try system("mkfifo", stage.folder + "/pipe")
+        for place in ["/pipe", "/a"] {
+            let refused = try stage.verify("--combined", stage.folder + place, "--force")
+            #expect(refused.status == 2, "\(refused.report)")
+            #expect(refused.errorText.contains("File exists"), "\(refused.report)")
+        }
+        #expect(try stage.verify("--combined", "/dev/null", "--force").status == 0)
+    }
+
     @Test func aListIsNotMixedWithJSON() throws {
         let mixed = try stage().verify("--combined", "-", "--json")
         #expect(mixed.status == 64, "\(mixed.report)")

@@ -97,24 +97,29 @@ func refuse(_ path: [UInt8], inside sites: [LocalSite], crossing: Bool) throws {
 /// One list; `-` is standard output. A file appears under its name once it is whole.
 final class ReportFile {
     private let path: [UInt8]
-    private let isReplaced: Bool
+    private let existing: EntryType?
     private var target: Target?
 
     private enum Target {
         case standardOutput
-        /// What is no regular file, as `/dev/null`.
+        /// A character device, as `/dev/null`.
         case stream(OutputFile)
         case file(PendingFile)
     }
 
     init(_ path: String, replacing: Bool) throws {
         self.path = RawArguments.bytes(path)
-        isReplaced = (try? LinuxDisk().stat(path: self.path))?.type == .file
-        if path == "-" { target = .standardOutput }
-        guard !isReplaced || replacing || target != nil else {
+        guard path != "-" else {
+            (existing, target) = (nil, .standardOutput)
+            return
+        }
+        existing = (try? LinuxDisk().stat(path: self.path))?.type
+        let canBeReplaced = existing == .file || existing == .characterDevice
+        guard existing == nil || (canBeReplaced && replacing) else {
             throw CommandError(
                 "cannot create '\(escaped(self.path))': "
-                    + "\(ErrorNumber.sentence(ErrorNumber.exists)); --force replaces it", .trouble)
+                    + ErrorNumber.sentence(ErrorNumber.exists)
+                    + (canBeReplaced ? "; --force replaces it" : ""), .trouble)
         }
     }
 
@@ -122,7 +127,7 @@ final class ReportFile {
         guard target == nil else { return }
         let disk = LinuxDisk()
         do {
-            if !isReplaced, let there = try? disk.stat(path: path), there.type != .file {
+            if existing == .characterDevice {
                 target = .stream(try OutputFile.create(path: path, replacing: true, disk: disk))
             } else {
                 try refuse(path, inside: sites, crossing: crossing)
