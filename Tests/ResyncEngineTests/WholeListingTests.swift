@@ -23,20 +23,25 @@ import Testing
         return stores
     }
 
+    /// Raised once a file is read; never where none is given.
+    private func flag(raisedAt path: String?, of stores: TwoStores) -> Flag {
+        let flag = Flag()
+        guard let path else { return flag }
+        stores.disk.onCall { call in
+            guard call.kind == .pread, call.path == Array(path.utf8) else { return }
+            flag.raise()
+            usleep(60_000)
+        }
+        return flag
+    }
+
     /// Stops a comparison once it read a file; goes on with one that is given.
     private func verify(
         _ stores: TwoStores, resuming id: String? = nil, stopAt path: String? = nil,
         options: @escaping @Sendable (inout LocalSiteOptions) -> Void = { _ in },
         interval: Double = 30
     ) throws -> TwoStores.Verified {
-        let flag = Flag()
-        if let path {
-            stores.disk.onCall { call in
-                guard call.kind == .pread, call.path == Array(path.utf8) else { return }
-                flag.raise()
-                usleep(60_000)
-            }
-        }
+        let flag = flag(raisedAt: path, of: stores)
         defer { stores.disk.onCall(nil) }
         return try stores.verify {
             $0.workers = 1
@@ -55,14 +60,7 @@ import Testing
         _ stores: TwoStores, in run: RunFolder, stopAt path: String? = nil,
         options: @escaping @Sendable (inout LocalSiteOptions) -> Void = { _ in }
     ) throws -> TwoStores.KeptScan {
-        let flag = Flag()
-        if let path {
-            stores.disk.onCall { call in
-                guard call.kind == .pread, call.path == Array(path.utf8) else { return }
-                flag.raise()
-                usleep(60_000)
-            }
-        }
+        let flag = flag(raisedAt: path, of: stores)
         defer { stores.disk.onCall(nil) }
         return try stores.scan(
             in: run, workers: 1, interruption: { flag.isUp ? SIGINT : nil }, options: options)
