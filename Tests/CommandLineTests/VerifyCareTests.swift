@@ -84,6 +84,19 @@ import Testing
         #expect(try waiting.wait(5).status == 128 + SIGTERM)
     }
 
+    @Test func aListIsReadOnce() throws {
+        let stage = try stage()
+        let pipe = stage.folder + "/pipe"
+        try system("mkfifo", pipe)
+        let writer = try Command("sh", ["-c", "echo 2 > \"$1\"", "sh", pipe]).start()
+        var command = stage.verifying(["--keep", "--exclude-from", pipe])
+        command.timeout = 20
+        let found = try command.run()
+        #expect(try writer.wait(5).status == 0)
+        #expect(found.status == 0, "\(found.report)")
+        #expect(found.text.contains("1 same, 1 excluded"), "\(found.report)")
+    }
+
     @Test(arguments: [1, 2])
     func whoIsEndedWhileStorageHangsEndsSo(_ count: Int) throws {
         guard let hostile = try FuseTests.Hostile() else { return }

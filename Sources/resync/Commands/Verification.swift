@@ -338,8 +338,11 @@ struct Verification {
                     : "a pair or module is compared in its content, and wholly: name its two "
                         + "stores for less", .usage)
         }
+        // What is left out is known, and its lists are not read twice: they may be pipes.
+        var scope = command.scope
+        (scope.exclude, scope.excludeFrom) = ([], [])
         let opening = SiteOpening(
-            scope: command.scope, comparison: rules.comparison, read: command.read, state: state)
+            scope: scope, comparison: rules.comparison, read: command.read, state: state)
         var headers = try Side.both { side in
             let kept = rules.kept[side]?.header.source ?? .media
             return try LiveScan(
