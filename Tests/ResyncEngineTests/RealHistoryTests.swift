@@ -279,10 +279,10 @@ private struct RealHistory {
         let oracle = stores.oracle
         if stores.random.once(in: 3) {
             _ = try job(cut.id).undo(try two.state().baselines)
-            noteMoved()
             tally.undone += 1
             judge(oracle, before, isResumed: true, original: cut.before)
             noteChanges(before) { cut.oracle.origin($0, $1) }
+            noteMoved()
             return try accept()
         }
         let result = try apply(job(cut.id))
