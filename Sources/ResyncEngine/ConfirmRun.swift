@@ -111,6 +111,7 @@ package final class ConfirmRun {
                 return try agreed(
                     AgreedEntry(path: action.path, sides: nil, source: .media, time: time))
             }
+            if isKept(action, action.side == .a ? a.observed : b.observed) { return }
             result.different += 1
             return try different(action.path, AspectSet(.existence))
         }
@@ -129,6 +130,7 @@ package final class ConfirmRun {
             aspects.insert(.links)
         }
         guard aspects.isEmpty else {
+            if isKept(action, action.side == .a ? left : right) { return }
             result.different += 1
             return try different(action.path, aspects)
         }
@@ -138,6 +140,16 @@ package final class ConfirmRun {
         try agreed(
             AgreedEntry(
                 path: action.path, sides: Sides(a: left, b: right), source: source, time: time))
+    }
+
+    /// Whether a directory is as it was that only what was done in it has moved. How it differs from
+    /// the other side's is nothing that the run was to change, and nothing that it proves.
+    private func isKept(_ action: Action, _ now: ObservedEntry?) -> Bool {
+        guard let kept = action.keptDirectory, let now else { return false }
+        var aspects = rules.metadataDifferences(kept.entry, now.entry)
+        // Our own marker moves the root's time.
+        if action.path == .root { aspects.remove(AspectSet(.mtime)) }
+        return now.isDirectory && aspects.isEmpty
     }
 
     /// Whether what was to become another name of a file is one, on both sides.

@@ -320,8 +320,7 @@ private struct RealHistory {
         let found = try job.confirm(ComparisonRules(), try two.state().baselines) { path, aspects in
             different.append("\(escaped(path.bytes)) \(aspects.aspects.map(\.word))")
         }
-        // A directory that is left for a decision may have been touched all the same.
-        if isFresh, leftOut == 0, !found.isGood {
+        if isFresh, !found.isGood {
             problems.append("not confirmed: \(found) \(different)")
         }
         guard found.isGood else { return try accept() }

@@ -75,6 +75,11 @@ package struct Action: Sendable, Hashable {
             || before.entry.acl != after.entry.acl
     }
 
+    /// What a directory is to be again that only what is done in it moves; nil for anything else.
+    package var keptDirectory: ObservedEntry? {
+        kind == .settleDirectory && before != nil && !changesMetadata ? after : nil
+    }
+
     /// Bytes that are kept for an undo.
     package var bytesDisplaced: Int {
         switch kind {
