@@ -136,6 +136,7 @@ package final class ApplyRun {
         guard try makeDirectories(first, actions, &results, hand) else { return }
         try stage(first, actions, &results)
         guard sync(actions, hand) else { return discard(first, actions, results, hand) }
+        try examine(first, actions, &results, hand)
         // Until here nothing that anybody sees was touched, but for new directories.
         for (at, action) in actions.enumerated()
         where results[at] == nil && action.kind != .makeDirectory {
@@ -335,58 +336,84 @@ package final class ApplyRun {
             stop: Stop())
     }
 
-    private struct Staged: Sendable {
+    private struct Outcome: Sendable {
         let at: Int
-        let staging: Staging
+        let result: ActionResult?
         let notTaken: [Aspect: Int]
     }
 
     private func stage(
         _ first: Int, _ actions: [Action], _ results: inout [ActionResult?]
     ) throws {
+        let isRetry = actions.indices.map { folder.state.results[first + $0] != nil }
         let open = actions.indices.filter {
             results[$0] == nil && actions[$0].kind != .makeDirectory
         }
+        let outcomes = try eachOf(open) { at, hand, worker in
+            let action = actions[at]
+            let changer = hand.changer(action.side)
+            let staging = try changer.stage(
+                first + at, action, isRetry: isRetry[at],
+                from: hand.source(action.side.other), worker)
+            let taken = changer.takeNotTaken()
+            if case .ended(let result) = staging {
+                return Outcome(at: at, result: result, notTaken: taken)
+            }
+            return Outcome(at: at, result: nil, notTaken: taken)
+        }
+        for outcome in outcomes {
+            notTaken[actions[outcome.at].side].merge(outcome.notTaken, uniquingKeysWith: +)
+            results[outcome.at] = outcome.result
+        }
+    }
+
+    /// What is staged is read back before anybody can see it: a medium that has not what it took
+    /// is found out while the old entry still stands.
+    private func examine(
+        _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ hand: Hand
+    ) throws {
+        let open = actions.indices.filter { results[$0] == nil && actions[$0].kind == .write }
+        let outcomes = try eachOf(open) { at, hand, worker in
+            let found = try hand.changer(actions[at].side).examine(first + at, actions[at], worker)
+            return Outcome(at: at, result: found, notTaken: [:])
+        }
+        for outcome in outcomes {
+            guard let found = outcome.result else { continue }
+            results[outcome.at] = found
+            hand.changer(actions[outcome.at].side).discard(first + outcome.at, actions[outcome.at])
+        }
+    }
+
+    /// Works on some actions of a batch side by side. The batch is brought to its end, without
+    /// waiting for any rate.
+    private func eachOf(
+        _ chosen: [Int], _ body: @escaping @Sendable (Int, Hand, Worker) throws -> Outcome
+    ) throws -> [Outcome] {
         let collected = Collected()
         let (sites, order, controls, progress) = (sites, order, controls, progress)
         let stop = Stop()
-        let isRetry = actions.indices.map { folder.state.results[first + $0] != nil }
         let scheme = try DigestScheme(.sha256, blockSize: options.blockSize)
-        let drain = Drain<Int, Staged, (Hand, Worker)>(
-            first: open,
+        let drain = Drain<Int, Outcome, (Hand, Worker)>(
+            first: chosen,
             context: { index in
                 let worker = try Worker(
                     scheme: scheme, pulse: Pulse(), stop: stop, index: index)
                 return (Hand(sites, order), worker)
             },
-            run: { at, context in
-                let action = actions[at]
-                let changer = context.0.changer(action.side)
-                let staging = try changer.stage(
-                    first + at, action, isRetry: isRetry[at],
-                    from: context.0.source(action.side.other), context.1)
-                return [
-                    .output(
-                        Staged(at: at, staging: staging, notTaken: changer.takeNotTaken()))
-                ]
-            },
-            emit: { staged, _ in collected.all.append(staged) })
-        let workers = min(options.workers, max(1, open.count / 4))
+            run: { at, context in [.output(try body(at, context.0, context.1))] },
+            emit: { outcome, _ in collected.all.append(outcome) })
+        let workers = min(options.workers, max(1, chosen.count / 4))
         _ = try drain.work(workers: workers) { _ in
             controls.report(.comparing, progress)
-            // The batch is brought to its end, without waiting for any rate.
             if controls.interruption() != nil { stop.request() }
             return .goOn
         }
-        for staged in collected.all {
-            notTaken[actions[staged.at].side].merge(staged.notTaken, uniquingKeysWith: +)
-            if case .ended(let result) = staged.staging { results[staged.at] = result }
-        }
+        return collected.all
     }
 
     private final class Collected: @unchecked Sendable {
         // Unchecked because a drain emits on one thread at a time.
-        var all: [Staged] = []
+        var all: [Outcome] = []
     }
 
     /// False where a sync failed: what was written since may be lost, and asking again would say

@@ -45,8 +45,8 @@ package struct Stray: Sendable, Hashable {
 
 /// A hand on a store that is changed.
 ///
-/// An action goes through `stage`, `place` and `shelve`, with all that was staged made durable
-/// before anything is placed, and all names durable before anything is shelved. `recover` finds out
+/// An action goes through `stage`, `examine`, `place` and `shelve`, with all that was staged made
+/// durable before anything is examined, and all names durable before anything is shelved. `recover` finds out
 /// what a crash left of it, `undo` takes it back.
 package protocol StoreChanger: AnyObject {
     /// Makes the run's quarantine; durable when this returns.
@@ -60,6 +60,9 @@ package protocol StoreChanger: AnyObject {
         _ number: Int, _ action: Action, isRetry: Bool, from source: any StoreSource,
         _ worker: Worker
     ) throws -> Staging
+    /// Reads back what is staged, past the page cache where there is a medium, once it is durable:
+    /// nil where it is what was written.
+    func examine(_ number: Int, _ action: Action, _ worker: Worker) throws -> ActionResult?
     /// Exchanges what is staged with what stands there; what was displaced is looked at, and put
     /// back if it is not what the action expects. `staged`: nothing is left but to shelve.
     func place(_ number: Int, _ action: Action) -> Staging

@@ -264,6 +264,30 @@ extension LocalChanger {
         return found == after.content ? nil : .ended(.sourceChanged)
     }
 
+    func examine(_ number: Int, _ action: Action, _ worker: Worker) throws -> ActionResult? {
+        guard action.kind == .write, let after = action.after, after.stat.size > 0 else {
+            return nil
+        }
+        do {
+            let parent = try chain.open(action.path.parent)
+            let file = try withCString(stagedName(number)) { (staged) throws(DiskError) in
+                try disk.openQuietly(staged, in: parent, [.readOnly, .noFollow, .nonBlocking])
+            }
+            defer { disk.close(file) }
+            let stat = try disk.stat(file)
+            if stat.size == after.stat.size,
+                try fileDigest(site, file, stat, source: .media, worker)?.digest == after.content
+            {
+                return nil
+            }
+            if worker.stop.isRequested { return .stopped }
+            // Somebody was at it, or the medium has not what it took: either way it is not placed.
+            throw DiskError(.pread, ErrorNumber.inputOutput)
+        } catch let error as DiskError {
+            return ActionResult(error)
+        }
+    }
+
     /// The digest of a file of this store, as a manifest has it, from the page cache; nil where it
     /// moved meanwhile.
     func digest(

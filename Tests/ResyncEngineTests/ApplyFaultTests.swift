@@ -77,6 +77,49 @@ import Testing
         }
     }
 
+    /// What the medium does with a write that it says it took.
+    enum Lie: CaseIterable {
+        case loses, corrupts, misdirects
+
+        var effect: FaultEffect {
+            switch self {
+            case .loses: .lose
+            case .corrupts: .corrupt(.flipBit(at: 1))
+            case .misdirects: .misdirect(by: 4096)
+            }
+        }
+    }
+
+    /// Nobody ever sees under a file's name what its medium has not.
+    @Test(arguments: Lie.allCases) func whatTheMediumDoesNotKeepIsNotPutInPlace(
+        _ lie: Lie
+    ) throws {
+        let planted = try ApplyStage.planted(
+            a: { disk in
+                disk.addFile("/a/f", "what is new")
+                disk.addFile("/a/g", "what was never there")
+            },
+            b: { disk in disk.addFile("/b/f", "what was old") })
+        let (old, target) = (planted.store("/b"), planted.store("/a"))
+        for nth in 1...2 {
+            let stage = ApplyStage(planted.disk.crash(keeping: .keepAll))
+            stage.disk.inject(
+                Fault(lie.effect, on: .pwrite, under: "/b", nth: nth) {
+                    String(decoding: $0.path, as: UTF8.self).contains("-staged-")
+                })
+            let result = try stage.apply()
+            #expect(stage.disk.firedFaults == 1)
+            #expect(result.failure?.error.number == EIO && result.counts.failed == 1)
+            let now = stage.store("/b")
+            let name: [UInt8] = Array((nth == 1 ? "f" : "g").utf8)
+            #expect(now.entries[name] == old.entries[name], "\(nth)")
+            stage.disk.clearFaults()
+            #expect(try stage.apply().counts.notDone == 0)
+            #expect(ApplyStage.differences(stage.store("/b"), target) == [])
+            #expect(try stage.confirm().different == [])
+        }
+    }
+
     /// Somebody changes what the plan is about, between planning and applying: theirs stays.
     @Test func whatChangedSinceThePlanIsLeftAlone() throws {
         let stage = try Workload.smallFiles.stage()
