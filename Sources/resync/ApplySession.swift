@@ -13,6 +13,15 @@ struct ApplySession {
     private let locks: [Folder]
     private let watch: ChangeWatch
 
+    /// Stores under their locks.
+    private struct Held {
+        let state: StateFolder
+        let sites: Sides<LocalSite>
+        let locks: [Folder]
+        /// The run that has begun to carry the plan out.
+        let begun: RunFolder?
+    }
+
     /// A run that carries out a plan: the one that was begun before, or a new one.
     ///
     /// - Parameter permit: called with the stores as they will be changed, under their locks and
@@ -26,14 +35,9 @@ struct ApplySession {
         self.limits = limits
         self.watch = watch
         let plan = input.plan
-        sites = try Self.open(plan.header, limits, pace, watch)
-        try Self.refuse(state: try options.path(), inside: sites)
-        state = try options.open()
-        locks = try Self.lock(sites, plan, state)
-        try Self.refuseUnsafe(sites, state)
-        let begun = try Self.run(of: plan, state)
-        try permit(sites, state, begun)
-        if let begun {
+        let held = try Self.hold(plan, options, limits, pace, watch, permit)
+        (state, sites, locks) = (held.state, held.sites, held.locks)
+        if let begun = held.begun {
             try begun.lock()
             folder = try ApplyFolder(resume: begun)
             try Self.refuseUnmarked(sites, folder)
@@ -49,6 +53,31 @@ struct ApplySession {
                 id: plan.id)
         }
         watch.began(folder.run)
+    }
+
+    private static func hold(
+        _ plan: PlanReader<EVPHash>, _ options: StateOptions, _ limits: ApplyLimits, _ pace: Pace,
+        _ watch: ChangeWatch, isSettled: Bool = false,
+        _ permit: (Sides<LocalSite>, StateFolder, RunFolder?) throws -> Void
+    ) throws -> Held {
+        let state: StateFolder
+        let others: [String]
+        do {
+            let sites = try open(plan.header, limits, pace, watch)
+            try refuse(state: try options.path(), inside: sites)
+            state = try options.open()
+            let locks = try lock(sites, plan, state)
+            try refuseUnsafe(sites, state)
+            let begun = try run(of: plan, state)
+            try permit(sites, state, begun)
+            others = isSettled ? [] : try cutOff(on: plan.header, besides: begun?.id, state)
+            if others.isEmpty {
+                return Held(state: state, sites: sites, locks: locks, begun: begun)
+            }
+        }
+        // Each locks what it changes itself, so nothing is held here; what they leave is judged anew.
+        try settle(others, state, watch)
+        return try hold(plan, options, limits, pace, watch, isSettled: true, permit)
     }
 
     /// What was cut off is settled where it was begun, whoever accepts another store for the rest:
@@ -84,10 +113,12 @@ struct ApplySession {
 
     /// A run that carried out a plan before.
     ///
-    /// - Parameter marksBoth: whether both stores are written to, the source its marker only.
+    /// - Parameters:
+    ///   - marksBoth: whether both stores are written to, the source its marker only.
+    ///   - settlesOthers: whether what other runs of its stores were cut off from is settled first.
     init(
         run text: String, _ state: StateFolder, _ limits: ApplyLimits = ApplyLimits(),
-        marksBoth: Bool = false, watch: ChangeWatch = ChangeWatch()
+        marksBoth: Bool = false, settlesOthers: Bool = false, watch: ChangeWatch = ChangeWatch()
     ) throws {
         self.state = state
         self.limits = limits
@@ -98,6 +129,10 @@ struct ApplySession {
         }
         try run.lock()
         folder = try ApplyFolder(resume: run)
+        if settlesOthers {
+            let others = try Self.cutOff(on: folder.plan.header, besides: run.id, state)
+            try Self.settle(others, state, watch)
+        }
         watch.began(run)
         sites = try Self.open(folder.plan.header, limits, pace, watch)
         try Self.refuse(state: state.path, inside: sites)
@@ -215,43 +250,55 @@ struct ApplySession {
         }
     }
 
-    /// Settles what an earlier run of the same stores was cut off from.
-    func recoverOthers(_ controls: RunControls) throws {
-        // An image is settled by whatever is done next about its run.
-        guard sites.a.facts.kind == .directory else { return }
-        for id in try RunFolder.list(in: state.runs) where id != folder.run.id {
+    // MARK: What others left
+
+    /// Runs, besides one, that were cut off while they changed one of a plan's stores. An image is
+    /// settled by whatever is done next about its own run.
+    private static func cutOff(
+        on plan: PlanHeader, besides own: String?, _ state: StateFolder
+    ) throws -> [String] {
+        let paths = [plan.stores.a.path, plan.stores.b.path]
+        return try RunFolder.list(in: state.runs).filter { id in
             let run = try RunFolder.open(id, in: state.runs)
-            guard let header = try? run.header(), header.kind == "apply", isOurs(header) else {
-                continue
-            }
+            guard id != own, let header = try? run.header(), header.kind == "apply",
+                paths.contains(header.a) || paths.contains(header.b)
+            else { return false }
             do {
                 // Looked at first: most are over, and somebody may be looking at them.
-                guard try ApplyFolder(reading: run).state.open != nil else { continue }
+                let other = try ApplyFolder(reading: run)
+                return other.state.open != nil && other.plan.header.stores.a.kind == .directory
             } catch let error as FormatError {
-                guard try marked(by: id) else { continue }
+                guard try isMarked(plan, by: id) else { return false }
                 throw CommandError(
                     "run \(id) has left a store changed in part, and what is kept of it cannot be "
                         + "read: it \(error.reason)")
             }
-            try run.lock()
-            let other = try ApplyFolder(resume: run)
-            if let store = try other.plan.header.otherStore(in: sites) {
-                Main.complain(
-                    "run \(id) was cut off on another store than '\(escaped(store))' is now: left "
-                        + "as it is")
-                continue
-            }
-            Main.complain("run \(id) was cut off: settling what it left")
-            try ApplyJob(other, sites, controls).recover()
         }
     }
 
-    private func marked(by run: String) throws -> Bool {
-        try Side.allCases.contains { try MarkerFile.read(sites[$0])?.inconsistent == run }
+    private static func settle(
+        _ runs: [String], _ state: StateFolder, _ watch: ChangeWatch
+    ) throws {
+        for id in runs {
+            let session: ApplySession
+            do {
+                session = try ApplySession(run: id, state, watch: watch)
+            } catch let error as CommandError where error.status != .locked {
+                Main.complain(
+                    "run \(id) was cut off on stores that are not all there now: left as it is "
+                        + "(\(error.message))")
+                continue
+            }
+            Main.complain("run \(id) was cut off: settling what it left")
+            try session.watched(ProgressStyle.none) { job, _ in try job.recover() }
+        }
     }
 
-    private func isOurs(_ header: RunHeader) -> Bool {
-        header.a == sites.a.facts.path && header.b == sites.b.facts.path
+    private static func isMarked(_ plan: PlanHeader, by run: String) throws -> Bool {
+        try [plan.stores.a.path, plan.stores.b.path].contains { path in
+            let site = try LocalSite(path: path, disk: LinuxDisk(), options: LocalSiteOptions())
+            return try MarkerFile.read(site)?.inconsistent == run
+        }
     }
 }
 

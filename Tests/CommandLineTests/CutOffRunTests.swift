@@ -88,4 +88,32 @@ import Testing
         #expect(applied.errorText.contains("settling what it left"), "\(applied.report)")
         #expect(try !standing(stage).contains("cut off"))
     }
+
+    @Test(arguments: ["confirm", "undo"]) func anotherRunIsReadBackOrTakenBackAfterIt(
+        _ verb: String
+    ) throws {
+        guard let killer = try Killer() else { return }
+        func prepared() throws -> (stage: Stage, first: String, plan: String) {
+            let (stage, plan) = try stage()
+            let applied = try stage.applying(plan).run()
+            #expect(applied.status == 0, "\(applied.report)")
+            let first = try standing(stage).split(separator: " ").first.map { String($0) } ?? ""
+            try stage.write("a/g", "new on A")
+            try stage.write("b/g", "and another on B")
+            return (stage, first, try stage.planned())
+        }
+        let whole = try prepared()
+        let calls = try killer.run(whole.stage.applying(whole.plan), killingAt: 0).calls
+        for moment in (1..<calls).reversed() {
+            let (stage, first, plan) = try prepared()
+            _ = try killer.run(stage.applying(plan), killingAt: moment)
+            guard try stage.runs("list").text.contains("cut off") else { continue }
+            let done = try stage.resync([verb, first]).run()
+            #expect(done.status == 0, "\(done.report)")
+            #expect(done.errorText.contains("was cut off: settling"), "\(done.report)")
+            #expect(try !stage.runs("list").text.contains("cut off"))
+            return
+        }
+        Issue.record("no moment of \(calls) cuts a run off")
+    }
 }

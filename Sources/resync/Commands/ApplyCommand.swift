@@ -98,9 +98,8 @@ struct ApplyCommand: JSONCommand {
         try refuseEnded(session.folder)
         options.writeLimit = .writing(limits.write, session.pace)
         let total = Side.allCases.reduce(0) { cappedSum($0, plan.trailer.totals[$1].bytesWritten) }
-        let result = try session.watched(style, totalBytes: total) { job, controls in
-            try session.recoverOthers(controls)
-            return try job.apply(
+        let result = try session.watched(style, totalBytes: total) { job, _ in
+            try job.apply(
                 options, ComparisonRules(aspects: plan.header.aspects), state.baselines,
                 freed: releaseUndo ? { try tell($0, id) } : nil)
         }
@@ -290,7 +289,8 @@ struct ConfirmCommand: JSONCommand {
     private func readBack(_ watch: ChangeWatch) throws -> ExitStatus {
         let style = try progress.style()
         let state = try state.open()
-        let session = try ApplySession(run: run, state, marksBoth: true, watch: watch)
+        let session = try ApplySession(
+            run: run, state, marksBoth: true, settlesOthers: true, watch: watch)
         let isJSON = json
         guard !session.folder.state.isBeingUndone else {
             throw CommandError(
@@ -432,7 +432,7 @@ struct UndoCommand: JSONCommand {
     private func takeBack(_ watch: ChangeWatch) throws -> ExitStatus {
         let style = try progress.style()
         let state = try state.open()
-        let session = try ApplySession(run: run, state, watch: watch)
+        let session = try ApplySession(run: run, state, settlesOthers: true, watch: watch)
         let id = session.folder.run.id
         guard session.folder.state.released == nil else {
             throw CommandError(
