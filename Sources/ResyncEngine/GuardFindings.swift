@@ -21,15 +21,7 @@ extension StoreFindings {
         hasPartner =
             try marker?.baseline != nil
             || state.baselines.hasAny(of: identity)
-        let worker = try Worker(
-            scheme: try DigestScheme(.sha256, blockSize: 1 << 20), pulse: Pulse(), stop: Stop())
-        let listing = try site.root().list(worker)
-        isEmpty = true
-        while isEmpty {
-            let names = try listing.next(64)
-            if names.isEmpty { break }
-            isEmpty = (0..<names.count).allSatisfy { names.name($0).isOfNoUser }
-        }
+        isEmpty = try !site.holdsEntries()
     }
 }
 
@@ -90,12 +82,5 @@ extension ApplyFolder {
     fileprivate var isUnfinished: Bool {
         if state.open != nil || state.openUndo != nil { return true }
         return !state.isUndone && !state.isOver && state.confirmed == nil
-    }
-}
-
-extension Name {
-    /// At the root of a store: reserved, or made with the file system.
-    var isOfNoUser: Bool {
-        bytes.starts(with: reservedPrefix) || bytes.elementsEqual("lost+found".utf8)
     }
 }

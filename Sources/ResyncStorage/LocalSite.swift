@@ -268,3 +268,29 @@ extension DiskError {
     /// As `Input/output error (pread)`.
     package var sentence: String { "\(ErrorNumber.sentence(number)) (\(call.rawValue))" }
 }
+
+extension LocalSite {
+    /// Whether a directory's root holds any entry of a user. However many it holds, a few are
+    /// listed.
+    package func holdsEntries() throws(DiskError) -> Bool {
+        let directory = try withCString([UInt8(ascii: ".")]) { (name) throws(DiskError) in
+            try disk.openDirectory(name, in: descriptor)
+        }
+        defer { disk.close(directory) }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 << 10, alignment: 16)
+        defer { buffer.deallocate() }
+        var names = NameList()
+        while try disk.list(directory, into: &names, buffer: buffer) {
+            for index in 0..<names.count where !names.name(index).isOfNoUser { return true }
+            names.removeAll()
+        }
+        return false
+    }
+}
+
+extension Name {
+    /// At the root of a store: reserved, or made with the file system.
+    package var isOfNoUser: Bool {
+        bytes.starts(with: reservedPrefix) || bytes.elementsEqual("lost+found".utf8)
+    }
+}

@@ -281,10 +281,10 @@ final class MemoryMount {
     let point: String
 
     /// Nil, said aloud, where that cannot be done here.
-    init?() throws {
+    init?(_ options: String = "size=64M") throws {
         point = NSTemporaryDirectory() + "/resync-memory-\(UInt64.random(in: 0 ... .max))"
         try system("mkdir", "-p", point)
-        guard isRoot, try system("mount", "-t", "tmpfs", "-o", "size=64M", "tmpfs", point) != nil
+        guard isRoot, try system("mount", "-t", "tmpfs", "-o", options, "tmpfs", point) != nil
         else {
             skip("cannot mount a tmpfs here")
             return nil

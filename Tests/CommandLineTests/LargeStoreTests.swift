@@ -41,6 +41,47 @@ import Testing
         #expect(Double(memory[1]) < 1.25 * Double(memory[0]), "\(memory)")
     }
 
+    /// As many as no listing sorts in memory, compared, planned for and changed.
+    @Test func fiveMillionNamesAreChangedInBoundedMemory() throws {
+        guard isLongRun else { return skip("five million names in one directory: RESYNC_LONG=1") }
+        guard ProcessInfo.processInfo.physicalMemory > 16 << 30 else {
+            return skip("ten million files take 10 GiB of memory")
+        }
+        let stage = try Stage()
+        guard let mount = try MemoryMount("size=2g,nr_inodes=0") else { return }
+        let script = """
+            import os, sys
+            for side in sys.argv[1:]:
+                os.mkdir(side)
+                folder = os.open(side, os.O_RDONLY)
+                for number in range(5 * 10 ** 6):
+                    name = "some-name-%08d" % number
+                    os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=folder))
+            with open(side + "/some-name-00200000", "w") as file: file.write("x")
+            os.unlink(side + "/some-name-04999999")
+            """
+        let (a, b) = (mount.point + "/a", mount.point + "/b")
+        guard try system("python3", "-c", script, a, b) != nil else {
+            return skip("python3 is not installed")
+        }
+        func done(_ words: String...) throws -> Finished {
+            var command = stage.resync(words)
+            command.timeout = 900
+            let found = try command.run()
+            #expect(found.memory < 128 << 20, "\(words): \(found.memory >> 20) MiB")
+            return found
+        }
+        let found = try done("verify", a, b, "--without", "mtime", "--settle", "0")
+        #expect(found.text.contains("4,999,998 same"), "\(found.report)")
+        let made = try done("plan", "last", "--authority", "a", "-o", "p")
+        #expect(made.status == 0, "\(made.report)")
+        let applied = try done("apply", "p")
+        #expect(applied.status == 0, "\(applied.report)")
+        let undone = try done("undo", "last")
+        #expect(undone.status == 0, "\(undone.report)")
+        #expect(try system("cat", b + "/some-name-00200000") == "x")
+    }
+
     /// Deeper than any path: only descriptors lead there.
     @Test func aDepthBeyondAnyPathIsWalked() throws {
         guard isLongRun else { return skip("deeper than PATH_MAX: RESYNC_LONG=1") }
