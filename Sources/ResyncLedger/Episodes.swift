@@ -9,11 +9,15 @@ package struct EpisodeRecord: Sendable, Hashable {
     /// Seconds for which written data could have been kept back, and by which the clock that gave
     /// it its times was behind: the suspect window's margin.
     package var margin: Double
+    /// When it came to be known, as it is now: what was verified before was not held against it.
+    /// Nil: nobody knows.
+    package var noted: Timestamp?
 
-    package init(_ episode: Episode, path: [UInt8], margin: Double) {
+    package init(_ episode: Episode, path: [UInt8], margin: Double, noted: Timestamp?) {
         self.episode = episode
         self.path = path
         self.margin = margin
+        self.noted = noted
     }
 
     package var window: (start: Timestamp?, end: Timestamp?) {
@@ -142,7 +146,7 @@ private func insert(_ record: EpisodeRecord, _ database: Database) throws {
     try database.execute(
         sql: """
             INSERT OR REPLACE INTO episode VALUES
-            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
         arguments: [
             episode.id, episode.store, record.path.blob, episode.incident,
@@ -154,7 +158,7 @@ private func insert(_ record: EpisodeRecord, _ database: Database) throws {
             episode.closed?.bootNumber, episode.closed?.wallNumber,
             episode.ending?.rawValue, episode.flaps, episode.sawCheck,
             episode.errorCount.map { Int64(clamping: $0) }, episode.evidenceLeftOut,
-            record.margin, episode.note,
+            record.margin, episode.note, record.noted?.number,
         ])
 }
 
@@ -190,6 +194,8 @@ private func record(from row: Row, _ database: Database) throws -> EpisodeRecord
     episode.recurrenceOf = try row.value("recurrence_of")
     episode.ordinal = try row.value("ordinal")
     episode.note = try row.value("note")
+    let noted: Int64? = try row.value("noted_wall")
     return EpisodeRecord(
-        episode, path: try row.bytes("path"), margin: try row.value("margin"))
+        episode, path: try row.bytes("path"), margin: try row.value("margin"),
+        noted: noted.map { Timestamp(number: $0) })
 }

@@ -26,7 +26,7 @@ package final class Ledger: Sendable {
     /// `rsyn`, by which the file is known for ours.
     static let applicationID: UInt32 = 0x7273_796e
     /// Of the newest migration.
-    package static let version: UInt32 = 5
+    package static let version: UInt32 = 6
 
     private let database: DatabasePool
     private let owner: (any Sendable)?
@@ -144,6 +144,9 @@ private var migrations: DatabaseMigrator {
     }
     migrator.registerMigration("5") { database in
         try database.execute(sql: fifthVersion)
+    }
+    migrator.registerMigration("6") { database in
+        try database.execute(sql: sixthVersion)
     }
     return migrator
 }
@@ -296,4 +299,12 @@ private let fifthVersion = """
     ALTER TABLE run ADD COLUMN a_identity TEXT;
     ALTER TABLE run ADD COLUMN b_identity TEXT;
     ALTER TABLE run ADD COLUMN findings INTEGER;
+    """
+
+/// When episodes came to be known. Of those that are there already, a watcher knew of its own when
+/// it detected them; the end of those that were told afterwards has no time since a boot.
+private let sixthVersion = """
+    PRAGMA user_version = 6;
+    ALTER TABLE episode ADD COLUMN noted_wall INTEGER;
+    UPDATE episode SET noted_wall = detected_wall WHERE closed_boot IS NOT 0;
     """

@@ -162,7 +162,8 @@ import Testing
     @Test func whatWasSaidOfItsEndStands() throws {
         let scene = try EpisodeStage()
         let end = utc(Self.starts[1] + 7200)
-        for more in [["--to", end], []] {
+        var noted: [String?] = []
+        for more in [["--to", end], [], ["--good", utc(Self.starts[0] - 60)]] {
             try scene.stage.write("kern.log", log(.isoJournal))
             let found = try scene.inZone(
                 "UTC",
@@ -173,7 +174,11 @@ import Testing
             #expect(found.status == 0, "\(found.report)")
             let all = try scene.episodes("--since", "9000d")
             #expect(all.last?["closed"] as? String == end, "\(more)")
+            noted.append(all.last?["noted"] as? String)
+            usleep(1_100_000)
         }
+        // Until it says more than before nothing new was noted.
+        #expect(noted[0] != nil && noted[0] == noted[1] && noted[1] != noted[2], "\(noted)")
     }
 
     /// On the days on which the clocks change, a day has not 24 hours. Months, and hours between

@@ -62,6 +62,22 @@ import Testing
         #expect(try scene.gate("db") == 0, "what is expected to differ may")
     }
 
+    /// What was verified before anybody knew of an episode was not held against it.
+    @Test func anEpisodeThatIsNotedLaterShutsTheGate() throws {
+        let scene = try GateScene(modules: "- {name: log, pair: mail, paths: [log]}")
+        #expect(try scene.run("verify", "mail").status == 0)
+        #expect(try scene.gate("log") == 0)
+        let noted = try scene.run(
+            "episode", "open", "mail/b", "--note", "test", "--from", "2020-01-01 10:00", "--to",
+            "2020-01-01 11:00")
+        #expect(noted.status == 0, "\(noted.report)")
+        #expect(try scene.gate("log") == 1)
+        usleep(1_200_000)
+        let found = try scene.verify("log")
+        #expect(found.status == 0 && found.text.contains("at media"), "\(found.report)")
+        #expect(try scene.gate("log") == 0)
+    }
+
     /// A night in which a module stays unproven after an episode is not a silent one.
     @Test func aNightTellsWhatStaysUndecided() throws {
         let scene = try GateScene(modules: "- {name: log, pair: mail, paths: [log]}")

@@ -139,12 +139,13 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
 
     /// What came again before a gate was open voids only what was touched meanwhile.
     @Test func aRecurrenceSparesWhatWasShutAllThroughIt() {
-        let first = SuspectSpan(start: time(20), end: time(30), reachesAll: false)
         let again = SuspectSpan(start: time(60), end: time(70), reachesAll: false)
         func gap(
             at proof: Int64, touched: Int64 = 10, _ again: SuspectSpan,
-            openings: [ClosedRange<Int64>] = [], since: Int64? = 0
+            openings: [ClosedRange<Int64>] = [], since: Int64? = 0, noted: Int64? = 22
         ) -> ModuleProof.Gap? {
+            let first = SuspectSpan(
+                start: time(20), end: time(30), reachesAll: false, noted: noted.map { time($0) })
             let stats = Sides(a: stat(touched), b: stat(touched))
             let spans = Sides(a: [first], b: [again])
                 .knowing(
@@ -162,6 +163,13 @@ private func path(_ text: String) -> RelativePath { RelativePath(Array(text.utf8
         #expect(gap(at: 40, again, since: 30) == nil)
         #expect(gap(at: 40, again, since: 31) == .beforeEpisode)
         #expect(gap(at: 40, again, since: nil) == .beforeEpisode)
+        // What nobody knew of then shut nothing: only from when on it was noted.
+        #expect(gap(at: 40, again, noted: 59) == nil)
+        #expect(gap(at: 40, again, openings: [40...40], noted: 59) == nil)
+        #expect(gap(at: 40, again, openings: [59...60], noted: 59) == .beforeEpisode)
+        for noted in [60, 65, 80, nil] as [Int64?] {
+            #expect(gap(at: 40, again, noted: noted) == .beforeEpisode)
+        }
         // Once its service was let run all of it is void, however short that was.
         for opening in [31...31, 50...55, 65...65, 70...90, 1...31] as [ClosedRange<Int64>] {
             #expect(gap(at: 40, again, openings: [opening]) == .beforeEpisode, "\(opening)")

@@ -48,7 +48,7 @@ import Testing
             let foreign = try refusal { $0[place] ^= 0x10 }
             #expect(foreign.contains("another program") && foreign.contains("move it aside"))
         }
-        for version: [UInt8] in [[0, 0, 0, 6], [0, 0, 1, 0], [255, 255, 255, 255]] {
+        for version: [UInt8] in [[0, 0, 0, 7], [0, 0, 1, 0], [255, 255, 255, 255]] {
             let newer = try refusal { $0.replaceSubrange(60..<64, with: version) }
             #expect(newer.contains("newer resync") && newer.contains("use that one"))
         }
@@ -281,6 +281,7 @@ import Testing
         #expect(episode.lastGood == moment(1, 2) && episode.firstEvidence == moment(3, 4))
         #expect(episode.detected == moment(5, 6) && episode.firstGood == moment(7, 8))
         #expect(episode.closed == moment(9, 10) && episode.ending == .person)
+        #expect(record.noted == episode.detected.wall)
         #expect(episode.flaps == 3 && episode.sawCheck && episode.errorCount == 4)
         #expect(episode.evidenceLeftOut == 5 && episode.note == "why")
         #expect(episode.steps.map { $0.kind } == [.stall, .lostWrite])

@@ -143,7 +143,8 @@ extension Seed {
         episode.ordinal = 1 + below(1000)
         episode.note = text()
         return EpisodeRecord(
-            episode, path: [UInt8(ascii: "/")] + bytes(200), margin: Double(below(86400)) / 7)
+            episode, path: [UInt8(ascii: "/")] + bytes(200), margin: Double(below(86400)) / 7,
+            noted: flag() ? time() : nil)
     }
 
     /// With ids of which none is a part of another one.

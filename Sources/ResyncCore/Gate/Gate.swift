@@ -18,7 +18,8 @@ package struct Gate: Sendable, Hashable {
     /// What is known of one store.
     package struct Store: Sendable, Hashable {
         package var name: String
-        /// When its last episode was closed; nil where none was ever recorded, or it is open.
+        /// When its last episode was closed, or noted, where that was later; nil where none was
+        /// ever recorded, or it is open.
         package var lastClosed: Timestamp?
         package var lastEpisode: String?
         package var openEpisode: String?

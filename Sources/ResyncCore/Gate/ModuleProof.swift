@@ -9,17 +9,21 @@ package struct SuspectSpan: Sendable, Hashable {
     package let reachesAll: Bool
     /// Whether it is only that nobody watched: then services ran on.
     package let isUnwatched: Bool
+    /// When it came to be known, and shut gates; nil: nobody knows.
+    package let noted: Timestamp?
     /// Whether the module's gate was shut all through it, after another episode: then it reaches
     /// only what was written in it, whatever the scope.
     package fileprivate(set) var wasShut = false
 
     package init(
-        start: Timestamp?, end: Timestamp?, reachesAll: Bool, isUnwatched: Bool = false
+        start: Timestamp?, end: Timestamp?, reachesAll: Bool, isUnwatched: Bool = false,
+        noted: Timestamp? = nil
     ) {
         self.start = start
         self.end = end
         self.reachesAll = reachesAll
         self.isUnwatched = isUnwatched
+        self.noted = noted
     }
 
     /// Whether it may have hit what was last written to, by all that its stat tells, at a time.
@@ -38,7 +42,10 @@ extension Sides where Value == [SuspectSpan] {
     ///   - openings: a moment at least within each time in which it was opened.
     ///   - since: from when on it is known to have been a module, and so gated; nil: it is not.
     package func knowing(openings: [ClosedRange<Timestamp>], since: Timestamp?) -> Self {
-        let ends = (a + b).filter { !$0.isUnwatched }.compactMap(\.end)
+        // Before it was noted it shut nothing.
+        let ends = (a + b).filter { !$0.isUnwatched }.compactMap { span in
+            span.end.flatMap { end in span.noted.map { max(end, $0) } }
+        }
         return map { spans in
             spans.map { span in
                 guard let start = span.start, let end = span.end,

@@ -131,8 +131,8 @@ extension EpisodeCommand {
                 }
             }
             // What was said before stands, where nothing is said now.
-            let before = try ledger.episode(id).flatMap { $0.episode.id == id ? $0.episode : nil }
-            let ended = end ?? before?.closed?.wall ?? .now
+            let before = try ledger.episode(id).flatMap { $0.episode.id == id ? $0 : nil }
+            let ended = end ?? before?.episode.closed?.wall ?? .now
             episode.firstGood = Moment(boot: 0, wall: ended)
             episode.closed = episode.firstGood
             episode.ending = .person
@@ -140,8 +140,12 @@ extension EpisodeCommand {
                 "from \(escaped(journal.utf8))"
                 + (end == nil ? "; nobody said when it was good again" : "")
             try ManualEpisode.place(&episode, ledger)
-            return EpisodeRecord(
-                episode, path: path, margin: try ManualEpisode.margin(of: store, ledger))
+            var record = EpisodeRecord(
+                episode, path: path, margin: try ManualEpisode.margin(of: store, ledger),
+                noted: .now)
+            // What gates knew already they went by.
+            if let before, before.isAsBad(as: record) { record.noted = before.noted }
+            return record
         }
 
         private func evidence() throws -> [Evidence] {
@@ -203,6 +207,14 @@ extension EpisodeCommand {
     }
 }
 
+extension EpisodeRecord {
+    /// Whether it voids what another one does.
+    fileprivate func isAsBad(as other: EpisodeRecord) -> Bool {
+        window == other.window && end == other.end
+            && episode.reachesAll == other.episode.reachesAll && path == other.path
+    }
+}
+
 /// Episodes that no watcher saw.
 enum ManualEpisode {
     /// Where a store is, by what was remembered or configured.
@@ -244,7 +256,8 @@ enum ManualEpisode {
             episode.ending = .person
         }
         try place(&episode, ledger)
-        return EpisodeRecord(episode, path: path, margin: try margin(of: store, ledger))
+        return EpisodeRecord(
+            episode, path: path, margin: try margin(of: store, ledger), noted: now.wall)
     }
 
     /// Seconds before an episode in which what was written, by the store's times, may have been

@@ -124,7 +124,7 @@ struct EpisodeKnowledge {
             SuspectSpan(
                 start: record.window.start, end: record.end,
                 reachesAll: record.episode.reachesAll,
-                isUnwatched: record.episode.kind == .unwatched)
+                isUnwatched: record.episode.kind == .unwatched, noted: record.noted)
         }
         let unkept = unkept(path).map { _ in SuspectSpan(start: nil, end: nil, reachesAll: true) }
         let lost = lost.map {
@@ -369,4 +369,7 @@ extension EpisodeRecord {
     var end: Timestamp? {
         episode.closed.map { max($0.wall, window.end ?? $0.wall) }
     }
+
+    /// Since when what is verified is held against it; nil while it is open.
+    var settled: Timestamp? { end.map { max($0, noted ?? $0) } }
 }

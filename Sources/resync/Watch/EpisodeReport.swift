@@ -30,6 +30,9 @@ enum EpisodeReport {
         if let before = episode.recurrenceOf { lines.append("repeats   \(before)") }
         lines.append("state     \(state(episode))")
         lines.append("suspect   \(window(record))")
+        if let noted = record.noted, let end = record.end, noted > end {
+            lines.append("noted     \(noted.localText): what was verified before does not count")
+        }
         if episode.flaps > 0 {
             lines.append(
                 "relapses  \(episode.flaps): it failed again while it was coming back")
@@ -143,6 +146,7 @@ enum EpisodeReport {
         if let good = episode.firstGood { line.field("first_good", good.wall.utcText) }
         if let closed = episode.closed { line.field("closed", closed.wall.utcText) }
         if let ending = episode.ending { line.field("ended_by", ending.rawValue) }
+        if let noted = record.noted { line.field("noted", noted.utcText) }
         let (start, end) = record.window
         if let start { line.field("suspect_from", start.utcText) }
         if let end { line.field("suspect_to", end.utcText) }

@@ -60,7 +60,7 @@ extension EpisodeKnowledge {
     /// Whether one of a pair's modules was not released since the last episode of its stores.
     func isToBeProven(_ modules: [Module], of pair: Configuration.Pair) throws -> Bool {
         let paths = pair.stores.map { $0.path }
-        let known = (records(about: paths.a) + records(about: paths.b)).map(\.end)
+        let known = (records(about: paths.a) + records(about: paths.b)).map(\.settled)
         let ends = (known + [lost]).compactMap { $0 }
         guard let last = ends.max() else { return false }
         return try modules.contains { module in
@@ -91,7 +91,7 @@ extension EpisodeKnowledge {
     private func store(_ name: String, _ path: [UInt8], _ heartbeat: Double) -> Gate.Store {
         var store = Gate.Store(name: name)
         for record in records(about: path) {
-            guard let end = record.end else {
+            guard let end = record.settled else {
                 store.openEpisode = record.episode.id
                 continue
             }

@@ -80,11 +80,18 @@ final class WatchRecorder: WatchSink {
     private func keep(
         _ episode: Episode, _ store: StoreStatus, _ now: Moment, _ word: String?
     ) {
-        let record = EpisodeRecord(episode, path: store.path, margin: margin + store.behind)
+        let record = Self.record(episode, store, margin)
         ledger.add { $0.episodes[episode.id] = record }
         open[episode.id] = (record, now.boot)
         guard let word else { return }
         notify(record, store, word)
+    }
+
+    private static func record(
+        _ episode: Episode, _ store: StoreStatus, _ margin: Double
+    ) -> EpisodeRecord {
+        EpisodeRecord(
+            episode, path: store.path, margin: margin + store.behind, noted: episode.detected.wall)
     }
 
     private func notify(_ record: EpisodeRecord, _ store: StoreStatus, _ word: String) {
@@ -134,7 +141,7 @@ final class WatchRecorder: WatchSink {
         case .relapsed(let episode):
             text = "RELAPSED (\(episode.flaps)): \(store.evidence)"
         case .closed(let episode):
-            let record = EpisodeRecord(episode, path: store.path, margin: margin + store.behind)
+            let record = Self.record(episode, store, margin)
             text = "CLOSED   episode \(episode.id); suspect \(EpisodeReport.window(record))"
         case .watchedAgain(let episode?, let since):
             text =
