@@ -163,15 +163,17 @@ extension BaselineLook {
 
 /// What a comparison proves of modules, looked at once it has come to its end.
 struct ModuleStandings {
-    private let look: BaselineLook
+    private let look: BaselineLook?
     private let run: RunFolder
     private let state: StateFolder
     private let controls: RunControls
     private let alone: Side?
 
-    /// - Parameter alone: the only side that was compared, with the baseline; nil where both were.
+    /// - Parameters:
+    ///   - look: nil where nothing can be proven.
+    ///   - alone: the only side that was compared, with the baseline; nil where both were.
     init(
-        _ look: BaselineLook, alone: Side? = nil, _ run: RunFolder, _ state: StateFolder,
+        _ look: BaselineLook?, alone: Side? = nil, _ run: RunFolder, _ state: StateFolder,
         _ controls: RunControls
     ) {
         self.look = look
@@ -204,7 +206,7 @@ struct ModuleStandings {
                 let spans = try knowledge.spans(
                     against: module, of: target.pair, overrides)
                 guard
-                    let proof = try look.proof(
+                    let proof = try look?.proof(
                         of: module.expecting(at: target.time), spans, mismatches.contents,
                         lost: mismatches.lost)
                 else { break }
@@ -236,10 +238,13 @@ struct ModuleStandings {
 
     /// Of the entries of each module.
     ///
-    /// - Parameter isByPath: who named two paths knew nothing of what may differ, and may have
-    ///   asked for more than a module is held to.
+    /// - Parameters:
+    ///   - isByPath: who named two paths knew nothing of what may differ, and may have asked for
+    ///     more than a module is held to.
+    ///   - isCounted: whether a difference says anything of the stores as they are.
     private func differences(
-        of target: VerifyTarget, isByPath: Bool = false
+        of target: VerifyTarget, isByPath: Bool = false,
+        where isCounted: (Difference) -> Bool = { _ in true }
     ) throws -> [String: Differences] {
         var counts: [String: Differences] = [:]
         let looked = Timestamp.now
@@ -247,7 +252,8 @@ struct ModuleStandings {
         while let record = try reader.next() {
             guard case .difference(var difference) = record,
                 // No path is of two modules.
-                let module = target.modules.first(where: { $0.holds(difference.path) })
+                let module = target.modules.first(where: { $0.holds(difference.path) }),
+                isCounted(difference)
             else { continue }
             if isByPath {
                 if difference.outcome == .differs,
@@ -329,11 +335,16 @@ struct ModuleStandings {
     /// comparison that cannot prove it found a difference, seen twice: it is so no longer. They are
     /// kept in the ledger.
     ///
-    /// - Parameter isByPath: whether two paths were named, and not the pair.
-    func findDifferent(_ target: VerifyTarget, isByPath: Bool) throws -> [StandingRecord] {
+    /// - Parameters:
+    ///   - isByPath: whether two paths were named, and not the pair.
+    ///   - isCounted: whether a difference says anything of the stores as they are.
+    func findDifferent(
+        _ target: VerifyTarget, isByPath: Bool,
+        where isCounted: (Difference) -> Bool = { _ in true }
+    ) throws -> [StandingRecord] {
         let knowledge = EpisodeKnowledge(state)
         let (header, terms) = (try run.header(), try run.terms())
-        let differences = try differences(of: target, isByPath: isByPath)
+        let differences = try differences(of: target, isByPath: isByPath, where: isCounted)
         return try target.modules.compactMap { module in
             guard module.kind != .external, let found = differences[module.name],
                 found.differing > 0

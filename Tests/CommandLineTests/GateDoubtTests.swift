@@ -78,6 +78,33 @@ import Testing
         #expect(try scene.gate("log") == 0)
     }
 
+    /// What one store has of the other by a manifest speaks as the other one does itself.
+    @Test func aDifferenceFromAManifestShutsTheGate() throws {
+        let scene = try GateScene(
+            modules: """
+                - {name: log, pair: mail, paths: [log]}
+                - {name: db, pair: mail, paths: [db]}
+                """)
+        #expect(try scene.run("verify", "mail").status == 0)
+        try system("sh", "-c", "printf X >>'\(scene.b)/log/f1'")
+        usleep(3_100_000)
+        let manifest = scene.watch.stage.folder + "/m"
+        let made = try scene.watch.stage.resync(["scan", scene.b, "-o", manifest]).run()
+        #expect(made.status == 0, "\(made.report)")
+        #expect(try scene.gate("log") == 0)
+        // What was written since the manifest was made may be right.
+        for name in ["db/f1", "log/f2"] {
+            try system("sh", "-c", "printf X >>'\(scene.folder.a)/\(name)'")
+        }
+        let found = try scene.run("verify", scene.folder.a, manifest, "--settle", "0s")
+        #expect(found.status == 1, "\(found.report)")
+        #expect(found.text.contains("* log/f1") && found.text.contains("* db/f1"))
+        #expect(found.text.contains("module log: NOT RELEASED: 1 different"), "\(found.report)")
+        #expect(!found.text.contains("module db"), "\(found.report)")
+        #expect(try scene.gate("log") == 1)
+        #expect(try scene.gate("db") == 0)
+    }
+
     /// A night in which a module stays unproven after an episode is not a silent one.
     @Test func aNightTellsWhatStaysUndecided() throws {
         let scene = try GateScene(modules: "- {name: log, pair: mail, paths: [log]}")

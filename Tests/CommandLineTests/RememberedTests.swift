@@ -105,6 +105,31 @@ import Testing
         #expect(found.text.contains("* d/f1  content"), "\(found.report)")
     }
 
+    /// What a manifest of the other store says is read again, whatever was kept.
+    @Test func whatAManifestFoundIsReadAgain() throws {
+        func read() throws -> Int? {
+            let done = try verify(0, stage.a, stage.b, "--assurance", "cached", "--json")
+            return try objects(done.lines).last?["bytes_read"] as? Int
+        }
+        try verify(0, stage.a, stage.b, "--keep")
+        #expect(try read() == 0)
+        // Of the same store, with other files under the same names, and no file is touched.
+        let (own, other) = (stage.b + "/d", stage.folder + "/other")
+        try system("cp", "-a", own, other)
+        try system("sh", "-c", "printf CONTENT | dd of='\(other)/f1' conv=notrunc status=none")
+        try system("touch", "-hd", "2020-01-01", other + "/f1")
+        try system("mv", own, stage.folder + "/own")
+        try system("mv", other, own)
+        usleep(2_200_000)
+        let made = try stage.resync(["scan", stage.b, "-o", stage.folder + "/m"]).run()
+        try #require(made.status == 0, "\(made.report)")
+        try system("mv", own, other)
+        try system("mv", stage.folder + "/own", own)
+        #expect(try read() == 0)
+        try verify(1, stage.a, stage.folder + "/m", "--settle", "0s")
+        #expect(try read() == 2 * "content of d/f1".utf8.count)
+    }
+
     @Test func linksAreNotProvenNameByName() throws {
         try system("ln", "-f", stage.a + "/d/f1", stage.a + "/d/x")
         try system("cp", "-p", stage.a + "/d/f1", stage.b + "/d/x")

@@ -87,7 +87,8 @@ struct AloneVerification {
         let compared = AloneRun(plan, controls, in: run.folder)
         let result = try compared()
         let level = plan.rules.source == .media ? Assurance.media : .hash
-        try episodes.note(run.folder, result.summary, alone: (store, level))
+        try episodes.note(
+            run.folder, result.summary, known: (Sides(a: store, b: nil), level))
         guard result.summary.ending == .complete, result.summary.doubtLines.isEmpty else {
             return (result, [])
         }

@@ -117,6 +117,8 @@ struct ManifestVerification {
         plan.keepsSames = reports.needsSames
         let paths = Sides(a: command.a, b: command.b).map { RawArguments.bytes($0) }
         let run = try KeptRun(state, kind: "verify", paths, resuming: resumed)
+        let findings = ManifestFindings(
+            plan, site, header, episodes, state, try? command.file.loadIfThere())
         if resumed != nil {
             Main.complain(
                 "a comparison with a manifest does not go on in the middle: it begins anew")
@@ -126,18 +128,17 @@ struct ManifestVerification {
                 try run.folder.header(), scan.rules.scheme,
                 assurance: scan.rules.source == .media ? "media" : "hash")
         }
-        let result: VerifyResult
         do {
-            result = try watched(style, run.folder, opening.pace) { controls in
+            let (result, standings) = try watched(style, run.folder, opening.pace) { controls in
                 var controls = controls
                 controls.doubts = try episodes.doubts(about: run.folder, in: state)
-                return try ManifestVerifyRun(plan, controls, in: run.folder)()
+                let result = try ManifestVerifyRun(plan, controls, in: run.folder)()
+                return (result, try findings.note(result, run.folder, controls))
             }
+            return try tell(result, run, standings, options, &reports, episodes)
         } catch let damage as ManifestDamage {
             throw input.explain(damage.found)
         }
-        try run.printResult(result, options, &reports)
-        return result.summary.status
     }
 
     /// What was asked for, or what the state of the store calls for.

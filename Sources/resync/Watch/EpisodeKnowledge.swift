@@ -209,9 +209,9 @@ struct EpisodeKnowledge {
     /// The days of the last incident's suspect windows.
     ///
     /// - Throws: `HotPathError` where they are too many.
-    func days(of paths: Sides<[UInt8]>) throws(HotPathError) -> [CalendarDay] {
+    func days(of stores: Sides<StorePlace>) throws(HotPathError) -> [CalendarDay] {
         var days: Set<CalendarDay> = []
-        for (start, end) in lastWindows(of: [paths.a, paths.b]) {
+        for (start, end) in lastWindows(of: stores) {
             guard let more = CalendarDay.local(from: start, to: end, limit: HotPaths.limit) else {
                 throw HotPathError(
                     reason: "the suspect window has more than \(countText(HotPaths.limit)) days")
@@ -286,10 +286,11 @@ struct EpisodeKnowledge {
     ///   - external: what the configuration had left out, as `RunTerms.exclusions`.
     ///   - readsAll: whether also what is on one side only was read, or of another size: where that
     ///     is not, only who finds no difference has read everything.
-    ///   - alone: which store was read and how, of a run without the other one.
+    ///   - known: what the stores are, and how they were read, of a run that has no terms: it did
+    ///     not read both.
     func note(
         _ run: RunFolder, _ summary: Summary, external: Digest? = nil, readsAll: Bool = true,
-        alone: (store: StoreIdentity, assurance: Assurance)? = nil
+        known: (stores: Sides<StoreIdentity?>, assurance: Assurance)? = nil
     ) throws {
         let terms = try run.terms()
         let isWhole =
