@@ -178,6 +178,39 @@ import Testing
         #expect(found.status == 1, "\(found.report)")
     }
 
+    /// Within the age they are read from the medium, both of them whole.
+    @Test func imagesHaveTheirTurn() throws {
+        let scene = try Scene()
+        let names = ["one.img", "two.img"]
+        for image in names { try scene.stage.write(image, noise(3 << 20)) }
+        func configure(_ age: String, _ more: String = "") throws {
+            let places = zip(["a", "b"], names).map { "\($0): \(scene.stage.folder)/\($1)" }
+            try scene.stage.write(
+                "c.yaml",
+                "pairs: [{name: images, \(places.joined(separator: ", ")), settle: 0s, "
+                    + "max-age: \(age)\(more)}]\n")
+        }
+        func level() throws -> String {
+            let calm = try scene.night()
+            #expect(calm.status == 0 && isSilent(calm), "\(calm.report)")
+            let text = try scene.stage.runs("show", "last").text
+            return text.contains("at media") ? "media" : text.contains("at hash") ? "hash" : text
+        }
+        try configure("7d")
+        #expect(try level() == "media")
+        #expect(try level() == "hash")
+        try configure("1d")
+        #expect(try level() == "media")
+        usleep(2_100_000)
+        let hour = Int(time(nil) / 3600 % 24)
+        try configure("1s", ", windows: [\"12:00-13:00\"]")
+        let late = try scene.night(zone: "ABC\((hour + 6) % 24)")
+        #expect(late.status == 2, "\(late.report)")
+        #expect(
+            late.text.contains("images: it was not read from the medium within 1.00 s"),
+            "\(late.report)")
+    }
+
     /// A night that ends because a store does not answer says where that was.
     @Test func aReadThatIsNotAnsweredIsNamed() throws {
         guard isLongRun else { return skip("waits for a minute") }

@@ -100,11 +100,14 @@ private struct Night {
             return status
         }
         let end = monotonicSeconds() + time
-        let (result, run) = try compare(until: end)
+        let isTurn = try pair.maximumAge.map { try isImageTurn($0) } ?? false
+        let (result, run) = try compare(isTurn ? .media : .cached, until: end)
         var status = result.summary.status
         if let age = pair.maximumAge {
             let ending = result.summary.ending
-            if ending == .complete {
+            if isTurn, ending == .complete, result.summary.isRead {
+                try memory.change { $0.imageRead = run.id }
+            } else if ending == .complete, try !isOfImages() {
                 status.merge(try readAgain(age, until: end, known: run.id))
             }
             if ending == .complete || ending == .outOfTime { status.merge(try tellOverdue(age)) }
@@ -115,9 +118,11 @@ private struct Night {
 
     // MARK: What changed
 
-    private func compare(until end: Double) throws -> (result: VerifyResult, run: RunFolder) {
+    private func compare(
+        _ level: Assurance, until end: Double
+    ) throws -> (result: VerifyResult, run: RunFolder) {
         let before = try memory.last()
-        let (result, run) = try begin(before, until: end)
+        let (result, run) = try begin(before, level, until: end)
         let isOver = result.summary.ending == .complete
         try tell(result, run, since: before.complete)
         try memory.change { last in
@@ -130,9 +135,9 @@ private struct Night {
 
     /// Goes on with what last night had to leave, where that can be.
     private func begin(
-        _ before: NightMemory.Last, until end: Double
+        _ before: NightMemory.Last, _ level: Assurance, until end: Double
     ) throws -> (result: VerifyResult, run: RunFolder) {
-        let words = ["--assurance=cached", pair.name]
+        let words = ["--assurance=\(level.rawValue)", pair.name]
         if let id = before.unfinished {
             do {
                 return try verify(words, nil, resuming: id, until: end)
@@ -187,6 +192,32 @@ private struct Night {
 
     // MARK: What was read longest ago
 
+    /// Of images and devices nothing is kept, so that no part of them can have its turn.
+    private func isOfImages() throws -> Bool {
+        try site(pair.stores.a.path).facts.kind != .directory
+    }
+
+    /// Whether they would be overdue by the next night. They are compared anyway, wholly: then it
+    /// is from the medium.
+    private func isImageTurn(_ age: Double) throws -> Bool {
+        guard try isOfImages() else { return false }
+        return try lastImageRead().map { isLate($0, by: age - Self.night) } ?? true
+    }
+
+    /// When these images were last read from the medium; nil where that is not known.
+    private func lastImageRead() throws -> Timestamp? {
+        guard let id = try memory.last().imageRead,
+            let run = try? RunFolder.open(id, in: state.runs), let terms = try? run.terms(),
+            terms.assurance == .media, terms.stores.map({ $0.identity }) == (try identities())
+        else { return nil }
+        return try? run.header().started
+    }
+
+    /// A time that is still to come is of a clock that was wrong.
+    private func isLate(_ time: Timestamp, by seconds: Double) -> Bool {
+        time > .now || Double(began.seconds - time.seconds) >= seconds
+    }
+
     /// - Parameter known: the run that has compared everything tonight.
     private func readAgain(
         _ age: Double, until end: Double, known: String
@@ -226,6 +257,13 @@ private struct Night {
     }
 
     private func tellOld(_ age: Double) throws -> ExitStatus {
+        if try isOfImages() {
+            guard let last = try lastImageRead(), isLate(last, by: age) else { return .ok }
+            try write(
+                "\(pair.name): it was not read from the medium within \(durationText(age)), but "
+                    + "last \(last.localText)\n")
+            return .trouble
+        }
         guard let left = try oldest(age, 0, limit: 0), left.overdue > 0, let since = left.oldest
         else { return .ok }
         try write(
@@ -239,18 +277,22 @@ private struct Night {
         _ age: Double, _ share: Double, _ done: Int = 0, after place: OldestRead.Place? = nil,
         limit: Int = Self.portion
     ) throws -> OldestRead? {
-        let identities = try pair.stores.map { store in
-            try answered(within: Self.patience, store.path) {
-                try LocalSite(
-                    path: store.path, disk: LinuxDisk(), options: LocalSiteOptions()
-                ).identity
-            }
-        }
+        let identities = try identities()
         return try state.baselines.find(identities).map {
             try OldestRead(
                 $0, at: began, since: try memory.last().reread, age: age, pause: Self.night,
                 share: share, done: done,
                 after: place, limit: limit)
+        }
+    }
+
+    private func identities() throws -> Sides<StoreIdentity> {
+        try pair.stores.map { try site($0.path).identity }
+    }
+
+    private func site(_ path: [UInt8]) throws -> LocalSite {
+        try answered(within: Self.patience, path) {
+            try LocalSite(path: path, disk: LinuxDisk(), options: LocalSiteOptions())
         }
     }
 
@@ -340,6 +382,8 @@ private struct NightMemory {
         var since: Timestamp?
         /// When the last night began that read all again that was to be.
         var reread: Timestamp?
+        /// The last run that read images from the medium, both of them whole.
+        var imageRead: String?
     }
 
     private let folder: Folder
@@ -364,7 +408,7 @@ private struct NightMemory {
             word(place).flatMap { Int64($0) }.map { Timestamp(seconds: $0, nanoseconds: 0) }
         }
         (last.complete, last.unfinished) = (word(0), word(1))
-        (last.since, last.reread) = (time(2), time(3))
+        (last.since, last.reread, last.imageRead) = (time(2), time(3), word(4))
         return last
     }
 
@@ -374,9 +418,15 @@ private struct NightMemory {
         func text(_ time: Timestamp?) -> String { time.map { "\($0.seconds)" } ?? "" }
         let lines = [
             last.complete ?? "", last.unfinished ?? "", text(last.since), text(last.reread),
+            last.imageRead ?? "",
         ]
         try folder.replace(name, with: Array(lines.map { $0 + "\n" }.joined().utf8))
     }
+}
+
+extension Summary {
+    /// Whether nothing was left out for not being readable at the level that was asked for.
+    fileprivate var isRead: Bool { notVerified == 0 && tally.unreadable == 0 }
 }
 
 extension Configuration.Pair {
