@@ -36,8 +36,8 @@ package final class AloneRun {
     private let run: RunFolder
     private let progress = Progress()
     private let started = monotonicSeconds()
-    /// Records of what was touched and is as it was proven all the same; in walk order.
-    package private(set) var touched: [BaselineRecord] = []
+    /// What was touched and is as it was proven all the same; in walk order.
+    package private(set) var touched: [BaselineComparison.Renewal] = []
 
     package init(_ plan: AlonePlan, _ controls: RunControls, in run: RunFolder) {
         self.plan = plan
@@ -73,7 +73,7 @@ package final class AloneRun {
 
     private func compare(
         _ scope: WalkScope, emit: @escaping BaselineComparison.Emit
-    ) throws -> (VerifyResult, touched: [BaselineRecord]) {
+    ) throws -> (VerifyResult, touched: [BaselineComparison.Renewal]) {
         var records = try plan.baseline.records()
         var comparison = BaselineComparison(
             plan.side, plan.rules.source == .media ? .media : .hash, within: scope.within,

@@ -105,6 +105,27 @@ package struct Baselines: Sendable {
         }
     }
 
+    /// Renews the records of some entries, unless they are others by now: what was proven since, or
+    /// withdrawn, stays so.
+    ///
+    /// - Parameter renewals: in walk order.
+    package func renew(
+        _ header: BaselineHeader, _ renewals: [BaselineComparison.Renewal]
+    ) throws {
+        var left = renewals[...]
+        _ = try folder.exclusively {
+            try write(header, try find(header.identities)) { old, emit in
+                while let record = try old() {
+                    while let next = left.first, next.known.path < record.path {
+                        left.removeFirst()
+                    }
+                    let next = left.first
+                    try emit(next?.known == record ? next?.now ?? record : record)
+                }
+            }
+        }
+    }
+
     private typealias Merge = (
         _ old: () throws -> BaselineRecord?, _ emit: (BaselineRecord) throws -> Void
     ) throws -> Void

@@ -130,6 +130,31 @@ import Testing
         #expect(try read() == 2 * "content of d/f1".utf8.count)
     }
 
+    /// What was proven meanwhile is not taken back by who began before that.
+    @Test func whatWasProvenMeanwhileStays() throws {
+        try stage.write("a/z", noise(8 << 20))
+        try same()
+        try verify(0, "p")
+        // Touched, and as it was.
+        try system("touch", "-hd", "2020-01-01", stage.a + "/d/f1")
+        usleep(2_200_000)
+        let running = try stage.resync([
+            "verify", stage.a, "--against", "baseline", "--assurance", "hash", "--read-limit",
+            "1MiB/s", "--workers", "1", "--config", "config.yaml", "--progress", "json",
+        ]).start()
+        for _ in 0..<400 where !running.errorsSoFar.contains("\"status\"") { usleep(10_000) }
+        usleep(500_000)
+        for side in ["a", "b"] {
+            try stage.write(side + "/d/f1", "CONTENT OF d/f1")
+            try system("touch", "-hd", "2020-01-03", stage.folder + "/\(side)/d/f1")
+        }
+        usleep(2_200_000)
+        try verify(0, "--module", "m")
+        let ended = try running.wait()
+        #expect(ended.status == 0, "\(ended.report)")
+        #expect(try unproven().entries == 0)
+    }
+
     @Test func linksAreNotProvenNameByName() throws {
         try system("ln", "-f", stage.a + "/d/f1", stage.a + "/d/x")
         try system("cp", "-p", stage.a + "/d/f1", stage.b + "/d/x")

@@ -6,6 +6,13 @@ package struct BaselineComparison {
     package typealias Pull = () throws -> BaselineRecord?
     package typealias Emit = (ResultRecord) throws -> Void
 
+    /// What is as it was proven though it was touched.
+    package struct Renewal: Sendable, Hashable {
+        package let known: BaselineRecord
+        /// The same under the stat that it has now.
+        package let now: BaselineRecord
+    }
+
     /// Proven entries that were touched, whose records are kept to be renewed, at most.
     package static let touchedLimit = 1_000_000
 
@@ -21,8 +28,8 @@ package struct BaselineComparison {
     /// The directory that came last of those whose names are not all known.
     private var broken: RelativePath?
     package private(set) var tally = Tally()
-    /// Records of what is as it was proven, under the stat that it has now; in walk order.
-    package private(set) var touched: [BaselineRecord] = []
+    /// In walk order.
+    package private(set) var touched: [Renewal] = []
 
     /// - Parameters:
     ///   - side: of the pair, which the store is.
@@ -99,7 +106,7 @@ package struct BaselineComparison {
             }
             return difference
         }
-        guard let now = entry.entry, var known, known.aspects.isSuperset(of: .standard) else {
+        guard let now = entry.entry, let known, known.aspects.isSuperset(of: .standard) else {
             difference.reason = .newer
             return difference
         }
@@ -123,10 +130,11 @@ package struct BaselineComparison {
             return difference
         }
         if hasMoved, touched.count < Self.touchedLimit {
-            known.witnesses[side] = BaselineRecord.Witness(now.stat)
-            known.isRacy = known.isRacy || entry.isRacy
-            if assurance != .media { known.level = .hash }
-            touched.append(known)
+            var record = known
+            record.witnesses[side] = BaselineRecord.Witness(now.stat)
+            record.isRacy = known.isRacy || entry.isRacy
+            if assurance != .media { record.level = .hash }
+            touched.append(Renewal(known: known, now: record))
         }
         return nil
     }

@@ -92,11 +92,8 @@ struct AloneVerification {
         guard result.summary.ending == .complete, result.summary.doubtLines.isEmpty else {
             return (result, [])
         }
-        var touched = compared.touched[...]
-        if !touched.isEmpty {
-            _ = try state.baselines.update(plan.baseline.header) {
-                touched.popFirst().map { .set($0) }
-            }
+        if !compared.touched.isEmpty {
+            try state.baselines.renew(plan.baseline.header, compared.touched)
         }
         guard let target else { return (result, []) }
         let known = try state.baselines.find(plan.baseline.header.identities)
