@@ -44,8 +44,7 @@ struct UnprovenSearch {
         guard sites.a.facts.kind == .directory else {
             throw CommandError("--only is for directories", .usage)
         }
-        let paths = sites.map { $0.facts.path }
-        let hot = try hotPaths(of: target, paths)
+        let hot = try hotPaths(of: target)
         let places = part == .hot ? hot.paths : target.within?.paths ?? [.root]
         guard !places.isEmpty else {
             throw CommandError(
@@ -91,9 +90,9 @@ struct UnprovenSearch {
             within: Selection(entries.paths, isDeep: false), proven: entries.proven)
     }
 
-    private func hotPaths(of target: VerifyTarget, _ paths: Sides<[UInt8]>) throws -> HotPaths {
+    private func hotPaths(of target: VerifyTarget) throws -> HotPaths {
         do throws(HotPathError) {
-            return try episodes.hotPaths(of: target.modules, paths)
+            return try episodes.hotPaths(of: target.modules, sites.map { StorePlace($0) })
         } catch {
             throw CommandError("hot paths: \(error.reason)", .usage)
         }
@@ -104,11 +103,12 @@ struct UnprovenSearch {
         _ part: UnprovenEntries.Part, of target: VerifyTarget, _ hot: HotPaths
     ) throws -> UnprovenEntries? {
         let paths = sites.map { $0.facts.path }
-        let mismatches = try episodes.mismatches(sites.map { StorePlace($0) }, in: state)
+        let stores = sites.map { StorePlace($0) }
+        let mismatches = try episodes.mismatches(stores, in: state)
         guard mismatches.lost.last == nil else { return nil }
         let overrides = try Overrides(state).all()
         // Without an episode nothing is suspect for its times.
-        let start = episodes.lastWindows(of: [paths.a, paths.b]).map(\.start).min() ?? .now
+        let start = episodes.lastWindows(of: stores).map(\.start).min() ?? .now
         return UnprovenEntries(
             part,
             try target.modules.map { module in

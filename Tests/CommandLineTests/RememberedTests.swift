@@ -105,6 +105,26 @@ import Testing
         #expect(found.text.contains("* d/f1  content"), "\(found.report)")
     }
 
+    @Test func anotherStoreInItsPlaceDoesNotEndTheDoubt() throws {
+        let noted = try stage.resync([
+            "episode", "open", "p/a", "--from", "00:00", "--to", "00:00", "--note", "x", "--config",
+            "config.yaml",
+        ]).run()
+        try #require(noted.status == 0, "\(noted.report)")
+        usleep(1_100_000)
+        try system("mv", stage.a, stage.folder + "/elsewhere")
+        try system("cp", "-a", stage.b, stage.a)
+        usleep(2_200_000)
+        let other = try verify(0, stage.a, stage.b)
+        #expect(other.errorText.contains("assurance media"), "\(other.report)")
+        try system("rm", "-rf", stage.a)
+        try system("mv", stage.folder + "/elsewhere", stage.a)
+        let first = try verify(0, stage.a, stage.b)
+        #expect(first.errorText.contains("assurance media"), "\(first.report)")
+        let second = try verify(0, stage.a, stage.b)
+        #expect(!second.errorText.contains("assurance media"), "\(second.report)")
+    }
+
     /// What a manifest of the other store says is read again, whatever was kept.
     @Test func whatAManifestFoundIsReadAgain() throws {
         func read() throws -> Int? {

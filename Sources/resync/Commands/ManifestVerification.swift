@@ -148,7 +148,7 @@ struct ManifestVerification {
         if let asked = command.assurance { return asked }
         let patience = try duration(command.read.ioTimeout)
         let reasons =
-            episodes.reasons(against: site.facts.path)
+            episodes.reasons(against: StorePlace(site))
             + (try answered(within: patience, site.facts.path) { site.trouble().reasons })
         for reason in reasons { Main.complain("trouble on \(side.letter): \(reason)") }
         return reasons.isEmpty ? "hash" : "media"

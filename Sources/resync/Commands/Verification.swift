@@ -205,7 +205,7 @@ struct Verification {
             try answered(within: patience, site.facts.path) { site.trouble() }
         }
         let reasons = Side.both { side in
-            episodes.reasons(against: sites[side].facts.path) + trouble[side].reasons
+            episodes.reasons(against: StorePlace(sites[side])) + trouble[side].reasons
         }
         let isUndated = !trouble.a.reasons.isEmpty || !trouble.b.reasons.isEmpty
         let unseen = trouble.a.unseen + trouble.b.unseen.filter { !trouble.a.unseen.contains($0) }

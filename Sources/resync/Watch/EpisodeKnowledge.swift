@@ -83,7 +83,8 @@ struct EpisodeKnowledge {
     }
 
     /// What speaks against a store.
-    func reasons(against path: [UInt8]) -> [String] {
+    func reasons(against store: StorePlace) -> [String] {
+        let path = store.path
         var reasons = failure.map { [$0] } ?? []
         for status in statuses(about: path) where status.state == .suspect {
             reasons.append("the watcher suspects it: \(status.evidence)")
@@ -99,12 +100,12 @@ struct EpisodeKnowledge {
                         + episode.firstEvidence.wall.localText)
                 continue
             }
-            guard !isVerified(path, since: closed.wall) else { continue }
+            guard !isVerified(store, since: closed.wall) else { continue }
             reasons.append(
                 "episode \(episode.id) (\(episode.kind.rawValue)) ended "
                     + "\(closed.wall.localText), and it was not verified from the medium since")
         }
-        if let lost, !isVerified(path, since: lost) {
+        if let lost, !isVerified(store, since: lost) {
             reasons.append(
                 "the ledger that knew of its episodes until \(lost.localText) is lost, and it was "
                     + "not verified from the medium since")
@@ -156,13 +157,16 @@ struct EpisodeKnowledge {
     }
 
     /// The suspect windows of the last incident of some stores, each up to now while it is open.
-    func lastWindows(of paths: [[UInt8]]) -> [(start: Timestamp, end: Timestamp)] {
+    func lastWindows(of stores: Sides<StorePlace>) -> [(start: Timestamp, end: Timestamp)] {
         let now = Timestamp.now
+        let paths = [stores.a.path, stores.b.path]
         let known = paths.flatMap { records(about: $0) }
         // A reboot that comes before an outage was dealt with does not take its place.
-        let outages = known.filter { record in
-            record.episode.kind != .unwatched
-                && !(record.end.map { isVerified(record.path, since: $0) } ?? false)
+        let outages = [stores.a, stores.b].flatMap { store in
+            records(about: store.path).filter { record in
+                record.episode.kind != .unwatched
+                    && !(record.end.map { isVerified(store, since: $0) } ?? false)
+            }
         }
         let last = (outages.isEmpty ? known : outages)
             .max { $0.window.end ?? now < $1.window.end ?? now }
@@ -199,11 +203,11 @@ struct EpisodeKnowledge {
     ///
     /// - Throws: `HotPathError` where that is too much.
     func hotPaths(
-        of modules: [Module], _ paths: Sides<[UInt8]>
+        of modules: [Module], _ stores: Sides<StorePlace>
     ) throws(HotPathError) -> HotPaths {
         let patterns = modules.flatMap(\.hot).map { Array($0.utf8) }
         guard !patterns.isEmpty else { return HotPaths() }
-        return try HotPaths(patterns, days: try days(of: paths))
+        return try HotPaths(patterns, days: try days(of: stores))
     }
 
     /// The days of the last incident's suspect windows.
@@ -300,12 +304,11 @@ struct EpisodeKnowledge {
             && terms?.exclusions == external ?? Filter.none.digest && terms?.selection == nil
             && terms?.aspects.contains(.content) == true
             && (readsAll || summary.tally.findings == 0)
-        let stores = Sides(
-            a: terms?.stores.a.identity ?? alone?.store, b: terms?.stores.b.identity)
+        let stores = terms?.stores.map { Optional($0.identity) } ?? known?.stores
         try run.save(
             RunReach(
-                ended: .now, assurance: terms?.assurance ?? alone?.assurance, isWhole: isWhole,
-                identities: stores))
+                ended: .now, assurance: terms?.assurance ?? known?.assurance, isWhole: isWhole,
+                identities: stores ?? Sides(a: nil, b: nil)))
         do {
             guard let ledger, let record = try run.record() else { return }
             try ledger.save(record)
@@ -355,11 +358,10 @@ struct EpisodeKnowledge {
     }
 
     /// Whether all of it was read from the medium in a run that began later.
-    private func isVerified(_ path: [UInt8], since time: Timestamp) -> Bool {
+    private func isVerified(_ store: StorePlace, since time: Timestamp) -> Bool {
         runs.contains { run in
             run.isWhole && run.assurance == Assurance.media.rawValue && run.began >= time
-                && run.began <= .now
-                && (isSamePlace(run.a, path) || isSamePlace(run.b, path))
+                && run.began <= .now && store.wasRead(by: run)
         }
     }
 }

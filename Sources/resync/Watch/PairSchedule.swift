@@ -115,7 +115,7 @@ struct ModuleTurn {
     ) {
         guard !module.hot.isEmpty else { return }
         do throws(HotPathError) {
-            hot = try episodes.hotPaths(of: [module], paths)
+            hot = try episodes.hotPaths(of: [module], paths.map { StorePlace($0, nil) })
             if hot.paths.isEmpty { hotTrouble = "no suspect window is known" }
         } catch {
             hotTrouble = error.reason

@@ -17,6 +17,17 @@ struct StorePlace {
     func isA(of run: RunRecord) -> Bool { isSame(run.a, run.identities.a) }
     func isB(of run: RunRecord) -> Bool { isSame(run.b, run.identities.b) }
 
+    /// Whether a run read it, as far as anybody knows what both were: what is at its path now may
+    /// be another one than was there then.
+    func wasRead(by run: RunRecord) -> Bool {
+        Side.allCases.contains { side in
+            guard let then = run.identities[side], let identity else {
+                return isSamePlace(side == .a ? run.a : run.b, path)
+            }
+            return then == identity
+        }
+    }
+
     private func isSame(_ path: [UInt8], _ identity: StoreIdentity?) -> Bool {
         identity != nil && identity == self.identity || isSamePlace(path, self.path)
     }
