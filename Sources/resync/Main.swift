@@ -55,7 +55,7 @@ enum Main {
             leave(.ok)
         }
         do {
-            var command = try Resync.parseAsRoot(arguments)
+            var command = try parse(arguments)
             guard var ours = command as? any ResyncCommand else {
                 try command.run()
                 leave(.ok)
@@ -70,6 +70,19 @@ enum Main {
             // What was printed before still counts, the last line of JSON above all.
             try? StandardOutput.shared.flush()
             leave(report(error))
+        }
+    }
+
+    /// What the parser refuses is a run that failed, too: whoever asked for JSON is told in JSON.
+    private static func parse(_ arguments: [String]) throws -> any ParsableCommand {
+        do {
+            return try Resync.parseAsRoot(arguments)
+        } catch
+            where Resync.exitCode(for: error) == .validationFailure
+            && arguments.prefix(while: { $0 != "--" }).contains("--json")
+        {
+            try JSONReport.failure(Resync.message(for: error), .usage)
+            throw error
         }
     }
 

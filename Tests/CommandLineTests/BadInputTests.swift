@@ -186,6 +186,11 @@ import Testing
             ["verify", stage.a, stage.a, "--json"],
             ["verify", stage.a, stage.b, "--json", "--digest", "md5"],
             ["verify", stage.a, stage.b, "--json", "--combined", stage.b + "/file"],
+            ["verify", "--json"], ["verify", stage.a, "--json"],
+            ["verify", stage.a, "--json", "--against", "else"],
+            ["verify", stage.a, stage.b, "--json", "--no-such-option"],
+            ["verify", stage.a, stage.b, "--json", "--confirm", "often"],
+            ["gate", "--json"], ["episode", "list", "--json", "more"], ["diff", "--json", "one"],
         ]
         for arguments in failing {
             let found = try stage.resync(arguments).run()
@@ -193,6 +198,11 @@ import Testing
             let last = try objects(found.lines).last
             #expect(last?["type"] as? String == "summary", "\(arguments): \(found.report)")
             #expect(last?["exit_status"] as? Int == Int(found.status), "\(arguments)")
+            #expect((last?["error"] as? String)?.isEmpty == false, "\(arguments)")
+        }
+        for arguments in [["verify", "--json", "--help"], ["gate", "--", "--json"]] {
+            let found = try stage.resync(arguments).run()
+            #expect(!found.text.contains("summary"), "\(arguments): \(found.report)")
         }
     }
 }

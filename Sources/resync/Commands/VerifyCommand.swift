@@ -118,8 +118,19 @@ struct VerifyCommand: ResyncCommand {
     ///   - id: a run to go on with.
     ///   - arguments: this command's; of the run that is gone on with, those it was begun with.
     func execute(
-        resuming given: String?, arguments: [String] = RawArguments.all()
+        resuming id: String?, arguments: [String] = RawArguments.all()
     ) throws -> ExitStatus {
+        do {
+            return try compare(resuming: id, arguments)
+        } catch  where report.json {
+            if let known = Main.explain(error) {
+                try JSONReport.failure(known.message, known.status)
+            }
+            throw error
+        }
+    }
+
+    private func compare(resuming given: String?, _ arguments: [String]) throws -> ExitStatus {
         var id = given
         if only != nil, id != nil {
             Main.complain("what is still to be proven is looked for anew: nothing is read twice")
@@ -132,7 +143,7 @@ struct VerifyCommand: ResyncCommand {
             return try AloneVerification(self).perform()
         }
         let (command, target) = try targeted()
-        return try command.execute(target, resuming: id, arguments)
+        return try command.compare(target, resuming: id, arguments)
     }
 
     /// With the stores of a pair or module that was named instead of them.
@@ -182,26 +193,19 @@ struct VerifyCommand: ResyncCommand {
         return (command, target)
     }
 
-    private func execute(
+    private func compare(
         _ target: VerifyTarget?, resuming id: String?, _ arguments: [String]
     ) throws -> ExitStatus {
-        do {
-            if let target, let module = target.onlyExternal {
-                return try ask(module, target.pair.terms(of: module))
-            }
-            let patience = try duration(read.ioTimeout)
-            let isManifest = try Sides(a: a, b: b).map {
-                try ManifestInput.isManifest($0, within: patience)
-            }
-            if isManifest.a || isManifest.b {
-                return try ManifestVerification(self, isManifest, resuming: id).perform()
-            }
-            return try Verification(self, target, resuming: id, arguments: arguments).perform()
-        } catch  where report.json {
-            if let known = Main.explain(error) {
-                try JSONReport.failure(known.message, known.status)
-            }
-            throw error
+        if let target, let module = target.onlyExternal {
+            return try ask(module, target.pair.terms(of: module))
         }
+        let patience = try duration(read.ioTimeout)
+        let isManifest = try Sides(a: a, b: b).map {
+            try ManifestInput.isManifest($0, within: patience)
+        }
+        if isManifest.a || isManifest.b {
+            return try ManifestVerification(self, isManifest, resuming: id).perform()
+        }
+        return try Verification(self, target, resuming: id, arguments: arguments).perform()
     }
 }
