@@ -267,6 +267,18 @@ import Testing
         #expect(try Read(stage.verifying(since + ["--suspect", past]).run()) == .nothing)
     }
 
+    @Test(arguments: ["cached", "media", nil]) func aWindowThatEndsBeforeItBeginsIsRefused(
+        _ level: String?
+    ) throws {
+        let stage = try stage(settled: false)
+        let window = "2020-01-02 10:00..2020-01-01 12:00"
+        let words = ["--suspect", window] + (level.map { ["--assurance", $0] } ?? [])
+        let found = try stage.verifying(words).run()
+        #expect(found.status == 64 && found.output.isEmpty, "\(found.report)")
+        #expect(
+            found.errorText == "resync: '\(window)' ends before it begins\n", "\(found.report)")
+    }
+
     /// After failed write-back the cache looks right while the disk is stale.
     @Test func afterDoubtfulTimesOnlyWhatCameFromTheMediumCounts() throws {
         let stage = try stage()
