@@ -11,6 +11,8 @@ struct GateHistory {
     private(set) var owners: [Int] = []
     /// Of each store, in order.
     private(set) var episodes: [[Episode]] = [[], [], [], []]
+    /// When those were noted that a person told of once they were over.
+    private(set) var noted: [String: Int64] = [:]
     private var isWatched = true
     private var suspected = [false, false, false, false]
     /// Whether its file system counts errors that nobody accepted.
@@ -96,6 +98,7 @@ struct GateHistory {
         case 16 where world.random.once(in: 2):
             world.edit(file, side, onBoth: false, removes: world.random.once(in: 3))
         case 17..<20: world.copy(file, from: side)
+        case 20 where world.random.once(in: 2): tell(store)
         case 20: world.forgetPages(file, side)
         case 21 where isRough: world.loseSilently(file, side)
         case 21 where world.random.once(in: 2): excuse()
@@ -236,6 +239,36 @@ struct GateHistory {
         world.say("episode \(episodes[store][place].id) is vouched for")
     }
 
+    /// A person tells of what the watcher did not see, and is over.
+    private mutating func tell(_ store: Int) {
+        let unknown = world.faults.indices.filter { index in
+            let fault = world.faults[index]
+            return fault.store == store && fault.episode == nil && fault.kind != .silent
+        }
+        let faults = unknown.map { world.faults[$0] }
+        guard world.active[store] == nil, episodes[store].last?.isOpen != true,
+            let began = faults.map(\.at).min(), let ended = faults.map({ $0.mended ?? $0.at }).max()
+        else { return }
+        let start = moment(began)
+        var episode = Episode(
+            id: "t\(store).\(episodes[store].count)", store: "\(store)", bootID: "",
+            lastGood: start, firstEvidence: start, detected: start,
+            steps: [Episode.Step(.readOnly, start)])
+        episode.firstGood = Moment(boot: 0, wall: GateWorld.time(ended))
+        (episode.closed, episode.ending) = (episode.firstGood, .person)
+        episode.sawCheck = faults.contains(where: \.sawCheck)
+        for index in unknown { world.faults[index].episode = episodes[store].count }
+        episodes[store].append(episode)
+        noted[episode.id] = world.now
+        tally.told += 1
+        world.say("a person tells of episode \(episode.id) (\(began) to \(ended)) for \(unknown)")
+    }
+
+    /// When it came to be known.
+    func noting(_ episode: Episode) -> Timestamp {
+        noted[episode.id].map { GateWorld.time($0) } ?? episode.detected.wall
+    }
+
     /// Those that count.
     func counting(_ store: Int) -> [Episode] { episodes[store].filter { !$0.isExcused } }
 
@@ -322,7 +355,8 @@ struct GateHistory {
                 store.openEpisode = episode.id
                 continue
             }
-            let end = max(closed, episode.suspectWindow(margin: margin).end ?? closed)
+            let end = max(
+                closed, episode.suspectWindow(margin: margin).end ?? closed, noting(episode))
             if episode.kind == .unwatched {
                 if store.gap.map({ $0.end < end }) ?? true {
                     store.gap = ResyncCore.Gate.Gap(episode: episode.id, end: end, "")
@@ -391,7 +425,7 @@ struct GateHistory {
             let decided = standings[module].map(\.standing).first { $0.answer != .undecided }
             return decided?.answer == .different ? ["\(name) was found to differ"] : []
         }
-        let closed = known.map(closing).max() ?? .min
+        let closed = known.map { max(closing($0), noted[$0.id] ?? .min) }.max() ?? .min
         let release = standings[module].firstIndex {
             $0.standing.answer == .released && $0.began > closed
         }
@@ -431,53 +465,5 @@ struct GateHistory {
         for module in modules.indices where answer(module) != .open {
             say("\(modules[module].name) does not open in the end")
         }
-    }
-}
-
-struct GateTally: CustomStringConvertible {
-    var histories = 0
-    var episodes = 0
-    var verifications = 0
-    var doubtful = 0
-    var releases = 0
-    var questions = 0
-    /// Of modules with an episode, on their own stores or those of what they need.
-    var opens = 0
-    var shuts = 0
-    var undecided = 0
-    /// Times in which nobody watched a store and something changed, and for how many of them a
-    /// person vouched.
-    var unwatched = 0
-    var excused = 0
-
-    mutating func note(_ answer: ResyncCore.Gate.Answer, hadEpisode: Bool) {
-        questions += 1
-        guard hadEpisode else { return }
-        switch answer {
-        case .open: opens += 1
-        case .shut: shuts += 1
-        case .undecided: undecided += 1
-        }
-    }
-
-    mutating func add(_ other: GateTally) {
-        histories += 1
-        episodes += other.episodes
-        verifications += other.verifications
-        doubtful += other.doubtful
-        releases += other.releases
-        questions += other.questions
-        opens += other.opens
-        shuts += other.shuts
-        undecided += other.undecided
-        unwatched += other.unwatched
-        excused += other.excused
-    }
-
-    var description: String {
-        "\(histories) histories, \(episodes) episodes, \(verifications) verifications, "
-            + "\(doubtful) doubtful, \(releases) releases; \(questions) questions, after an "
-            + "episode \(opens) open, \(shuts) shut, \(undecided) undecided; "
-            + "\(unwatched) unwatched, \(excused) of them excused"
     }
 }

@@ -26,5 +26,6 @@ import Testing
         for count in [tally.opens, tally.shuts, tally.undecided] { #expect(count > answers / 20) }
         #expect(tally.doubtful > tally.histories / 10)
         #expect(tally.unwatched > tally.histories / 10 && tally.excused > 0)
+        #expect(tally.told > tally.histories / 20)
     }
 }

@@ -188,7 +188,7 @@ extension GateHistory {
             let closed = episode.closed?.wall
             return SuspectSpan(
                 start: start, end: closed.map { max($0, end ?? $0) },
-                reachesAll: episode.reachesAll, noted: episode.detected.wall)
+                reachesAll: episode.reachesAll, noted: noting(episode))
         }
     }
 

@@ -53,6 +53,7 @@ struct GateWorld {
         let kind: FaultKind
         let store: Int
         let at: Int64
+        var mended: Int64?
         /// What the watcher knew as the last good probe then.
         var goodBefore: Int64?
         var sawCheck = false
@@ -292,6 +293,7 @@ struct GateWorld {
     mutating func mend(_ store: Int) {
         guard let fault = active[store] else { return }
         active[store] = nil
+        faults[fault].mended = now
         say("store \(store) is mended")
         if faults[fault].needsRemount || random.once(in: 2) { remount(store, fault) }
     }
