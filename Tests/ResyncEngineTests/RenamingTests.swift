@@ -53,10 +53,10 @@ import Testing
         Self.limit(stage, kind)
         let check = CrashCheck(workload, .apply, stage)
         let applying = CrashSweep(check, from: stage.disk.copy(), seed)
-        var count = try applying.run(about: isLongRun ? 10_000 : 300)
+        var count = try applying.run(about: isLongRun ? 3000 : 300)
         try stage.apply()
         let undoing = CrashSweep(check.with(.undo), from: stage.disk, seed)
-        count += try undoing.run(about: isLongRun ? 10_000 : 200)
+        count += try undoing.run(about: isLongRun ? 3000 : 200)
         #expect(count > 100)
         tell(count, "\(workload) without an exchange (\(kind))")
     }
