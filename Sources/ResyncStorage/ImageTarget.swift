@@ -211,11 +211,15 @@ private struct TargetOpening<Files: KernelFiles> {
         if try disk.fileSystem(descriptor).isReadOnly {
             throw refusal("lies on a read-only file system")
         }
-        try lock(descriptor)
+        var isLocked = try lock(descriptor)
         if isOpenElsewhere(descriptor) {
             throw refusal("is open for writing in another process")
         }
-        writing = try openForWriting([.readWrite, .noFollow], same: stat)
+        let opened = try openForWriting([.readWrite, .noFollow], same: stat)
+        writing = opened
+        // Only now, since what is open for writing here would pass for somebody else's.
+        if !isLocked { isLocked = try lock(opened) }
+        if !isLocked { notes.append("cannot be locked: others are not kept from it") }
     }
 
     /// Looked at for a second: who starts a child while it writes lends it its descriptors for a
@@ -238,12 +242,18 @@ private struct TargetOpening<Files: KernelFiles> {
         if try disk.isReadOnlyDevice(descriptor) { throw refusal("is read-only") }
         let opened = try openForWriting([.readWrite, .exclusive, .nonBlocking], same: stat)
         writing = opened
-        try lock(opened)
+        if try !lock(opened) { notes.append("cannot be locked: others are not kept from it") }
     }
 
-    private func lock(_ descriptor: Descriptor) throws {
-        guard try isLocked || disk.lock(descriptor, exclusive: true) else {
-            throw refusal("is locked by another process")
+    /// False where this descriptor cannot have the lock, whoever has it.
+    private func lock(_ descriptor: Descriptor) throws -> Bool {
+        do {
+            guard try isLocked || disk.lock(descriptor, exclusive: true) else {
+                throw refusal("is locked by another process")
+            }
+            return true
+        } catch let error as DiskError where error.isOfUnknownLock {
+            return false
         }
     }
 

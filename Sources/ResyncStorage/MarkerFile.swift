@@ -56,8 +56,12 @@ package enum MarkerFile {
             try site.disk.openDirectory(name, in: site.descriptor)
         }
         defer { site.disk.close(own) }
-        while try !site.isLockedForUs && !site.disk.lock(own, exclusive: true) {
-            pause(milliseconds: 10)
+        do {
+            while try !site.isLockedForUs && !site.disk.lock(own, exclusive: true) {
+                pause(milliseconds: 10)
+            }
+        } catch let error as DiskError where error.isOfUnknownLock {
+            // Whoever locked the site was told: a directory cannot be opened for writing.
         }
         let found = try read(site)
         var marker = try found ?? StoreMarker(new: site.identity)

@@ -22,7 +22,7 @@ extension LocalSite {
                     return .held
                 }
             } catch {
-                guard Self.unknownLocks.contains(error.number) else { throw error }
+                guard error.isOfUnknownLock else { throw error }
                 return .unknown
             }
             // Who looks at new devices for the system holds each for a moment.
@@ -42,12 +42,6 @@ extension LocalSite {
     private static let deviceAttempts = 20
     private static let deviceInterval = 100
 
-    /// On NFS a lock for one holder needs a file that is open for writing.
-    private static let unknownLocks = [
-        ErrorNumber.badDescriptor, ErrorNumber.invalidArgument, ErrorNumber.noLocks,
-        ErrorNumber.notSupported, ErrorNumber.noSystemCall, ErrorNumber.isDirectory,
-    ]
-
     /// A process that holds such a lock on the store, as far as the kernel tells.
     package func lockHolder() -> OpenFiles.Holder? {
         let kernel = options.kernel
@@ -59,6 +53,17 @@ extension LocalSite {
     }
 
     private static let locksLimit = 16 << 20
+}
+
+extension DiskError {
+    /// Whether a lock was not refused, but cannot be had at all. On NFS one for a single holder
+    /// needs a file that is open for writing.
+    var isOfUnknownLock: Bool {
+        [
+            ErrorNumber.badDescriptor, ErrorNumber.invalidArgument, ErrorNumber.noLocks,
+            ErrorNumber.notSupported, ErrorNumber.noSystemCall, ErrorNumber.isDirectory,
+        ].contains(number)
+    }
 }
 
 /// The number of a process that has an object locked as flock(2) does, from the text of

@@ -64,6 +64,41 @@ private struct ToldFiles: KernelFiles {
         }
     }
 
+    /// As on NFS: a lock for one holder needs a file that is open for writing.
+    @Test func aLockThatNeedsWritingIsTakenSo() throws {
+        func failFirst() { disk.inject(Fault(.fail(EBADF), on: .flock, under: "/image")) }
+        failFirst()
+        let target = try ImageTarget(reference("/image"), disk: disk, files: ToldFiles())
+        #expect(disk.count(.flock) == 2)
+        let other = try disk.open(path: Array("/image".utf8), [.readOnly], mode: 0)
+        #expect(try !disk.lock(other, exclusive: false))
+        disk.close(other)
+        withExtendedLifetime(target) {}
+    }
+
+    @Test func aLockThatNeedsWritingAndIsHeldIsRefused() throws {
+        let other = try disk.open(path: Array("/image".utf8), [.readOnly], mode: 0)
+        try #require(try disk.lock(other, exclusive: true))
+        disk.inject(Fault(.fail(EBADF), on: .flock, under: "/image"))
+        #expect(throws: TargetRefusal(Array("/image".utf8), "is locked by another process")) {
+            try ImageTarget(reference("/image"), disk: disk, files: ToldFiles())
+        }
+        disk.close(other)
+    }
+
+    @Test func aFileSystemWithoutLocksIsPatchedAllTheSame() throws {
+        for number in [EBADF, ENOLCK, EOPNOTSUPP] {
+            disk.clearFaults()
+            disk.inject(Fault(.fail(number), on: .flock, persistent: true))
+            for path in ["/image", "/dev/b"] { #expect(refusal(reference(path)) == nil) }
+        }
+        disk.clearFaults()
+        disk.inject(Fault(.fail(EIO), on: .flock, persistent: true))
+        for path in ["/image", "/dev/b"] {
+            #expect(refusal(reference(path))?.hasPrefix("cannot be opened") == true)
+        }
+    }
+
     @Test func whatNobodyUsesIsOpened() {
         #expect(refusal(reference("/image")) == nil)
         #expect(refusal(reference("/dev/b")) == nil)

@@ -36,6 +36,19 @@ import Testing
         #expect(disk.openDescriptors == 1)
     }
 
+    /// As on NFS, where a directory cannot be locked for one holder.
+    @Test func aMarkerIsChangedWhereADirectoryCannotBeLocked() throws {
+        let disk = SimulatedDisk()
+        let site = try store(disk)
+        disk.inject(Fault(.fail(EBADF), on: .flock, persistent: true))
+        #expect(try MarkerFile.change(site) { $0.inconsistent = "run" }.inconsistent == "run")
+        #expect(try MarkerFile.read(site)?.inconsistent == "run")
+        disk.clearFaults()
+        disk.inject(Fault(.fail(EIO), on: .flock, persistent: true))
+        #expect(throws: DiskError(.flock, EIO)) { try MarkerFile.change(site) { _ in } }
+        #expect(disk.openDescriptors == 1)
+    }
+
     /// Every call after the Nth fails, and then the power does.
     @Test func writingLeavesTheOldOrTheNew() throws {
         for stop in 1... {
