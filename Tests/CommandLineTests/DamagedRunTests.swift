@@ -69,6 +69,32 @@ import Testing
         #expect(list.lines.contains { $0.contains(scene.run) && $0.hasSuffix("damaged") })
     }
 
+    /// Nothing that it keeps is known: that is not nothing.
+    @Test(arguments: [["journal"], ["journal", "header"], ["plan"]])
+    func whatItKeepsIsNotCalledNothing(_ files: [String]) throws {
+        let scene = try Scene()
+        let quarantine = ["quarantine"]
+        let known = try scene.stage.resync(quarantine + ["list"]).run()
+        #expect(known.status == 0 && known.lines.last == "1 kept, 8.00 MiB", "\(known.report)")
+        for file in files { try scene.damage(file) }
+        try unread(scene, ["list"])
+        try scene.stage.remove("state/runs/\(scene.run)/journal")
+        try unread(scene, ["list"])
+        try unread(scene, ["purge", "--older-than", "0s"])
+        try unread(scene, ["erase", "x"])
+        #expect(scene.stage.exists("state/runs/\(scene.run)/undo"))
+    }
+
+    private func unread(_ scene: Scene, _ command: [String]) throws {
+        let found = try scene.stage.resync(["quarantine"] + command).run()
+        #expect(found.status == 2, "\(found.report)")
+        #expect(
+            found.errorText.contains("run \(scene.run) cannot be read: "), "\(found.report)")
+        guard command == ["list"] else { return }
+        let words = "at least 0 kept, 0 B; 1 run cannot be read"
+        #expect(found.lines == [words], "\(found.report)")
+    }
+
     @Test func aRunWithoutItsJournalIsNotCalledFinished() throws {
         let scene = try Scene()
         try scene.stage.remove("state/runs/\(scene.run)/journal")

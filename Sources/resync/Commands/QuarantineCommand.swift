@@ -27,7 +27,8 @@ struct QuarantineCommand: ParsableCommand {
                     "\(folder.run.id)  \(action.side.letter)  \(shown(action.path))  "
                         + "\(sizeText(size))\(note)\n")
             }
-            for folder in try applyRuns(state) {
+            let runs = try AppliedRuns(state)
+            for folder in runs.folders {
                 try Quarantine(folder).forEach { _, action in
                     try list(folder, action, action.bytesDisplaced, "")
                 }
@@ -42,11 +43,17 @@ struct QuarantineCommand: ParsableCommand {
                         quarantine.isCopy(stray) ? "  made, and taken back" : "  put aside")
                 }
             }
-            try StandardOutput.shared.write(
-                "\(isWhole ? "" : "at least ")\(countText(entries)) kept, \(sizeText(bytes))\n")
-            guard !isWhole else { return .ok }
-            Main.complain("what runs put aside in stores that are not there is not among it")
-            return .trouble
+            let unread = runs.unread
+            let isAll = isWhole && unread == 0
+            var words = "\(isAll ? "" : "at least ")\(countText(entries)) kept, \(sizeText(bytes))"
+            if unread > 0 {
+                words += "; \(countText(unread)) run\(unread == 1 ? "" : "s") cannot be read"
+            }
+            try StandardOutput.shared.write(words + "\n")
+            if !isWhole {
+                Main.complain("what runs put aside in stores that are not there is not among it")
+            }
+            return isAll ? .ok : .trouble
         }
     }
 
@@ -73,8 +80,9 @@ struct QuarantineCommand: ParsableCommand {
             let age = try duration(olderThan)
             var status = ExitStatus.ok
             let named = try runs.map { try state.runID($0, kind: "apply") }
-            for folder in try applyRuns(state)
-            where named.isEmpty || named.contains(folder.run.id) {
+            let runs = try AppliedRuns(state) { named.isEmpty || named.contains($0) }
+            if runs.unread > 0 { status.merge(.trouble) }
+            for folder in runs.folders {
                 do {
                     status.merge(try purge(folder, state, age))
                 } catch {
@@ -136,7 +144,9 @@ struct QuarantineCommand: ParsableCommand {
             let path = try storePath(path)
             var count = 0
             var status = ExitStatus.ok
-            for folder in try applyRuns(state) {
+            let runs = try AppliedRuns(state)
+            if runs.unread > 0 { status.merge(.trouble) }
+            for folder in runs.folders {
                 do {
                     count += try erase(path, of: folder, state)
                 } catch {
@@ -177,15 +187,26 @@ struct QuarantineCommand: ParsableCommand {
 }
 
 /// Every run that changed stores, oldest first; one that is damaged is said, and left out.
-private func applyRuns(_ state: StateFolder) throws -> [ApplyFolder] {
-    try RunFolder.list(in: state.runs).compactMap { id in
-        let run = try RunFolder.open(id, in: state.runs)
-        guard (try? run.header())?.kind == "apply" else { return nil }
-        do {
-            return try ApplyFolder(reading: run)
-        } catch let error as FormatError {
-            Main.complain("run \(id) \(error.reason): what it keeps is not known")
-            return nil
+private struct AppliedRuns {
+    private(set) var folders: [ApplyFolder] = []
+    /// Runs that cannot be read; each is said.
+    private(set) var unread = 0
+
+    init(_ state: StateFolder, where isAsked: (_ id: String) -> Bool = { _ in true }) throws {
+        for id in try RunFolder.list(in: state.runs) where isAsked(id) {
+            let run = try RunFolder.open(id, in: state.runs)
+            guard try run.isOfApply() else { continue }
+            let reason: String
+            do {
+                folders.append(try ApplyFolder(reading: run))
+                continue
+            } catch let error as FormatError {
+                reason = "it \(error.reason)"
+            } catch let error as DiskError {
+                reason = error.sentence
+            }
+            unread += 1
+            Main.complain("run \(id) cannot be read: \(reason): what it keeps is not known")
         }
     }
 }
