@@ -122,6 +122,7 @@ package final class ApplyFolder {
     package var reasonToKeep: String? {
         if state.isCutOff { return "was cut off in its midst" }
         if state.keepsSomething { return "keeps what it displaced" }
+        if !state.asides.isEmpty { return "keeps what it put aside" }
         return nil
     }
 

@@ -37,6 +37,10 @@ package struct ApplyResult: Sendable {
     package var notTaken: Sides<[Aspect: Int]> = Sides(a: [:], b: [:])
     /// Of an undo: why actions were not taken back, by number.
     package var notUndone: [Int: ActionResult] = [:]
+    /// Of an undo of an image: extents that it left as they are, by number; not of more than some.
+    package var leftExtents: [Int: LeftExtents] = [:]
+    /// Of an undo of an image: why its undo file does not have what stood there before.
+    package var undoLack: UndoDamage?
     /// Of an undo: entries that came back with what somebody wrote to them since.
     package var late: [(number: Int, path: RelativePath)] = []
     /// What reading the last slice back showed; nil where none was read back.
@@ -48,6 +52,22 @@ package struct ApplyResult: Sendable {
         self.counts = counts
         self.ending = ending
         self.failure = failure
+    }
+}
+
+/// Extents of one action that are left as they are.
+package struct LeftExtents: Sendable, Hashable {
+    /// The first ones.
+    package private(set) var extents: [Extent]
+    /// Of all of them.
+    package let count: Int
+
+    /// How many are named.
+    package static let limit = 100
+
+    init(_ all: [Extent]) {
+        extents = Array(all.prefix(Self.limit))
+        count = all.count
     }
 }
 

@@ -24,6 +24,7 @@ struct ImageApply {
 
     func apply(_ options: ApplyOptions) throws -> ApplyResult {
         let target = try openTarget()
+        try UndoPlace(folder).removeFreed(all: false)
         try choosePlace(options.undoFolder)
         return try result {
             let (log, room) = try undoLog(target, options)
@@ -34,6 +35,7 @@ struct ImageApply {
                 try folder.append(.intent(first..<first + actions.count))
                 let outcome = try patcher.apply(actions, from: source)
                 guard let results = outcome.allResults else { throw outcome.stop ?? .cut }
+                try note(asides: actions, from: first, log)
                 try folder.append(.results(first: first, results))
                 if let stop = outcome.stop { throw stop }
             }
@@ -58,45 +60,82 @@ struct ImageApply {
 
     func undo() throws -> ApplyResult {
         let target = try openTarget()
-        var counts = ApplyCounts()
-        var notUndone: [Int: ActionResult] = [:]
-        var patcher: ImagePatcher?
+        try UndoPlace(folder).removeFreed(all: false)
+        var account = UndoAccount()
+        var opened: (log: UndoLog, patcher: ImagePatcher)?
         var result = try result {
             try forEachBatch(isSettled: { folder.state.undone.contains($0) }) { first, actions in
                 let (undone, left) = run(of: actions) { folder.state.undone.contains(first + $0) }
                 guard undone == 0 else { return undone }
                 let (erased, actions) = run(of: left) { folder.state.isErased(first + $0) }
                 guard erased == 0 else {
-                    for number in first..<first + erased {
-                        counts.count(.released)
-                        notUndone[number] = .released
-                    }
+                    for number in first..<first + erased { account.count(.released, of: number) }
                     return erased
                 }
-                let hand =
-                    try patcher
-                    ?? ImagePatcher(
-                        target, undoLog(target, ApplyOptions(blockSize: 1)).0, worker())
-                patcher = hand
-                let wasBegun = actions.indices.map { isBegun(first + $0) }
-                try folder.append(.undoIntent(first..<first + actions.count))
-                let outcome = try hand.undo(actions) {
-                    folder.state.results[first + $0]?.isDone == true
-                }
-                guard let results = outcome.allResults else { throw outcome.stop ?? .cut }
-                for (at, result) in results.enumerated() where wasBegun[at] || result != .done {
-                    counts.count(result)
-                    if !result.isDone { notUndone[first + at] = result }
-                }
-                try folder.append(.undone(first: first, results))
-                if let stop = outcome.stop { throw stop }
+                let (log, patcher) = try opened ?? openUndo(target)
+                opened = (log, patcher)
+                try takeBack(first, actions, patcher, log, &account)
                 return actions.count
             }
         }
-        counts.undone = folder.state.undone.count
-        result.counts = counts
-        result.notUndone = notUndone
+        account.counts.undone = folder.state.undone.count
+        result.counts = account.counts
+        result.notUndone = account.notUndone
+        result.leftExtents = account.left
+        if account.counts.lost > 0 { result.undoLack = opened?.log.lack }
         return result
+    }
+
+    /// What an undo came to.
+    private struct UndoAccount {
+        var counts = ApplyCounts()
+        var notUndone: [Int: ActionResult] = [:]
+        var left: [Int: LeftExtents] = [:]
+
+        mutating func count(_ result: ActionResult, of number: Int) {
+            counts.count(result)
+            if !result.isDone { notUndone[number] = result }
+        }
+    }
+
+    private func takeBack(
+        _ first: Int, _ actions: [Action], _ patcher: ImagePatcher, _ log: UndoLog,
+        _ account: inout UndoAccount
+    ) throws {
+        let wasBegun = actions.indices.map { isBegun(first + $0) }
+        try folder.append(.undoIntent(first..<first + actions.count))
+        let outcome = try patcher.undo(actions) {
+            folder.state.results[first + $0]?.isDone == true
+        }
+        guard let results = outcome.allResults else { throw outcome.stop ?? .cut }
+        for (at, result) in results.enumerated() where wasBegun[at] || result != .done {
+            account.count(result, of: first + at)
+        }
+        let refused = Set(outcome.refused)
+        for (at, action) in actions.enumerated() where account.left.count < Self.namedActions {
+            let extents = action.patches.map(\.extent).filter { refused.contains($0) }
+            if !extents.isEmpty { account.left[first + at] = LeftExtents(extents) }
+        }
+        try note(asides: actions, from: first, log)
+        try folder.append(.undone(first: first, results))
+        if let stop = outcome.stop { throw stop }
+    }
+
+    /// Actions whose extents are named where an undo leaves them.
+    private static let namedActions = 1000
+
+    private func openUndo(_ target: ImageTarget) throws -> (UndoLog, ImagePatcher) {
+        let log = try undoLog(target, ApplyOptions(blockSize: 1)).0
+        return (log, ImagePatcher(target, log, try worker()))
+    }
+
+    /// Before the actions have their results: then a run that was cut off in between says so, too.
+    private func note(asides actions: [Action], from first: Int, _ log: UndoLog) throws {
+        for (at, action) in actions.enumerated() {
+            let found = log.asides(of: action)
+            guard !found.isEmpty, found != folder.state.asides[first + at] else { continue }
+            try folder.append(.putAside(number: first + at, found))
+        }
     }
 
     /// How many of the actions are settled, from the first on; where none is, those before the next
@@ -117,7 +156,10 @@ struct ImageApply {
     // MARK: The undo file
 
     /// Whether the undo file of the slice may hold what nothing else knows.
-    private var isSliceBegun: Bool { folder.state.open != nil || folder.state.keepsSomething }
+    private var isSliceBegun: Bool {
+        let state = folder.state
+        return state.open != nil || state.keepsSomething || !state.asides.isEmpty
+    }
 
     private func choosePlace(_ wanted: [UInt8]?) throws {
         guard let wanted, wanted != folder.state.undoFolder else { return }
@@ -153,7 +195,9 @@ struct ImageApply {
             return (log, room)
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
             // Once anything was begun, nothing else knows what was there before.
-            guard !isSliceBegun else { throw FormatError("has lost its undo file") }
+            guard !isSliceBegun else {
+                throw UndoDamage(run: folder.run.id, reason: "is gone", offset: nil)
+            }
             room.limit(to: available)
             try room.checkFirst(folder)
             let log = try UndoLog.create(

@@ -8,7 +8,8 @@ package struct PatchOutcome: Sendable {
     package var results: [ActionResult?]
     /// Why nothing more is to be done; this patcher does nothing more.
     package var stop: PatchStop?
-    /// Extents that an undo left as they are, because they were changed since.
+    /// Extents that an undo left as they are, because they were changed since, or because nothing
+    /// is kept of them.
     package var refused: [Extent] = []
 }
 
@@ -59,14 +60,15 @@ package final class ImagePatcher {
     /// Carries actions out. `changed`, `sourceChanged` and `failed` leave the target as it was.
     ///
     /// - Precondition: all of them patch.
-    /// - Throws: `FormatError` where the undo file turns out to be damaged.
+    /// - Throws: `UndoDamage` where the undo file turns out to be damaged.
     package func apply(_ actions: [Action], from source: OpenContent) throws -> PatchOutcome {
         try run(actions) { try self.prepare(actions[$0], from: source, &$1) }
     }
 
     /// Puts back what the undo file keeps; may be repeated, whatever came of it before. Extents
     /// that nobody wrote are left, and so are those that were changed since: then the result is
-    /// `changed`. Call it for all actions of a run, whatever the results of applying them.
+    /// `changed`; where nothing is kept of what the run has written, `lost`. Call it for all
+    /// actions of a run, whatever the results of applying them.
     ///
     /// - Parameter isDone: whether the action at this index is known to be carried out: what
     ///   stands there without anything that is kept of it is not taken back, either.
@@ -82,8 +84,10 @@ package final class ImagePatcher {
                 let isDone = isDone(at)
                 let refused = looks.filter { $0.isRefused(isDone: isDone) }
                 batch.refused += refused.map(\.patch.extent)
+                let isChanged = refused.contains { $0.found == .changed }
                 return try self.putBack(
-                    action, looks, &batch, result: refused.isEmpty ? .done : .changed)
+                    action, looks, &batch,
+                    result: refused.isEmpty ? .done : isChanged ? .changed : .lost)
             }
         }
     }
@@ -192,6 +196,8 @@ package final class ImagePatcher {
             return try body()
         } catch let error as DiskError {
             throw PatchStop.undoFile(error)
+        } catch let error as FormatError {
+            throw UndoDamage(run: log.header.run, reason: error.reason, offset: error.offset)
         }
     }
 

@@ -23,8 +23,15 @@ package struct Quarantine {
         package var bytes = 0
         /// What is kept all the same: somebody wrote to it in the quarantine, or may yet.
         package var late: [RelativePath] = []
+        /// What a run had put aside: gone as well, unless no entries were freed because of it.
+        package var putAside: [PutAside] = []
 
         package init() {}
+
+        fileprivate mutating func add(_ bytes: Int) {
+            entries += 1
+            self.bytes = cappedSum(self.bytes, bytes)
+        }
     }
 
     /// Frees everything that is kept, for good. A run of which nothing more can be done can then no
@@ -50,9 +57,17 @@ package struct Quarantine {
         }
         let place = UndoPlace(folder)
         try place.check()
+        let putAside = folder.putAside
+        guard isAll || putAside.isEmpty else {
+            // Whose it was nobody knows: it goes when somebody says so, not to make room.
+            var freed = Freed()
+            freed.putAside = putAside
+            return freed
+        }
         let hand = folder.hand(sites.map { $0 as any Site })
         var freed = Freed()
         var kept: [Int] = []
+        var gone: [(stray: Stray, side: Side)] = []
         var touched: Set<Side> = []
         // What lies before it is erased, or among what is kept.
         var next = 0
@@ -69,26 +84,18 @@ package struct Quarantine {
                     touched.insert(action.side)
                     next = number + 1
                 }
-                freed.entries += 1
-                freed.bytes = cappedSum(freed.bytes, action.bytesDisplaced)
+                freed.add(action.bytesDisplaced)
             }
-            for (stray, action) in try strays(sites) where isCopy(stray) {
-                let changer = hand.changer(action.side)
-                guard try changer.isAsTakenBack(stray, action) else {
-                    freed.late.append(action.path)
-                    continue
-                }
-                try changer.erase(stray.number, suffix: stray.suffix)
-                touched.insert(action.side)
-                freed.entries += 1
-                freed.bytes = cappedSum(freed.bytes, stray.stat.size)
-            }
+            try freeCopies(sites, hand, &freed, &gone)
+            touched.formUnion(gone.map(\.side))
             for side in touched { try hand.changer(side).sync() }
         } catch {
             // What is gone must not count as kept: an undo would take it for somebody's change.
             for record in self.freed(but: kept, before: next) { try folder.append(record) }
+            try note(erased: gone.map(\.stray))
             throw error
         }
+        try note(erased: gone.map(\.stray))
         // Released is what is not looked at again, and what displaces nothing any more.
         let isReleased =
             isAll && freed.late.isEmpty && (folder.state.isComplete || folder.state.isTakenBack)
@@ -96,8 +103,51 @@ package struct Quarantine {
             try folder.append(record)
         }
         try place.removeAll()
+        freed.putAside = putAside
+        for piece in putAside { freed.add(piece.extent.length) }
         return freed
     }
+
+    /// Frees what the run has made itself and taken back.
+    private func freeCopies(
+        _ sites: Sides<LocalSite>, _ hand: Hand, _ freed: inout Freed,
+        _ gone: inout [(stray: Stray, side: Side)]
+    ) throws {
+        for (stray, action) in try strays(sites) where isCopy(stray) {
+            let changer = hand.changer(action.side)
+            guard try changer.isAsTakenBack(stray, action) else {
+                freed.late.append(action.path)
+                continue
+            }
+            try changer.erase(stray.number, suffix: stray.suffix)
+            gone.append((stray, action.side))
+            freed.add(stray.stat.size)
+        }
+    }
+
+    /// Names in one record of the journal.
+    private static let recordNames = 1000
+
+    private func note(erased strays: [Stray]) throws {
+        let names = strays.map { StrayName(number: $0.number, suffix: $0.suffix) }
+        for start in stride(from: 0, to: names.count, by: Self.recordNames) {
+            let some = names[start..<min(start + Self.recordNames, names.count)]
+            try folder.append(.straysErased(Array(some), .now))
+        }
+    }
+
+    /// Removes undo files whose release a crash had cut off.
+    ///
+    /// - Returns: whether there were any.
+    @discardableResult
+    package func removeReleased() throws -> Bool {
+        try UndoPlace(folder).removeFreed(all: folder.state.released != nil)
+    }
+
+    /// Removes the undo files of a run that is to be forgotten, where they lie elsewhere.
+    ///
+    /// - Precondition: nothing in them is kept.
+    package func removeUndoFiles() throws { try UndoPlace(folder).removeFreed(all: true) }
 
     /// That all is freed but what some actions displaced.
     private func freed(but kept: [Int], before limit: Int? = nil) -> [JournalRecord] {
@@ -163,6 +213,7 @@ package struct Quarantine {
             let changer = hand.changer(action.side)
             try changer.erase(stray.number, suffix: stray.suffix)
             try changer.sync()
+            try note(erased: [stray])
         }
         return found.map { $0.action.path } + strays.map { $0.action.path }
     }

@@ -6,6 +6,14 @@ package struct UndoRefusal: Error, Sendable, Hashable {
     package let reason: String
 }
 
+/// What is wrong with a run's undo file: a verb and what follows it.
+package struct UndoDamage: Error, Sendable, Hashable {
+    package let run: String
+    package let reason: String
+    /// In the undo file; nil where there is none.
+    package let offset: Int?
+}
+
 /// The undo file of one run and one target: what patching overwrites is durable in it before it is
 /// overwritten.
 package final class UndoLog {
@@ -52,20 +60,24 @@ package final class UndoLog {
 
     /// Opens the file of a run that was begun.
     ///
-    /// - Throws: `UndoRefusal` where it belongs to another run, plan or target, `FormatError` where
+    /// - Throws: `UndoRefusal` where it belongs to another run, plan or target, `UndoDamage` where
     ///   it is damaged, ENOENT where the run has not come so far as to make it.
     package static func open(
         _ name: [UInt8], in folder: Folder, run: String, plan: Digest, target: ImageTarget
     ) throws -> UndoLog {
         let input = try folder.read(name)
-        let reader = try UndoReader(makeHash: frameHash) { try input.read(at: $0, count: $1) }
+        let reader = try reader(of: input, run: run)
         guard reader.header.target.isSameImage(as: target.store) else {
             throw UndoRefusal(
                 reason: "the undo file is that of '\(escaped(reader.header.target.path))',"
                     + " another image or device")
         }
-        guard reader.header.run == run, reader.header.plan == plan else {
-            throw UndoRefusal(reason: "the undo file is that of another run or plan")
+        guard reader.header.run == run else {
+            throw UndoRefusal(
+                reason: "the undo file is that of run \(escaped(reader.header.run.utf8))")
+        }
+        guard reader.header.plan == plan else {
+            throw UndoRefusal(reason: "the undo file is that of another plan")
         }
         // What a crash cut must not come to stand behind what is written now.
         if reader.tail > reader.end {
@@ -82,6 +94,18 @@ package final class UndoLog {
         return UndoLog(reader, file, input)
     }
 
+    /// Reads what is sealed of the file of a run.
+    static func reader(of input: InputFile, run: String) throws -> UndoReader<EVPHash> {
+        let reader: UndoReader<EVPHash>
+        do {
+            guard input.size > 0 else { throw FormatError("is empty") }
+            reader = try UndoReader(makeHash: frameHash) { try input.read(at: $0, count: $1) }
+        } catch let error as FormatError {
+            throw UndoDamage(run: run, reason: error.reason, offset: error.offset)
+        }
+        return reader
+    }
+
     private init(_ reader: UndoReader<EVPHash>, _ file: OutputFile, _ input: InputFile) {
         self.reader = reader
         self.file = file
@@ -94,6 +118,14 @@ package final class UndoLog {
     var size: Int { input.size }
     /// Where its last record ends.
     var end: Int { reader.end }
+
+    /// Where and why it has nothing more, though it should.
+    var lack: UndoDamage {
+        let isCut = size == reader.end
+        let reason = reader.rest?.reason ?? (isCut ? "is cut" : "has nothing more")
+        return UndoDamage(
+            run: header.run, reason: reason, offset: reader.rest?.offset ?? reader.end)
+    }
 
     // MARK: Writing
 
@@ -130,6 +162,11 @@ package final class UndoLog {
             }
         }
         return found
+    }
+
+    /// What was put aside for an action: see `UndoReader.asides`.
+    func asides(of action: Action) -> [Extent] {
+        reader.asides(of: action).map(\.extent)
     }
 
     func bytes(of record: UndoRecord) throws -> [UInt8] { try reader.bytes(of: record) }

@@ -22,7 +22,7 @@ struct UndoPlace {
     }
 
     /// Throws where the operator's folder is not there: what lies in it cannot be released.
-    func check() throws {
+    func check() throws(DiskError) {
         if let path { _ = try run.folder.disk.stat(path: path) }
     }
 
@@ -31,6 +31,31 @@ struct UndoPlace {
     private func name(_ slice: Int) -> [UInt8] {
         let own = slice == 0 ? "undo" : "undo-\(slice)"
         return Array((path == nil ? own : "resync-\(run.id).\(own)").utf8)
+    }
+
+    /// Removes what a crash left of the files of slices that were freed, and of this slice's where
+    /// all was. A folder that is not there has none.
+    ///
+    /// - Returns: whether there were any.
+    @discardableResult
+    func removeFreed(all: Bool) throws -> Bool {
+        do throws(DiskError) {
+            try check()
+        } catch {
+            guard error.number == ErrorNumber.noEntry else { throw error }
+            return false
+        }
+        let folder = try folder()
+        var found = false
+        for slice in 0..<(all ? slice + 1 : slice) {
+            for name in [name(slice), name(slice) + Array(".new".utf8)] {
+                guard try folder.has(name) else { continue }
+                try folder.remove(name)
+                found = true
+            }
+        }
+        if found { try folder.sync() }
+        return found
     }
 
     /// Removes the slice's file, and those of slices before it that a crash left.

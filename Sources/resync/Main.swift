@@ -132,6 +132,7 @@ enum Main {
         case let error as LedgerError: CommandError("the ledger \(error.reason)")
         case let error as FormatError:
             CommandError("a file of a kept run \(error.reason) (at byte \(error.offset))")
+        case let error as UndoDamage: CommandError(error.sentence)
         case let error as JournalFailure:
             CommandError(
                 "the run's journal cannot be written: \(error.error.sentence); what was done is "

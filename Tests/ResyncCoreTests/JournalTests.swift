@@ -18,7 +18,9 @@ import Testing
         .undoIntent(0..<0), .undone(first: 0, [.done]),
         .attributes(number: 4, [Attribute(name: [1, 0xff], value: [])]), .confirmed(time),
         .released(time), .erased(number: 7, time), .freed(0..<9_000_000, time),
-        .undoFolder([slash, 0xff]),
+        .undoFolder([slash, 0xff]), .putAside(number: 3, [Extent(offset: 5, length: 9)]),
+        .straysErased([StrayName(number: 2, suffix: []), StrayName(number: 4, suffix: [9])], time),
+        .undone(first: 2, [.lost]),
     ]
 
     @Test(arguments: records)

@@ -63,6 +63,17 @@ import Testing
             let found = try reader.records(of: [record.extent], in: 0..<5000)
             #expect(found == (record.role == .displaced ? [record.extent: record] : [:]))
         }
+        for (record, _) in records where record.role == .aside {
+            var action = Action(.patch, on: .a, .root, why: .unknown)
+            let other = Action.Patch(
+                extent: record.extent, before: digest(77), after: record.after)
+            let own = Action.Patch(extent: record.extent, before: record.after, after: digest(77))
+            for (patch, found) in [(other, []), (own, [record])] {
+                action.patches = [patch]
+                #expect(reader.asides(of: action) == found)
+            }
+        }
+        #expect(reader.rest == nil)
         #expect(reader.mark(on: 0..<10) == .writing)
         #expect(reader.mark(on: 600..<700) == nil)
         #expect(reader.mark(on: 2400..<9000) == .writing)

@@ -103,6 +103,12 @@ import Testing
             try Quarantine(try folder()).release(try sites())
         }
 
+        func replaceUndo(_ bytes: [UInt8]) throws {
+            let folder = try folder().run.folder
+            try folder.remove(PatchStage.undoName)
+            disk.addFile("/state/runs/run/undo", bytes)
+        }
+
         var isAsBefore: Bool { areEqual(images.medium(disk), images.before) }
         var isRepaired: Bool { areEqual(images.medium(disk), images.after) }
         var hasUndoFile: Bool { disk.exists("/state/runs/run/undo") }
@@ -230,5 +236,160 @@ import Testing
         #expect(try stage.release().entries == 1)
         #expect(!stage.hasUndoFile)
         #expect(try stage.folder().reasonToKeep == nil)
+    }
+
+    // MARK: What nobody knows whose it was
+
+    /// Where a crash may have cut a write stands what somebody wrote since: an undo cannot tell it
+    /// from what is torn, and puts it aside.
+    private func cutOffAndOverwritten() throws -> (ImageStage, PutAside, bytes: [UInt8]) {
+        let stage = ImageStage()
+        try stage.cutOff()
+        let extent = stage.images.actions[3].patches[2].extent
+        stage.disk.write(stage.images.target, at: extent.offset, "somebody's")
+        let bytes = Array(stage.images.medium(stage.disk)[extent.offset..<extent.end])
+        return (stage, PutAside(side: .b, number: 3, extent: extent), bytes)
+    }
+
+    @Test func whatAnUndoPutsAsideIsToldAndCanBeHad() throws {
+        let (stage, piece, bytes) = try cutOffAndOverwritten()
+        #expect(try stage.undo().counts.notDone == 0)
+        #expect(stage.isAsBefore)
+        let folder = try stage.folder()
+        #expect(folder.putAside == [piece])
+        #expect(folder.state.isTakenBack)
+        #expect(folder.reasonToKeep == "keeps what it put aside")
+        let out = try Folder.make(path: Array("/out".utf8), disk: stage.disk)
+        var copied: [Extent] = []
+        try folder.copyAside(to: out) { copied.append($1) }
+        #expect(copied == [piece.extent])
+        #expect(stage.disk.content("/out/\(piece.extent.offset)") == bytes)
+        #expect(throws: DiskError(.openat, EEXIST)) { try folder.copyAside(to: out) { _, _ in } }
+    }
+
+    @Test func whatWasPutAsideGoesByAPersonsWord() throws {
+        let (stage, piece, _) = try cutOffAndOverwritten()
+        _ = try stage.undo()
+        let held = try Quarantine(try stage.folder()).freeSlice(try stage.sites())
+        #expect(held.entries == 0 && held.putAside == [piece])
+        #expect(stage.hasUndoFile)
+        let freed = try stage.release()
+        #expect(freed.entries == 1 && freed.bytes == piece.extent.length)
+        #expect(freed.putAside == [piece])
+        #expect(!stage.hasUndoFile)
+        #expect(try stage.folder().putAside == [])
+        #expect(try stage.folder().reasonToKeep == nil)
+    }
+
+    /// It is in the undo file, and the journal does not say so yet.
+    @Test func whatWasPutAsideBeforeACrashIsTold() throws {
+        let (stage, piece, _) = try cutOffAndOverwritten()
+        stage.disk.inject(Fault(.fail(EIO), on: .pwrite, under: "/state/runs/run/journal", nth: 2))
+        #expect(throws: JournalFailure.self) { try stage.undo() }
+        stage.disk.clearFaults()
+        #expect(stage.isAsBefore)
+        #expect(try stage.folder().reasonToKeep == "was cut off in its midst")
+        #expect(try stage.undo().counts.notDone == 0)
+        #expect(try stage.folder().putAside == [piece])
+    }
+
+    // MARK: What is left, and why
+
+    @Test func extentsThatAnUndoLeavesAreNamed() throws {
+        let stage = ImageStage()
+        try stage.apply()
+        let extents = [1, 3].map { stage.images.actions[2].patches[$0].extent }
+        for extent in extents {
+            stage.disk.write(stage.images.target, at: extent.offset, "somebody's")
+        }
+        let undone = try stage.undo()
+        #expect(undone.counts.changed == 1)
+        #expect(undone.leftExtents == [2: LeftExtents(extents)])
+        #expect(undone.undoLack == nil)
+        let many = LeftExtents((0..<200).map { Extent(offset: $0, length: 1) })
+        #expect(many.count == 200 && many.extents.count == LeftExtents.limit)
+    }
+
+    /// Nobody changed anything: the file does not have it any more.
+    @Test(arguments: ["cut", "zeros", "damaged"])
+    func whatACutUndoFileLacksIsLost(_ how: String) throws {
+        let stage = ImageStage()
+        try stage.apply(room: 2)
+        let path = "/state/runs/run/undo"
+        let whole = stage.disk.content(path)
+        let end = (whole.lastIndex { $0 != 0 } ?? 0) + 1
+        try stage.apply()
+        #expect(stage.isRepaired)
+        var bytes = stage.disk.content(path)
+        let last = (bytes.lastIndex { $0 != 0 } ?? 0) + 1
+        switch how {
+        case "cut": bytes = Array(bytes[..<(end + 6000)])
+        case "zeros": for at in end..<last { bytes[at] = 0 }
+        default: for at in end + 6000..<last { bytes[at] = 0xee }
+        }
+        try stage.replaceUndo(bytes)
+        let undone = try stage.undo()
+        let count = stage.images.actions.count
+        #expect(undone.counts.lost == count - 2 && undone.counts.done == 2)
+        #expect(undone.counts.changed == 0)
+        let lack = try #require(undone.undoLack)
+        let offset = try #require(lack.offset)
+        #expect(offset >= end && offset < end + 6000)
+        let reasons = ["cut": "is cut", "zeros": "has nothing more", "damaged": "is damaged"]
+        #expect(lack.reason.hasPrefix(reasons[how] ?? "?"), "\(lack)")
+        #expect(Set(undone.leftExtents.keys) == Set(2..<count))
+        for number in stage.images.actions.indices {
+            #expect(stage.isNew(number) == (number >= 2))
+        }
+        #expect(try stage.folder().reasonToKeep == "keeps what it displaced")
+    }
+
+    @Test func anUndoFileOfAnotherRunIsNamed() throws {
+        let stage = ImageStage()
+        try stage.apply()
+        let bytes = stage.disk.content("/state/runs/run/undo")
+        try stage.replaceUndo([])
+        #expect(throws: UndoDamage(run: "run", reason: "is empty", offset: 0)) { try stage.undo() }
+        try stage.replaceUndo(Array(bytes.prefix(100)))
+        #expect(throws: UndoDamage(run: "run", reason: "is cut", offset: 16)) { try stage.undo() }
+        let target = try stage.images.openTarget(stage.disk)
+        try stage.replaceUndo(bytes)
+        let folder = try stage.folder()
+        let of = UndoRefusal(reason: "the undo file is that of run run")
+        #expect(throws: of) {
+            try UndoLog.open(
+                PatchStage.undoName, in: folder.run.folder, run: "other", plan: folder.plan.id,
+                target: target)
+        }
+    }
+
+    // MARK: What a crash left of a release
+
+    @Test func aReleasedUndoFileThatACrashLeftIsRemoved() throws {
+        let stage = ImageStage()
+        try stage.apply()
+        try failRemoval(stage)
+        #expect(try stage.folder().state.released != nil)
+        #expect(try Quarantine(try stage.folder()).removeReleased())
+        #expect(!stage.hasUndoFile)
+        #expect(try !Quarantine(try stage.folder()).removeReleased())
+    }
+
+    @Test func theUndoFileOfAFreedSliceIsRemovedByTheNext() throws {
+        let stage = ImageStage()
+        try stage.apply(room: 2)
+        try failRemoval(stage)
+        #expect(try stage.folder().state.slices == 1)
+        #expect(try stage.apply().counts.notDone == 0)
+        #expect(!stage.hasUndoFile && stage.disk.exists("/state/runs/run/undo-1"))
+        #expect(try stage.undo().counts.released == 2)
+    }
+
+    private func failRemoval(_ stage: ImageStage) throws {
+        let path = "/state/runs/run/undo"
+        stage.disk.inject(Fault(.fail(EIO), on: .unlinkat, under: path))
+        #expect(throws: DiskError(.unlinkat, EIO)) { try stage.release() }
+        stage.disk.clearFaults()
+        try #require(stage.hasUndoFile)
     }
 }

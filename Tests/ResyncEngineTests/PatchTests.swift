@@ -159,7 +159,7 @@ import Testing
         try folder.remove(PatchStage.undoName)
         let undone = try stage.undo(stage.disk) { $0 < 2 }
         for (number, result) in undone.results.enumerated() {
-            #expect(result == (number < 2 ? .changed : .done))
+            #expect(result == (number < 2 ? .lost : .done))
         }
         #expect(undone.refused == stage.actions.prefix(2).flatMap { $0.patches.map(\.extent) })
         #expect(stage.medium(stage.disk) == stage.after)
@@ -253,7 +253,7 @@ import Testing
         _ = try stage.apply(stage.disk)
         let kept = stage.disk.content("/state/undo")
         stage.disk.write("/state/undo", at: 9000, [kept[9000] ^ 1] as [UInt8])
-        #expect(throws: FormatError.self) { try stage.undo(stage.disk) }
+        #expect(throws: UndoDamage.self) { try stage.undo(stage.disk) }
         #expect(stage.medium(stage.disk) == stage.after)
     }
 

@@ -105,6 +105,17 @@ import Testing
         #expect(freed.entries == 3 && freed.late.isEmpty)
         #expect(shelved(stage) == [])
         #expect(try stage.folder().state.released != nil)
+        #expect(try stage.folder().state.erasedStrays.count == 3)
+    }
+
+    @Test func copiesThatWentBeforeAnErrorAreRemembered() throws {
+        let (stage, _, _) = try takenBack()
+        stage.disk.inject(Fault(.fail(EIO), on: .unlinkat, under: Self.shelf, nth: 2))
+        #expect(throws: DiskError(.unlinkat, EIO)) { try stage.purge() }
+        stage.disk.clearFaults()
+        #expect(try stage.folder().state.erasedStrays.count == 1)
+        #expect(try stage.purge().entries == 2)
+        #expect(try stage.folder().state.erasedStrays.count == 3)
     }
 
     @Test func aCopyThatSomebodyWroteToIsKeptAndNamed() throws {
@@ -144,5 +155,6 @@ import Testing
         let erased = try Quarantine(try stage.folder()).erase(.root, try stage.sites())
         #expect(erased.count == 2)
         #expect(shelved(stage) == [])
+        #expect(try stage.folder().state.erasedStrays.count == 3)
     }
 }

@@ -16,6 +16,8 @@ package enum ActionResult: Sendable, Hashable {
     case conflict
     /// Of an undo: what it displaced was released by the operator's word.
     case released
+    /// Of an undo: what stood there before is not in the undo file.
+    case lost
     /// The run was ended before it was done: nothing was touched.
     case stopped
 
@@ -32,6 +34,17 @@ package struct DiskFailure: Sendable, Hashable {
         self.call = call
         self.number = number
         self.isSource = isSource
+    }
+}
+
+/// Something that lay in a run's quarantine beside what it displaced: see `Stray`.
+package struct StrayName: Sendable, Hashable {
+    package let number: Int
+    package let suffix: [UInt8]
+
+    package init(number: Int, suffix: [UInt8]) {
+        self.number = number
+        self.suffix = suffix
     }
 }
 
@@ -60,6 +73,10 @@ package enum JournalRecord: Sendable, Hashable {
     case freed(Range<Int>, Timestamp)
     /// From here on what patches displace is kept in a file in this folder.
     case undoFolder([UInt8])
+    /// All that the undo file keeps of what this patch put aside: nobody can say whose it was.
+    case putAside(number: Int, [Extent])
+    /// These are gone, by the operator's word. What the actions displaced is another matter.
+    case straysErased([StrayName], Timestamp)
 }
 
 package enum JournalFrame {
@@ -104,6 +121,14 @@ extension ByteWriter {
         case .undoFolder(let path):
             byte(11)
             string(path)
+        case .putAside(let number, let extents):
+            byte(12)
+            self.number(number)
+            self.extents(extents)
+        case .straysErased(let names, let time):
+            byte(13)
+            strays(names)
+            self.time(time)
         case .attributes(let number, let attributes):
             byte(8)
             self.number(number)
@@ -120,6 +145,22 @@ extension ByteWriter {
         number(range.count)
     }
 
+    private mutating func extents(_ extents: [Extent]) {
+        number(extents.count)
+        for extent in extents {
+            number(extent.offset)
+            number(extent.length)
+        }
+    }
+
+    private mutating func strays(_ names: [StrayName]) {
+        number(names.count)
+        for name in names {
+            number(name.number)
+            string(name.suffix)
+        }
+    }
+
     private mutating func results(_ first: Int, _ results: [ActionResult]) {
         number(first)
         number(results.count)
@@ -133,6 +174,7 @@ extension ByteWriter {
             case .conflict: byte(6)
             case .released: byte(9)
             case .stopped: byte(10)
+            case .lost: byte(11)
             case .failed(let failure):
                 byte(failure.isSource ? 8 : 7)
                 string(failure.call)
@@ -156,8 +198,30 @@ extension ByteReader {
         case 9: return .erased(number: try int(), try time())
         case 10: return .freed(try range(), try time())
         case 11: return .undoFolder(try string(limit: JournalFrame.limit))
+        case 12: return .putAside(number: try int(), try extents())
+        case 13: return .straysErased(try strayNames(), try time())
         default: throw FormatError("unknown record", at: at)
         }
+    }
+
+    private mutating func strayNames() throws(FormatError) -> [StrayName] {
+        var names: [StrayName] = []
+        for _ in 0..<(try int(limit: JournalFrame.limit)) {
+            names.append(StrayName(number: try int(), suffix: try string(limit: 256)))
+        }
+        return names
+    }
+
+    private mutating func extents() throws(FormatError) -> [Extent] {
+        var extents: [Extent] = []
+        for _ in 0..<(try int(limit: JournalFrame.limit)) {
+            let extent = Extent(offset: try int(), length: try int())
+            guard !extent.offset.addingReportingOverflow(extent.length).overflow else {
+                throw FormatError("an extent out of bounds", at: at)
+            }
+            extents.append(extent)
+        }
+        return extents
     }
 
     private mutating func attributes() throws(FormatError) -> [Attribute] {
@@ -190,6 +254,7 @@ extension ByteReader {
             case 6: results.append(.conflict)
             case 9: results.append(.released)
             case 10: results.append(.stopped)
+            case 11: results.append(.lost)
             case let kind where kind == 7 || kind == 8:
                 results.append(
                     .failed(

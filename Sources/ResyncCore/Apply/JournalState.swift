@@ -22,10 +22,14 @@ package struct JournalState: Sendable {
     package private(set) var wasConfirmed = false
     /// Actions whose displaced entry was erased for good.
     package private(set) var erased: Set<Int> = []
+    /// What was erased for good of what lay in the quarantine beside what was displaced.
+    package private(set) var erasedStrays: Set<StrayName> = []
     /// How many slices were freed.
     package private(set) var slices = 0
     /// Where the undo file of the slice lies; nil: with the run.
     package private(set) var undoFolder: [UInt8]?
+    /// What the slice's undo file keeps of what patches put aside, by number: see `UndoReader`.
+    package private(set) var asides: [Int: [Extent]] = [:]
 
     /// The first action that settles a directory; all behind it do, too.
     private let settling: Int
@@ -70,21 +74,7 @@ package struct JournalState: Sendable {
             openUndo = range
             confirmed = nil
         case .undone(let first, let found):
-            let range = try range(first, found)
-            for (number, result) in zip(range, found) {
-                if result.isDone {
-                    undone.insert(number)
-                    leftByUndo.remove(number)
-                    continue
-                }
-                if result == .changed || result == .released { leftByUndo.insert(number) }
-                if result == .changed, open?.contains(number) == true {
-                    // What it displaced is kept, until a person lets it go.
-                    results[number] = .done
-                }
-            }
-            openUndo = nil
-            if let cut = open, cut.allSatisfy({ undone.contains($0) || isDone($0) }) { open = nil }
+            takeUndone(zip(try range(first, found), found))
         case .attributes(let number, let old):
             try check(number)
             attributes[number] = old
@@ -98,9 +88,35 @@ package struct JournalState: Sendable {
             try check(range)
             for number in range where isDone(number) { erased.insert(number) }
             slices += 1
+            asides = [:]
         case .undoFolder(let path): undoFolder = path
-        case .released(let time): released = time
+        case .straysErased(let names, _):
+            for name in names { try check(name.number) }
+            erasedStrays.formUnion(names)
+        case .putAside(let number, let extents):
+            try check(number)
+            asides[number] = extents
+        case .released(let time):
+            released = time
+            asides = [:]
         }
+    }
+
+    private mutating func takeUndone(_ found: Zip2Sequence<Range<Int>, [ActionResult]>) {
+        for (number, result) in found {
+            if result.isDone {
+                undone.insert(number)
+                leftByUndo.remove(number)
+                continue
+            }
+            if result == .changed || result == .released { leftByUndo.insert(number) }
+            if result == .changed, open?.contains(number) == true {
+                // What it displaced is kept, until a person lets it go.
+                results[number] = .done
+            }
+        }
+        openUndo = nil
+        if let cut = open, cut.allSatisfy({ undone.contains($0) || isDone($0) }) { open = nil }
     }
 
     private func range(
@@ -201,6 +217,7 @@ package struct ApplyCounts: Sendable, Hashable {
     package var left = 0
     package var undone = 0
     package var released = 0
+    package var lost = 0
 
     package init() {}
 
@@ -214,11 +231,13 @@ package struct ApplyCounts: Sendable, Hashable {
         case .blocked?: blocked += 1
         case .conflict?: conflicts += 1
         case .released?: released += 1
+        case .lost?: lost += 1
         case .stopped?, nil: left += 1
         }
     }
 
     package var notDone: Int {
-        changed + withheld + sourceChanged + failed + blocked + conflicts + released + left
+        changed + withheld + sourceChanged + failed + blocked + conflicts + released + lost
+            + left
     }
 }

@@ -60,6 +60,8 @@ package struct UndoBatch: Sendable, Hashable {
     /// From the first to the last byte that its records of displaced bytes are about.
     package var range: Range<Int>?
     package var marks: [Mark] = []
+    /// Its records of what was put aside.
+    package var asides: [UndoRecord] = []
 
     package struct Mark: Sendable, Hashable {
         package let mark: UndoMark
@@ -73,7 +75,7 @@ package struct UndoBatch: Sendable, Hashable {
 
     mutating func add(_ record: UndoRecord) {
         records += 1
-        guard record.role == .displaced else { return }
+        guard record.role == .displaced else { return asides.append(record) }
         let new = record.extent.offset..<record.extent.end
         range =
             range.map {

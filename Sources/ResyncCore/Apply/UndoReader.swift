@@ -11,6 +11,8 @@ package struct UndoReader<Hash: HashFunction> {
     package private(set) var end = 0
     /// Behind the last byte other than zero, `end` at least: what a crash left lies in between.
     package private(set) var tail = 0
+    /// Why what stands behind the last seal does not count; nil where nothing stands there.
+    package private(set) var rest: FormatError?
     /// Records up to the last seal.
     package private(set) var records = 0
     private(set) var link = Digest.zero
@@ -36,7 +38,9 @@ package struct UndoReader<Hash: HashFunction> {
         guard payload.isAtEnd else { throw FormatError("a header with more") }
         chain.update(frames.check)
         var batch = UndoBatch(start: start, firstRecord: 0)
-        guard try readSealed(&batch) else { throw FormatError("ends without a seal") }
+        guard try readSealed(&batch) else {
+            throw FormatError("ends without a seal", at: frames.offset)
+        }
         while true {
             batch = UndoBatch(start: end, firstRecord: records)
             let isSealed: Bool
@@ -45,10 +49,13 @@ package struct UndoReader<Hash: HashFunction> {
             } catch let error as FormatError {
                 // Cut by a crash: then no seal follows.
                 if try findTail().hasSeal { throw error }
+                rest = error
                 break
             }
             guard isSealed else {
-                if try findTail().hasSeal { throw FormatError("is damaged", at: end) }
+                let stop = frames.offset
+                if try findTail().hasSeal { throw FormatError("is damaged", at: stop) }
+                if stop > end { rest = FormatError("ends without a seal", at: stop) }
                 break
             }
             if batch.records > 0 || !batch.marks.isEmpty { batches.append(batch) }
@@ -84,6 +91,17 @@ package struct UndoReader<Hash: HashFunction> {
             }
         }
         return found
+    }
+
+    /// What stood where a write had been interrupted, and was overwritten with what was there
+    /// before, since it was taken for torn: whether it was somebody's nobody can say.
+    package func asides(of action: Action) -> [UndoRecord] {
+        let all = Dictionary(grouping: batches.lazy.flatMap(\.asides), by: \.extent)
+        guard !all.isEmpty else { return [] }
+        return action.patches.flatMap { patch in
+            // What the new bytes have replaced was made of those and the old ones, byte by byte.
+            (all[patch.extent] ?? []).filter { $0.after == patch.before }
+        }
     }
 
     /// The bytes that a record keeps, checked against its digest.

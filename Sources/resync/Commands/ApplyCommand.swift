@@ -159,6 +159,11 @@ struct ApplyCommand: JSONCommand {
 
     private func tell(_ freed: Quarantine.Freed, _ run: String) throws {
         guard !json else { return }
+        guard freed.entries > 0 || freed.putAside.isEmpty else {
+            return try StandardOutput.shared.write(
+                "read back a slice, and released nothing: what the run put aside would go with it; "
+                    + "'resync confirm \(run) --release-undo' lets it go\n")
+        }
         try StandardOutput.shared.write(
             "read back a slice, and released \(sizeText(freed.bytes)) that it displaced: "
                 + "\(countText(freed.entries)) changes of run \(run) can no longer be taken back\n")
@@ -319,7 +324,6 @@ struct ConfirmCommand: JSONCommand {
 
     private func release(_ session: ApplySession, _ result: ConfirmResult) throws {
         let id = session.folder.run.id
-        guard session.folder.state.released == nil else { return }
         guard result.fromCache == 0 else {
             return Main.complain(
                 "nothing was released: not all of it could be read past the page cache")
@@ -328,6 +332,11 @@ struct ConfirmCommand: JSONCommand {
             return Main.complain(
                 "nothing was released: run \(id) was cut off in its midst, and has to go on first")
         }
+        guard session.folder.state.released == nil else {
+            _ = try Quarantine(session.folder).removeReleased()
+            return
+        }
+        try tellGoing(session.folder, json: json)
         let freed = try Quarantine(session.folder).release(session.sites)
         guard !json else { return }
         let isAll = session.folder.state.released != nil

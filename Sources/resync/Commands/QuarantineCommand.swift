@@ -7,7 +7,7 @@ struct QuarantineCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "quarantine",
         abstract: "What runs displaced and keep, and freeing it.",
-        subcommands: [List.self, Purge.self, Erase.self])
+        subcommands: [List.self, Copy.self, Purge.self, Erase.self])
 
     struct List: ResyncCommand {
         static let configuration = CommandConfiguration(
@@ -31,6 +31,12 @@ struct QuarantineCommand: ParsableCommand {
             for folder in runs.folders {
                 try Quarantine(folder).forEach { _, action in
                     try list(folder, action, action.bytesDisplaced, "")
+                }
+                for piece in folder.putAside {
+                    entries += 1
+                    bytes = cappedSum(bytes, piece.extent.length)
+                    try StandardOutput.shared.write(
+                        "\(folder.run.id)  \(piece.text)  put aside\n")
                 }
                 guard let sites = try reachable(folder) else {
                     isWhole = isWhole && !folder.mayHaveStrays
@@ -84,7 +90,7 @@ struct QuarantineCommand: ParsableCommand {
             if runs.unread > 0 { status.merge(.trouble) }
             for folder in runs.folders {
                 do {
-                    status.merge(try purge(folder, state, age))
+                    status.merge(try purge(folder, state, age, isNamed: !named.isEmpty))
                 } catch {
                     // One run whose store is not there keeps no other one's.
                     guard let known = Main.explain(error) else { throw error }
@@ -96,9 +102,19 @@ struct QuarantineCommand: ParsableCommand {
         }
 
         private func purge(
-            _ folder: ApplyFolder, _ state: StateFolder, _ age: Double
+            _ folder: ApplyFolder, _ state: StateFolder, _ age: Double, isNamed: Bool
         ) throws -> ExitStatus {
-            guard folder.state.released == nil else { return .ok }
+            guard folder.state.released == nil else {
+                do {
+                    try folder.run.lock()
+                } catch RunError.busy {
+                    return .ok
+                }
+                if try Quarantine(folder).removeReleased() {
+                    Main.complain("run \(folder.run.id) was released: removed its undo file")
+                }
+                return .ok
+            }
             var status = ExitStatus.ok
             let id = folder.run.id
             // What was taken back is where it was: only copies are left.
@@ -114,7 +130,14 @@ struct QuarantineCommand: ParsableCommand {
                         + "not long enough ago")
                 return .ok
             }
+            guard isNamed || folder.putAside.isEmpty else {
+                Main.complain(
+                    "run \(id) put something aside, and nobody knows whose it was: kept unless the "
+                        + "run is named; see 'resync quarantine copy \(id) DIR'")
+                return .partial
+            }
             let session = try ApplySession(run: id, state)
+            try tellGoing(session.folder, json: false)
             let freed = try Quarantine(session.folder).release(session.sites)
             for path in freed.late {
                 try StandardOutput.shared.write(
@@ -126,6 +149,40 @@ struct QuarantineCommand: ParsableCommand {
                 "run \(id): freed \(countText(freed.entries)) entries, \(sizeText(freed.bytes)); "
                     + "they can no longer be taken back\n")
             return status
+        }
+    }
+
+    struct Copy: ResyncCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Copy what a run put aside of an image into a directory.",
+            discussion: """
+                What stood where a run was cut off, and was overwritten when it was taken back: \
+                each piece becomes a file that is named by its offset.
+                """)
+
+        @Argument(help: ArgumentHelp("The run.", valueName: "RUN"))
+        var run: String
+
+        @Argument(help: ArgumentHelp("The directory; made where it is missing.", valueName: "DIR"))
+        var directory: String
+
+        @OptionGroup var state: StateOptions
+
+        mutating func execute() throws -> ExitStatus {
+            let state = try state.open()
+            let run = try RunFolder.open(try state.runID(run, kind: "apply"), in: state.runs)
+            try run.lock()
+            let folder = try ApplyFolder(reading: run)
+            guard !folder.putAside.isEmpty else {
+                throw CommandError("run \(run.id) keeps nothing that it put aside")
+            }
+            let path = absolutePath(RawArguments.bytes(directory))
+            let target = try Folder.make(path: path, disk: LinuxDisk())
+            try folder.copyAside(to: target) { name, extent in
+                try StandardOutput.shared.write(
+                    "\(escaped(name))  \(sizeText(extent.length)) from byte \(extent.offset)\n")
+            }
+            return .ok
         }
     }
 
@@ -209,6 +266,18 @@ private struct AppliedRuns {
             Main.complain("run \(id) cannot be read: \(reason): what it keeps is not known")
         }
     }
+}
+
+/// Says, before it goes, what is released beside what was displaced.
+func tellGoing(_ folder: ApplyFolder, json: Bool) throws {
+    for piece in folder.putAside {
+        guard !json else {
+            try StandardOutput.shared.write(piece.json(isReleased: true).bytes)
+            continue
+        }
+        try StandardOutput.shared.write("! \(piece.text)  was put aside, and goes with the rest\n")
+    }
+    try StandardOutput.shared.flush()
 }
 
 /// The stores of a run, where they can be looked at; what cannot is said.

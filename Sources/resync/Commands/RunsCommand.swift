@@ -206,6 +206,7 @@ struct RunsCommand: ParsableCommand {
                 // First, or an apply could go on with it after its journal was read.
                 try run.lock()
                 try refuseLosing(run)
+                try removeUndoFiles(run)
                 try run.delete(
                     from: state.runs,
                     to: isNoted(run, in: state) ? nil : try state.forgotten(create: true))
@@ -244,6 +245,11 @@ struct RunsCommand: ParsableCommand {
         throw CommandError(
             "run \(run.id) \(reason): take it back ('resync undo'), or confirm it and let its "
                 + "quarantine go ('resync quarantine purge')", .refused)
+    }
+
+    private static func removeUndoFiles(_ run: RunFolder) throws {
+        guard try run.isOfApply() else { return }
+        try Quarantine(try ApplyFolder(reading: run)).removeUndoFiles()
     }
 
     private static func refuseStrays(_ folder: ApplyFolder) throws {

@@ -653,13 +653,13 @@ _resync_quarantine() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    list|purge|erase)
+    list|copy|purge|erase)
         # Offer subcommand argument completions
         "_resync_quarantine_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'list purge erase' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'list copy purge erase' -- "${cur}"))
         ;;
     esac
 }
@@ -670,6 +670,21 @@ _resync_quarantine_list() {
     repeating_options=()
     non_repeating_options=(--state)
     __resync_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--state')
+        return
+        ;;
+    esac
+}
+
+_resync_quarantine_copy() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--state)
+    __resync_offer_flags_options 2
 
     # Offer option value completions
     case "${prev}" in

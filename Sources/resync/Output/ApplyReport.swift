@@ -22,11 +22,13 @@ struct ApplyReport {
         try lines(isUndo: false) { number in
             folder.state.results[number].flatMap { $0.isDone || $0 == .stopped ? nil : $0 }
         }
+        try putAside()
     }
 
     /// Every action that an undo has not taken back, with why.
     func notUndone(_ result: ApplyResult) throws {
-        try lines(isUndo: true) { result.notUndone[$0] }
+        try lines(isUndo: true, result.leftExtents) { result.notUndone[$0] }
+        try putAside()
         guard !json else { return }
         for (_, path) in result.late {
             try StandardOutput.shared.write(
@@ -34,13 +36,36 @@ struct ApplyReport {
         }
     }
 
-    private func lines(isUndo: Bool, _ result: (_ number: Int) -> ActionResult?) throws {
+    /// What an undo, or an action that was not gone on with, overwrote, whosever it was.
+    private func putAside() throws {
+        let all = folder.putAside
+        for piece in all.prefix(json ? all.count : Self.lineLimit) {
+            guard !json else {
+                try StandardOutput.shared.write(piece.json(isReleased: false).bytes)
+                continue
+            }
+            try StandardOutput.shared.write(
+                "~ \(piece.text)  stood where the run was cut off; overwritten with what was there "
+                    + "before, and put aside\n")
+        }
+        guard !json, !all.isEmpty else { return }
+        if all.count > Self.lineLimit {
+            try StandardOutput.shared.write("… \(countText(all.count - Self.lineLimit)) more\n")
+        }
+        try StandardOutput.shared.write(
+            "  'resync quarantine copy \(folder.run.id) DIR' copies what was put aside\n")
+    }
+
+    private func lines(
+        isUndo: Bool, _ left: [Int: LeftExtents] = [:],
+        _ result: (_ number: Int) -> ActionResult?
+    ) throws {
         var plan = folder.plan
         var printed = 0
         var omitted = 0
         try plan.forEach { number, action in
             guard let result = result(number) else { return }
-            if json { return try add(action, result, holders[number]) }
+            if json { return try add(action, result, holders[number], left[number]) }
             guard printed < Self.lineLimit else {
                 omitted += 1
                 return
@@ -49,6 +74,7 @@ struct ApplyReport {
             var reason = result.sentence(
                 on: action.side, isUndo: isUndo, holder: holders[number])
             if isUndo { reason += place(action, number, result) }
+            if let left = left[number] { reason += ": \(left.text)" }
             try StandardOutput.shared.write("! \(shown(action.path))  \(reason)\n")
         }
         if omitted > 0 { try StandardOutput.shared.write("… \(countText(omitted)) more\n") }
@@ -62,7 +88,8 @@ struct ApplyReport {
     }
 
     private func add(
-        _ action: Action, _ result: ActionResult, _ holder: OpenFiles.Holder?
+        _ action: Action, _ result: ActionResult, _ holder: OpenFiles.Holder?,
+        _ left: LeftExtents?
     ) throws {
         var line = JSONLine(type: "action")
         line.path(action.path)
@@ -71,6 +98,10 @@ struct ApplyReport {
         if let holder {
             line.field("process", holder.number)
             line.field("process_name", escaped(holder.name))
+        }
+        if let left {
+            line.field("extents_left", left.count)
+            line.field("extents", left.extents.map { $0.object })
         }
         try StandardOutput.shared.write(line.bytes)
     }
@@ -91,13 +122,14 @@ struct ApplyReport {
             line.field("undone", counts.undone)
             line.field("left_out", folder.plan.trailer.leftOut.object)
             line.field("written_late", result.late.map { escaped($0.path.bytes) })
+            line.field("put_aside", folder.putAside.count)
+            if let lack = result.undoLack { line.field("undo_file", lack.sentence) }
             if let shortage = result.shortage { line.field("shortage", shortage.sentence) }
             line.field("exit_status", Int(status.code))
             return try StandardOutput.shared.write(line.bytes)
         }
-        var parts = [
-            "\(verb) \(countText(counts.done)) of \(countText(counts.done + counts.notDone))"
-        ]
+        let all = countText(counts.done + counts.notDone)
+        var parts = ["\(verb) \(countText(counts.done)) of \(all)"]
         func add(_ count: Int, _ text: String) {
             if count > 0 { parts.append("\(countText(count)) \(text)") }
         }
@@ -108,9 +140,12 @@ struct ApplyReport {
         add(counts.blocked, "not possible without those")
         add(counts.conflicts, "met somebody else at work")
         add(counts.released, "that can no longer be taken back")
+        add(counts.lost, "of which nothing is kept")
         add(counts.left, "not begun")
+        add(folder.putAside.count, "put aside")
         try StandardOutput.shared.write(parts.joined(separator: ", ") + "\n")
         if counts.undone == 0 { try StandardOutput.shared.write(folder.plan.trailer.leftOut.line) }
+        if let lack = result.undoLack { try StandardOutput.shared.write("\(lack.sentence)\n") }
         if let failure = result.failure {
             try StandardOutput.shared.write(
                 "work on \(failure.side.letter) ended: \(failure.error.sentence)\n")
@@ -145,6 +180,7 @@ extension ActionResult {
         case .blocked: "blocked"
         case .conflict: "conflict"
         case .released: "released"
+        case .lost: "lost"
         case .stopped: "stopped"
         }
     }
@@ -161,6 +197,7 @@ extension ActionResult {
                 + (holder.map { " by \(escaped($0.name)) (process \($0.number))" } ?? "")
                 + "; " + (isUndo ? "left as it is" : "--accept-open changes it all the same")
         case .released: "cannot be taken back: what it displaced was released"
+        case .lost: "what was there before is not in the undo file; left as it is"
         case .sourceChanged: "changed on \(side.other.letter) since the plan was made"
         case .blocked: "needs what was not done"
         case .stopped: "not begun: the run was ended"
@@ -213,5 +250,45 @@ extension ConfirmResult {
         }
         return "what was done was read back, and agrees; --release-undo frees what it displaced "
             + "and goes on\n"
+    }
+}
+
+extension Extent {
+    fileprivate var object: JSONObject {
+        var object = JSONObject()
+        object.field("offset", offset)
+        object.field("length", length)
+        return object
+    }
+
+    fileprivate var text: String { "\(length) at \(offset)" }
+}
+
+extension LeftExtents {
+    private static let shown = 10
+
+    fileprivate var text: String {
+        var parts = extents.prefix(Self.shown).map(\.text)
+        if count > parts.count { parts.append("… \(countText(count - parts.count)) more") }
+        return parts.joined(separator: ", ")
+    }
+}
+
+extension PutAside {
+    var text: String { "\(side.letter) \(sizeText(extent.length)) at byte \(extent.offset)" }
+
+    func json(isReleased: Bool) -> JSONLine {
+        var line = JSONLine(type: "put_aside")
+        line.field("side", side.word)
+        line.field("offset", extent.offset)
+        line.field("length", extent.length)
+        line.field("released", isReleased)
+        return line
+    }
+}
+
+extension UndoDamage {
+    var sentence: String {
+        "the undo file of run \(run) \(reason)" + (offset.map { " (at byte \($0))" } ?? "")
     }
 }
