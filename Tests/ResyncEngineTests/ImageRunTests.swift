@@ -281,6 +281,23 @@ import Testing
         #expect(try stage.folder().reasonToKeep == nil)
     }
 
+    /// As above, of an action that is not gone on with, since its source changed.
+    @Test func whatAnApplyPutsAsideIsToldToo() throws {
+        let (stage, piece, bytes) = try cutOffAndOverwritten()
+        let last = stage.images.actions[3].patches[4].extent
+        stage.disk.write("/a/image", at: last.offset, "later")
+        #expect(try stage.apply().counts.sourceChanged == 1)
+        let folder = try stage.folder()
+        #expect(folder.putAside == [piece])
+        let out = try Folder.make(path: Array("/out".utf8), disk: stage.disk)
+        try folder.copyAside(to: out) { _, _ in }
+        #expect(stage.disk.content("/out/\(piece.extent.offset)") == bytes)
+        // Once all of it is taken back, it still is.
+        #expect(try stage.undo().counts.notDone == 0)
+        #expect(stage.isAsBefore)
+        #expect(try stage.folder().putAside == [piece])
+    }
+
     /// It is in the undo file, and the journal does not say so yet.
     @Test func whatWasPutAsideBeforeACrashIsTold() throws {
         let (stage, piece, _) = try cutOffAndOverwritten()
