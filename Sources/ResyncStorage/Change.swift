@@ -46,8 +46,8 @@ package struct Stray: Sendable, Hashable {
 /// A hand on a store that is changed.
 ///
 /// An action goes through `stage`, `examine`, `place` and `shelve`, with all that was staged made
-/// durable before anything is examined, and all names durable before anything is shelved. `recover` finds out
-/// what a crash left of it, `undo` takes it back.
+/// durable before anything is examined, and all names durable before anything is shelved. `recover`
+/// finds out what a crash left of it, `undo` takes it back.
 package protocol StoreChanger: AnyObject {
     /// Makes the run's quarantine; durable when this returns.
     func begin() throws(DiskError)

@@ -75,7 +75,7 @@ struct ApplySession {
                 return Held(state: state, sites: sites, locks: locks, begun: begun)
             }
         }
-        // Each locks what it changes itself, so nothing is held here; what they leave is judged anew.
+        // Each locks what it changes itself, so nothing is held; what they leave is judged anew.
         try settle(others, state, watch)
         return try hold(plan, options, limits, pace, watch, isSettled: true, permit)
     }

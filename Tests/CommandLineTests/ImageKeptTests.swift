@@ -35,6 +35,14 @@ import Testing
         #expect(action["extents_left"] as? Int == 2)
         #expect(extents?.map { $0["offset"] } == [81920, 163840])
         #expect(extents?.map { $0["length"] } == [4096, 4096])
+        // Nobody confirms it any more: its name lets it go.
+        let purge = ["quarantine", "purge", "--older-than", "0"]
+        let kept = try stage.resync(purge).run()
+        #expect(kept.errorText.contains("stays unless the run is named"), "\(kept.report)")
+        #expect(stage.exists("state/runs/\(try run(stage))/undo"))
+        let freed = try stage.resync(purge + ["last"]).run()
+        #expect(freed.status == 0, "\(freed.report)")
+        #expect(try stage.resync(["runs", "delete", try run(stage)]).run().status == 0)
     }
 
     @Test func anUndoFileThatIsCutIsSaidToBe() throws {

@@ -119,14 +119,22 @@ struct QuarantineCommand: ParsableCommand {
             let id = folder.run.id
             // What was taken back is where it was: only copies are left.
             let isTakenBack = folder.state.isTakenBack
-            let ended = isTakenBack ? try folder.run.header().started : folder.state.confirmed
+            let isOver = folder.state.isOver
+            guard isTakenBack || !isOver || isNamed else {
+                Main.complain(
+                    "run \(id) was taken back but for what changed since: what it keeps stays "
+                        + "unless the run is named")
+                return .ok
+            }
+            let isEnded = isTakenBack || isOver
+            let ended = isEnded ? try folder.run.header().started : folder.state.confirmed
             guard let ended, !folder.state.isCutOff else {
                 Main.complain("run \(id) was never confirmed: what it keeps stays")
                 return .ok
             }
             guard ended <= Timestamp.now.adding(seconds: -Int64(age)) else {
                 Main.complain(
-                    "run \(id) was \(isTakenBack ? "begun" : "confirmed") \(ended.utcText): "
+                    "run \(id) was \(isEnded ? "begun" : "confirmed") \(ended.utcText): "
                         + "not long enough ago")
                 return .ok
             }
