@@ -97,6 +97,24 @@ import Testing
         #expect(Refusal.unmarked(.a).canBeAccepted && !Refusal.otherFileSystem(.a).canBeAccepted)
     }
 
+    @Test func storesOfOtherPartnersAreStrangers() {
+        func met(_ change: (inout Scene) -> Void = { _ in }) -> [Refusal] {
+            refusals {
+                $0.found.b.marker?.baseline = digest(6)
+                change(&$0)
+            }
+        }
+        #expect(met() == [.strangers])
+        #expect(met { $0.header.hasBaseline = true } == [])
+        #expect(met { $0.found.a.marker?.baseline = nil } == [])
+        // A third store that both of them met.
+        #expect(
+            met {
+                $0.found.a.marker?.history = [digest(4)]
+                $0.found.b.marker?.history = [digest(3), digest(4)]
+            } == [])
+    }
+
     /// What lies below a mount point is a directory like others.
     @Test func nothingIsWrittenWhereAStoreIsMissing() {
         func missing(_ change: (inout Scene) -> Void = { _ in }) -> [Refusal] {

@@ -28,6 +28,8 @@ package enum Refusal: Sendable, Hashable {
     case emptyTarget(Side)
     /// It has no marker, and the other side's says that it was in step with a store.
     case unmarked(Side)
+    /// Each was in step with some store, and never with the other one.
+    case strangers
     case otherFileSystem(Side)
     case copiedMarker(Side)
     case otherMarker(Side)
@@ -67,6 +69,9 @@ package enum Refusal: Sendable, Hashable {
         case .unmarked(let side):
             "\(side.letter) has no marker, and \(side.other.letter) was last proven to agree with "
                 + "another store: is the right one mounted? ('resync store adopt' takes it)"
+        case .strangers:
+            "A and B were each proven to agree with another store, and never with one another: are "
+                + "the right ones mounted?"
         case .otherFileSystem(let side):
             "\(side.letter) is not the store that the plan was made for"
         case .copiedMarker(let side):
@@ -77,7 +82,8 @@ package enum Refusal: Sendable, Hashable {
         case .otherSize(let side): "\(side.letter) has not the size that the plan was made for"
         case .olderSource(let side):
             "\(side.letter) is older than \(side.other.letter): its last confirmed state is one "
-                + "that \(side.other.letter) has left behind"
+                + "that \(side.other.letter) has left behind (one that was just being confirmed, if "
+                + "'resync confirm' was cut off: give it again)"
         case .swappedRoles(let side):
             "\(side.letter) was made like \(side.other.letter) by the last plan that was "
                 + "confirmed, and is the source now: is the direction meant?"
@@ -129,6 +135,7 @@ package func refusals(
             refusals.append(.unreadableRun(side, run: run))
         }
     }
+    if !targets.isEmpty, areStrangers(header, found) { refusals.append(.strangers) }
     for target in targets {
         refusals += sourceRefusals(found, target.other, run)
         refusals += strangers(header, found, target)
@@ -170,6 +177,13 @@ private func identityRefusals(
         refusals.append(.otherMarker(side))
     }
     return refusals
+}
+
+private func areStrangers(_ header: PlanHeader, _ found: Sides<StoreFindings>) -> Bool {
+    guard !header.hasBaseline, header.stores.a.kind == .directory, let a = found.a.marker,
+        let b = found.b.marker, a.baseline != nil, b.baseline != nil
+    else { return false }
+    return a.past.isDisjoint(with: b.past)
 }
 
 /// Sides that may not be the store that the other one was in step with.

@@ -57,6 +57,9 @@ package struct StoreMarker: Sendable, Hashable {
         history = []
     }
 
+    /// The agreements that it remembers, those included that it has from its partners.
+    var past: Set<Digest> { Set([baseline].compactMap { $0 } + history) }
+
     /// Says that both stores were found to agree. What the other one had left behind is left behind
     /// here as well, so that a copy of either from then is known to be older than both.
     package mutating func agree(on new: Digest, with other: StoreMarker?) {
