@@ -330,16 +330,16 @@ package final class ApplyRun {
         return !hasExchanged || sync(actions, hand)
     }
 
+    private var batchWork: BatchWork {
+        BatchWork(
+            sites: sites, order: order, controls: controls, progress: progress,
+            blockSize: options.blockSize)
+    }
+
     private func worker() throws -> Worker {
         try Worker(
             scheme: try DigestScheme(.sha256, blockSize: options.blockSize), pulse: Pulse(),
             stop: Stop())
-    }
-
-    private struct Outcome: Sendable {
-        let at: Int
-        let result: ActionResult?
-        let notTaken: [Aspect: Int]
     }
 
     private func stage(
@@ -349,7 +349,7 @@ package final class ApplyRun {
         let open = actions.indices.filter {
             results[$0] == nil && actions[$0].kind != .makeDirectory
         }
-        let outcomes = try eachOf(open) { at, hand, worker in
+        let outcomes = try batchWork.eachOf(open, workers: options.workers) { at, hand, worker in
             let action = actions[at]
             let changer = hand.changer(action.side)
             let staging = try changer.stage(
@@ -357,9 +357,9 @@ package final class ApplyRun {
                 from: hand.source(action.side.other), worker)
             let taken = changer.takeNotTaken()
             if case .ended(let result) = staging {
-                return Outcome(at: at, result: result, notTaken: taken)
+                return BatchWork.Outcome(at: at, result: result, notTaken: taken)
             }
-            return Outcome(at: at, result: nil, notTaken: taken)
+            return BatchWork.Outcome(at: at, result: nil, notTaken: taken)
         }
         for outcome in outcomes {
             notTaken[actions[outcome.at].side].merge(outcome.notTaken, uniquingKeysWith: +)
@@ -367,53 +367,24 @@ package final class ApplyRun {
         }
     }
 
+    /// They wait for a device, not for a core.
+    private static let readers = 32
+
     /// What is staged is read back before anybody can see it: a medium that has not what it took
     /// is found out while the old entry still stands.
     private func examine(
         _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ hand: Hand
     ) throws {
         let open = actions.indices.filter { results[$0] == nil && actions[$0].kind == .write }
-        let outcomes = try eachOf(open) { at, hand, worker in
+        let outcomes = try batchWork.eachOf(open, workers: Self.readers) { at, hand, worker in
             let found = try hand.changer(actions[at].side).examine(first + at, actions[at], worker)
-            return Outcome(at: at, result: found, notTaken: [:])
+            return BatchWork.Outcome(at: at, result: found)
         }
         for outcome in outcomes {
             guard let found = outcome.result else { continue }
             results[outcome.at] = found
             hand.changer(actions[outcome.at].side).discard(first + outcome.at, actions[outcome.at])
         }
-    }
-
-    /// Works on some actions of a batch side by side. The batch is brought to its end, without
-    /// waiting for any rate.
-    private func eachOf(
-        _ chosen: [Int], _ body: @escaping @Sendable (Int, Hand, Worker) throws -> Outcome
-    ) throws -> [Outcome] {
-        let collected = Collected()
-        let (sites, order, controls, progress) = (sites, order, controls, progress)
-        let stop = Stop()
-        let scheme = try DigestScheme(.sha256, blockSize: options.blockSize)
-        let drain = Drain<Int, Outcome, (Hand, Worker)>(
-            first: chosen,
-            context: { index in
-                let worker = try Worker(
-                    scheme: scheme, pulse: Pulse(), stop: stop, index: index)
-                return (Hand(sites, order), worker)
-            },
-            run: { at, context in [.output(try body(at, context.0, context.1))] },
-            emit: { outcome, _ in collected.all.append(outcome) })
-        let workers = min(options.workers, max(1, chosen.count / 4))
-        _ = try drain.work(workers: workers) { _ in
-            controls.report(.comparing, progress)
-            if controls.interruption() != nil { stop.request() }
-            return .goOn
-        }
-        return collected.all
-    }
-
-    private final class Collected: @unchecked Sendable {
-        // Unchecked because a drain emits on one thread at a time.
-        var all: [Outcome] = []
     }
 
     /// False where a sync failed: what was written since may be lost, and asking again would say
