@@ -67,12 +67,10 @@ extension LocalChanger {
         let atStaged = try object(staged, in: parent, action)
         let atName = try object(action.path.lastName.bytes, in: parent, action)
         switch (atName, atStaged, inQuarantine) {
-        case (.new, .none, .none) where action.before != nil:
-            // What was there before is nowhere: that is never our doing, and never passed over.
-            return .conflict
         case (_, .none, .none):
-            // Not begun; or made, where nothing stood before.
-            return atName == .new ? .done : nil
+            guard atName == .new else { return nil }
+            // Where something stood before, that is nowhere now: never our doing.
+            return action.before == nil ? .done : .conflict
         case (.new, .none, .old): return .done
         case (.new, .old, .none):
             try store(staged, in: parent, as: shelfName(number))

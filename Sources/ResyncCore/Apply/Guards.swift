@@ -82,8 +82,8 @@ package enum Refusal: Sendable, Hashable {
         case .otherSize(let side): "\(side.letter) has not the size that the plan was made for"
         case .olderSource(let side):
             "\(side.letter) is older than \(side.other.letter): its last confirmed state is one "
-                + "that \(side.other.letter) has left behind (one that was just being confirmed, if "
-                + "'resync confirm' was cut off: give it again)"
+                + "that \(side.other.letter) has left behind (if 'resync confirm' was cut off, "
+                + "confirm that run again)"
         case .swappedRoles(let side):
             "\(side.letter) was made like \(side.other.letter) by the last plan that was "
                 + "confirmed, and is the source now: is the direction meant?"
