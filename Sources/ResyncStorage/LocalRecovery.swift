@@ -60,8 +60,7 @@ extension LocalChanger {
     private func recoverPlacing(
         _ number: Int, _ action: Action
     ) throws(DiskError) -> ActionResult? {
-        let shelf = try shelf()
-        let staged = stagedName(number)
+        let (shelf, staged) = (try shelf(), stagedName(number))
         let parent = try chain.open(action.path.parent)
         let inQuarantine = try displaced(number, action)
         let atStaged = try object(staged, in: parent, action)
