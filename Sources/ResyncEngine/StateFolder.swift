@@ -41,6 +41,24 @@ package struct StateFolder: Sendable {
         return try lock.lock(exclusive: exclusive) ? lock : nil
     }
 
+    /// A turn to read a store of the configuration for whoever does so unasked, so that no two of
+    /// them read it at once; nil while another one has it. Held until the folder is released. By
+    /// its path, since a store that hangs cannot be asked who it is.
+    package func turn(at store: [UInt8]) throws -> Folder? {
+        let turns = try folder.folder(Array("turns".utf8), create: true)
+        var hash = frameHash()
+        store.withUnsafeBytes { hash.update($0) }
+        let name = hash.finalize().hex.utf8.prefix(32)
+        let turn = try turns.folder(Array(name), create: true)
+        return try turn.lock(exclusive: true) ? turn : nil
+    }
+
+    /// A turn at both stores of a pair.
+    package func turn(at stores: Sides<[UInt8]>) throws -> [Folder]? {
+        guard let a = try turn(at: stores.a), let b = try turn(at: stores.b) else { return nil }
+        return [a, b]
+    }
+
     /// An id that sorts by time: `20261122T230405.678Z-1f3a`.
     package static func newRunID(at time: Timestamp) throws -> String {
         let seconds = time.utcText.filter { $0 != "-" && $0 != ":" && $0 != "Z" }

@@ -251,6 +251,13 @@ import Testing
             scene.watch.watcher.outputSoFar.components(separatedBy: text).count > times
         }
         #expect(scene.watch.within(20) { has("LOOK     ") }, "\(scene.watch.report)")
+        // Nobody else reads either store unasked meanwhile.
+        let turns = scene.watch.stage.state + "/turns"
+        let names = try system("ls", turns) ?? ""
+        #expect(names.split(separator: "\n").count == 2)
+        for name in names.split(separator: "\n") {
+            #expect(try system("flock", "-n", "\(turns)/\(name)", "true") == nil)
+        }
         try scene.episode {
             #expect(scene.watch.within(10) { has("STOPPED  verifying") }, "\(scene.watch.report)")
             #expect(scene.watch.within(10) { has("LOOKED   ") }, "\(scene.watch.report)")

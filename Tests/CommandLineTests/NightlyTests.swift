@@ -40,6 +40,21 @@ import Testing
         found.output.isEmpty && found.errorText.isEmpty
     }
 
+    /// As long as a watcher, or the night of another pair, reads one of its stores.
+    @Test func aNightWaitsForItsTurn() throws {
+        let scene = try Scene()
+        #expect(try scene.night().status == 0)
+        let turns = scene.stage.state + "/turns"
+        let names = try #require(try system("ls", turns)).split(separator: "\n")
+        #expect(names.count == 2)
+        for name in names {
+            let hold = "flock '\(turns)/\(name)' sleep 1 >/dev/null 2>&1 & sleep 0.1"
+            try #require(try system("sh", "-c", hold) != nil)
+            let waited = try scene.night()
+            #expect(waited.status == 0 && waited.seconds > 0.8, "\(waited.report)")
+        }
+    }
+
     @Test func aNightIsSilentUntilSomethingIsNew() throws {
         let scene = try Scene()
         for _ in 0..<2 {

@@ -100,6 +100,14 @@ private struct Night {
             return status
         }
         let end = monotonicSeconds() + time
+        // What a watcher verifies after an episode comes first.
+        guard let turn = try turn(until: end) else {
+            Main.complain("\(pair.name): its stores were being verified all the time")
+            var status = ExitStatus.outOfTime
+            if let age = pair.maximumAge { status.merge(try tellOverdue(age)) }
+            return status
+        }
+        defer { withExtendedLifetime(turn) {} }
         let isTurn = try pair.maximumAge.map { try isImageTurn($0) } ?? false
         let (result, run) = try compare(isTurn ? .media : .cached, until: end)
         var status = result.summary.status
@@ -114,6 +122,14 @@ private struct Night {
         }
         status.merge(broken.status)
         return status
+    }
+
+    private func turn(until end: Double) throws -> [Folder]? {
+        while true {
+            if let turn = try state.turn(at: pair.stores.map { $0.path }) { return turn }
+            guard monotonicSeconds() < end else { return nil }
+            pause(milliseconds: 200)
+        }
     }
 
     // MARK: What changed

@@ -64,6 +64,8 @@ final class Verifications: @unchecked Sendable {
         let task: Task
         let process: ChildProcess
         let started: Timestamp
+        /// No pair of the same store, and no nightly, reads it meanwhile.
+        let turn: [Folder]
         var isEnding = false
     }
 
@@ -173,12 +175,13 @@ final class Verifications: @unchecked Sendable {
             failed[module.name].map { now - $0 >= Self.retry } ?? true
         }
         guard let module = due.first else { return }
+        guard let turn = try state.turn(at: pair.stores.map { $0.path }) else { return }
         if let part = nextLook(of: pair, due, knowledge) {
-            try start(.look(part), of: pair)
+            try start(.look(part), of: pair, turn)
             say(pair.name, "LOOK     what is \(part.rawValue)")
             return
         }
-        try start(.module(module), of: pair)
+        try start(.module(module), of: pair, turn)
         let more = due.count > 1 ? ", \(due.count - 1) more to follow" : ""
         say(pair.name, "VERIFY   \(module.name)\(more)")
     }
@@ -197,7 +200,7 @@ final class Verifications: @unchecked Sendable {
         return first[pair.name]?.left.first
     }
 
-    private func start(_ task: Task, of pair: Configuration.Pair) throws {
+    private func start(_ task: Task, of pair: Configuration.Pair, _ turn: [Folder]) throws {
         let about =
             switch task {
             case .look(let part): ["--only", part.rawValue, pair.name]
@@ -217,7 +220,8 @@ final class Verifications: @unchecked Sendable {
                 Array("--state".utf8), absolutePath(state.path), Array("--config".utf8),
                 configurationPath,
             ], input: nil)
-        running[pair.name] = Running(task: task, process: process, started: started)
+        running[pair.name] = Running(
+            task: task, process: process, started: started, turn: turn)
     }
 
     /// - Parameter status: as of wait(2).
