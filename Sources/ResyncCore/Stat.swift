@@ -155,4 +155,13 @@ package struct Stat: Sendable, Hashable {
         size == earlier.size && mtime == earlier.mtime && ctime == earlier.ctime
             && inode == earlier.inode && type == earlier.type
     }
+
+    /// A change within this time before a reading may have left the times as they were.
+    private static var racySeconds: Int64 { 2 }
+
+    /// - Parameter time: the wall clock no later than the last stat around the reading.
+    package func isRacy(at time: Timestamp) -> Bool {
+        let limit = time.adding(seconds: -Self.racySeconds)
+        return mtime > limit || ctime > limit
+    }
 }

@@ -454,18 +454,3 @@ extension Action {
         }
     }
 }
-
-extension DiskFailure {
-    fileprivate var error: DiskError {
-        let call = SystemCall(rawValue: String(decoding: call, as: UTF8.self))
-        return DiskError(call ?? .pwrite, number)
-    }
-
-    /// Whether nothing more is to be expected of the store: it is full, read-only or failing.
-    fileprivate var endsStore: Bool {
-        [
-            ErrorNumber.noSpace, ErrorNumber.readOnly, ErrorNumber.inputOutput,
-            ErrorNumber.quotaExceeded,
-        ].contains(number)
-    }
-}

@@ -37,7 +37,7 @@ extension ApplyFolder {
     var order: ChangeOrder {
         ChangeOrder(
             run: run.id, secret: state.secret, blockSize: plan.header.blockSize,
-            aspects: plan.header.aspects)
+            aspects: plan.header.aspects, planned: plan.header.created)
     }
 
     func hand(_ sites: Sides<any Site>) -> Hand { Hand(sites, order) }

@@ -179,17 +179,6 @@ package struct Scan: Pass {
     }
 }
 
-extension Stat {
-    /// A change within this time before a reading may have left the times as they were.
-    private static var racySeconds: Int64 { 2 }
-
-    /// - Parameter time: the wall clock no later than the last stat around the reading.
-    func isRacy(at time: Timestamp) -> Bool {
-        let limit = time.adding(seconds: -Self.racySeconds)
-        return mtime > limit || ctime > limit
-    }
-}
-
 extension ManifestEntry {
     init(_ name: Name, _ found: Examined) {
         self.init(name: name, entry: found.entry)

@@ -14,12 +14,18 @@ package struct ChangeOrder: Sendable {
     package let blockSize: Int
     /// What was compared. The rest of an entry's metadata is copied as far as the target takes it.
     package let aspects: AspectSet
+    /// The wall clock before the plan looked at the stores: what was changed shortly before that, or
+    /// since, may have been changed once more without another ctime.
+    package let planned: Timestamp
 
-    package init(run: String, secret: Digest, blockSize: Int, aspects: AspectSet = .all) {
+    package init(
+        run: String, secret: Digest, blockSize: Int, aspects: AspectSet = .all, planned: Timestamp
+    ) {
         self.run = run
         self.secret = secret
         self.blockSize = blockSize
         self.aspects = aspects
+        self.planned = planned
     }
 }
 

@@ -196,12 +196,15 @@ final class LocalChanger: StoreChanger {
     /// Small files are read again: a writer through a memory map may move no time.
     private static let rereadLimit = 1 << 20
 
+    /// - Parameter ofAnySize: large files are read as well; else only those that may have been
+    ///   written to since without another time.
     func isSameContent(
-        _ name: UnsafePointer<CChar>, in parent: Descriptor, _ before: ObservedEntry, _ now: Stat
+        _ name: UnsafePointer<CChar>, in parent: Descriptor, _ before: ObservedEntry, _ now: Stat,
+        ofAnySize: Bool = false
     ) throws(DiskError) -> Bool {
-        guard now.type == .file, now.size <= Self.rereadLimit, let content = before.content else {
-            return true
-        }
+        guard now.type == .file, let content = before.content,
+            ofAnySize || now.size <= Self.rereadLimit || before.stat.isRacy(at: order.planned)
+        else { return true }
         return try digest(name, in: parent) == content
     }
 

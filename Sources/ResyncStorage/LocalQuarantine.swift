@@ -86,9 +86,10 @@ extension LocalChanger {
         guard let before = action.before, let shelf = try shelfIfThere() else { return false }
         return try withCString(shelfName(number)) { (name) throws(DiskError) in
             guard let now = try look(name, in: shelf) else { return false }
-            guard before.isStill(now), try isSameContent(name, in: shelf, before, now) else {
-                return true
-            }
+            // Whoever writes can put the times back.
+            guard before.isStill(now),
+                try isSameContent(name, in: shelf, before, now, ofAnySize: true)
+            else { return true }
             switch now.type {
             case .file: return try isOpenForWriting(name, in: shelf) == true
             // It was when it was displaced; whoever was in it could make something there since.

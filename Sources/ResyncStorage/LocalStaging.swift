@@ -60,13 +60,15 @@ extension LocalChanger {
     }
 
     /// Whether an object is what the plan saw, to the last ctime; where only that one has moved, as
-    /// it does when a crash came between an exchange and its end, the content decides.
+    /// it does when a crash came between an exchange and its end, or was too young to prove anything,
+    /// the content decides.
     func isUntouched(
         _ name: UnsafePointer<CChar>, in parent: Descriptor, _ before: ObservedEntry, _ now: Stat,
         isRetry: Bool
     ) throws(DiskError) -> Bool {
         guard before.isStill(now) else { return false }
-        if now.ctime == before.stat.ctime { return true }
+        let isSameTime = now.ctime == before.stat.ctime
+        if isSameTime, !before.stat.isRacy(at: order.planned) { return true }
         if before.entry.xattrs != nil || before.entry.acl != nil {
             guard before.entry.hasAttributes(try disk.allAttributes(of: name, parent)) else {
                 return false
@@ -75,7 +77,9 @@ extension LocalChanger {
         switch now.type {
         case .file:
             // Without a digest: moved by our own first attempt, or by what we did to another name.
-            guard let content = before.content else { return isRetry || before.stat.links > 1 }
+            guard let content = before.content else {
+                return isSameTime || isRetry || before.stat.links > 1
+            }
             return try digest(name, in: parent) == content
         case .symlink: return try disk.readLink(name, in: parent) == before.entry.target
         default: return true

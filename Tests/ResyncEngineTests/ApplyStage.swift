@@ -63,7 +63,7 @@ struct ApplyStage: Sendable {
             stores: Sides(
                 a: StoreReference(path: Array("/a".utf8), kind: .directory, identity: .init()),
                 b: StoreReference(path: Array("/b".utf8), kind: .directory, identity: .init())),
-            authority: .a, created: Self.calm, blockSize: Self.blockSize,
+            authority: .a, created: disk.time, blockSize: Self.blockSize,
             aspects: .standard.union(details).subtracting(left), exclusions: .zero)
         let file = try folder.create(Array("plan".utf8))
         var writer = try PlanWriter(header, hash: frameHash(), chain: frameHash()) {
@@ -181,7 +181,8 @@ struct NaivePlanner {
     private var firstNames: [UInt64: RelativePath] = [:]
 
     init(_ stage: ApplyStage) throws {
-        let order = ChangeOrder(run: "plan", secret: .zero, blockSize: ApplyStage.blockSize)
+        let order = ChangeOrder(
+            run: "plan", secret: .zero, blockSize: ApplyStage.blockSize, planned: stage.disk.time)
         let sites = try stage.sites()
         a = sites.a.changer(order)
         b = sites.b.changer(order)

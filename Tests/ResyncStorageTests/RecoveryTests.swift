@@ -21,7 +21,7 @@ import Testing
                 path: Array("/s".utf8), disk: disk, options: LocalSiteOptions())
             changer = LocalChanger(
                 site, root: site.descriptor,
-                ChangeOrder(run: "run", secret: .zero, blockSize: 1 << 20))
+                ChangeOrder(run: "run", secret: .zero, blockSize: 1 << 20, planned: .now))
             var action = Action(.write, on: .b, RelativePath(Array("f".utf8)), why: .unknown)
             let stat = try disk.stat(path: Array("/s/f".utf8))
             action.before = ObservedEntry(entry: Entry(stat: stat))

@@ -43,6 +43,9 @@ extension SimulatedDisk {
 
     package var now: Timestamp { state.withLock { $0.now } }
 
+    /// What its clock shows.
+    package var time: Timestamp { state.withLock { $0.now } }
+
     package func exists(_ path: some ByteString) -> Bool {
         state.withLock { $0.lookUp(path) != nil }
     }
