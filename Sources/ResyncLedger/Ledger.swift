@@ -15,6 +15,11 @@ package struct LedgerError: Error, Sendable {
     static let damage = LedgerError(
         "is damaged; it is not touched: move it aside to begin a new one, or have sqlite3 "
             + "recover it")
+
+    /// Told by its schema, or by what a write-ahead log beside it makes of it.
+    static let foreign = LedgerError(
+        "holds what resync has not made, or lies beside another database's log (-wal): it is not "
+            + "touched; move both aside to begin a new one")
 }
 
 /// What must be remembered of episodes, of the stores that are watched, and of runs: one SQLite
@@ -72,6 +77,10 @@ package final class Ledger: Sendable {
         self.owner = owner
         var configuration = GRDB.Configuration()
         configuration.busyMode = .timeout(5)
+        configuration.prepareDatabase { database in
+            // What a schema may name is run with this process's rights.
+            try database.execute(sql: "PRAGMA trusted_schema = OFF")
+        }
         database = try explained {
             if !isNew { try Self.inspect(path, configuration) }
             let pool = try DatabasePool(path: path, configuration: configuration)
@@ -89,10 +98,40 @@ package final class Ledger: Sendable {
     private static func inspect(_ path: String, _ configuration: GRDB.Configuration) throws {
         var reading = configuration
         reading.readonly = true
-        let found = try DatabaseQueue(path: path, configuration: reading).read { database in
-            try String.fetchAll(database, sql: "PRAGMA quick_check(1)")
+        try DatabaseQueue(path: path, configuration: reading).read { database in
+            // Before anything asks for a table: a log beside it may be another database's.
+            guard try isOurs(database), try foreignObject(database) == nil else {
+                throw LedgerError.foreign
+            }
+            guard try String.fetchAll(database, sql: "PRAGMA quick_check(1)") == ["ok"] else {
+                throw LedgerError.damage
+            }
         }
-        guard found == ["ok"] else { throw LedgerError.damage }
+    }
+
+    /// As the log has it: of one that is only being made nothing may be there yet.
+    private static func isOurs(_ database: Database) throws -> Bool {
+        let known =
+            try UInt32.fetchOne(database, sql: "PRAGMA application_id") == applicationID
+            && UInt32.fetchOne(database, sql: "PRAGMA user_version") ?? .max <= version
+        if known { return true }
+        return try Int.fetchOne(
+            database,
+            sql: """
+                SELECT count(*) FROM sqlite_schema
+                WHERE name <> 'grdb_migrations' AND substr(name, 1, 7) <> 'sqlite_'
+                """) == 0
+    }
+
+    /// Something in the schema that no version of the ledger has made, and that is run when a row is
+    /// written or read. Tables and indices with pages of their own are no code.
+    private static func foreignObject(_ database: Database) throws -> String? {
+        try String.fetchOne(
+            database,
+            sql: """
+                SELECT type || ' ' || name FROM sqlite_schema
+                WHERE type NOT IN ('table', 'index') OR ifnull(rootpage, 0) = 0
+                """)
     }
 
     /// Closes it: afterwards the file holds everything by itself.
