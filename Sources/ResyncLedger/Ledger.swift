@@ -123,8 +123,8 @@ package final class Ledger: Sendable {
                 """) == 0
     }
 
-    /// Something in the schema that no version of the ledger has made, and that is run when a row is
-    /// written or read. Tables and indices with pages of their own are no code.
+    /// Something in the schema that no version of the ledger has made, and that is run when a row
+    /// is written or read. Tables and indices with pages of their own are no code.
     private static func foreignObject(_ database: Database) throws -> String? {
         try String.fetchOne(
             database,

@@ -14,8 +14,8 @@ package struct ChangeOrder: Sendable {
     package let blockSize: Int
     /// What was compared. The rest of an entry's metadata is copied as far as the target takes it.
     package let aspects: AspectSet
-    /// The wall clock before the plan looked at the stores: what was changed shortly before that, or
-    /// since, may have been changed once more without another ctime.
+    /// The wall clock before the plan looked at the stores: what was changed shortly before that,
+    /// or since, may have been changed once more without another ctime.
     package let planned: Timestamp
 
     package init(

@@ -60,8 +60,8 @@ extension LocalChanger {
     }
 
     /// Whether an object is what the plan saw, to the last ctime; where only that one has moved, as
-    /// it does when a crash came between an exchange and its end, or was too young to prove anything,
-    /// the content decides.
+    /// it does when a crash came between an exchange and its end, or where it was too young then to
+    /// prove anything, the content decides.
     func isUntouched(
         _ name: UnsafePointer<CChar>, in parent: Descriptor, _ before: ObservedEntry, _ now: Stat,
         isRetry: Bool

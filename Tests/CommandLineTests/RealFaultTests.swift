@@ -67,6 +67,13 @@ import Testing
             try tree.checkNothingIsLost()
         }
 
+        /// What is to be deleted still stands where it stood.
+        func checkNothingIsDeleted() {
+            for number in 1...10 {
+                #expect(access("\(target)/gone\(number)", F_OK) == 0, "\(tree.what) \(number)")
+            }
+        }
+
         func checkItGoesOn() throws {
             let again = try apply.run()
             #expect(again.status == 0, "\(tree.what): \(again.report)")
@@ -91,6 +98,7 @@ import Testing
         #expect(done.status == 6, "\(done.report)")
         #expect(done.lines.count { $0.contains("the rest waits: B has ") } == 1, "\(done.report)")
         try field.tree.checkNothingIsLost()
+        field.checkNothingIsDeleted()
         unlink(filler)
         try field.checkItGoesOn()
     }
@@ -106,6 +114,7 @@ import Testing
         while access(field.target + "/.resync-quarantine", F_OK) != 0 { usleep(1000) }
         let filler = try fill(mount, leaving: "0")
         try field.checkFailed(try running.wait(), "No space left on device")
+        field.checkNothingIsDeleted()
         unlink(filler)
         try system("sync", "-f", mount.point)
         try field.checkItGoesOn()
@@ -149,6 +158,7 @@ import Testing
             return skip("btrfs has no quotas here")
         }
         try field.checkFailed(try field.apply.run(), "quota exceeded")
+        field.checkNothingIsDeleted()
         try system("btrfs", "qgroup", "limit", "none", target)
         try field.checkItGoesOn()
     }
