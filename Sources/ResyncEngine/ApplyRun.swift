@@ -134,16 +134,15 @@ package final class ApplyRun {
             if let held = held(back: action, first + at, hand) { results[at] = held }
         }
         guard try makeDirectories(first, actions, &results, hand) else { return }
-        try stage(first, actions, &results)
-        guard sync(actions, hand) else { return discard(first, actions, results, hand) }
-        try examine(first, actions, &results, hand)
+        let staged = try stage(first, actions, &results)
+        guard sync(actions, hand) else { return discard(first, actions, results, staged, hand) }
+        try examine(first, actions, &results, staged, hand)
         // Until here nothing that anybody sees was touched, but for new directories.
         for (at, action) in actions.enumerated()
         where results[at] == nil && action.kind != .makeDirectory {
             controls.pace.hold()
-            if case .ended(let result) = hand.changer(action.side).place(first + at, action) {
-                results[at] = result
-            }
+            let end = hand.changer(action.side).place(first + at, action, staged[at])
+            if case .ended(let result) = end { results[at] = result }
         }
         guard sync(actions, hand) else { return }
         for (at, action) in actions.enumerated() where results[at] == nil {
@@ -320,12 +319,13 @@ package final class ApplyRun {
             let staging = try changer.stage(
                 first + at, action, isRetry: folder.state.results[first + at] != nil,
                 from: hand.source(action.side.other), worker)
-            if case .ended(let result) = staging {
-                results[at] = result
-                continue
+            switch staging {
+            case .ended(let result): results[at] = result
+            case .staged(let staged):
+                if action.before != nil { hasExchanged = true }
+                let end = changer.place(first + at, action, staged)
+                if case .ended(let result) = end { results[at] = result }
             }
-            if action.before != nil { hasExchanged = true }
-            if case .ended(let result) = changer.place(first + at, action) { results[at] = result }
         }
         return !hasExchanged || sync(actions, hand)
     }
@@ -342,9 +342,10 @@ package final class ApplyRun {
             stop: Stop())
     }
 
+    /// - Returns: what lies under the staged name, for each that has something there.
     private func stage(
         _ first: Int, _ actions: [Action], _ results: inout [ActionResult?]
-    ) throws {
+    ) throws -> [Int: Stat] {
         let isRetry = actions.indices.map { folder.state.results[first + $0] != nil }
         let open = actions.indices.filter {
             results[$0] == nil && actions[$0].kind != .makeDirectory
@@ -355,16 +356,20 @@ package final class ApplyRun {
             let staging = try changer.stage(
                 first + at, action, isRetry: isRetry[at],
                 from: hand.source(action.side.other), worker)
-            let taken = changer.takeNotTaken()
-            if case .ended(let result) = staging {
-                return BatchWork.Outcome(at: at, result: result, notTaken: taken)
+            var outcome = BatchWork.Outcome(at: at, notTaken: changer.takeNotTaken())
+            switch staging {
+            case .ended(let result): outcome.result = result
+            case .staged(let made): outcome.staged = made
             }
-            return BatchWork.Outcome(at: at, result: nil, notTaken: taken)
+            return outcome
         }
+        var staged: [Int: Stat] = [:]
         for outcome in outcomes {
             notTaken[actions[outcome.at].side].merge(outcome.notTaken, uniquingKeysWith: +)
             results[outcome.at] = outcome.result
+            staged[outcome.at] = outcome.staged
         }
+        return staged
     }
 
     /// They wait for a device, not for a core.
@@ -373,17 +378,20 @@ package final class ApplyRun {
     /// What is staged is read back before anybody can see it: a medium that has not what it took
     /// is found out while the old entry still stands.
     private func examine(
-        _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ hand: Hand
+        _ first: Int, _ actions: [Action], _ results: inout [ActionResult?],
+        _ staged: [Int: Stat], _ hand: Hand
     ) throws {
         let open = actions.indices.filter { results[$0] == nil && actions[$0].kind == .write }
         let outcomes = try batchWork.eachOf(open, workers: Self.readers) { at, hand, worker in
-            let found = try hand.changer(actions[at].side).examine(first + at, actions[at], worker)
+            let changer = hand.changer(actions[at].side)
+            let found = try changer.examine(first + at, actions[at], staged[at], worker)
             return BatchWork.Outcome(at: at, result: found)
         }
         for outcome in outcomes {
             guard let found = outcome.result else { continue }
             results[outcome.at] = found
-            hand.changer(actions[outcome.at].side).discard(first + outcome.at, actions[outcome.at])
+            let (at, changer) = (outcome.at, hand.changer(actions[outcome.at].side))
+            changer.discard(first + at, actions[at], staged[at])
         }
     }
 
@@ -402,11 +410,12 @@ package final class ApplyRun {
     }
 
     private func discard(
-        _ first: Int, _ actions: [Action], _ results: [ActionResult?], _ hand: Hand
+        _ first: Int, _ actions: [Action], _ results: [ActionResult?], _ staged: [Int: Stat],
+        _ hand: Hand
     ) {
         for (at, action) in actions.enumerated()
         where results[at] == nil && action.kind != .makeDirectory {
-            hand.changer(action.side).discard(first + at, action)
+            hand.changer(action.side).discard(first + at, action, staged[at])
         }
     }
 
@@ -438,19 +447,5 @@ package final class ApplyRun {
     }
 }
 
-extension Action {
-    /// What can be staged together.
-    enum Group {
-        case forward, link, removal, settling, patch
-    }
-
-    var group: Group {
-        switch kind {
-        case .makeDirectory, .write, .symlink, .special, .metadata: .forward
-        case .link: .link
-        case .remove, .removeDirectory: .removal
-        case .settleDirectory: .settling
-        case .patch: .patch
-        }
     }
 }

@@ -13,7 +13,9 @@ struct BatchWork {
         /// The action's place in its batch.
         let at: Int
         /// Nil where it goes on.
-        let result: ActionResult?
+        var result: ActionResult?
+        /// What lies under the staged name, where something does.
+        var staged: Stat?
         /// As `StoreChanger.takeNotTaken`.
         var notTaken: [Aspect: Int] = [:]
     }

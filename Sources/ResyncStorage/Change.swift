@@ -31,8 +31,9 @@ package struct ChangeOrder: Sendable {
 
 /// How the staging of an action ended.
 package enum Staging: Sendable, Hashable {
-    /// Ready to be put in place once it is durable.
-    case staged
+    /// Ready to be put in place once it is durable; with what lies under the staged name, where
+    /// something does.
+    case staged(Stat? = nil)
     /// Nothing was left behind.
     case ended(ActionResult)
 }
@@ -68,14 +69,20 @@ package protocol StoreChanger: AnyObject {
     ) throws -> Staging
     /// Reads back what is staged, past the page cache where there is a medium, once it is durable:
     /// nil where it is what was written.
-    func examine(_ number: Int, _ action: Action, _ worker: Worker) throws -> ActionResult?
+    ///
+    /// - Parameter staged: as `stage` left it.
+    func examine(
+        _ number: Int, _ action: Action, _ staged: Stat?, _ worker: Worker
+    ) throws -> ActionResult?
     /// Exchanges what is staged with what stands there; what was displaced is looked at, and put
     /// back if it is not what the action expects. `staged`: nothing is left but to shelve.
-    func place(_ number: Int, _ action: Action) -> Staging
+    ///
+    /// - Parameter staged: as `stage` left it: nothing else is put in place.
+    func place(_ number: Int, _ action: Action, _ staged: Stat?) -> Staging
     /// Moves what was displaced into the quarantine.
     func shelve(_ number: Int, _ action: Action) -> ActionResult
-    /// Removes what is staged.
-    func discard(_ number: Int, _ action: Action)
+    /// Removes what is staged, and nothing that somebody else has put under its name.
+    func discard(_ number: Int, _ action: Action, _ staged: Stat?)
 
     /// All that was written and named since `begin` is durable when this returns.
     func sync() throws(DiskError)

@@ -73,29 +73,57 @@ final class LocalChanger: StoreChanger {
 
     // MARK: Placing
 
-    func place(_ number: Int, _ action: Action) -> Staging {
+    func place(_ number: Int, _ action: Action, _ staged: Stat?) -> Staging {
         do throws(DiskError) {
             switch action.kind {
-            case .metadata, .settleDirectory: return .staged
-            case .remove, .removeDirectory: return .staged
+            case .metadata, .settleDirectory: return .staged()
+            case .remove, .removeDirectory: return .staged()
             case .patch: return .ended(.failed(DiskFailure(call: [], number: 0)))
-            case .makeDirectory where action.before == nil: return .staged
+            case .makeDirectory where action.before == nil: return .staged()
             case .makeDirectory, .write, .link, .symlink, .special: break
             }
             return try withPlace(action.path) { (parent, name) throws(DiskError) in
-                guard let before = action.before else {
-                    return try create(number, action, in: parent)
+                guard let staged, try isStaged(number, in: parent, staged) else {
+                    return .ended(.conflict)
                 }
-                let exchanged = try withCString(stagedName(number)) {
-                    (staged) throws(DiskError) in
-                    try exchange(staged, with: name, in: parent, number, action, before)
-                }
-                if let exchanged { return exchanged }
-                return try replaceInSteps(number, action, in: parent, before)
+                let end = try put(number, action, name, in: parent, staged)
+                guard case .staged = end else { return end }
+                // Looked at again: it could have been replaced since. By now the directory may have
+                // been opened anew.
+                let place = try chain.open(action.path.parent)
+                if try look(name, in: place)?.identity == staged.identity { return end }
+                // Whose it is that stands there nobody knows: both are where they can be found.
+                return .ended(.conflict)
             }
         } catch {
             return .ended(ActionResult(error))
         }
+    }
+
+    private func put(
+        _ number: Int, _ action: Action, _ name: UnsafePointer<CChar>, in parent: Descriptor,
+        _ mine: Stat
+    ) throws(DiskError) -> Staging {
+        guard let before = action.before else { return try create(number, action, in: parent) }
+        let exchanged = try withCString(stagedName(number)) { (staged) throws(DiskError) in
+            try exchange(staged, with: name, in: parent, number, action, before, mine)
+        }
+        if let exchanged { return exchanged }
+        return try replaceInSteps(number, action, in: parent, before)
+    }
+
+    /// Whether what was staged still lies there, as it was. What somebody else has put in its place
+    /// is put aside.
+    func isStaged(
+        _ number: Int, in parent: Descriptor, _ staged: Stat?
+    ) throws(DiskError) -> Bool {
+        let found = try withCString(stagedName(number)) { (name) throws(DiskError) in
+            try look(name, in: parent)
+        }
+        guard let found else { return false }
+        if let staged, found.isStaged(staged) { return true }
+        try putAside(stagedName(number), in: parent, number)
+        return false
     }
 
     private func create(
@@ -113,16 +141,15 @@ final class LocalChanger: StoreChanger {
             if error.number == ErrorNumber.exists { return .ended(.changed) }
             throw error
         }
-        return .staged
+        return .staged()
     }
 
     /// What really was displaced decides: looked at before, it could have been exchanged since.
     /// Nil where the file system cannot exchange, and nothing has happened.
     private func exchange(
         _ staged: UnsafePointer<CChar>, with name: UnsafePointer<CChar>, in parent: Descriptor,
-        _ number: Int, _ action: Action, _ before: ObservedEntry
+        _ number: Int, _ action: Action, _ before: ObservedEntry, _ mine: Stat
     ) throws(DiskError) -> Staging? {
-        let mine = try disk.stat(staged, in: parent)
         do throws(DiskError) {
             guard try rename(staged, in: parent, to: name, in: parent, by: .exchange) else {
                 return nil
@@ -141,7 +168,7 @@ final class LocalChanger: StoreChanger {
         if let displaced, before.isStill(displaced),
             try isSameContent(staged, in: parent, before, displaced)
         {
-            return .staged
+            return .staged()
         }
         return .ended(
             try exchangeBack(staged, with: name, in: parent, number, action, mine.identity))
@@ -214,10 +241,15 @@ final class LocalChanger: StoreChanger {
         try disk.remove(staged, in: parent, isDirectory: stat.type == .directory)
     }
 
-    func discard(_ number: Int, _ action: Action) {
+    func discard(_ number: Int, _ action: Action, _ staged: Stat?) {
+        guard let staged else { return }
         _ = try? withPlace(action.path) { (parent, _) throws(DiskError) in
-            try withCString(stagedName(number)) { (staged) throws(DiskError) in
-                try drop(staged, in: parent)
+            try withCString(stagedName(number)) { (name) throws(DiskError) in
+                let found = try look(name, in: parent)
+                guard found?.identity == staged.identity, found?.birth == staged.birth else {
+                    return
+                }
+                try drop(name, in: parent)
             }
         }
     }
@@ -308,3 +340,14 @@ final class LocalChanger: StoreChanger {
 /// What is staged is called so; the walk leaves it out at the root only.
 package let stagedPrefix = reservedPrefix + Array("-staged-".utf8)
 package let quarantineName = reservedPrefix + Array("-quarantine".utf8)
+
+extension Stat {
+    /// Whether this is what was staged, as it was then. Its ctime moves with its name, and with
+    /// other names of a file.
+    fileprivate func isStaged(_ then: Stat) -> Bool {
+        guard identity == then.identity, birth == then.birth, type == then.type else {
+            return false
+        }
+        return type == .directory || size == then.size && mtime.isKept(of: then.mtime)
+    }
+}

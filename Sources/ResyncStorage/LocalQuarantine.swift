@@ -82,6 +82,31 @@ extension LocalChanger {
         throw DiskError(.renameat2, ErrorNumber.exists)
     }
 
+    /// Whether what is staged may be what we had begun to make, whatever a power loss has kept of
+    /// it: closed to others, or with the metadata that it was to have.
+    func mayBeOurs(
+        _ staged: [UInt8], in parent: Descriptor, _ action: Action
+    ) throws(DiskError) -> Bool {
+        guard let after = action.after else { return false }
+        return try withCString(staged) { (staged) throws(DiskError) -> Bool in
+            guard let now = try look(staged, in: parent), now.type == after.type else {
+                return false
+            }
+            let isOwned = now.uid == geteuid() || now.uid == after.stat.uid
+            switch now.type {
+            // What has other names is not lost with this one.
+            case .file where action.kind == .link: return now.links > 1
+            case .file:
+                return isOwned && now.links == 1 && now.size <= after.stat.size
+                    && [0o600, after.stat.mode, after.stat.mode & 0o1777].contains(now.mode)
+            case .symlink: return try disk.readLink(staged, in: parent) == after.entry.target
+            case .directory: return try isEmpty(staged, in: parent)
+            case .fifo, .socket, .characterDevice, .blockDevice:
+                return isOwned && now.special == after.stat.special
+            }
+        }
+    }
+
     func isWrittenLate(_ number: Int, _ action: Action) throws(DiskError) -> Bool {
         guard let before = action.before, let shelf = try shelfIfThere() else { return false }
         return try withCString(shelfName(number)) { (name) throws(DiskError) in

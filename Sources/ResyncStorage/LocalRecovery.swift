@@ -81,18 +81,18 @@ extension LocalChanger {
             // Staged, whole or in part, and what stood there still stands.
             if atName == .none, action.before != nil { break }
             if atStaged == .other, try mayBeDisplaced(staged, in: parent, action) { break }
-            return try dropStaged(staged, in: parent, nil)
+            return try dropOrPutAside(staged, in: parent, number, action, atStaged)
         case (.old, _, .old):
             // In steps: it has a second name, and the first still leads to it.
             try erase(number, suffix: [])
-            return try dropStaged(staged, in: parent, nil)
+            return try dropOrPutAside(staged, in: parent, number, action, atStaged)
         case (.none, .new, .old):
             // In steps, in the moment of absence.
             try give(staged, in: parent, its: action.path.lastName.bytes, in: parent)
             return .done
         case (.none, _, .old):
             try give(shelfName(number), in: shelf, its: action.path.lastName.bytes, in: parent)
-            return try dropStaged(staged, in: parent, nil)
+            return try dropOrPutAside(staged, in: parent, number, action, atStaged)
         case (.new, .new, .old):
             // In steps, where a new name was linked to what was staged.
             return try dropStaged(staged, in: parent, .done)
@@ -116,6 +116,19 @@ extension LocalChanger {
             try putAside(staged, in: parent, number)
         }
         return .conflict
+    }
+
+    /// What is staged goes where it is ours, whole or in part, and is kept where somebody else has
+    /// put it there: nothing of the action was done.
+    private func dropOrPutAside(
+        _ staged: [UInt8], in parent: Descriptor, _ number: Int, _ action: Action,
+        _ atStaged: Object
+    ) throws(DiskError) -> ActionResult? {
+        if atStaged == .other, try !mayBeOurs(staged, in: parent, action) {
+            try putAside(staged, in: parent, number)
+            return nil
+        }
+        return try dropStaged(staged, in: parent, nil)
     }
 
     /// Whether what is staged may be what an exchange has taken from the name, where the old object

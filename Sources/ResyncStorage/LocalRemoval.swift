@@ -14,7 +14,7 @@ extension LocalChanger {
         }
         // In the place of a directory the plan may have the source's file made.
         let isBack = action.kind == .removeDirectory ? now == .directory : now != nil
-        return isBack ? .ended(.sourceChanged) : .staged
+        return isBack ? .ended(.sourceChanged) : .staged()
     }
 }
 

@@ -140,7 +140,7 @@ extension LocalChanger {
             return .ended(.changed)
         }
         try replace(name, in: parent, by: staged, in: parent)
-        return .staged
+        return .staged()
     }
 
     /// A second name in the quarantine for what stands there; false where it can have none.
@@ -182,7 +182,7 @@ extension LocalChanger {
             try remove(staged, in: parent)
             return .ended(.conflict)
         }
-        return .staged
+        return .staged()
     }
 
     private func isStill(

@@ -20,14 +20,13 @@ extension LocalChanger {
         } catch {
             return .ended(blockedOrFailed(error))
         }
-        let result: Result<Staging, DiskError> = try make(number, action, from: source, worker)
+        var made: Stat?
+        let result = try make(number, action, from: source, worker, &made)
+        if case .success(.staged) = result { return .staged(made) }
+        discard(number, action, made)
         switch result {
-        case .success(let staging):
-            if staging != .staged { discard(number, action) }
-            return staging
-        case .failure(let error):
-            discard(number, action)
-            return .ended(blockedOrFailed(error))
+        case .success(let staging): return staging
+        case .failure(let error): return .ended(blockedOrFailed(error))
         }
     }
 
@@ -41,7 +40,7 @@ extension LocalChanger {
                 guard error.number == ErrorNumber.exists else { throw error }
                 return .ended(.changed)
             }
-            return .staged
+            return .staged()
         }
     }
 
@@ -86,8 +85,10 @@ extension LocalChanger {
         }
     }
 
+    /// - Parameter made: what lies under the staged name when this returns, if it is ours.
     private func make(
-        _ number: Int, _ action: Action, from source: any StoreSource, _ worker: Worker
+        _ number: Int, _ action: Action, from source: any StoreSource, _ worker: Worker,
+        _ made: inout Stat?
     ) throws -> Result<Staging, DiskError> {
         guard let after = action.after else { return .success(.ended(.sourceChanged)) }
         var entry: (any SourceEntry)?
@@ -101,18 +102,19 @@ extension LocalChanger {
             guard entry != nil else { return .success(.ended(.sourceChanged)) }
         }
         let staged = stagedName(number)
-        let opened: Result<Descriptor?, DiskError> = Result { () throws(DiskError) in
-            let parent = try chain.open(action.path.parent)
-            return try withCString(staged) { (staged) throws(DiskError) -> Descriptor? in
-                try makeEmpty(staged, in: parent, action, after)
-            }
-        }
-        let descriptor: Descriptor?
-        switch opened {
-        case .success(let made): descriptor = made
-        case .failure(let error): return .failure(error)
-        }
+        var descriptor: Descriptor?
         defer { if let descriptor { disk.close(descriptor) } }
+        do throws(DiskError) {
+            let parent = try chain.open(action.path.parent)
+            try withCString(staged) { (staged) throws(DiskError) in
+                descriptor = try makeEmpty(staged, in: parent, number, action, after)
+                made = try stat(descriptor, or: staged, in: parent)
+            }
+        } catch {
+            // Somebody takes the name each time: what is theirs stays.
+            let isTaken = made == nil && error.number == ErrorNumber.exists
+            return isTaken ? .success(.ended(.changed)) : .failure(error)
+        }
         if action.kind == .write, let descriptor, let entry {
             switch try copy(entry, to: descriptor, after, worker) {
             case .ended(let result)?: return .success(.ended(result))
@@ -122,21 +124,34 @@ extension LocalChanger {
         return Result { () throws(DiskError) in
             let parent = try chain.open(action.path.parent)
             try withCString(staged) { (staged) throws(DiskError) in
-                if action.kind == .link {
-                    try link(action, as: staged, in: parent)
-                } else if action.kind != .makeDirectory, let entry {
+                if action.kind != .makeDirectory, let entry {
                     // A directory is closed to others until it is settled.
                     try dress(
                         descriptor == nil ? staged : nil, descriptor ?? parent, after.stat,
                         try entry.attributes())
+                    made = try stat(descriptor, or: staged, in: parent)
                 }
             }
             if let entry, !entry.isUnchanged { return .ended(.sourceChanged) }
-            return .staged
+            return .staged()
         }
     }
 
-    /// The new object under its staged name; open where it is a file.
+    /// The new object under its staged name; open where it is a file that was made. What somebody
+    /// else has put there is put aside.
+    private func makeEmpty(
+        _ staged: UnsafePointer<CChar>, in parent: Descriptor, _ number: Int, _ action: Action,
+        _ after: ObservedEntry
+    ) throws(DiskError) -> Descriptor? {
+        do throws(DiskError) {
+            return try makeEmpty(staged, in: parent, action, after)
+        } catch {
+            guard error.number == ErrorNumber.exists else { throw error }
+            try putAside(stagedName(number), in: parent, number)
+            return try makeEmpty(staged, in: parent, action, after)
+        }
+    }
+
     private func makeEmpty(
         _ staged: UnsafePointer<CChar>, in parent: Descriptor, _ action: Action,
         _ after: ObservedEntry
@@ -150,9 +165,17 @@ extension LocalChanger {
         case .special:
             try disk.makeSpecial(
                 staged, in: parent, after.type, mode: 0o600, device: after.stat.special)
-        case .link, .metadata, .remove, .removeDirectory, .settleDirectory, .patch: break
+        case .link: try link(action, as: staged, in: parent)
+        case .metadata, .remove, .removeDirectory, .settleDirectory, .patch: break
         }
         return nil
+    }
+
+    private func stat(
+        _ file: Descriptor?, or name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) -> Stat {
+        if let file { return try disk.stat(file) }
+        return try disk.stat(name, in: parent)
     }
 
     /// The other name must be the file that the plan means.
@@ -268,12 +291,15 @@ extension LocalChanger {
         return found == after.content ? nil : .ended(.sourceChanged)
     }
 
-    func examine(_ number: Int, _ action: Action, _ worker: Worker) throws -> ActionResult? {
+    func examine(
+        _ number: Int, _ action: Action, _ staged: Stat?, _ worker: Worker
+    ) throws -> ActionResult? {
         guard action.kind == .write, let after = action.after, after.stat.size > 0 else {
             return nil
         }
         do {
             let parent = try chain.open(action.path.parent)
+            guard try isStaged(number, in: parent, staged) else { return .conflict }
             let file = try withCString(stagedName(number)) { (staged) throws(DiskError) in
                 try disk.openQuietly(staged, in: parent, [.readOnly, .noFollow, .nonBlocking])
             }
@@ -342,7 +368,7 @@ extension LocalChanger {
             }
             if after.type != .symlink { try disk.setMode(after.stat.mode, of: name, descriptor) }
             try disk.setTimes(modified: after.stat.mtime, of: name, descriptor)
-            return .staged
+            return .staged()
         }
     }
 
@@ -453,33 +479,4 @@ extension Stat {
     func isOwned(as meant: Stat, in aspects: AspectSet) -> Bool {
         !aspects.contains(.owner) || uid == meant.uid && gid == meant.gid
     }
-}
-
-/// The digest of an open file, as a manifest has it, and where it was read from; nil where it
-/// moved.
-///
-/// - Throws: `DiskError` where a block cannot be read.
-func fileDigest(
-    _ site: LocalSite, _ descriptor: Descriptor, _ stat: Stat, source: ReadSource,
-    _ worker: Worker
-) throws -> (digest: Digest, source: ReadSource)? {
-    let blockSize = worker.digester.blockSize
-    let medium = MediumAccess()
-    func answer(_ source: ReadSource) throws -> ContentAnswer {
-        var reader = ContentReader(
-            site: site, descriptor: descriptor, stat: stat, medium: medium, worker: worker)
-        return try reader.digest(
-            ContentRequest(
-                index: 0, blocks: 0..<blockCount(stat.size, blockSize), source: source))
-    }
-    var found = try answer(source)
-    var used = source
-    if found.state == .noMedium {
-        used = .cache
-        found = try answer(.cache)
-    }
-    if let block = found.unreadable.first { throw block.error }
-    guard found.isWhole else { return nil }
-    var tree = BlockTree(ManifestHashes.openSSL.make(.sha256))
-    return (tree.fileDigest(found.blocks, size: stat.size, blockSize: blockSize), used)
 }
