@@ -152,13 +152,19 @@ package final class LocalSite: Site {
 
     deinit { disk.close(descriptor) }
 
-    /// Whether the path of the store is a symlink that neither root nor this user owns, and so can
-    /// be led elsewhere by whoever does.
+    /// Whether the path of the store has a symlink in it that neither root nor this user owns, and
+    /// so can be led elsewhere by whoever does.
     package func isNamedBySymlink(ofOthersThan user: UInt32) throws(DiskError) -> Bool {
-        let name = try disk.open(path: facts.path, [.pathOnly, .noFollow], mode: 0)
-        defer { disk.close(name) }
-        let stat = try disk.stat(name)
-        return stat.type == .symlink && stat.uid != 0 && stat.uid != user
+        let path = facts.path
+        // A slash behind a symlink would have it followed.
+        let ends = path.indices.filter { $0 > 0 && path[$0] == slash } + [path.count]
+        for end in ends where path[end - 1] != slash {
+            let name = try disk.open(path: Array(path[..<end]), [.pathOnly, .noFollow], mode: 0)
+            defer { disk.close(name) }
+            let stat = try disk.stat(name)
+            if stat.type == .symlink, stat.uid != 0, stat.uid != user { return true }
+        }
+        return false
     }
 
     package func root() throws(DiskError) -> any SiteDirectory {

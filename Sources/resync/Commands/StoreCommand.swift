@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import ResyncCore
 import ResyncEngine
 import ResyncStorage
@@ -78,6 +79,11 @@ struct StoreCommand: ParsableCommand {
             let site = try openStore(store, disk)
             guard site.facts.kind == .directory else {
                 throw CommandError("only a directory has a marker", .usage)
+            }
+            if try site.isNamedBySymlink(ofOthersThan: geteuid()) {
+                throw CommandError(
+                    "'\(escaped(site.facts.path))' is a symlink that somebody else has made: name "
+                        + "the store itself", .usage)
             }
             let state = try state.open()
             guard let lock = try state.lock(site.facts, exclusive: true),
