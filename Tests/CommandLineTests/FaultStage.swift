@@ -29,7 +29,11 @@ final class LoopMount {
     private let folder: String
 
     /// Nil, said aloud, where that cannot be done here.
-    init?(_ kind: Kind, size: String? = nil, options: String = "loop") throws {
+    ///
+    /// - Parameter features: what its maker is asked for beside.
+    init?(
+        _ kind: Kind, size: String? = nil, options: String = "loop", features: [String] = []
+    ) throws {
         let name = "/resync-mount-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         point = NSTemporaryDirectory() + name
         // In memory where there is room: thousands of syncs are waited for.
@@ -42,7 +46,9 @@ final class LoopMount {
         let image = folder + "/image"
         try system("truncate", "-s", size ?? kind.size, image)
         let force = kind == .ext4 ? "-F" : "-f"
-        let made = try kind.maker.map { try Command($0, ["-q", force, image]).run() }
+        let made = try kind.maker.map {
+            try Command($0, ["-q", force] + features + [image]).run()
+        }
         guard made?.status == 0, try system("mount", "-o", options, image, point) != nil else {
             let why = made?.errorText ?? "it is not installed"
             skip("\(kind.rawValue) on a loop device is not to be had: \(why)")
