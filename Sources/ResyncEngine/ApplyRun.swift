@@ -446,6 +446,3 @@ package final class ApplyRun {
         try folder.append(.results(first: open.lowerBound, results))
     }
 }
-
-    }
-}
