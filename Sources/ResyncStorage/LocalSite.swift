@@ -44,6 +44,8 @@ package final class LocalSite: Site {
     let options: LocalSiteOptions
     let owners: OwnerTable
     let descriptor: Descriptor
+    /// Of a device, as it was when it was opened.
+    let serial: UInt64?
     /// Whether the store itself is locked against all others: see `lock`.
     let isHeld = Atomic<Bool>(false)
     /// Where a file system ought to be mounted.
@@ -135,6 +137,7 @@ package final class LocalSite: Site {
                 fileSystem: try disk.fileSystem(descriptor), size: size,
                 isInUse: kind == .device
                     && Self.isInUse(opened.special, disk, options.kernel))
+            serial = kind == .device ? deviceSerial(opened.special, options.kernel) : nil
             let missing = MissingMounts(
                 descriptor, opened, crossing: options.crossMounts, disk, options.kernel)
             if kind != .device, let point = missing.own {

@@ -154,10 +154,11 @@ extension Disk {
 }
 
 extension LocalSite {
-    /// By what the store can be known again. A device is known by its own number.
+    /// By what the store can be known again. A device is known by its own number, and by what the
+    /// kernel knows of what is behind it: another disk can come to have that number.
     package var identity: StoreIdentity {
         StoreIdentity(
-            fileSystem: facts.fileSystem.identity, inode: facts.stat.inode,
+            fileSystem: serial ?? facts.fileSystem.identity, inode: facts.stat.inode,
             device: facts.kind == .device ? facts.stat.special : facts.stat.device)
     }
 }
