@@ -333,7 +333,7 @@ package final class ApplyRun {
     private var batchWork: BatchWork {
         BatchWork(
             sites: sites, order: order, controls: controls, progress: progress,
-            blockSize: options.blockSize)
+            blockSize: options.blockSize, workers: options.workers)
     }
 
     private func worker() throws -> Worker {
@@ -350,7 +350,7 @@ package final class ApplyRun {
         let open = actions.indices.filter {
             results[$0] == nil && actions[$0].kind != .makeDirectory
         }
-        let outcomes = try batchWork.eachOf(open, workers: options.workers) { at, hand, worker in
+        let outcomes = try batchWork.eachOf(open) { at, hand, worker in
             let action = actions[at]
             let changer = hand.changer(action.side)
             let staging = try changer.stage(
@@ -372,17 +372,16 @@ package final class ApplyRun {
         return staged
     }
 
-    /// They wait for a device, not for a core.
-    private static let readers = 32
-
-    /// What is staged is read back before anybody can see it: a medium that has not what it took
-    /// is found out while the old entry still stands.
+    /// What is to take an entry's place is read back before anybody can see it: a medium that has
+    /// not what it took is found out while the old entry still stands.
     private func examine(
         _ first: Int, _ actions: [Action], _ results: inout [ActionResult?],
         _ staged: [Int: Stat], _ hand: Hand
     ) throws {
-        let open = actions.indices.filter { results[$0] == nil && actions[$0].kind == .write }
-        let outcomes = try batchWork.eachOf(open, workers: Self.readers) { at, hand, worker in
+        let open = actions.indices.filter {
+            results[$0] == nil && actions[$0].kind == .write && actions[$0].before != nil
+        }
+        let outcomes = try batchWork.eachOf(open) { at, hand, worker in
             let changer = hand.changer(actions[at].side)
             let found = try changer.examine(first + at, actions[at], staged[at], worker)
             return BatchWork.Outcome(at: at, result: found)

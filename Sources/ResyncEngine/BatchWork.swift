@@ -8,6 +8,8 @@ struct BatchWork {
     let controls: RunControls
     let progress: Progress
     let blockSize: Int
+    /// Threads, at most: a few actions keep none of them busy.
+    let workers: Int
 
     struct Outcome: Sendable {
         /// The action's place in its batch.
@@ -23,8 +25,7 @@ struct BatchWork {
     /// What became of the chosen actions, in any order. A signal stops what is under way; the batch
     /// is brought to its end, without waiting for any rate.
     func eachOf(
-        _ chosen: [Int], workers: Int,
-        _ body: @escaping @Sendable (Int, Hand, Worker) throws -> Outcome
+        _ chosen: [Int], _ body: @escaping @Sendable (Int, Hand, Worker) throws -> Outcome
     ) throws -> [Outcome] {
         let collected = Collected()
         let (sites, order) = (sites, order)
