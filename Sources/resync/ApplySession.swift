@@ -164,11 +164,7 @@ struct ApplySession {
         func open(_ side: Side) throws -> LocalSite {
             let path = header.stores[side].path
             let site = try LocalSite(path: path, disk: watch.disk(side), options: options)
-            if try site.isNamedBySymlink(ofOthersThan: geteuid()) {
-                throw CommandError(
-                    "'\(escaped(path))' is a symlink that somebody else has made: name the "
-                        + "store itself", .usage)
-            }
+            try site.refuseSymlinksOfOthers()
             return site
         }
         let sites = Sides(a: try open(.a), b: try open(.b))
@@ -299,6 +295,16 @@ struct ApplySession {
             let site = try LocalSite(path: path, disk: LinuxDisk(), options: LocalSiteOptions())
             return try MarkerFile.read(site)?.inconsistent == run
         }
+    }
+}
+
+extension LocalSite {
+    /// Refuses a store to which others can lead elsewhere.
+    func refuseSymlinksOfOthers() throws {
+        guard try isNamedBySymlink(ofOthersThan: geteuid()) else { return }
+        throw CommandError(
+            "there is a symlink that somebody else has made in '\(escaped(facts.path))': name the "
+                + "store itself", .usage)
     }
 }
 

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Glibc
 import ResyncCore
 import ResyncEngine
 import ResyncStorage
@@ -80,11 +79,7 @@ struct StoreCommand: ParsableCommand {
             guard site.facts.kind == .directory else {
                 throw CommandError("only a directory has a marker", .usage)
             }
-            if try site.isNamedBySymlink(ofOthersThan: geteuid()) {
-                throw CommandError(
-                    "'\(escaped(site.facts.path))' is a symlink that somebody else has made: name "
-                        + "the store itself", .usage)
-            }
+            try site.refuseSymlinksOfOthers()
             let state = try state.open()
             guard let lock = try state.lock(site.facts, exclusive: true),
                 try site.lock(exclusive: true) != .busy
