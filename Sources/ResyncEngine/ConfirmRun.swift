@@ -142,10 +142,12 @@ package final class ConfirmRun {
                 path: action.path, sides: Sides(a: left, b: right), source: source, time: time))
     }
 
-    /// Whether a directory is as it was that only what was done in it has moved. How it differs
-    /// from the other side's is nothing that the run was to change, and nothing that it proves.
+    /// Whether a directory is as it was that only what was done in it has moved. Where the plan
+    /// left something, how it differs from the other side's is nothing that the run was to change,
+    /// and nothing that it proves; else it came to differ since.
     private func isKept(_ action: Action, _ now: ObservedEntry?) -> Bool {
-        guard let kept = action.keptDirectory, let now else { return false }
+        guard folder.plan.trailer.leftOut.count > 0, let kept = action.keptDirectory, let now
+        else { return false }
         var aspects = rules.metadataDifferences(kept.entry, now.entry)
         // Our own marker moves the root's time.
         if action.path == .root { aspects.remove(AspectSet(.mtime)) }

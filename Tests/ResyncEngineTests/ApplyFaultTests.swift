@@ -123,6 +123,23 @@ import Testing
         #expect(try new.confirm().different == ["g [\"content\"]"])
     }
 
+    /// Nothing was left by the plan: the directory came to differ since.
+    @Test func whatHappenedToADirectoryOfTheSourceSinceIsNotConfirmed() throws {
+        let own = Ownership(mtime: ApplyStage.calm)
+        let stage = try ApplyStage.planted(
+            a: { disk in
+                disk.addFile("/a/d/f", "new", own)
+                disk.change("/a/d", own)
+            },
+            b: { disk in
+                disk.addFile("/b/d/f", "older", own)
+                disk.change("/b/d", own)
+            })
+        try stage.apply()
+        stage.disk.change("/a/d", Ownership(mode: 0o711))
+        #expect(try stage.confirm().different == ["d [\"mode\"]"])
+    }
+
     /// At every call; then the power comes back, and the same command is given again.
     @Test func aPowerLossWhileConfirmingClaimsNothing() throws {
         let planted = try Workload.smallFiles.stage()
