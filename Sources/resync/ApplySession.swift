@@ -70,7 +70,7 @@ struct ApplySession {
             try refuseUnsafe(sites, state)
             let begun = try run(of: plan, state)
             try permit(sites, state, begun)
-            others = isSettled ? [] : try cutOff(on: plan.header, besides: begun?.id, state)
+            others = isSettled ? [] : try cutOff(on: plan.header, besides: begun?.id, state, watch)
             if others.isEmpty {
                 return Held(state: state, sites: sites, locks: locks, begun: begun)
             }
@@ -130,7 +130,7 @@ struct ApplySession {
         try run.lock()
         folder = try ApplyFolder(resume: run)
         if settlesOthers {
-            let others = try Self.cutOff(on: folder.plan.header, besides: run.id, state)
+            let others = try Self.cutOff(on: folder.plan.header, besides: run.id, state, watch)
             try Self.settle(others, state, watch)
         }
         watch.began(run)
@@ -251,7 +251,7 @@ struct ApplySession {
     /// Runs, besides one, that were cut off while they changed one of a plan's stores. An image is
     /// settled by whatever is done next about its own run.
     private static func cutOff(
-        on plan: PlanHeader, besides own: String?, _ state: StateFolder
+        on plan: PlanHeader, besides own: String?, _ state: StateFolder, _ watch: ChangeWatch
     ) throws -> [String] {
         let paths = [plan.stores.a.path, plan.stores.b.path]
         return try RunFolder.list(in: state.runs).filter { id in
@@ -264,7 +264,7 @@ struct ApplySession {
                 let other = try ApplyFolder(reading: run)
                 return other.state.open != nil && other.plan.header.stores.a.kind == .directory
             } catch let error as FormatError {
-                guard try isMarked(plan, by: id) else { return false }
+                guard try isMarked(plan, by: id, watch) else { return false }
                 throw CommandError(
                     "run \(id) has left a store changed in part, and what is kept of it cannot be "
                         + "read: it \(error.reason)")
@@ -290,9 +290,12 @@ struct ApplySession {
         }
     }
 
-    private static func isMarked(_ plan: PlanHeader, by run: String) throws -> Bool {
-        try [plan.stores.a.path, plan.stores.b.path].contains { path in
-            let site = try LocalSite(path: path, disk: LinuxDisk(), options: LocalSiteOptions())
+    private static func isMarked(
+        _ plan: PlanHeader, by run: String, _ watch: ChangeWatch
+    ) throws -> Bool {
+        try Side.allCases.contains { side in
+            let site = try LocalSite(
+                path: plan.stores[side].path, disk: watch.disk(side), options: LocalSiteOptions())
             return try MarkerFile.read(site)?.inconsistent == run
         }
     }
