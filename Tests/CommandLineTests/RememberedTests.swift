@@ -69,15 +69,20 @@ import Testing
         )
     }
 
-    /// What was on one side only was read by nobody.
-    @Test func whoDidNotReadAllDoesNotEndTheDoubt() throws {
-        try stage.write("a/d/big", "on A alone")
+    /// One of A that is over, as a person tells of it.
+    private func noteEpisode() throws {
         let noted = try stage.resync([
             "episode", "open", "p/a", "--from", "00:00", "--to", "00:00", "--note", "x", "--config",
             "config.yaml",
         ]).run()
         try #require(noted.status == 0, "\(noted.report)")
         usleep(1_100_000)
+    }
+
+    /// What was on one side only was read by nobody.
+    @Test func whoDidNotReadAllDoesNotEndTheDoubt() throws {
+        try stage.write("a/d/big", "on A alone")
+        try noteEpisode()
         let first = try verify(1, stage.a, stage.b)
         #expect(first.errorText.contains("assurance media"), "\(first.report)")
         try system("cp", "-p", stage.a + "/d/big", stage.b + "/d/big")
@@ -106,12 +111,7 @@ import Testing
     }
 
     @Test func anotherStoreInItsPlaceDoesNotEndTheDoubt() throws {
-        let noted = try stage.resync([
-            "episode", "open", "p/a", "--from", "00:00", "--to", "00:00", "--note", "x", "--config",
-            "config.yaml",
-        ]).run()
-        try #require(noted.status == 0, "\(noted.report)")
-        usleep(1_100_000)
+        try noteEpisode()
         try system("mv", stage.a, stage.folder + "/elsewhere")
         try system("cp", "-a", stage.b, stage.a)
         usleep(2_200_000)
