@@ -50,9 +50,11 @@ import Testing
     @Test(arguments: [false, true])
     func whatIsMissingOnBothSidesDoesNotAgree(_ crossing: Bool) throws {
         try system("rsync", "-a", "--delete", stage.a + "/", stage.b + "/")
-        for side in ["a", "b"] { try stage.makeFolder(side + "/disk") }
-        let missing = ["a", "b"].map {
-            (point: "\(stage.folder)/\($0)/disk", options: "defaults,nofail")
+        let missing = try ["a", "b"].map { side in
+            try stage.makeFolder(side + "/disk")
+            // Made in two ticks of the clock, they would differ in their times.
+            try system("touch", "-d", "2020-02-02", "\(stage.folder)/\(side)/disk")
+            return (point: "\(stage.folder)/\(side)/disk", options: "defaults,nofail")
         }
         let more = crossing ? ["--cross-mounts"] : []
         let all = ["verify", stage.a, stage.b] + more
