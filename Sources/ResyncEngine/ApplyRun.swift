@@ -151,7 +151,22 @@ package final class ApplyRun {
         }
         withoutExchange.formUnion(hand.withoutExchange)
         guard mend(first, actions, &results, hand), sync(actions, hand) else { return }
+        try noteUnread(first, actions, results, hand)
         try finish(first, actions, results)
+    }
+
+    /// Said before the results: what is done afterwards to what was displaced is somebody's.
+    private func noteUnread(
+        _ first: Int, _ actions: [Action], _ results: [ActionResult?], _ hand: Hand
+    ) throws {
+        var times: [ShelvedTime] = []
+        for (at, action) in actions.enumerated()
+        where results[at] == .done && folder.state.shelvedTime(first + at) == nil {
+            let changer = hand.changer(action.side)
+            guard let time = try? changer.shelvedTime(first + at, action) else { continue }
+            times.append(ShelvedTime(number: first + at, ctime: time))
+        }
+        if !times.isEmpty { try folder.append(.shelved(times)) }
     }
 
     private func sides(of actions: [Action]) -> [Side] {
@@ -442,6 +457,7 @@ package final class ApplyRun {
             }
         }
         if !sync(actions, hand), let failure { throw failure.error }
+        try noteUnread(open.lowerBound, actions, results, hand)
         try folder.append(.results(first: open.lowerBound, results))
     }
 }

@@ -88,7 +88,7 @@ package final class ConfirmRun {
 
     private func lookAtDisplaced(_ number: Int, _ action: Action, _ hand: Hand) throws {
         guard action.keepsOld, action.kind != .patch, folder.state.isKept(number),
-            try hand.changer(action.side).isWrittenLate(number, action)
+            try folder.isWrittenLate(number, action, hand.changer(action.side))
         else { return }
         result.late.append((number, action.path))
     }
@@ -167,6 +167,13 @@ package final class ConfirmRun {
 }
 
 extension ApplyFolder {
+    /// Whether somebody wrote to what an action displaced after it was, or may yet.
+    func isWrittenLate(
+        _ number: Int, _ action: Action, _ changer: any StoreChanger
+    ) throws(DiskError) -> Bool {
+        try changer.isWrittenLate(number, action, shelved: state.shelvedTime(number))
+    }
+
     /// Whether confirming reads an action's entry back.
     func isRead(_ number: Int, _ isSlice: Bool) -> Bool {
         isSlice ? state.isKept(number) : state.isDone(number)

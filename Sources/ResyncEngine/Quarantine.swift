@@ -76,7 +76,7 @@ package struct Quarantine {
                 // What patches displaced lies in one file, which goes as a whole.
                 if action.kind != .patch {
                     let changer = hand.changer(action.side)
-                    guard try !changer.isWrittenLate(number, action) else {
+                    guard try !folder.isWrittenLate(number, action, changer) else {
                         kept.append(number)
                         return freed.late.append(action.path)
                     }

@@ -113,8 +113,15 @@ package protocol StoreChanger: AnyObject {
     /// The object that an action's entry is now; nil where none is there.
     func identity(_ action: Action) throws(DiskError) -> ObjectIdentity?
 
+    /// The ctime of a file that an action displaced, where only that can tell whether somebody
+    /// writes to it from now on: nobody has read it, and no other name of it can move that time.
+    func shelvedTime(_ number: Int, _ action: Action) throws(DiskError) -> Timestamp?
     /// Whether somebody wrote to what an action displaced after it was, or may yet.
-    func isWrittenLate(_ number: Int, _ action: Action) throws(DiskError) -> Bool
+    ///
+    /// - Parameter shelved: its `shelvedTime` of then, where it had one.
+    func isWrittenLate(
+        _ number: Int, _ action: Action, shelved: Timestamp?
+    ) throws(DiskError) -> Bool
     /// What the run's quarantine holds beside what actions displaced and is kept.
     func strays(beside isKept: (_ number: Int) -> Bool) throws(DiskError) -> [Stray]
     /// Whether a copy that an undo took out of its place is what it was then, and nobody can write

@@ -107,12 +107,24 @@ extension LocalChanger {
         }
     }
 
-    func isWrittenLate(_ number: Int, _ action: Action) throws(DiskError) -> Bool {
+    func shelvedTime(_ number: Int, _ action: Action) throws(DiskError) -> Timestamp? {
+        guard let before = action.before, before.type == .file, before.content == nil,
+            let shelf = try shelfIfThere()
+        else { return nil }
+        return try withCString(shelfName(number)) { (name) throws(DiskError) in
+            guard let now = try look(name, in: shelf), now.links == 1 else { return nil }
+            return now.ctime
+        }
+    }
+
+    func isWrittenLate(
+        _ number: Int, _ action: Action, shelved: Timestamp?
+    ) throws(DiskError) -> Bool {
         guard let before = action.before, let shelf = try shelfIfThere() else { return false }
         return try withCString(shelfName(number)) { (name) throws(DiskError) in
             guard let now = try look(name, in: shelf) else { return false }
             // Whoever writes can put the times back.
-            guard before.isStill(now),
+            guard before.isStill(now), now.ctime == shelved ?? now.ctime,
                 try isSameContent(name, in: shelf, before, now, ofAnySize: true)
             else { return true }
             switch now.type {

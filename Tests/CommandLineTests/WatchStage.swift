@@ -93,12 +93,19 @@ final class FaultyStore {
     }
 
     func mount() throws -> Bool { try system("mount", device, point) != nil }
-    func unmount() throws -> Bool { try system("umount", point) != nil }
+
+    /// A probe's or a writer's last call may hold it for a moment.
+    func unmount() throws -> Bool {
+        for _ in 0..<50 {
+            if try system("umount", point) != nil { return true }
+            usleep(100_000)
+        }
+        return false
+    }
 
     /// As an operator brings it back: unmounted, checked, mounted.
     func repair() throws -> Bool {
-        // A writer's last call may hold it for a moment.
-        for _ in 0..<50 where try !unmount() { usleep(100_000) }
+        _ = try unmount()
         if kind == .ext4 { try system("e2fsck", "-fp", device) }
         return try mount()
     }

@@ -21,6 +21,7 @@ import Testing
         .undoFolder([slash, 0xff]), .putAside(number: 3, [Extent(offset: 5, length: 9)]),
         .straysErased([StrayName(number: 2, suffix: []), StrayName(number: 4, suffix: [9])], time),
         .undone(first: 2, [.lost]),
+        .shelved([ShelvedTime(number: 3, ctime: time), ShelvedTime(number: 7, ctime: .epoch)]),
     ]
 
     @Test(arguments: records)
@@ -48,6 +49,7 @@ import Testing
             .undone(first: .max, [.done]), .erased(number: 4, Self.time),
             .freed(0..<5, Self.time), .attributes(number: 4, []),
             .erased(number: .max, Self.time), .attributes(number: .max, []),
+            .shelved([ShelvedTime(number: 4, ctime: Self.time)]),
         ] {
             #expect(throws: FormatError.self) { try state([record]) }
         }

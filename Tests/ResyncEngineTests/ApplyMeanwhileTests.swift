@@ -99,6 +99,68 @@ import Testing
         #expect(isEdited(stage.disk, "/b/f"))
     }
 
+    /// As in every plan that goes by one side's word.
+    private static func unread() throws -> ApplyStage {
+        try ApplyStage.planted(
+            a: { $0.addGenerated("/a/f", size: 5000, seed: 1, calm) },
+            b: { disk in
+                disk.addGenerated("/b/f", size: 5000, seed: 2, calm)
+                disk.addGenerated("/b/gone", size: 5000, seed: 3, calm)
+                disk.addGenerated("/b/one", size: 5000, seed: 4, calm)
+                disk.link("/b/one", as: "/b/other")
+            }, readsTarget: false)
+    }
+
+    private static func shelved(_ disk: SimulatedDisk) -> [[UInt8]] {
+        let place = Array((shelf + "/").utf8)
+        return disk.paths.filter { $0.starts(with: place) && disk.peek($0).links == 1 }
+    }
+
+    /// Where nobody has read what was displaced, its ctime tells.
+    @Test(arguments: [false, true])
+    func whatIsWrittenLateToWhatNobodyReadIsNotFreed(_ isCutOff: Bool) throws {
+        let stage = try Self.unread()
+        if isCutOff {
+            _ = try stage.folder()
+            stage.disk.inject(
+                Fault(.fail(EIO), on: .pwrite, under: "/state/runs/run/journal", nth: 2))
+            #expect(throws: JournalFailure.self) { try stage.apply() }
+            stage.disk.clearFaults()
+        }
+        #expect(try stage.apply().counts.notDone == 0)
+        stage.disk.advance(seconds: 1)
+        let kept = Self.shelved(stage.disk)
+        #expect(kept.count == 2)
+        for path in kept {
+            let before = stage.disk.peek(path)
+            stage.disk.write(path, at: 4000, Self.edit)
+            stage.disk.change(path, Ownership(mtime: before.mtime))
+        }
+        #expect(try stage.confirm().result.late.count == 2)
+        #expect(try stage.purge().late.count == 2)
+        #expect(try stage.undo().counts.done >= 2)
+        #expect(isEdited(stage.disk, "/b/f") && isEdited(stage.disk, "/b/gone"))
+    }
+
+    /// Nor is what nobody wrote to taken for that, whatever a power loss makes of its times, or
+    /// letting another of its names go.
+    @Test func whatNobodyReadIsFreedWhereItIsUntouched() throws {
+        let seed = Seed.fromEnvironment(#function)
+        let stage = try Self.unread()
+        _ = try stage.folder()
+        let sweep = CrashSweep(from: stage.disk, seed, { try ApplyStage($0).apply() }) { disk, _ in
+            let stage = ApplyStage(disk)
+            guard try stage.apply().counts.notDone == 0 else { return ["not done"] }
+            let late = try stage.confirm().result.late.map { escaped($0.path.bytes) }
+            let freed = try stage.purge()
+            let isFreed = freed.late.isEmpty && freed.entries == 4
+            return late.isEmpty && isFreed ? [] : ["\(late) \(freed)"]
+        }
+        let count = try sweep.run(about: isLongRun ? 4000 : 300)
+        #expect(count > 40)
+        tell(count, "the times of what nobody read")
+    }
+
     /// What was not touched is freed all the same.
     @Test func whatNobodyWroteToIsFreed() throws {
         let stage = try Self.stage(Self.large)

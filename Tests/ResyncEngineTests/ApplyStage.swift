@@ -13,12 +13,16 @@ struct ApplyStage: Sendable {
     let details: AspectSet
     /// Of the standard aspects, what is not compared.
     let left: AspectSet
+    /// Whether the plan knows the digests of what it displaces.
+    let readsTarget: Bool
     static let blockSize = 64 << 10
     static let calm = Timestamp(seconds: 1_600_000_000, nanoseconds: 1)
 
     init(
-        _ disk: SimulatedDisk = SimulatedDisk(), details: AspectSet = [], left: AspectSet = []
+        _ disk: SimulatedDisk = SimulatedDisk(), details: AspectSet = [], left: AspectSet = [],
+        readsTarget: Bool = true
     ) {
+        self.readsTarget = readsTarget
         self.disk = disk
         self.details = details
         self.left = left
@@ -27,9 +31,9 @@ struct ApplyStage: Sendable {
     /// Builds both stores; B begins as it was planted.
     static func planted(
         a: (SimulatedDisk) -> Void, b: (SimulatedDisk) -> Void, details: AspectSet = [],
-        left: AspectSet = []
+        left: AspectSet = [], readsTarget: Bool = true
     ) throws -> ApplyStage {
-        let stage = ApplyStage(details: details, left: left)
+        let stage = ApplyStage(details: details, left: left, readsTarget: readsTarget)
         stage.disk.addFile("/around/file", "nobody's business", Ownership(mtime: calm))
         stage.disk.addDirectory("/a")
         stage.disk.addDirectory("/b")
@@ -171,6 +175,7 @@ struct NaivePlanner {
     private let a: any StoreChanger
     private let b: any StoreChanger
     private let worker: Worker
+    private let readsTarget: Bool
     private let paths: [RelativePath]
     private var forward: [Action] = []
     private var removals: [Action] = []
@@ -184,6 +189,7 @@ struct NaivePlanner {
         let order = ChangeOrder(
             run: "plan", secret: .zero, blockSize: ApplyStage.blockSize, planned: stage.disk.time)
         let sites = try stage.sites()
+        readsTarget = stage.readsTarget
         a = sites.a.changer(order)
         b = sites.b.changer(order)
         worker = try Worker(
@@ -208,7 +214,7 @@ struct NaivePlanner {
     }
 
     private mutating func look(_ path: RelativePath) throws {
-        let old = try b.observe(path, readsContent: true, worker).observed
+        let old = try b.observe(path, readsContent: readsTarget, worker).observed
         let new = try a.observe(path, readsContent: true, worker).observed
         guard let new else {
             guard let old else { return }

@@ -48,6 +48,17 @@ package struct StrayName: Sendable, Hashable {
     }
 }
 
+/// The ctime that an action's displaced entry had when it had come into the quarantine.
+package struct ShelvedTime: Sendable, Hashable {
+    package let number: Int
+    package let ctime: Timestamp
+
+    package init(number: Int, ctime: Timestamp) {
+        self.number = number
+        self.ctime = ctime
+    }
+}
+
 /// One line of an apply run's journal. Every line is durable before what it announces is begun, or
 /// tells what is durable already.
 package enum JournalRecord: Sendable, Hashable {
@@ -77,6 +88,9 @@ package enum JournalRecord: Sendable, Hashable {
     case putAside(number: Int, [Extent])
     /// These are gone, by the operator's word. What the actions displaced is another matter.
     case straysErased([StrayName], Timestamp)
+    /// What these actions displaced was read by nobody: the ctimes with which it lies in the
+    /// quarantine.
+    case shelved([ShelvedTime])
 }
 
 package enum JournalFrame {
@@ -129,6 +143,13 @@ extension ByteWriter {
             byte(13)
             strays(names)
             self.time(time)
+        case .shelved(let times):
+            byte(14)
+            number(times.count)
+            for time in times {
+                number(time.number)
+                self.time(time.ctime)
+            }
         case .attributes(let number, let attributes):
             byte(8)
             self.number(number)
@@ -200,6 +221,7 @@ extension ByteReader {
         case 11: return .undoFolder(try string(limit: JournalFrame.limit))
         case 12: return .putAside(number: try int(), try extents())
         case 13: return .straysErased(try strayNames(), try time())
+        case 14: return .shelved(try shelvedTimes())
         default: throw FormatError("unknown record", at: at)
         }
     }
@@ -210,6 +232,14 @@ extension ByteReader {
             names.append(StrayName(number: try int(), suffix: try string(limit: 256)))
         }
         return names
+    }
+
+    private mutating func shelvedTimes() throws(FormatError) -> [ShelvedTime] {
+        var times: [ShelvedTime] = []
+        for _ in 0..<(try int(limit: JournalFrame.limit)) {
+            times.append(ShelvedTime(number: try int(), ctime: try time()))
+        }
+        return times
     }
 
     private mutating func extents() throws(FormatError) -> [Extent] {

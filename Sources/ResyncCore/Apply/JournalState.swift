@@ -31,6 +31,9 @@ package struct JournalState: Sendable {
     /// What the slice's undo file keeps of what patches put aside, by number: see `UndoReader`.
     package private(set) var asides: [Int: [Extent]] = [:]
 
+    /// By action, as far as there are any: a plan may delete millions. `Timestamp.epoch`: none.
+    private var shelvedTimes: [Timestamp] = []
+
     /// The first action that settles a directory; all behind it do, too.
     private let settling: Int
 
@@ -93,6 +96,14 @@ package struct JournalState: Sendable {
         case .straysErased(let names, _):
             for name in names { try check(name.number) }
             erasedStrays.formUnion(names)
+        case .shelved(let times):
+            for time in times {
+                try check(time.number)
+                if shelvedTimes.isEmpty {
+                    shelvedTimes = Array(repeating: .epoch, count: results.count)
+                }
+                shelvedTimes[time.number] = time.ctime
+            }
         case .putAside(let number, let extents):
             try check(number)
             asides[number] = extents
@@ -157,6 +168,15 @@ package struct JournalState: Sendable {
 
     /// Whether an action is done and what it displaced, if anything, is kept.
     package func isKept(_ number: Int) -> Bool { isDone(number) && !isErased(number) }
+
+    /// The ctime of what an action displaced, when it had come into the quarantine; nil where that
+    /// was not kept, as of all that was read before.
+    package func shelvedTime(_ number: Int) -> Timestamp? {
+        guard shelvedTimes.indices.contains(number), shelvedTimes[number] != .epoch else {
+            return nil
+        }
+        return shelvedTimes[number]
+    }
 
     /// Whether anything is done and kept.
     package var keepsSomething: Bool { results.indices.contains { isKept($0) } }
