@@ -140,6 +140,13 @@ package struct ByteReader: Sendable {
         return string
     }
 
+    /// A path that leads nowhere but into a store.
+    package mutating func path(limit: Int) throws(FormatError) -> RelativePath {
+        let path = RelativePath(try string(limit: limit))
+        guard path.isValid else { throw FormatError("a path that is none", at: at) }
+        return path
+    }
+
     package mutating func raw(_ count: Int) throws(FormatError) -> [UInt8] {
         guard count <= left else { throw FormatError("ends too early", at: at) }
         defer { at += count }

@@ -84,7 +84,7 @@ extension ByteReader {
         guard let outcome = Outcome(rawValue: try byte()) else {
             throw FormatError("unknown outcome", at: at)
         }
-        let path = RelativePath(try string(limit: Limit.path))
+        let path = try self.path(limit: Limit.path)
         if outcome == .same { return .same(path) }
         var difference = Difference(path: path, outcome: outcome)
         difference.aspects = AspectSet(

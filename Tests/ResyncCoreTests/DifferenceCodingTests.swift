@@ -44,7 +44,8 @@ import Testing
     }
 
     private mutating func record() -> ResultRecord {
-        let path = RelativePath(random.bytes(random.below(40)))
+        var path = RelativePath.root
+        for _ in 0..<random.below(6) { path = path.appending(random.name()) }
         let outcome = Outcome.allCases[random.below(Outcome.allCases.count)]
         if outcome == .same { return .same(path) }
         var difference = Difference(path: path, outcome: outcome)
@@ -86,6 +87,27 @@ import Testing
         for _ in 0..<rounds(2000) {
             let record = record()
             #expect(try read(bytes(record)) == record)
+        }
+    }
+
+    /// As a name that ends early, or leads out of the store.
+    @Test(arguments: ["..", "/etc", "d//x", "d/", "d/../../x", "d/.", "d\0x"])
+    func aPathThatIsNoneIsRefused(path: String) {
+        let path = RelativePath(Array(path.utf8))
+        for record in [.same(path), .difference(Difference(path: path, outcome: .missingOnB))]
+            as [ResultRecord]
+        {
+            #expect(throws: FormatError.self) { try read(bytes(record)) }
+        }
+        for update in [
+            .remove(path), .withdraw(path, since: Timestamp(seconds: 0, nanoseconds: 0)),
+        ]
+            as [BaselineUpdate]
+        {
+            var writer = ByteWriter()
+            writer.update(update)
+            var reader = ByteReader(writer.bytes)
+            #expect(throws: FormatError.self) { try reader.update() }
         }
     }
 

@@ -189,21 +189,15 @@ extension ByteReader {
         guard let side = Side(rawValue: try byte()), let why = Verdict(rawValue: try byte()) else {
             throw FormatError("unknown side or reason", at: at)
         }
-        var action = Action(kind, on: side, try path(), why: why)
+        var action = Action(kind, on: side, try path(limit: Limit.path), why: why)
         action.before = try observed()
         action.after = try observed()
         switch kind {
-        case .link: action.linkTo = try path()
+        case .link: action.linkTo = try path(limit: Limit.path)
         case .patch: action.patches = try patches()
         default: break
         }
         return action
-    }
-
-    private mutating func path() throws(FormatError) -> RelativePath {
-        let path = RelativePath(try string(limit: Limit.path))
-        guard path.isValid else { throw FormatError("a path that is none", at: at) }
-        return path
     }
 
     private mutating func patches() throws(FormatError) -> [Action.Patch] {

@@ -188,11 +188,11 @@ extension ByteReader {
 
     package mutating func update() throws(FormatError) -> BaselineUpdate {
         switch try byte() {
-        case 0: return .remove(RelativePath(try string(limit: ManifestLimit.path)))
+        case 0: return .remove(try path(limit: ManifestLimit.path))
         case 1: return .set(try baselineRecord(after: []))
         case 2:
             return .withdraw(
-                RelativePath(try string(limit: ManifestLimit.path)), since: try time())
+                try path(limit: ManifestLimit.path), since: try time())
         default: throw FormatError("unknown update", at: at)
         }
     }
