@@ -8,6 +8,9 @@ private let checkpointVersion: UInt8 = 2
 private let stringLimit = 1 << 20
 private let doubtLimit = 1000
 private let doubtLength = 4096
+/// So that sums of what nobody checks stay in bounds.
+private let countLimit = 1 << 50
+private let byteLimit = 1 << 60
 
 extension ByteWriter {
     mutating func header(_ header: RunHeader) {
@@ -130,7 +133,7 @@ extension ByteReader {
         try checkVersion(checkpointVersion)
         let isDone = try byte() == 1
         let isSet = try byte() == 1
-        let path = RelativePath(try string(limit: 64 << 20))
+        let path = try self.path(limit: 64 << 20)
         var directories: [EnteredDirectory] = []
         for depth in 0..<(try int(limit: 32 << 20)) {
             let stats = Sides(a: try witness(), b: try witness())
@@ -141,12 +144,13 @@ extension ByteReader {
         var manifests = Sides<ManifestPart?>(a: nil, b: nil)
         for side in Side.allCases where try byte() == 1 {
             manifests[side] = ManifestPart(
-                end: try int(), pending: try string(limit: Frames.payloadLimit))
+                end: try int(limit: byteLimit), pending: try string(limit: Frames.payloadLimit))
         }
         return Checkpoint(
             isFirstPassDone: isDone, through: isSet ? path : nil, directories: directories,
             tally: tally,
-            manifests: manifests, resultsEnd: try int(), elapsed: try milliseconds(),
+            manifests: manifests, resultsEnd: try int(limit: byteLimit),
+            elapsed: try milliseconds(),
             saved: try time())
     }
 
@@ -161,7 +165,8 @@ extension ByteReader {
         case let other: ending = .interrupted(Int32(other - 16))
         }
         var summary = Summary(
-            tally: tally, ending: ending, leftUnread: try int(), elapsed: try milliseconds())
+            tally: tally, ending: ending, leftUnread: try int(limit: countLimit),
+            elapsed: try milliseconds())
         summary.leftOut = AspectSet(rawValue: UInt16(try int(limit: Int(UInt16.max))))
         for side in Side.allCases {
             for _ in 0..<(try int(limit: doubtLimit)) {
@@ -169,9 +174,9 @@ extension ByteReader {
                     String(decoding: try string(limit: doubtLength), as: UTF8.self))
             }
         }
-        summary.provenBefore = try int()
+        summary.provenBefore = try int(limit: countLimit)
         summary.isFirstLook = try byte() == 1
-        summary.tally.expected = try int()
+        summary.tally.expected = try int(limit: countLimit)
         return summary
     }
 
@@ -238,7 +243,9 @@ extension ByteReader {
     private mutating func tally() throws(FormatError) -> Tally {
         var tally = Tally()
         var counts: [Int] = []
-        for _ in 0..<tally.counts.count { counts.append(try int()) }
+        for _ in 0..<tally.counts.count - 1 { counts.append(try int(limit: countLimit)) }
+        // The last one counts bytes.
+        counts.append(try int(limit: byteLimit))
         tally.counts = counts
         for assurance in Assurance.allCases { tally.count(bytes: try int(), assurance) }
         return tally

@@ -56,6 +56,43 @@ import Testing
         #expect(try Self.contents(stores.kept, found.id) == whole)
     }
 
+    /// A sum of them would be beyond any number.
+    @Test func countsThatNoRunCanHaveAreRefused() {
+        let changes: [(inout Summary) -> Void] = [
+            { $0.leftUnread = .max }, { $0.provenBefore = .max }, { $0.tally.expected = .max },
+            { $0.tally.same = .max }, { $0.tally.contentDiffers = .max },
+        ]
+        for change in changes {
+            var summary = Summary(tally: Tally(), ending: .complete)
+            change(&summary)
+            var writer = ByteWriter()
+            writer.summary(summary)
+            var reader = ByteReader(writer.bytes)
+            #expect(throws: FormatError.self) { try reader.summary() }
+        }
+    }
+
+    @Test func aPartThatEndsBeyondAnyOffsetIsRefused() {
+        var checkpoint = Checkpoint(
+            tally: Tally(), resultsEnd: 0, elapsed: 0, saved: Timestamp(seconds: 0, nanoseconds: 0))
+        checkpoint.manifests.b = ManifestPart(end: .max, pending: [1])
+        var writer = ByteWriter()
+        writer.checkpoint(checkpoint)
+        var reader = ByteReader(writer.bytes)
+        #expect(throws: FormatError.self) { try reader.checkpoint() }
+    }
+
+    @Test(arguments: ["..", "/etc", "d//x", "d\0x"])
+    func aCheckpointElsewhereThanInTheStoreIsRefused(path: String) {
+        let checkpoint = Checkpoint(
+            through: RelativePath(Array(path.utf8)), tally: Tally(), resultsEnd: 0, elapsed: 0,
+            saved: Timestamp(seconds: 0, nanoseconds: 0))
+        var writer = ByteWriter()
+        writer.checkpoint(checkpoint)
+        var reader = ByteReader(writer.bytes)
+        #expect(throws: FormatError.self) { try reader.checkpoint() }
+    }
+
     /// Whatever moved is named, and nothing else is in the way.
     @Test func termsTellEachChange() throws {
         let store = RunTerms.Store(
