@@ -83,6 +83,10 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: testSettings),
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: ["ResyncCore", "ResyncStorage", "ResyncEngine", "TestSupport"],
+            swiftSettings: testSettings + optimized),
         .testTarget(name: "TidyTests", swiftSettings: testSettings),
     ],
     swiftLanguageModes: [.v6]

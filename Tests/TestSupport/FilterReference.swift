@@ -1,11 +1,9 @@
-import TestSupport
-
-@testable import ResyncCore
+import ResyncCore
 
 /// rsync's pattern rules as the manual words them, by recursion over every choice: slow, and with
 /// nothing in common with the automaton it is compared with.
-enum FilterReference {
-    static func matches(_ text: [UInt8], path: [UInt8], isDirectory: Bool) -> Bool {
+package enum FilterReference {
+    package static func matches(_ text: [UInt8], path: [UInt8], isDirectory: Bool) -> Bool {
         var pattern = text
         if pattern.count > 1, pattern.last == slash {
             guard isDirectory else { return false }
@@ -120,10 +118,12 @@ enum FilterReference {
 
 /// What filter tests ask of chance.
 extension Seed {
-    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
+    package mutating func chance(_ percent: Int) -> Bool {
+        Int.random(in: 0..<100, using: &self) < percent
+    }
 
     /// A name of one to three bytes that mean something in patterns, or nothing in UTF-8.
-    mutating func filterName() -> [UInt8] {
+    package mutating func filterName() -> [UInt8] {
         let common = Array("abc".utf8)
         let odd = Array("*?[]\\-!^:Z .".utf8) + [0xff]
         while true {
@@ -134,7 +134,7 @@ extension Seed {
         }
     }
 
-    mutating func path() -> [UInt8] {
+    package mutating func path() -> [UInt8] {
         Array(
             (0..<Int.random(in: 1...4, using: &self)).map { _ in filterName() }.joined(separator: [
                 slash
@@ -144,7 +144,7 @@ extension Seed {
 
     /// A pattern made from the tail of `path`, some of its bytes replaced, so that it often matches
     /// and often just fails to.
-    mutating func pattern(from path: [UInt8]) -> [UInt8] {
+    package mutating func pattern(from path: [UInt8]) -> [UInt8] {
         let components = path.split(separator: slash)
         let tail = components.suffix(Int.random(in: 1...components.count, using: &self))
         let pieces = [
