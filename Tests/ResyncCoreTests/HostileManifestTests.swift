@@ -89,6 +89,16 @@ import Testing
         }
     }
 
+    @Test(arguments: ["", "..", "//d", "d//x", "d/", "/d", "d/../x", "."])
+    func aLinkToWhatCannotBeIsRefused(path: String) {
+        var entry = ManifestSample.file(Name("x"), blocks: 1)
+        entry.linkedTo = RelativePath(Array(path.utf8))
+        let file = coding.forged([
+            coding.encoded(ManifestSample.directory(Name([]))), coding.encoded(entry),
+        ])
+        #expect(coding.reason { _ = try ManifestSample.read(file) }.contains("a link to what"))
+    }
+
     @Test func aDoubtBeyondAnyOffsetIsRefused() {
         let beyond = Extent(offset: .max, length: 1)
         let file = doubtful(

@@ -16,8 +16,7 @@ extension ManifestEntry {
         let root: EntryType = header.isImage ? .file : .directory
         if name.bytes.isEmpty, found != root { throw FormatError("a root that is no root") }
         guard let first = linkedTo else { return }
-        let isPossible =
-            !first.bytes.isEmpty && first.components.allSatisfy { $0.isValid }
+        let isPossible = first != .root && first.isValid
         if found == .directory || !isPossible { throw FormatError("a link to what cannot be") }
     }
 
