@@ -54,6 +54,18 @@ extension [UInt8] {
     }
 }
 
+/// Whether a scalar can do nothing to a terminal but be shown, said once more: no control, nothing
+/// that turns the direction, is invisible, or ends a line (Unicode 15, UnicodeData.txt).
+func isHarmless(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.value {
+    case 0..<0x20, 0x7f..<0xa0, 0xad, 0x600...0x605, 0x61c, 0x6dd, 0x70f, 0x180e,
+        0x200b...0x200f, 0x2028...0x202e, 0x2060...0x206f, 0xe000...0xf8ff, 0xfeff,
+        0xfff9...0xfffb, 0xe0000...0xe007f, 0xf_0000...0x10_ffff:
+        false
+    default: true
+    }
+}
+
 /// What must hold of every path that comes out of a parser, said once more.
 func demandInside(_ path: RelativePath) throws {
     guard !path.bytes.isEmpty else { return }

@@ -6,11 +6,14 @@ import TestSupport
 extension FuzzTarget {
     static let escaper = FuzzTarget(
         "escaper", rounds: 70_000,
-        samples: ["plain", "b\\\\s \\x41", "é\u{301} \u{1f600}\u{202e}\u{1b}[2J\n"].map(bytes)
+        samples: [
+            "plain", "b\\\\s \\x41", "é\u{301} \u{1f600}\u{202e}\u{1b}[2J\n",
+            "\u{200b}\u{2028}\u{2069}\u{feff}\u{ad}\u{e000}\u{85}",
+        ].map(bytes)
     ) { input in
         let text = escaped(input)
         for scalar in text.unicodeScalars {
-            try demand(isShowable(scalar), "shows \(String(scalar.value, radix: 16))")
+            try demand(isHarmless(scalar), "shows \(String(scalar.value, radix: 16))")
         }
         try demand(unescaped(text) == input, "gives back \(hexText(unescaped(text) ?? []))")
         // The other way round: what is no escape is refused, and the rest is read as it was meant.
@@ -145,14 +148,14 @@ extension FuzzTarget {
             _ = try parseSize(text)
         } catch {
             try demand(
-                error.reason.unicodeScalars.allSatisfy { isShowable($0) },
+                error.reason.unicodeScalars.allSatisfy { isHarmless($0) },
                 "a reason that moves the cursor")
         }
         return size != nil || rate != nil || duration != nil
     }
 
     static let importedList = FuzzTarget(
-        "sha256sum list", rounds: 20_000, samples: importSamples(), check: checkImport)
+        "sha256sum list", rounds: 8000, samples: importSamples(), check: checkImport)
 }
 
 private func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
