@@ -91,3 +91,18 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Only for `Scripts/fuzz`: it is linked with libFuzzer, which has a `main` of its own.
+if Context.environment["RESYNC_FUZZ"] != nil {
+    package.targets.removeAll { $0.name == "FuzzTests" }
+    package.targets += [
+        .target(
+            name: "Fuzzing",
+            dependencies: ["ResyncCore", "ResyncStorage", "ResyncEngine", "TestSupport"],
+            path: "Tests/FuzzTests", exclude: ["FuzzTests.swift"],
+            swiftSettings: testSettings + optimized),
+        .executableTarget(
+            name: "resync-fuzz", dependencies: ["Fuzzing"], path: "Tests/Fuzzer",
+            swiftSettings: testSettings + [.unsafeFlags(["-parse-as-library"])]),
+    ]
+}
