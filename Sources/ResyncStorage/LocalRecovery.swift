@@ -46,7 +46,16 @@ extension LocalChanger {
         if shelved == .old, action.before?.isDirectory != true { return .done }
         // Not what was to be removed, or a directory: back with it, if its place is free. What was
         // in a directory may have come to the disk after its own move, and go where it goes.
-        let parent = try chain.open(action.path.parent)
+        let parent: Descriptor
+        do throws(DiskError) {
+            parent = try chain.open(action.path.parent)
+        } catch {
+            // An error, and no crash, ended its own removal, and the one of its parent came after.
+            guard error.isAbsence, shelved == .old, try isEmptyDirectory(number, in: shelf) else {
+                throw error
+            }
+            return .done
+        }
         do throws(DiskError) {
             try give(shelfName(number), in: shelf, its: action.path.lastName.bytes, in: parent)
         } catch {
@@ -55,6 +64,14 @@ extension LocalChanger {
         }
         chain.forget()
         return shelved == .old ? nil : .conflict
+    }
+
+    private func isEmptyDirectory(
+        _ number: Int, in shelf: Descriptor
+    ) throws(DiskError) -> Bool {
+        try withCString(shelfName(number)) { (name) throws(DiskError) in
+            try isEmpty(name, in: shelf)
+        }
     }
 
     private func recoverPlacing(

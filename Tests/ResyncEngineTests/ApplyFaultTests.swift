@@ -9,10 +9,7 @@ import Testing
 /// Fails the Nth call of a plan's work until there is none left to fail; then the fault goes away
 /// and the same command is given again.
 @Suite struct ApplyFaultTests {
-    private static let changing: Set<SystemCall> = [
-        .openat, .pwrite, .ftruncate, .fsync, .mkdirat, .unlinkat, .renameat2, .linkat, .symlinkat,
-        .mknodat, .syncfs,
-    ]
+    private static let shelf = "/b/.resync-quarantine/run"
 
     struct Trouble: Sendable, CustomTestStringConvertible {
         let workload: Workload
@@ -25,10 +22,39 @@ import Testing
             let when = isPersistent ? "from then on" : "once"
             return "\(workload) \(ErrorNumber.name(number)) \(when) \(place)"
         }
+
+        /// - Parameter nth: of all calls there, whatever they are for.
+        func fault(_ nth: Int) -> Fault {
+            Fault(
+                .fail(number), under: place, nth: nth, persistent: isPersistent,
+                when: { $0.kind != .close })
+        }
+
+        /// Has the work fail at each call that is looked at, until none is left.
+        ///
+        /// - Parameter work: with the fault in place.
+        func sweep(
+            _ disk: SimulatedDisk, _ work: (ApplyStage) -> Void,
+            then check: (_ stage: ApplyStage, _ what: String) throws -> Void
+        ) throws {
+            let step = isLongRun ? 1 : 11
+            var random = Seed.fromEnvironment("\(self)")
+            var nth = 1 + random.below(step)
+            while true {
+                let stage = ApplyStage(disk.crash(keeping: .keepAll))
+                stage.disk.inject(fault(nth))
+                work(stage)
+                let hasFired = stage.disk.firedFaults > 0
+                stage.disk.clearFaults()
+                try check(stage, "\(self) call \(nth)")
+                guard hasFired else { break }
+                nth += step
+            }
+        }
     }
 
     private static let troubles: [Trouble] =
-        [Workload.types, .links, .smallFiles].flatMap { workload in
+        Workload.allCases.flatMap { workload in
             [EIO, ENOSPC, EROFS].flatMap { number in
                 [false, true].flatMap { isPersistent in
                     ["/b", "/state"].map { place in
@@ -42,39 +68,67 @@ import Testing
 
     @Test(arguments: troubles)
     func noErrorLosesAnything(_ trouble: Trouble) throws {
-        let step = isLongRun ? 1 : 5
         let planted = try trouble.workload.stage()
         let (target, contents) = (planted.store("/a"), planted.contents())
-        var random = Seed.fromEnvironment()
-        var nth = 1 + random.below(step)
-        while true {
-            let stage = ApplyStage(planted.disk.crash(keeping: .keepAll))
-            stage.disk.inject(
-                Fault(
-                    .fail(trouble.number), under: trouble.place, nth: nth,
-                    persistent: trouble.isPersistent,
-                    when: { Self.changing.contains($0.kind) }))
-            var wasDone = false
-            do {
-                let result = try stage.apply()
-                wasDone = result.failure == nil && result.counts.notDone == 0
-            } catch {}
-            let hasFired = stage.disk.firedFaults > 0
-            stage.disk.clearFaults()
-            #expect(contents.subtracting(stage.contents()).isEmpty, "\(trouble) call \(nth)")
-            if wasDone {
-                #expect(ApplyStage.differences(stage.store("/b"), target) == [])
-            }
+        var wasDone = false
+        try trouble.sweep(planted.disk) { stage in
+            let result = try? stage.apply()
+            wasDone = result.map { $0.failure == nil && $0.counts.notDone == 0 } ?? false
+        } then: { stage, what in
+            #expect(contents.subtracting(stage.contents()).isEmpty, "\(what)")
+            if wasDone { #expect(ApplyStage.differences(stage.store("/b"), target) == []) }
             // Once to settle and go on, once more for what waited for what failed.
             _ = try stage.apply()
             let last = try stage.apply()
-            #expect(last.counts.notDone == 0, "\(trouble) call \(nth): \(last.counts)")
-            #expect(
-                ApplyStage.differences(stage.store("/b"), target) == [], "\(trouble) call \(nth)")
-            #expect(contents.subtracting(stage.contents()).isEmpty, "\(trouble) call \(nth)")
-            guard hasFired else { break }
-            nth += step
+            #expect(last.counts.notDone == 0, "\(what): \(last.counts)")
+            #expect(ApplyStage.differences(stage.store("/b"), target) == [], "\(what)")
+            #expect(contents.subtracting(stage.contents()).isEmpty, "\(what)")
         }
+    }
+
+    @Test(arguments: troubles)
+    func noErrorInAnUndoLosesAnything(_ trouble: Trouble) throws {
+        let stage = try trouble.workload.stage()
+        let (old, contents) = (stage.store("/b"), stage.contents())
+        try stage.apply()
+        var wasDone = false
+        try trouble.sweep(stage.disk) { stage in
+            let result = try? stage.undo()
+            wasDone = result.map { $0.failure == nil && $0.counts.notDone == 0 } ?? false
+        } then: { stage, what in
+            #expect(contents.subtracting(stage.contents()).isEmpty, "\(what)")
+            if wasDone { #expect(ApplyStage.differences(stage.store("/b"), old) == [], "\(what)") }
+            // A sync that failed may be told once more.
+            _ = try? stage.undo()
+            let last = try stage.undo()
+            #expect(last.counts.notDone == 0, "\(what): \(last.notUndone)")
+            #expect(ApplyStage.differences(stage.store("/b"), old) == [], "\(what)")
+            #expect(contents.subtracting(stage.contents()).isEmpty, "\(what)")
+        }
+    }
+
+    /// What is freed is what was displaced, and nothing that is not counts as freed.
+    @Test(arguments: troubles)
+    func noErrorInAReleaseTakesMore(_ trouble: Trouble) throws {
+        let stage = try trouble.workload.stage()
+        let source = stage.disk.contentNumbers("/a")
+        try stage.apply()
+        let (store, kept) = (stage.store("/b"), stage.disk.contentNumbers(Self.shelf))
+        try trouble.sweep(stage.disk) {
+            _ = try? $0.purge()
+        } then: { stage, what in
+            #expect(ApplyStage.differences(stage.store("/b"), store) == [], "\(what)")
+            #expect(source.subtracting(stage.contents()).isEmpty, "\(what)")
+            let state = try stage.folder().state
+            let isReleased = state.released != nil
+            let left = stage.disk.contentNumbers(Self.shelf)
+            #expect(!isReleased || left.isEmpty, "\(what)")
+            try stage.purge()
+            #expect(stage.disk.contentNumbers(Self.shelf).isEmpty, "\(what)")
+            #expect(try stage.folder().state.released != nil, "\(what)")
+            #expect(ApplyStage.differences(stage.store("/b"), store) == [], "\(what)")
+        }
+        #expect(trouble.workload == .metadata || !kept.isEmpty)
     }
 
     /// What the medium does with a write that it says it took.

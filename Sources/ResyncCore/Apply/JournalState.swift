@@ -76,6 +76,8 @@ package struct JournalState: Sendable {
             try check(range)
             openUndo = range
             confirmed = nil
+            // As with an intent: what is taken back moves the times of directories.
+            if range.lowerBound < settling { undone = undone.filter { $0 < settling } }
         case .undone(let first, let found):
             takeUndone(zip(try range(first, found), found))
         case .attributes(let number, let old):
@@ -97,13 +99,7 @@ package struct JournalState: Sendable {
             for name in names { try check(name.number) }
             erasedStrays.formUnion(names)
         case .shelved(let times):
-            for time in times {
-                try check(time.number)
-                if shelvedTimes.isEmpty {
-                    shelvedTimes = Array(repeating: .epoch, count: results.count)
-                }
-                shelvedTimes[time.number] = time.ctime
-            }
+            for time in times { try take(time) }
         case .putAside(let number, let extents):
             try check(number)
             asides[number] = extents
@@ -111,6 +107,12 @@ package struct JournalState: Sendable {
             released = time
             asides = [:]
         }
+    }
+
+    private mutating func take(_ time: ShelvedTime) throws(FormatError) {
+        try check(time.number)
+        if shelvedTimes.isEmpty { shelvedTimes = Array(repeating: .epoch, count: results.count) }
+        shelvedTimes[time.number] = time.ctime
     }
 
     private mutating func takeUndone(_ found: Zip2Sequence<Range<Int>, [ActionResult]>) {
@@ -209,6 +211,11 @@ package struct JournalState: Sendable {
     package func isToBeTakenBack(_ number: Int) -> Bool {
         (results[number]?.isDone == true || conflicts.contains(number))
             && !undone.contains(number)
+    }
+
+    /// Whether an undo has left an action as it is, or met somebody else's work there.
+    package func isLeftByUndo(_ number: Int) -> Bool {
+        leftByUndo.contains(number) || conflicts.contains(number)
     }
 
     /// Whether something was begun that has not come to its end.
