@@ -36,6 +36,13 @@ package struct ApplyJob {
         try ApplyRun(folder, anySites, options, controls).settleOpen()
     }
 
+    /// Settles what a crash left of this run, so that others may go on: an undo has come to the end
+    /// of its batch then.
+    package func settleForOthers() throws {
+        try recover()
+        if isTree { try UndoRun(folder, anySites, controls).settleOpen() }
+    }
+
     private var options: ApplyOptions {
         ApplyOptions(blockSize: folder.plan.header.blockSize)
     }

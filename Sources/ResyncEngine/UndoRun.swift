@@ -30,6 +30,25 @@ package final class UndoRun {
         return result
     }
 
+    /// Takes back the rest of a batch in which an undo was cut off; throws where that cannot be
+    /// done.
+    package func settleOpen() throws {
+        guard let open = folder.state.openUndo else { return }
+        try lookAside()
+        var counts = ApplyCounts()
+        for frame in 0..<folder.plan.frameCount where failure == nil {
+            let (first, actions) = try folder.plan.actions(frame: frame)
+            guard open.overlaps(first..<first + actions.count) else { continue }
+            // Settling comes when all else of the plan was tried.
+            let isSettling = actions.indices.allSatisfy { at in
+                !isLeft(first + at, actions[at], false) || folder.state.isLeftByUndo(first + at)
+            }
+            let chosen = actions.indices.filter { isLeft(first + $0, actions[$0], isSettling) }
+            try takeBack(first, actions, isSettling ? chosen : chosen.reversed(), &counts)
+        }
+        if let failure { throw failure.error }
+    }
+
     /// What was left as it is, and why.
     private var notUndone: [Int: ActionResult] = [:]
 

@@ -85,7 +85,7 @@ struct ApplySession {
     private static func refuseUnmarked(
         _ sites: Sides<LocalSite>, _ folder: ApplyFolder
     ) throws {
-        guard folder.state.open != nil else { return }
+        guard folder.state.isCutOff else { return }
         for side in Side.allCases where folder.plan.trailer.totals[side].actions > 0 {
             let site = sites[side]
             guard site.facts.kind == .directory, try MarkerFile.read(site)?.inconsistent == nil
@@ -231,6 +231,18 @@ struct ApplySession {
         }
     }
 
+    /// Bytes that the plan still has to write.
+    func bytesToWrite() throws -> Int {
+        var plan = folder.plan
+        let all = Side.allCases.reduce(0) { cappedSum($0, plan.trailer.totals[$1].bytesWritten) }
+        guard folder.state.results.contains(where: { $0 != nil }) else { return all }
+        var left = 0
+        try plan.forEach { number, action in
+            if !folder.state.isDone(number) { left = cappedSum(left, action.bytesWritten) }
+        }
+        return left
+    }
+
     /// Does work on the run that a signal can end, and its operator hold up.
     ///
     /// - Parameter totalBytes: to be written, as far as it is known.
@@ -262,7 +274,7 @@ struct ApplySession {
             do {
                 // Looked at first: most are over, and somebody may be looking at them.
                 let other = try ApplyFolder(reading: run)
-                return other.state.open != nil && other.plan.header.stores.a.kind == .directory
+                return other.state.isCutOff && other.plan.header.stores.a.kind == .directory
             } catch let error as FormatError {
                 guard try isMarked(plan, by: id, watch) else { return false }
                 throw CommandError(
@@ -286,7 +298,7 @@ struct ApplySession {
                 continue
             }
             Main.complain("run \(id) was cut off: settling what it left")
-            try session.watched(ProgressStyle.none) { job, _ in try job.recover() }
+            try session.watched(ProgressStyle.none) { job, _ in try job.settleForOthers() }
         }
     }
 

@@ -89,29 +89,34 @@ import Testing
         #expect(try !standing(stage).contains("cut off"))
     }
 
-    @Test(arguments: ["confirm", "undo"]) func anotherRunIsReadBackOrTakenBackAfterIt(
-        _ verb: String
-    ) throws {
+    /// - Parameter isUndo: the second run is not cut off itself, but its undo.
+    @Test(arguments: ["confirm", "undo"], [false, true])
+    func anotherRunIsReadBackOrTakenBackAfterIt(_ verb: String, _ isUndo: Bool) throws {
         guard let killer = try Killer() else { return }
-        func prepared() throws -> (stage: Stage, first: String, plan: String) {
+        func prepared() throws -> (stage: Stage, first: String, work: Command) {
             let (stage, plan) = try stage()
             let applied = try stage.applying(plan).run()
             #expect(applied.status == 0, "\(applied.report)")
             let first = try standing(stage).split(separator: " ").first.map { String($0) } ?? ""
             try stage.write("a/g", "new on A")
             try stage.write("b/g", "and another on B")
-            return (stage, first, try stage.planned())
+            let second = stage.applying(try stage.planned())
+            guard isUndo else { return (stage, first, second) }
+            let done = try second.run()
+            #expect(done.status == 0, "\(done.report)")
+            return (stage, first, stage.resync(["undo"]))
         }
         let whole = try prepared()
-        let calls = try killer.run(whole.stage.applying(whole.plan), killingAt: 0).calls
+        let calls = try killer.run(whole.work, killingAt: 0).calls
         for moment in (1..<calls).reversed() {
-            let (stage, first, plan) = try prepared()
-            _ = try killer.run(stage.applying(plan), killingAt: moment)
+            let (stage, first, work) = try prepared()
+            _ = try killer.run(work, killingAt: moment)
             guard try stage.runs("list").text.contains("cut off") else { continue }
             let done = try stage.resync([verb, first]).run()
             #expect(done.status == 0, "\(done.report)")
             #expect(done.errorText.contains("was cut off: settling"), "\(done.report)")
             #expect(try !stage.runs("list").text.contains("cut off"))
+            if isUndo { #expect(stage.text("b/g") == "and another on B") }
             return
         }
         Issue.record("no moment of \(calls) cuts a run off")
