@@ -353,6 +353,7 @@ package final class PlanRun {
         var entry = SurveyedEntry(path: look.path, sides: look.sides, aspects: [])
         entry.isZero = look.isZero
         entry.aspects = aspects(look, difference, isUnmoved: isUnmoved)
+        if isUnmoved, difference.shape == .zeroed { entry.zeroedSide = difference.shapeSide }
         // What agrees by now needs nothing, and neither does what is gone.
         guard !entry.aspects.isEmpty else { return }
         entry.verdict = try judge(entry, difference, isUnmoved: isUnmoved)
@@ -414,10 +415,8 @@ package final class PlanRun {
         // What was never proven may have been lost in any episode.
         let proven = record?.time ?? .epoch
         judgement.hadEpisode = task.suspectEnd.map { $0.map { proven <= $0 } ?? false }
-        if isUnmoved {
-            judgement.isFromMedium = difference.confirmedFrom == .media
-            if difference.shape == .zeroed { judgement.zeroSide = difference.shapeSide }
-        }
+        if isUnmoved { judgement.isFromMedium = difference.confirmedFrom == .media }
+        judgement.zeroSide = entry.zeroedSide
         if entry.isZero.a != entry.isZero.b { judgement.zeroSide = entry.isZero.a ? .a : .b }
         return judgement.verdict
     }

@@ -42,6 +42,30 @@ import Testing
         #expect(stage.text("b/g") == "the next version")
     }
 
+    /// A source that has lost writes holds zeros in places.
+    @Test(arguments: [10, 11])
+    func zerosInManyFilesAreRefused(_ count: Int) throws {
+        let stage = try Stage()
+        for number in 0..<100 {
+            try stage.write("a/f\(number)", noise(200_000, seed: UInt64(number + 1)))
+        }
+        try stage.copy()
+        for number in 0..<count {
+            try system(
+                "dd", "if=/dev/zero", "of=\(stage.a)/f\(number)", "bs=4096", "seek=16", "count=2",
+                "conv=notrunc", "status=none")
+        }
+        let planned = try stage.resync(
+            ["plan", stage.a, stage.b, "--authority", "a", "-o", "p"]).run()
+        #expect(planned.status == 0, "\(planned.report)")
+        let isRefused = planned.text.contains(
+            "would be refused: the data of 11 files of B would turn to nothing or, in whole or in "
+                + "part, to zeros")
+        #expect(isRefused == (count > 10), "\(planned.report)")
+        let applied = try stage.resync(["apply", "p"]).run()
+        #expect(applied.status == (count > 10 ? 5 : 0), "\(applied.report)")
+    }
+
     /// As in a crontab whose two stores changed places.
     @Test func swappedRolesAreRefused() throws {
         let scene = try ApplyScene()

@@ -227,6 +227,19 @@ import Testing
         #expect(left.count == 30 && left.allSatisfy { $0["reason"] as? String == "undetermined" })
     }
 
+    @Test func whatIsLeftSaysWhy() throws {
+        let stage = try Stage()
+        try stage.makeFolder("b")
+        try stage.write("a/f", "of A")
+        try stage.write("b/f", "of B, longer")
+        try system("mkfifo", stage.a + "/pipe")
+        let made = try plan(stage, stage.a, stage.b, "--authority", "union")
+        #expect(made.lines.contains("x f  on both sides, left as it is"), "\(made.report)")
+        #expect(
+            made.lines.contains("x pipe  special, without --specials, left as it is"),
+            "\(made.report)")
+    }
+
     @Test func aPathNarrowsThePlan() throws {
         let stage = try stage()
         try stage.makeFolder("a/n")

@@ -107,7 +107,8 @@ package enum Refusal: Sendable, Hashable {
         case .zeroedPieces(let side, let count):
             "the data of \(count) pieces of \(side.letter) would turn to zeros"
         case .zeroed(let side, let count):
-            "the data of \(count) files of \(side.letter) would turn to nothing or to zeros"
+            "the data of \(count) files of \(side.letter) would turn to nothing or, in whole "
+                + "or in part, to zeros"
         case .incompleteSource: "the root of a store could not be listed whole"
         case .changedExclusions: "the exclusions are not those of the baseline"
         case .noSpace(let side, let needed, let available):

@@ -35,6 +35,11 @@ package enum LeaveReason: Sendable, Hashable, CaseIterable {
     case external
     /// On one side its name is left out, for what it is there.
     case excluded
+    /// A device, FIFO or socket that is not to be copied.
+    case special
+    /// Both sides have it, and a union overwrites nothing.
+    case onBoth
+    /// Its directory is left as it is.
     case other
 }
 
@@ -70,7 +75,7 @@ extension PlanPolicy {
 
     private func united(_ entry: SurveyedEntry) -> PlanChoice {
         if entry.sides.a == nil { return .take(.b) }
-        return entry.sides.b == nil ? .take(.a) : .leave(.other)
+        return entry.sides.b == nil ? .take(.a) : .leave(.onBoth)
     }
 
     private func proven(_ entry: SurveyedEntry) -> PlanChoice {
@@ -105,7 +110,7 @@ extension PlanPolicy {
         switch source.type {
         case .file, .directory, .symlink: return choice
         case .fifo, .socket, .characterDevice, .blockDevice:
-            return allowsSpecials ? choice : .leave(.other)
+            return allowsSpecials ? choice : .leave(.special)
         }
     }
 }
@@ -118,7 +123,7 @@ extension PlanLeftOut {
         case .lost: lost += number
         case .unreadable: unreadable += number
         case .deletion: deletions += number
-        case .external, .excluded, .other: others += number
+        case .external, .excluded, .special, .onBoth, .other: others += number
         }
     }
 }

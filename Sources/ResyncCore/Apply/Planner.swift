@@ -7,6 +7,8 @@ package struct SurveyedEntry: Sendable, Hashable {
     package var verdict = Verdict.unknown
     /// Whether a side's file was found to hold nothing but zeros.
     package var isZero = Sides(a: false, b: false)
+    /// The side that holds zeros in each place where the two files differ.
+    package var zeroedSide: Side?
 
     package init(path: RelativePath, sides: Sides<ObservedEntry?>, aspects: AspectSet) {
         self.path = path
@@ -250,9 +252,10 @@ package struct Planner {
         if old == nil { count(entry.path, on: target, 1) }
         if isLate { return try spools.late.append(action) }
         let hadData = old.map { $0.type == .file && $0.stat.size > 0 } ?? false
+        let isZero = entry.isZero[source] && !entry.isZero[target]
         try output(
             action,
-            hadData && wanted.stat.size > 0 && entry.isZero[source] && !entry.isZero[target])
+            hadData && wanted.stat.size > 0 && (isZero || entry.zeroedSide == source))
     }
 
     private func isMetadataOnly(

@@ -118,10 +118,13 @@ enum PlanReport {
         add(totals.deletes, "deleted")
         var text = "\(side.letter) \(escaped(store.path)): " + parts.joined(separator: ", ") + "\n"
         if totals.bytesWritten > 0 || totals.bytesDisplaced > 0 {
+            let kept = sizeText(totals.bytesDisplaced)
             text +=
-                "  \(sizeText(totals.bytesWritten)) to write, needs "
-                + "\(sizeText(totals.spaceNeeded)) on its file system; "
-                + "\(sizeText(totals.bytesDisplaced)) kept for an undo\n"
+                "  \(sizeText(totals.bytesWritten)) to write"
+                + (store.kind == .directory
+                    ? ", needs \(sizeText(totals.spaceNeeded)) on its file system; \(kept) kept "
+                        + "for an undo\n"
+                    : " in place; an undo file keeps \(kept), with the state or in --undo-dir\n")
         }
         return text
     }
@@ -201,7 +204,9 @@ enum PlanReport {
             object.field("deletes", totals.deletes)
             object.field("bytes_written", totals.bytesWritten)
             object.field("bytes_displaced", totals.bytesDisplaced)
-            object.field("space_needed", totals.spaceNeeded)
+            // An image is written in place.
+            let isTree = header.stores[side].kind == .directory
+            object.field("space_needed", isTree ? totals.spaceNeeded : 0)
             if side == .a { line.field("on_a", object) } else { line.field("on_b", object) }
         }
         line.field("left_out", trailer.leftOut.object)
@@ -257,6 +262,8 @@ extension LeaveReason {
         case .deletion: "not deleted"
         case .external: "of an external module"
         case .excluded: "left out on one side"
+        case .special: "special, without --specials"
+        case .onBoth: "on both sides"
         case .other: "without its directory"
         }
     }
