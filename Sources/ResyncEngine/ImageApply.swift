@@ -126,7 +126,8 @@ struct ImageApply {
 
     private func openUndo(_ target: ImageTarget) throws -> (UndoLog, ImagePatcher) {
         let log = try undoLog(target, ApplyOptions(blockSize: 1)).0
-        return (log, ImagePatcher(target, log, try worker()))
+        let limit = Throttle.writing(nil, controls.pace)
+        return (log, ImagePatcher(target, log, try worker(), writeLimit: limit))
     }
 
     /// Before the actions have their results: then a run that was cut off in between says so, too.

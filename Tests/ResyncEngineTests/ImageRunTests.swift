@@ -58,8 +58,8 @@ import Testing
                 begin: try RunFolder.create(in: state.runs, run), plan: input, id: plan.id)
         }
 
-        private func job() throws -> ApplyJob {
-            ApplyJob(try folder(), try sites(), .none, settle: 0)
+        private func job(_ controls: RunControls = .none) throws -> ApplyJob {
+            ApplyJob(try folder(), try sites(), controls, settle: 0)
         }
 
         /// - Parameter room: for how many actions there is room in the undo file; nil: for all.
@@ -93,7 +93,9 @@ import Testing
             try #require(isRepaired)
         }
 
-        func undo() throws -> ApplyResult { try job().undo(try state().baselines) }
+        func undo(_ controls: RunControls = .none) throws -> ApplyResult {
+            try job(controls).undo(try state().baselines)
+        }
 
         func confirm() throws -> ConfirmResult {
             try job().confirm(ComparisonRules(), try state().baselines) { _, _ in }
@@ -118,6 +120,24 @@ import Testing
                 areEqual(images.medium(disk), images.after, $0.extent.offset..<$0.extent.end)
             }
         }
+    }
+
+    /// Its operator has ordered a rate at which it takes a second.
+    @Test func anUndoObeysTheRateThatIsOrdered() throws {
+        let stage = ImageStage()
+        #expect(try stage.apply().counts.notDone == 0)
+        let controls = RunControls(interruption: { nil }, report: { _, _ in })
+        let bytes = stage.images.actions.reduce(0) { $0 + $1.bytesWritten }
+        controls.pace.follow(
+            {
+                var order = PaceOrder()
+                order.writeLimit = bytes
+                return order
+            }, changed: { _ in }, isInterrupted: { false })
+        let start = monotonicSeconds()
+        #expect(try stage.undo(controls).counts.notDone == 0)
+        #expect(monotonicSeconds() - start > 0.5)
+        #expect(stage.isAsBefore)
     }
 
     /// Only its undo file knows what the batch has overwritten.
