@@ -55,6 +55,28 @@ import Testing
         #expect(!scene.stage.exists("b/old"))
     }
 
+    @Test func aPathOfSeveralPairsIsErasedOnlyWhereItIsSaid() throws {
+        let scene = try ApplyScene()
+        let stage = scene.stage
+        try scene.applied()
+        for (store, text) in [("c", "of C"), ("d", "of D, and kept")] {
+            try stage.makeFolder(store)
+            try stage.write(store + "/f", text)
+        }
+        let (c, d) = (stage.folder + "/c", stage.folder + "/d")
+        #expect(try scene.run("plan", c, d, "--authority", "a", "-o", "q").status == 0)
+        #expect(try scene.run("apply", "q").status == 0)
+        let run = try scene.runFolder().split(separator: "/").last.map { String($0) } ?? ""
+        try scene.refuses(5, "runs of several pairs of stores keep it, so --run must say") {
+            try scene.run("quarantine", "erase", "f")
+        }
+        let erased = try scene.run("quarantine", "erase", "f", "--run", run)
+        #expect(erased.status == 0 && erased.lines.count == 1, "\(erased.report)")
+        let rest = try scene.run("quarantine", "erase", "f")
+        #expect(rest.status == 0 && rest.lines.count == 1, "\(rest.report)")
+        #expect(rest.lines != erased.lines)
+    }
+
     @Test func onlyRunsThatAreThereArePurged() throws {
         let scene = try ApplyScene()
         try scene.applied()

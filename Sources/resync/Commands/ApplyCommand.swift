@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import ResyncCore
 import ResyncEngine
 import ResyncStorage
@@ -97,7 +98,7 @@ struct ApplyCommand: JSONCommand {
         let id = session.folder.run.id
         try refuseEnded(session.folder)
         options.writeLimit = .writing(limits.write, session.pace)
-        let total = Side.allCases.reduce(0) { cappedSum($0, plan.trailer.totals[$1].bytesWritten) }
+        let total = try session.bytesToWrite()
         let result = try session.watched(style, totalBytes: total) { job, _ in
             try job.apply(
                 options, ComparisonRules(aspects: plan.header.aspects), state.baselines,
@@ -139,6 +140,11 @@ struct ApplyCommand: JSONCommand {
         var options = ApplyOptions(blockSize: plan.header.blockSize)
         options.workers = workers
         options.acceptsOpen = acceptOpen
+        if !acceptOpen, geteuid() != 0 {
+            Main.complain(
+                "without root nobody is told which files other users' programs have open for "
+                    + "writing: they are not held back")
+        }
         options.openForWriting = { OpenFiles().writers }
         do throws(QuantityError) {
             options.maxUndo = try maxUndo.map { (text) throws(QuantityError) in

@@ -197,10 +197,18 @@ struct QuarantineCommand: ParsableCommand {
     struct Erase: ResyncCommand {
         static let configuration = CommandConfiguration(
             abstract: "Free what is kept of one path, in every run, and record it.",
-            discussion: "For data that must not be kept, as a person's who asks for its erasure.")
+            discussion: """
+                For data that must not be kept, as a person's who asks for its erasure. Where runs \
+                of several pairs of stores keep the path, --run says which run is meant.
+                """)
 
         @Argument(help: ArgumentHelp("A path in a store.", valueName: "PATH"))
         var path: String
+
+        @Option(
+            name: .customLong("run"),
+            help: ArgumentHelp("Only what this run keeps.", valueName: "RUN"))
+        var only: String?
 
         @OptionGroup var state: StateOptions
 
@@ -209,9 +217,12 @@ struct QuarantineCommand: ParsableCommand {
             let path = try storePath(path)
             var count = 0
             var status = ExitStatus.ok
-            let runs = try AppliedRuns(state)
+            let id = try only.map { try state.runID($0, kind: "apply") }
+            let runs = try AppliedRuns(state) { id == nil || id == $0 }
             if runs.unread > 0 { status.merge(.trouble) }
-            for folder in runs.folders {
+            let folders = try runs.folders.filter { try keeps(path, $0) }
+            try refuseOthers(folders)
+            for folder in folders {
                 do {
                     count += try erase(path, of: folder, state)
                 } catch {
@@ -227,10 +238,22 @@ struct QuarantineCommand: ParsableCommand {
             return status
         }
 
+        /// A path means something in one pair of stores.
+        private func refuseOthers(_ folders: [ApplyFolder]) throws {
+            let pairs = Set(folders.map { $0.plan.header.stores.map(\.path) })
+            guard pairs.count > 1 else { return }
+            let runs = folders.map { folder in
+                let stores = folder.plan.header.stores
+                return "\(folder.run.id) (\(escaped(stores.a.path)), \(escaped(stores.b.path)))"
+            }
+            throw CommandError(
+                "runs of several pairs of stores keep it, so --run must say which is meant: "
+                    + listed(runs, count: 10), .refused)
+        }
+
         private func erase(
             _ path: RelativePath, of folder: ApplyFolder, _ state: StateFolder
         ) throws -> Int {
-            guard try keeps(path, folder) else { return 0 }
             let session = try ApplySession(run: folder.run.id, state)
             let erased = try Quarantine(session.folder).erase(path, session.sites)
             for path in erased {

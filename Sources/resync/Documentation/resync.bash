@@ -716,11 +716,14 @@ _resync_quarantine_erase() {
     repeating_flags=()
     non_repeating_flags=(--version -h --help)
     repeating_options=()
-    non_repeating_options=(--state)
+    non_repeating_options=(--run --state)
     __resync_offer_flags_options 1
 
     # Offer option value completions
     case "${prev}" in
+    '--run')
+        return
+        ;;
     '--state')
         return
         ;;

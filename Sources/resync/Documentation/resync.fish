@@ -64,7 +64,7 @@ function __resync_parse_tokens -S
             case 'purge'
                 __resync_parse_subcommand -r 1 'older-than=' 'state=' 'version' 'h/help'
             case 'erase'
-                __resync_parse_subcommand 1 'state=' 'version' 'h/help'
+                __resync_parse_subcommand 1 'run=' 'state=' 'version' 'h/help'
             end
         case 'decide'
             __resync_parse_subcommand 2 'accept=' 'open' 'reason=' 'module=' 'state=' 'config=' 'version' 'h/help'
@@ -378,6 +378,7 @@ complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options 
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync quarantine purge" state' -l 'state' -d 'Keep runs in this folder instead of /var/lib/resync (root) or $XDG_STATE_HOME/resync.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync quarantine purge" version' -l 'version' -d 'Show the version.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync quarantine purge" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync quarantine erase" run' -l 'run' -d 'Only what this run keeps.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync quarantine erase" state' -l 'state' -d 'Keep runs in this folder instead of /var/lib/resync (root) or $XDG_STATE_HOME/resync.' -rfka ''
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync quarantine erase" version' -l 'version' -d 'Show the version.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync quarantine erase" h help' -s 'h' -l 'help' -d 'Show help information.'
