@@ -197,6 +197,30 @@ private enum SideState: String, CaseIterable {
         #expect(judgement?.verdict == .undetermined)
     }
 
+    /// No write and no truncation leaves the times as they were; a repaired file system does. Nor
+    /// is it an edit for a `chown`, or an undo, that came after.
+    @Test(arguments: [100, 9000]) func aSizeThatMovedAloneIsNoEdit(_ size: Int) {
+        for (isChowned, isRead, other) in [
+            (false, true, SideState.same), (true, true, .same), (true, false, .same),
+            (false, true, .edited), (true, true, .edited),
+        ] {
+            var now = Self.file(5)
+            now.content = isRead ? digest(9) : nil
+            now.entry.stat.size = size
+            if isChowned { now.entry.stat.ctime = Self.later }
+            for (side, hadEpisode) in [(Side.a, false), (.b, false), (.a, true), (.b, true)] {
+                var sides: Sides<ObservedEntry?> = Sides(a: now, b: now)
+                sides[side.other] = Self.become(other, 11)
+                var judgement = Judgement(
+                    base: .record(Self.record(Self.file(5))), sides: sides,
+                    aspects: AspectSet([.size, .content, .mtime]))
+                judgement.hadEpisode[side] = hadEpisode
+                judgement.isFromMedium = true
+                #expect(judgement.verdict == .undetermined, "\(other), \(isChowned), \(side)")
+            }
+        }
+    }
+
     @Test func aModeThatWasSetOnZerosIsAnEdit() {
         var judgement = Self.judgement(.edited, .zeros)
         #expect(judgement?.verdict == .missedWriteOnB)

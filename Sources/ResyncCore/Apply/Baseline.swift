@@ -50,10 +50,14 @@ package struct BaselineRecord: Sendable, Hashable {
     /// Whether anything tells that a side's object was touched since. The device number is none of
     /// it: it changes from boot to boot.
     package func hasMoved(_ now: Stat, on side: Side) -> Bool {
+        wasTouched(now, on: side) || (now.type == .file && now.size != agreed.stat.size)
+    }
+
+    /// Whether a kernel can have changed it since: none changes a size and no time.
+    package func wasTouched(_ now: Stat, on side: Side) -> Bool {
         let then = witnesses[side]
         return now.type != agreed.type || now.inode != then.inode
             || now.mtime != then.mtime || now.ctime != then.ctime
-            || (now.type == .file && now.size != agreed.stat.size)
     }
 
     /// The aspects, of those asked for, in which a side's entry is not what was proven. What was

@@ -39,8 +39,9 @@ package struct Judgement: Sendable {
         /// Changed, and its stat with it, to one from before the record: nobody but the file system
         /// sets a ctime, and after a crash or an aborted journal it has an earlier one again.
         case rolledBack
-        /// Other data in the same inode, as long as before, under an mtime that is no later: it may
-        /// be an edit that put the time back, and it may have rotted and been chowned since.
+        /// Other data in the same inode, as long as before under an mtime that is no later, or of
+        /// any length under the very same one: it may be an edit that put the time back, and it may
+        /// have rotted and been chowned since.
         case ambiguous
         /// Changed under an unchanged stat, or under one that proves nothing.
         case silent
@@ -95,12 +96,13 @@ package struct Judgement: Sendable {
         if !changes.isEmpty, now.stat.ctime < then.ctime { return .rolledBack }
         // A directory's times move with its entries, and say nothing of itself.
         if now.isDirectory { return changes.isEmpty ? .same(moved: false) : .edited }
-        let moved = record.hasMoved(now.stat, on: side)
-        if changes.isEmpty { return .same(moved: moved) }
-        guard moved else { return .silent }
+        if changes.isEmpty { return .same(moved: record.hasMoved(now.stat, on: side)) }
+        guard record.wasTouched(now.stat, on: side) else { return .silent }
         let isLater = now.stat.mtime > then.mtime || now.stat.inode != then.inode
-        return changes.contains(.content) && !changes.contains(.size) && !isLater
-            ? .ambiguous : .edited
+        if changes.contains(.size) {
+            return isLater || now.stat.mtime < then.mtime ? .edited : .ambiguous
+        }
+        return changes.contains(.content) && !isLater ? .ambiguous : .edited
     }
 
     private func deletion(on side: Side, _ other: Change) -> Verdict {
