@@ -66,7 +66,109 @@ import Testing
         }
     }
 
+    // MARK: Links
+
+    /// rename(2) does nothing where both names are one file already: what is staged would stay.
+    @Test(arguments: [false, true])
+    func aNameThatWasLinkedMeanwhileIsLeftAndNoOtherStays(_ canExchange: Bool) throws {
+        guard let library = try FaultProgram("noexchange", "-shared", "-fPIC") else { return }
+        let stage = try Stage()
+        for name in ["f", "g"] {
+            try stage.write("a/\(name)", "of A, \(name)")
+            try system("ln", "\(stage.a)/\(name)", "\(stage.a)/\(name)2")
+        }
+        try stage.makeFolder("b")
+        for name in ["f", "f2"] { try stage.write("b/\(name)", "of A, f") }
+        try stage.write("b/g", "of B, g")
+        try system("ln", stage.b + "/g", stage.b + "/g2")
+        try stage.age()
+        try plan(stage, "--with", "links")
+        let shown = try Command(Command.resync, ["plan", "show", stage.folder + "/p"]).run()
+        let expected = ["* B f2  link to f", "* B g  file: 7 B", "* B g2  link to g"]
+        #expect(shown.lines.prefix(3) == expected.map { $0 + "; two-way" }[...])
+        try system("ln", "-f", stage.b + "/f", stage.b + "/f2")
+        var apply = stage.resync(["apply", "p"])
+        if !canExchange {
+            apply.arguments =
+                ["LD_PRELOAD=" + library.path, apply.program].map { Array($0.utf8) }
+                + apply.arguments
+            apply.program = "/usr/bin/env"
+        }
+        let applied = try apply.run()
+        #expect(applied.status == 6, "\(applied.report)")
+        let line = "! f2  changed on B since the plan was made; left as it is"
+        #expect(applied.lines.first == line, "\(applied.report)")
+        // What another plan sees of it is that nothing is to do.
+        let again = try stage.resync(
+            ["plan", stage.a, stage.b, "--authority", "a", "--with", "links", "-o", "q"]
+        ).run()
+        #expect(again.status == 0 && again.text.contains("nothing to do"), "\(again.report)")
+        for (name, text) in [("f", "of A, f"), ("g", "of A, g")] {
+            let names = try system(
+                "stat", "-c", "%i %h", stage.b + "/" + name, stage.b + "/\(name)2")
+            let lines = (names ?? "").split(separator: "\n")
+            #expect(Set(lines).count == 1 && lines.first?.hasSuffix(" 2") == true, "\(lines)")
+            #expect(stage.text("b/" + name) == text)
+        }
+        let entries = try FileManager.default.contentsOfDirectory(atPath: stage.b)
+        #expect(!entries.contains { $0.hasPrefix(".resync-staged") }, "\(entries)")
+    }
+
     // MARK: Metadata
+
+    /// Nobody but root reads it: it is named by each command and left, whatever was to be done
+    /// about it, and all else is done.
+    @Test func aFileThatMayNotBeReadIsLeftAndNamed() throws {
+        guard isRoot, let setpriv = Command.find("setpriv") else {
+            return skip("needs root and setpriv")
+        }
+        let stage = try Stage(below: "/var/tmp")
+        try system("chmod", "755", stage.folder)
+        for folder in ["b", "a/d", "b/d", "state"] { try stage.makeFolder(folder) }
+        for (path, text) in [
+            ("a/new", "new"), ("a/shut", "of A"), ("b/shut", "of B, longer"), ("a/target", "of A"),
+            ("b/target", "of B"), ("a/fine", "of A"), ("b/fine", "of B"), ("a/d/in", "in"),
+            ("b/gone", "gone"),
+        ] { try stage.write(path, text) }
+        try stage.age()
+        for path in ["a/new", "a/shut", "b/target", "b/gone"] {
+            try system("chmod", "0", "\(stage.folder)/\(path)")
+        }
+        try system("chown", "-R", "1234:1234", stage.a, stage.b, stage.state)
+        func run(_ status: Int32, _ arguments: String...) throws -> Finished {
+            var command = stage.resync(arguments)
+            command.arguments =
+                ["--reuid", "1234", "--regid", "1234", "--clear-groups"].map { Array($0.utf8) }
+                + [Array(Command.resync.utf8)] + command.arguments
+            command.program = setpriv
+            let done = try command.run()
+            #expect(done.status == status, "\(done.report)")
+            return done
+        }
+        let before = try plainTraces(stage.b)
+        let compared = try run(2, "verify", stage.a, stage.b, "--settle", "0")
+        let unread = [("gone", "B"), ("new", "A"), ("shut", "A"), ("target", "B")]
+        for (path, side) in unread {
+            let line = "! \(path)  Permission denied on \(side) (openat)"
+            #expect(compared.lines.contains(line), "\(compared.report)")
+        }
+        let plan = stage.state + "/p"
+        let planned = try run(0, "plan", "last", "--authority", "a", "-o", plan)
+        for (path, _) in unread {
+            let line = "x \(path)  unreadable or unstable, left as it is"
+            #expect(planned.lines.contains(line), "\(planned.report)")
+        }
+        let applied = try run(0, "apply", plan)
+        #expect(applied.text.contains("left as they are: 4 unreadable"), "\(applied.report)")
+        #expect(stage.text("b/fine") == "of A" && stage.text("b/d/in") == "in")
+        #expect(stage.text("b/shut") == "of B, longer" && stage.text("b/target") == "of B")
+        #expect(!stage.exists("b/new") && stage.text("b/gone") == "gone")
+        #expect(try system("stat", "-c", "%a", stage.b + "/target") == "0\n")
+        _ = try run(1, "confirm")
+        _ = try run(2, "verify", stage.a, stage.b, "--settle", "0")
+        _ = try run(0, "undo")
+        #expect(try plainTraces(stage.b) == before)
+    }
 
     @Test func whatMayOnlyGrowIsLeftAndNamed() throws {
         let scene = try ApplyScene()
