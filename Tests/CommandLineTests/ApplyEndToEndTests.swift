@@ -1,120 +1,161 @@
 import Foundation
 import Glibc
+import ResyncCore
+import TestSupport
 import Testing
 
-/// Two stores on file systems of their own, damaged in eight ways and made the same again by the
-/// real program, which is killed on the way.
+/// Two stores on file systems of their own that were proven equal, damaged in eight ways and made
+/// the same again by the real program, which is killed on the way; then all of it is taken back.
 @Suite(.serialized) struct ApplyEndToEndTests {
-    /// Two loop-mounted ext4 file systems with the same content.
-    private func stage() throws -> (stage: Stage, mounts: [Mount])? {
-        let stage = try Stage()
-        try stage.remove("a")
-        var mounts: [Mount] = []
-        for name in ["a", "b"] {
-            guard let mount = try Mount(ext4: "64M", at: stage.folder, name) else { return nil }
-            mounts.append(mount)
-        }
-        for store in ["a", "b"] { try fill(stage, store) }
-        try system("cp", "-a", stage.a + "/.", stage.b)
-        return (stage, mounts)
-    }
-
-    private func fill(_ stage: Stage, _ store: String) throws {
-        guard store == "a" else { return }
-        for number in 0..<60 {
-            try stage.makeFolderIfMissing("a/d\(number % 6)")
-            try stage.write(
-                "a/d\(number % 6)/f\(number)", noise(3000 + number * 501, seed: UInt64(number + 1)))
-        }
-        try stage.write("a/d0/large", noise(3 << 20, seed: 99))
-        try system("chown", "1234:1234", stage.a + "/d0/f0")
-        try system("ln", "-s", "f0", stage.a + "/d0/link")
-    }
-
-    /// One of each kind, on B, but for what was edited later than A: that is right.
-    private func damage(_ stage: Stage) throws {
-        try stage.remove("b/d1/f1")
-        try stage.write("b/d1/extra", "only on B")
-        try system("truncate", "-s", "1000", stage.b + "/d2/f2")
-        try stage.patch("b/d0/large", at: 1 << 20, [UInt8](repeating: 0, count: 8192))
-        let old = stage.bytes("b/d3/f3")
-        try stage.patch("b/d3/f3", at: 100, [old[100] ^ 4])
-        try stage.write("b/d4/f4", "an older version")
-        try system("touch", "-d", "2020-01-01", stage.b + "/d4/f4")
-        try system("chown", "99:99", stage.b + "/d5/f5")
-        try stage.write("b/d5/f11", "edited on B, later than A")
-    }
-
     @Test func damageIsRepairedConfirmedAndTakenBack() throws {
-        guard let (stage, mounts) = try stage() else { return }
-        defer { withExtendedLifetime(mounts) {} }
-        usleep(2_200_000)
-        let first = try stage.verify("--keep")
-        #expect(first.status == 0, "\(first.report)")
-        try damage(stage)
-        let damaged = try listing(stage.b)
-        let found = try stage.verify("--confirm", "1")
-        #expect(found.status == 1, "\(found.report)")
-        let plan = stage.folder + "/plan"
-        let planned = try stage.resync(
-            ["plan", "last", "--authority", "a", "-o", plan]).run()
-        #expect(planned.status == 0, "\(planned.report)")
-        let shown = try Command(Command.resync, ["plan", "show", plan]).run()
-        #expect(shown.status == 0, "\(shown.report)")
-        try killTwice(stage, ["apply", plan])
-        let applied = try stage.resync(["apply", plan]).run()
-        #expect(applied.status == 0, "\(applied.report)")
-        let unconfirmed = try stage.verify()
-        #expect(unconfirmed.errorText.contains("has begun to change B"), "\(unconfirmed.report)")
-        let confirmed = try stage.resync(["confirm"]).run()
-        #expect(confirmed.status == 0, "\(confirmed.report)")
-        let again = try stage.verify("--assurance", "media")
-        #expect(again.status == 0, "\(again.report)")
-        #expect(!again.errorText.contains("has begun to change"), "\(again.report)")
-        let undone = try stage.resync(["undo"]).run()
-        #expect(undone.status == 0, "\(undone.report)")
-        #expect(try listing(stage.b) == damaged)
+        guard let killer = try Killer(), let scene = try EndToEndScene() else { return }
+        try compare(scene, 0, "--keep")
+        guard try scene.damage() else { return }
+        let damaged = Sides(a: try scene.whole(.a), b: try scene.whole(.b))
+        try checkVerdictsWithoutAnEpisode(scene)
+        try tellOfTheEpisode(scene)
+        let wrong = try compare(scene, 1).entries
+        #expect(wrong.count == 11, "\(wrong)")
+        try planByTheBaseline(scene)
+        let first = try apply(scene, killer, damaged)
+        let second = try decide(scene)
+        try scene.resync(0, "undo", second)
+        try scene.resync(0, "undo", first)
+        let unlike = (try scene.whole(.a).unlike(damaged.a), try scene.whole(.b).unlike(damaged.b))
+        #expect(unlike.0 == [])
+        #expect(unlike.1 == [])
+        try scene.checkReadme()
+        // Nothing that came back passes for an edit of B.
+        #expect(try compare(scene, 1).entries == wrong)
+        try scene.resync(4, "plan", "last", "--authority", "baseline", "-o", "again")
+        let shown = try scene.resync(0, "plan", "show", "again").entries
+        #expect(!shown.contains { $0.contains(/^. A (db|mail\/17|rec|web)/) }, "\(shown)")
     }
 
-    /// At two moments of its work, by the kernel's own count of its renames.
-    private func killTwice(_ stage: Stage, _ arguments: [String]) throws {
-        guard let strace = Command.find("strace") else { return skip("strace is not installed") }
-        for nth in [2, 4] {
-            var command = stage.resync(arguments)
-            command.arguments =
-                [
-                    "-f", "-qq", "-o", "/dev/null", "-e",
-                    "inject=renameat2:signal=SIGKILL:when=\(nth)",
-                ]
-                .map { Array($0.utf8) } + [Array(Command.resync.utf8)] + command.arguments
-            command.program = strace
-            let killed = try command.run()
-            #expect(killed.status == 137, "\(killed.report)")
+    @discardableResult
+    private func compare(
+        _ scene: EndToEndScene, _ status: Int32, _ more: String...,
+        at line: SourceLocation = #_sourceLocation
+    ) throws -> String {
+        let said = try scene.resync(
+            status, ["verify", "/mnt/a", "/mnt/b"] + more + ["--with", "links,xattrs,acl"],
+            at: line)
+        let verdict = status == 0 ? "\nIN SYNC\n" : "\nNOT IN SYNC\n"
+        #expect(said.contains(verdict), "\(said)", sourceLocation: line)
+        return said
+    }
+
+    /// Nobody has said yet that B lost writes: what rotted under times that stand still is damage,
+    /// what has times from before the baseline never wins, and a deletion is an edit.
+    private func checkVerdictsWithoutAnEpisode(_ scene: EndToEndScene) throws {
+        try compare(scene, 1)
+        let planned = try scene.resync(
+            4, "plan", "last", "--authority", "baseline", "-o", "early")
+        #expect(
+            planned.entries
+                == ["db", "mail/17", "rec/0413", "web/index", "web/start"].map {
+                    "x \($0)  undetermined, left as it is"
+                })
+        let shown = try scene.resync(0, "plan", "show", "early").entries
+        #expect(
+            shown == [
+                "* A app.conf  file: 15 B; edited on B",
+                "* B db/users  file: 19.5 KiB; damage on B",
+                "+ A mail/19  file: 10 B; edited on B", "* B rec/0412  file: 1.14 MiB; damage on B",
+                "- A db/index  file; edited on B",
+                ". A mail  metadata of a directory; edited on B",
+            ])
+    }
+
+    private func tellOfTheEpisode(_ scene: EndToEndScene) throws {
+        let opened = try scene.resync(
+            0, "episode", "open", "mail/b", "--class", "lost-write", "--note",
+            "came back without its last writes")
+        let episode = try #require(opened.firstMatch(of: /e\d{14}-[0-9a-f]{4}/)?.output)
+        try scene.resync(
+            0, "episode", "close", String(episode), "--note", "the cable was changed")
+        // What is verified is to begin after it.
+        usleep(1_200_000)
+    }
+
+    /// What B lost is known by its times; what rotted may have been lost as well.
+    private func planByTheBaseline(_ scene: EndToEndScene) throws {
+        let planned = try scene.resync(
+            4, "plan", "last", "--authority", "baseline", "-o", "repair")
+        #expect(
+            planned.entries
+                == ["db/users", "rec/0412", "rec/0413"].map {
+                    "x \($0)  undetermined, left as it is"
+                })
+        let shown = try scene.resync(0, "plan", "show", "repair").entries
+        #expect(
+            shown == [
+                "* A app.conf  file: 15 B; edited on B", "+ B db/index  file: 18.6 KiB; lost on B",
+                "* B mail/17  file: 30.3 KiB; missed write on B",
+                "+ A mail/19  file: 10 B; edited on B",
+                "* B web/index  file: 2.93 KiB; missed write on B",
+                "* B web/start  link to web/index; missed write on B",
+                ". B db  metadata of a directory; missed write on B",
+                ". A mail  metadata of a directory; edited on B",
+            ])
+    }
+
+    /// Killed twice, with some of it done each time.
+    ///
+    /// - Returns: the run.
+    private func apply(
+        _ scene: EndToEndScene, _ killer: Killer, _ damaged: Sides<Recorded>
+    ) throws -> String {
+        var cut: [Sides<Recorded>] = []
+        for moment in [130, 90] {
+            try scene.kill(killer, at: moment, "apply", "repair")
+            cut.append(Sides(a: try scene.whole(.a), b: try scene.whole(.b)))
         }
-    }
-
-    /// Every path with type, mode, owner, size, mtime and content, what is resync's own left out.
-    private func listing(_ root: String) throws -> [String] {
-        let script = """
-            cd "$1" && find . -path './.resync*' -prune -o -path ./lost+found -prune -o \
-            -printf '%p %y %m %U:%G %s %T@ %l\\n' | grep -v '^\\. ' | LC_ALL=C sort
-            find . -path './.resync*' -prune -o -type f -print0 | LC_ALL=C sort -z | \
-            xargs -0 sha256sum
-            """
-        let done = try Command("/bin/bash", ["-c", script, "listing", root]).run()
-        #expect(done.status == 0, "\(done.report)")
-        // The size of a directory says how it came about.
-        return done.lines.map { line in
-            let words = line.split(separator: " ", omittingEmptySubsequences: false)
-            guard words.count > 5, words[1] == "d" else { return line }
-            return (words[..<4] + words[5...]).joined(separator: " ")
+        let applied = try scene.resync(4, "apply", "repair")
+        #expect(applied.contains("left as they are: 3 undetermined\n"), "\(applied)")
+        for now in cut {
+            let isBetween =
+                try now.a.isBetween(damaged.a, scene.whole(.a))
+                || now.b.isBetween(damaged.b, scene.whole(.b))
+            #expect(isBetween, "the kill was not half-way")
         }
+        // Each of them came somewhere.
+        #expect(cut[0].a != cut[1].a || cut[0].b != cut[1].b)
+        try scene.resync(4, "confirm")
+        return try run(applied)
     }
-}
 
-extension Stage {
-    fileprivate func makeFolderIfMissing(_ path: String) throws {
-        if !exists(path) { try makeFolder(path) }
+    /// What is left, a person decides.
+    ///
+    /// - Returns: the run.
+    private func decide(_ scene: EndToEndScene) throws -> String {
+        let left = try compare(scene, 1).entries.map { $0.prefix { $0 != ":" } }
+        #expect(
+            left == [
+                "* db/users  content", "* rec/0412  content",
+                "* rec/0413  size 900000 on A, 600000 on B (truncated)",
+            ])
+        for path in ["db/users", "rec/0412", "rec/0413"] {
+            try scene.resync(
+                0, "decide", "last", path, "--accept", "a", "--reason", "A never failed")
+        }
+        try scene.resync(0, "plan", "last", "--authority", "baseline", "-o", "rest")
+        let shown = try scene.resync(0, "plan", "show", "rest").entries
+        #expect(
+            shown == [
+                "* B db/users  file: 19.5 KiB; undetermined",
+                "* B rec/0412  file: 1.14 MiB; undetermined",
+                "* B rec/0413  file: 878.9 KiB; undetermined",
+            ])
+        let applied = try scene.resync(0, "apply", "rest")
+        try scene.resync(0, "confirm")
+        try compare(scene, 0)
+        #expect(try scene.differences() == [])
+        return try run(applied)
+    }
+
+    private func run(_ said: String) throws -> String {
+        String(try #require(said.firstMatch(of: /run (\d{8}T\S+):/)?.output.1))
     }
 }
 

@@ -88,9 +88,25 @@ final class LoopMount {
         }
     }
 
+    /// Has other bytes lie where those of a file lie in one piece, behind the back of the file
+    /// system.
+    ///
+    /// - Returns: false where they were not found.
+    func replace(_ old: [UInt8], with new: [UInt8]) throws -> Bool {
+        try changing { image in
+            let all = try Data(contentsOf: URL(fileURLWithPath: image), options: .alwaysMapped)
+            guard let place = all.range(of: Data(old)) else { return false }
+            let file = try FileHandle(forWritingTo: URL(fileURLWithPath: image))
+            try file.seek(toOffset: UInt64(place.lowerBound))
+            try file.write(contentsOf: Data(new))
+            try file.close()
+            return true
+        }
+    }
+
     /// Changes the disk while it is not mounted. Its device stays the same one: under another
     /// number it would be another store.
-    private func changing(_ body: (_ image: String) throws -> Bool) throws -> Bool {
+    func changing(_ body: (_ image: String) throws -> Bool) throws -> Bool {
         guard let source = try system("findmnt", "-n", "-o", "SOURCE", point) else { return false }
         let device = source.trimmingCharacters(in: .whitespacesAndNewlines)
         let held = open(device, O_RDONLY | O_CLOEXEC)
