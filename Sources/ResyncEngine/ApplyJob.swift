@@ -201,10 +201,19 @@ package struct ApplyJob {
         var withdrawn = UpdateSpool(baselines.scratch)
         var plan = folder.plan
         try plan.forEach { _, action in
-            try withdrawn.append(.withdraw(action.path, since: started))
+            try withdrawn.append(Self.withdrawn(action, since: started))
         }
         var header = known.header
         header.tool = folder.plan.header.tool
         _ = try baselines.update(header) { try withdrawn.next() }
+    }
+
+    /// What an undo brings back has a new ctime. What was known by an earlier one to be older than
+    /// what was proven, or was in doubt at all, would pass for an edit by it.
+    private static func withdrawn(_ action: Action, since: Timestamp) -> BaselineUpdate {
+        if action.why == .undetermined { return .remove(action.path) }
+        guard let before = action.before else { return .withdraw(action.path, since: since) }
+        return .withdrawRolledBack(
+            action.path, since: since, action.side, ctime: before.stat.ctime)
     }
 }

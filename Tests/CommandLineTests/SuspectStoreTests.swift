@@ -402,5 +402,13 @@ import Testing
         usleep(1_200_000)
         let after = try plan()
         #expect(after.contains("* A file  file: 29 B; missed write on A"), "\(after)")
+        // Brought back by an undo it has a new ctime, and is no edit for that.
+        for words in [["apply", "p"], ["undo"]] {
+            let done = try stage.resync(words).run()
+            #expect(done.status == 0, "\(done.report)")
+        }
+        let again = try plan()
+        #expect(again.contains("1 undetermined"), "\(again)")
+        #expect(!again.contains("file  file"), "\(again)")
     }
 }

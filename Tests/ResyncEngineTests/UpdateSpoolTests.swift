@@ -38,8 +38,11 @@ import Testing
             let all: [BaselineUpdate] = [
                 .remove(path), record(path, number),
                 .withdraw(path, since: Timestamp(seconds: Int64(number), nanoseconds: 3)),
+                .withdrawRolledBack(
+                    path, since: Timestamp(seconds: Int64(number), nanoseconds: 3),
+                    number % 2 == 0 ? .a : .b, ctime: Timestamp(seconds: -5, nanoseconds: 7)),
             ]
-            let update = all[Int.random(in: 0..<3, using: &seed)]
+            let update = all[Int.random(in: 0..<4, using: &seed)]
             try spool.append(update)
             expected[path] = update
         }

@@ -178,6 +178,11 @@ extension ByteWriter {
             byte(2)
             string(path.bytes)
             time(since)
+        case .withdrawRolledBack(let path, let since, let side, let ctime):
+            byte(side == .a ? 3 : 4)
+            string(path.bytes)
+            time(since)
+            time(ctime)
         }
     }
 }
@@ -187,12 +192,17 @@ extension ByteReader {
     package static let updateLimit = ManifestLimit.path + ManifestLimit.target + 4096
 
     package mutating func update() throws(FormatError) -> BaselineUpdate {
-        switch try byte() {
+        let kind = try byte()
+        switch kind {
         case 0: return .remove(try path(limit: ManifestLimit.path))
         case 1: return .set(try baselineRecord(after: []))
         case 2:
             return .withdraw(
                 try path(limit: ManifestLimit.path), since: try time())
+        case 3, 4:
+            return .withdrawRolledBack(
+                try path(limit: ManifestLimit.path), since: try time(),
+                kind == 3 ? .a : .b, ctime: try time())
         default: throw FormatError("unknown update", at: at)
         }
     }

@@ -5,11 +5,14 @@ package enum BaselineUpdate: Sendable, Hashable {
     case remove(RelativePath)
     /// What was proven since then holds no longer.
     case withdraw(RelativePath, since: Timestamp)
+    /// Nor does what was proven before, where a side's ctime was from before that.
+    case withdrawRolledBack(RelativePath, since: Timestamp, Side, ctime: Timestamp)
 
     package var path: RelativePath {
         switch self {
         case .set(let record): record.path
-        case .remove(let path), .withdraw(let path, _): path
+        case .remove(let path), .withdraw(let path, _), .withdrawRolledBack(let path, _, _, _):
+            path
         }
     }
 }
@@ -38,6 +41,10 @@ package func mergeBaseline(
         case .set(let new): try emit(new)
         case .remove: break
         case .withdraw(_, let since): if let known, known.time < since { try emit(known) }
+        case .withdrawRolledBack(_, let since, let side, let ctime):
+            if let known, known.time < since, known.witnesses[side].ctime <= ctime {
+                try emit(known)
+            }
         }
         update = try updates()
         if let following = update, !(next.path < following.path) {
