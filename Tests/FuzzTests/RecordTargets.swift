@@ -31,7 +31,8 @@ extension FuzzTarget {
         var reader = ByteReader(bytes)
         let update = try reader.update()
         switch update {
-        case .remove(let path), .withdraw(let path, _): try demandInside(path)
+        case .remove(let path), .withdraw(let path, _), .withdrawRolledBack(let path, _, _, _):
+            try demandInside(path)
         case .set(let record): try demandInside(record.path)
         }
         var writer = ByteWriter()
@@ -100,7 +101,11 @@ private func updateSamples() -> [[UInt8]] {
         agreed: ObservedEntry(
             entry: Entry(stat: Stat(type: .file, size: 7)), content: fuzzDigest(1)),
         witnesses: Sides(a: witness, b: witness), aspects: .standard, level: .hash, time: time)
-    return ([.remove(path), .set(record), .withdraw(path, since: time)] as [BaselineUpdate]).map {
+    let updates: [BaselineUpdate] = [
+        .remove(path), .set(record), .withdraw(path, since: time),
+        .withdrawRolledBack(path, since: time, .b, ctime: time),
+    ]
+    return updates.map {
         update in encoded { $0.update(update) }
     }
 }
