@@ -246,8 +246,7 @@ package final class ApplyRun {
                 // None that somebody gave it since are taken away: nobody would have them.
                 let isOurs =
                     try kept.map { (kept) throws(DiskError) in
-                        let given = try given(action, hand)
-                        return found.allSatisfy { kept.contains($0) || given.contains($0) }
+                        try hand.areKnown(found, of: action, before: kept)
                     } ?? before.entry.hasAttributes(found)
                 guard isOurs else {
                     results[at] = .changed
@@ -265,12 +264,6 @@ package final class ApplyRun {
             }
             try folder.append(.attributes(number: first + at, found))
         }
-    }
-
-    /// The attributes of the source's directory, with which an earlier attempt may have settled it.
-    private func given(_ action: Action, _ hand: Hand) throws(DiskError) -> [Attribute] {
-        guard let after = action.after else { return [] }
-        return try hand.source(action.side.other).open(action.path, as: after)?.attributes() ?? []
     }
 
     /// Bytes of one directory's attributes that an undo can give back: far more than ext4 has room

@@ -30,6 +30,17 @@ final class Hand {
         sources[side] = made
         return made
     }
+
+    /// Whether a directory that is settled has no attributes but those it had before and those of
+    /// the source's directory: one that somebody else gave it is nowhere else.
+    func areKnown(
+        _ found: [Attribute], of action: Action, before: [Attribute]
+    ) throws(DiskError) -> Bool {
+        guard let after = action.after else { return found.allSatisfy(before.contains) }
+        let given =
+            try source(action.side.other).open(action.path, as: after)?.attributes() ?? []
+        return found.allSatisfy { before.contains($0) || given.contains($0) }
+    }
 }
 
 extension ApplyFolder {

@@ -113,6 +113,17 @@ package final class UndoRun {
         }
     }
 
+    /// Whether a directory has attributes from before and from the source's, as settling it, or
+    /// taking that back, leaves them where it is cut off.
+    private func isHalfSettled(
+        _ action: Action, _ before: [Attribute]?, _ hand: Hand
+    ) -> Bool {
+        guard let before, let now = try? hand.changer(action.side).attributes(action) else {
+            return false
+        }
+        return (try? hand.areKnown(now, of: action, before: before)) == true
+    }
+
     private func takeBack(
         _ first: Int, _ actions: [Action], _ chosen: [Int], _ counts: inout ApplyCounts
     ) throws {
@@ -140,9 +151,12 @@ package final class UndoRun {
                 continue
             }
             let changer = hand.changer(actions[at].side)
+            let attributes = folder.state.attributes[first + at]
+            let isRetry = open?.contains(first + at) == true
             let result = try changer.undo(
-                first + at, actions[at], isRetry: open?.contains(first + at) == true,
-                attributes: folder.state.attributes[first + at])
+                first + at, actions[at],
+                isRetry: isRetry || isHalfSettled(actions[at], attributes, hand),
+                attributes: attributes)
             results[at] = result
             if result.isDone, changer.broughtBackLate.contains(first + at) {
                 late.append((first + at, actions[at].path))

@@ -249,7 +249,10 @@ extension GateHistory {
         var since: Int64 = .min
         for side in Side.allCases {
             let store = GateWorld.store(entry.pair, side)
-            if isFull { since = counting(store).map(closing).max().map { max($0, since) } ?? since }
+            if isFull {
+                let all = counting(store).filter { !wasShut(module, $0, entry.pair) }
+                since = all.map(closing).max().map { max($0, since) } ?? since
+            }
             for fault in world.faults where fault.store == store {
                 guard let place = fault.episode,
                     entry.sides[side].seen.written >= fault.at - GateWorld.margin
@@ -267,6 +270,23 @@ extension GateHistory {
             found.append(GateFinding(text: "\(name) is not what was read", faults: faults))
         }
         return found
+    }
+
+    /// Whether a module was shut from an earlier episode on all through another one: that voids
+    /// nothing but what was written in it, whatever the scope.
+    private func wasShut(_ module: Int, _ episode: Episode, _ pair: Int) -> Bool {
+        guard !episode.reachesAll, let end = episode.closed?.wall,
+            let start = episode.suspectWindow(margin: margin).start
+        else { return false }
+        let ends = Side.allCases.flatMap { counting(GateWorld.store(pair, $0)) }
+            .filter { $0.kind != .unwatched }.compactMap { other in
+                other.closed.map { max($0.wall, noting(other)) }
+            }
+        guard let before = ends.filter({ $0 < start }).max() else { return false }
+        return !standings[module].contains { release in
+            release.standing.answer == .released && release.standing.looked > before
+                && release.standing.looked <= end
+        }
     }
 
     /// In half seconds; the end of time while it is open.

@@ -127,7 +127,7 @@ package struct HistoryOracle {
             say("an edit was overwritten")
         }
         if old == nil, origin(path, side).isEdit, !hadEpisode(path)[side],
-            origin(path, side.other) == .proven
+            origin(path, side.other) == .proven, proven[path] != nil
         {
             say("a deletion was undone")
         }
