@@ -51,7 +51,7 @@ extension LocalChanger {
             parent = try chain.open(action.path.parent)
         } catch {
             // An error, and no crash, ended its own removal, and the one of its parent came after.
-            guard error.isAbsence, shelved == .old, try isEmptyDirectory(number, in: shelf) else {
+            guard error.isAbsence, shelved == .old, try isEmpty(shelfName(number), in: shelf) else {
                 throw error
             }
             return .done
@@ -66,12 +66,10 @@ extension LocalChanger {
         return shelved == .old ? nil : .conflict
     }
 
-    private func isEmptyDirectory(
-        _ number: Int, in shelf: Descriptor
+    private func isEmpty(
+        _ name: [UInt8], in directory: Descriptor
     ) throws(DiskError) -> Bool {
-        try withCString(shelfName(number)) { (name) throws(DiskError) in
-            try isEmpty(name, in: shelf)
-        }
+        try withCString(name) { (name) throws(DiskError) in try isEmpty(name, in: directory) }
     }
 
     private func recoverPlacing(
@@ -364,9 +362,7 @@ extension LocalChanger {
     ) throws(DiskError) -> Bool {
         guard try object(name, in: directory, action) == .new else { return false }
         guard action.kind == .makeDirectory else { return true }
-        return try withCString(name) { (name) throws(DiskError) in
-            try isEmpty(name, in: directory)
-        }
+        return try isEmpty(name, in: directory)
     }
 
     private func giveBack(

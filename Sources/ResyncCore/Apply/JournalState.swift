@@ -34,6 +34,8 @@ package struct JournalState: Sendable {
     /// By action, as far as there are any: a plan may delete millions. `Timestamp.epoch`: none.
     private var shelvedTimes: [Timestamp] = []
 
+    /// Whether `undone` has any that settles a directory: asking it takes as long as it is large.
+    private var hasUndoneSettling = false
     /// The first action that settles a directory; all behind it do, too.
     private let settling: Int
 
@@ -77,7 +79,10 @@ package struct JournalState: Sendable {
             openUndo = range
             confirmed = nil
             // As with an intent: what is taken back moves the times of directories.
-            if range.lowerBound < settling { undone = undone.filter { $0 < settling } }
+            if range.lowerBound < settling, hasUndoneSettling {
+                undone = undone.filter { $0 < settling }
+                hasUndoneSettling = false
+            }
         case .undone(let first, let found):
             takeUndone(zip(try range(first, found), found))
         case .attributes(let number, let old):
@@ -119,6 +124,7 @@ package struct JournalState: Sendable {
         for (number, result) in found {
             if result.isDone {
                 undone.insert(number)
+                if number >= settling { hasUndoneSettling = true }
                 leftByUndo.remove(number)
                 continue
             }

@@ -140,7 +140,8 @@ struct ApplyCommand: JSONCommand {
         var options = ApplyOptions(blockSize: plan.header.blockSize)
         options.workers = workers
         options.acceptsOpen = acceptOpen
-        if !acceptOpen, geteuid() != 0 {
+        // Of an image the kernel says whether it is open, to its owner as well.
+        if !acceptOpen, geteuid() != 0, plan.header.stores.a.kind == .directory {
             Main.complain(
                 "without root nobody is told which files other users' programs have open for "
                     + "writing: they are not held back")
