@@ -7,6 +7,8 @@ package enum Assurance: String, Sendable, CaseIterable {
 package struct Tally: Sendable, Hashable {
     /// Names found on either side, the root itself left out.
     package var entries = 0
+    /// Of these, those that were walked into as directories.
+    package var directories = 0
     package var same = 0
     /// Existing on both sides with different data.
     package var contentDiffers = 0
@@ -90,6 +92,7 @@ package struct Tally: Sendable, Hashable {
 
     package static func += (left: inout Tally, right: Tally) {
         left.entries += right.entries
+        left.directories += right.directories
         left.same += right.same
         left.contentDiffers += right.contentDiffers
         left.metadataDiffers += right.metadataDiffers

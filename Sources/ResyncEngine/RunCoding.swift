@@ -46,6 +46,7 @@ extension ByteWriter {
         number(checkpoint.resultsEnd)
         milliseconds(checkpoint.elapsed)
         time(checkpoint.saved)
+        number(checkpoint.tally.directories)
     }
 
     mutating func summary(_ summary: Summary) {
@@ -68,6 +69,7 @@ extension ByteWriter {
         number(summary.provenBefore)
         byte(summary.isFirstLook ? 1 : 0)
         number(summary.tally.expected)
+        number(summary.tally.directories)
     }
 
     mutating func reach(_ reach: RunReach) {
@@ -140,18 +142,20 @@ extension ByteReader {
             let completeness = Sides(a: try completeness(), b: try completeness())
             directories.append(EnteredDirectory(depth: depth, stats, completeness))
         }
-        let tally = try tally()
+        var tally = try tally()
         var manifests = Sides<ManifestPart?>(a: nil, b: nil)
         for side in Side.allCases where try byte() == 1 {
             manifests[side] = ManifestPart(
                 end: try int(limit: byteLimit), pending: try string(limit: Frames.payloadLimit))
         }
+        let resultsEnd = try int(limit: byteLimit)
+        let elapsed = try milliseconds()
+        let saved = try time()
+        tally.directories = try directoryCount()
         return Checkpoint(
             isFirstPassDone: isDone, through: isSet ? path : nil, directories: directories,
-            tally: tally,
-            manifests: manifests, resultsEnd: try int(limit: byteLimit),
-            elapsed: try milliseconds(),
-            saved: try time())
+            tally: tally, manifests: manifests, resultsEnd: resultsEnd, elapsed: elapsed,
+            saved: saved)
     }
 
     mutating func summary() throws(FormatError) -> Summary {
@@ -177,6 +181,7 @@ extension ByteReader {
         summary.provenBefore = try int(limit: countLimit)
         summary.isFirstLook = try byte() == 1
         summary.tally.expected = try int(limit: countLimit)
+        summary.tally.directories = try directoryCount()
         return summary
     }
 
@@ -238,6 +243,11 @@ extension ByteReader {
 
     private mutating func milliseconds() throws(FormatError) -> Double {
         Double(try number()) / 1000
+    }
+
+    /// At the end of what is kept; runs from before it was counted have none.
+    private mutating func directoryCount() throws(FormatError) -> Int {
+        isAtEnd ? 0 : try int(limit: countLimit)
     }
 
     private mutating func tally() throws(FormatError) -> Tally {

@@ -133,7 +133,10 @@ package struct Verify: Pass {
         }
         // What only leads to what is compared was not compared, but for what tells of itself.
         let isCounted = path != .root && (judged != nil || rules.within?.holds(path) ?? true)
-        if isCounted { output.tally.entries = 1 }
+        if isCounted {
+            output.tally.entries = 1
+            output.tally.directories = 1
+        }
         if let judged {
             output.tally.count(judged)
             output.differences = [judged]

@@ -294,6 +294,9 @@ import Testing
         let refused = try expect(5, "apply", "p")
         let line = "\(side.uppercased()) has no marker"
         #expect(refused.errorText.contains(line), "\(refused.report)")
+        // There is one way to take it.
+        let id = try #require(planned.text.split(separator: "plan ").last?.prefix(12))
+        try expect(5, "apply", "p", "--accept", String(id))
         #expect(try plainTraces("\(stage.folder)/\(other)") == before)
         #expect(stage.text("\(side)/f1") == "stale")
         try expect(0, "store", "adopt", "\(stage.folder)/\(side)")

@@ -34,10 +34,10 @@ final class LoopMount {
     init?(
         _ kind: Kind, size: String? = nil, options: String = "loop", features: [String] = []
     ) throws {
-        let name = "/resync-mount-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        let name = "resync-mount-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         point = NSTemporaryDirectory() + name
         // In memory where there is room: thousands of syncs are waited for.
-        folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm" + name : point + "-image"
+        folder = access("/dev/shm", W_OK) == 0 ? "/dev/shm/" + name : point + "-image"
         guard isRoot else {
             skip("mounting needs root")
             return nil

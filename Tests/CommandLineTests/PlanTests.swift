@@ -44,6 +44,9 @@ import Testing
         let made = try plan(stage, "last", "--authority", "a")
         #expect(made.status == 0, "\(made.report)")
         #expect(made.text.contains("two-way"), "\(made.report)")
+        let mount = try system("findmnt", "-n", "-o", "TARGET", "-T", stage.b)
+        let place = try #require(mount).trimmingCharacters(in: .whitespacesAndNewlines)
+        #expect(made.text.contains(" on the file system at \(place); "), "\(made.report)")
         #expect(
             try show(stage) == [
                 "* B f  file: 4.88 KiB; two-way", ". B g  metadata; two-way",

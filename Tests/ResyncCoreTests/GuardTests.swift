@@ -94,7 +94,9 @@ import Testing
             #expect(unmarked(side) { $0.header.hasBaseline = true } == [])
             #expect(unmarked(side) { $0.found[side.other].marker?.baseline = nil } == [])
         }
-        #expect(Refusal.unmarked(.a).canBeAccepted && !Refusal.otherFileSystem(.a).canBeAccepted)
+        for only in [Refusal.unmarked(.a), .otherFileSystem(.a)] {
+            #expect(!only.canBeAccepted)
+        }
     }
 
     @Test func storesOfOtherPartnersAreStrangers() {
@@ -209,6 +211,14 @@ import Testing
         }
         #expect(few(20, 20) == [])
         #expect(few(21, 0) == [.deletes(.b, 21, limit: 20)])
+        func ofDirectories(_ overwrites: Int) -> [Refusal] {
+            refusals {
+                $0.header.directories = 900
+                $0.trailer.totals.b.overwrites = overwrites
+            }
+        }
+        #expect(ofDirectories(50) == [])
+        #expect(ofDirectories(51) == [.overwrites(.b, 51, of: 100)])
     }
 
     /// An image is one entry: its bytes are counted.

@@ -51,10 +51,10 @@ package enum Refusal: Sendable, Hashable {
     case readOnly(Side)
 
     /// Whether it can be overruled: not where another store would be changed than was planned for,
-    /// and what was done there be counted as done here.
+    /// and what was done there be counted as done here; nor where a store has to be adopted.
     package var canBeAccepted: Bool {
         switch self {
-        case .otherFileSystem, .copiedMarker, .otherMarker, .otherSize: false
+        case .otherFileSystem, .copiedMarker, .otherMarker, .otherSize, .unmarked: false
         default: true
         }
     }
@@ -99,8 +99,9 @@ package enum Refusal: Sendable, Hashable {
             "\(count) of \(side.letter) and its top-level directories would become empty"
         case .deletes(let side, let count, let limit):
             "\(count) entries of \(side.letter) would be deleted, more than \(limit)"
-        case .overwrites(let side, let count, let entries):
-            "\(count) of \(entries) entries of \(side.letter) would be overwritten, more than half"
+        case .overwrites(let side, let count, let others):
+            "\(count) of \(others) entries of \(side.letter) that are no directories would be "
+                + "overwritten, more than half"
         case .overwrittenBytes(let side, let bytes, let size):
             "\(sizeText(bytes)) of \(sizeText(size)) of \(side.letter) would be overwritten, more "
                 + "than half"
@@ -152,7 +153,7 @@ package func refusals(
         let store = header.stores[target]
         refusals +=
             store.kind == .directory
-            ? countRefusals(totals, target, header.entries)
+            ? countRefusals(totals, target, header)
             : byteRefusals(totals, target, of: store.size)
         if found[target].isReadOnly { refusals.append(.readOnly(target)) }
     }
@@ -226,14 +227,18 @@ private let fewEntries = 20
 private let fewFiles = 10
 private let fewBytes = 64 << 10
 
-private func countRefusals(_ totals: PlanTotals, _ target: Side, _ entries: Int) -> [Refusal] {
+private func countRefusals(
+    _ totals: PlanTotals, _ target: Side, _ header: PlanHeader
+) -> [Refusal] {
     var refusals: [Refusal] = []
-    let limit = max(fewEntries, entries / 10)
+    let limit = max(fewEntries, header.entries / 10)
     if totals.deletes > limit {
         refusals.append(.deletes(target, totals.deletes, limit: limit))
     }
-    if entries > fewEntries, totals.overwrites > entries / 2 {
-        refusals.append(.overwrites(target, totals.overwrites, of: entries))
+    // Directories are not overwritten: a store with few files in each has as many of them.
+    let others = header.entries - header.directories
+    if others > fewEntries, totals.overwrites > others / 2 {
+        refusals.append(.overwrites(target, totals.overwrites, of: others))
     }
     if totals.emptied > 0 { refusals.append(.emptiedDirectories(target, totals.emptied)) }
     if totals.zeroed > fewFiles { refusals.append(.zeroed(target, totals.zeroed)) }

@@ -102,6 +102,8 @@ package struct PlanHeader: Sendable, Hashable {
     package var exclusions: Digest
     /// Entries that the comparison counted.
     package var entries: Int
+    /// Of these, those that are directories; 0 in plans from before they were counted.
+    package var directories = 0
     package var hasBaseline: Bool
 
     package init(

@@ -202,6 +202,7 @@ extension ByteWriter {
         digest(header.exclusions)
         number(header.entries)
         byte(header.hasBaseline ? 1 : 0)
+        number(header.directories)
     }
 
     mutating func store(_ store: StoreReference) {
@@ -265,6 +266,7 @@ extension ByteReader {
         header.tool = tool
         header.entries = try int()
         header.hasBaseline = try byte() == 1
+        if !isAtEnd { header.directories = try int(limit: header.entries) }
         return header
     }
 

@@ -300,6 +300,7 @@ private struct Planning {
         header.run = run.id
         header.tool = Array("\(programName) \(programVersion)".utf8)
         header.entries = summary.tally.entries
+        header.directories = summary.tally.directories
         header.hasBaseline = baseline != nil
         let limits = try verify.read.limits()
         var task = PlanTask(

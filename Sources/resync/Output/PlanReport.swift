@@ -122,11 +122,27 @@ enum PlanReport {
             text +=
                 "  \(sizeText(totals.bytesWritten)) to write"
                 + (store.kind == .directory
-                    ? ", needs \(sizeText(totals.spaceNeeded)) on its file system; \(kept) kept "
-                        + "for an undo\n"
+                    ? ", needs \(sizeText(totals.spaceNeeded)) on \(fileSystem(of: store)); "
+                        + "\(kept) kept for an undo\n"
                     : " in place; an undo file keeps \(kept), with the state or in --undo-dir\n")
         }
         return text
+    }
+
+    /// Named by where it is mounted now, as long as that is what the plan was made for.
+    private static func fileSystem(of store: StoreReference) -> String {
+        guard let mount = mountPoint(of: store) else {
+            let device = store.identity.device
+            return "device \(device.major):\(device.minor), which is not mounted there now"
+        }
+        return "the file system at \(escaped(mount))"
+    }
+
+    private static func mountPoint(of store: StoreReference) -> [UInt8]? {
+        guard let mount = mountTable()?.mount(holding: store.path) else { return nil }
+        // btrfs shows another device than `stat` does.
+        let isMeant = mount.device == store.identity.device || mount.isType("btrfs")
+        return isMeant ? mount.mountPoint : nil
     }
 
     // MARK: JSON Lines
@@ -207,6 +223,9 @@ enum PlanReport {
             // An image is written in place.
             let isTree = header.stores[side].kind == .directory
             object.field("space_needed", isTree ? totals.spaceNeeded : 0)
+            if isTree, totals.actions > 0, let mount = mountPoint(of: header.stores[side]) {
+                object.field("file_system", escaped(mount))
+            }
             if side == .a { line.field("on_a", object) } else { line.field("on_b", object) }
         }
         line.field("left_out", trailer.leftOut.object)
