@@ -42,6 +42,36 @@ def apply(session):
 
 
 @benchmark
+def added(session):
+    """20 000 new files of 1 to 8 KiB, a tenth of small, from their plan into an empty store. Both
+    sync what they write; rsync finds out itself what is missing."""
+    result = session.begin("added")
+    a, _ = session.workloads.stores("small", 0.1)
+    _, size, _ = size_of(a)
+    target = os.path.join(session.scratch, "added")
+    state = os.path.join(session.scratch, "added-state")
+    plan = os.path.join(session.scratch, "added-plan")
+
+    def reset():
+        session.stopwatch(lambda _: ["rm", "-rf", target, state, plan])
+        session.stopwatch(lambda _: ["mkdir", target])
+        session.stopwatch(
+            lambda _: [session.binary, "verify", "--state", state, "-q", a, target], statuses=(1,))
+        session.stopwatch(
+            lambda _: [session.binary, "plan", "last", "--state", state, "--authority", "a", "-o",
+                       plan])
+        session.stopwatch(lambda _: ["sync"])
+
+    ours = tools.Tool(
+        "resync apply", lambda _: [session.binary, "apply", plan, "--state", state])
+    rival = tools.Tool(
+        "rsync -a --fsync", lambda _: ["rsync", "-a", "--fsync", f"{a}/", f"{target}/"], "rsync",
+        "rsync", 1.0)
+    session.compare(
+        result, "warm", ours, [rival], [a], size, before=reset, needed=1 << 40)
+
+
+@benchmark
 def patch(session):
     """1000 changes of 4 KiB in an image of 4 GiB, with an undo file, beside rsync --inplace. Both
     are told what to do: resync has its plan, rsync reads the whole image to find out."""

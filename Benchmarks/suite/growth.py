@@ -1,8 +1,10 @@
 """How time and memory grow, how many workers help, and what each digest costs."""
 
 import math
+import os
 import statistics
 
+from . import tools
 from .limits import DIGESTS
 from .machine import MIB, drop_caches, say, size_of
 from .session import Figure, benchmark
@@ -65,6 +67,30 @@ def growth(session):
             Figure(f"growth with {unit}, exponent of time", time, time, time, "lower"),
             Figure(f"growth with {unit}, memory of 8N by N", *[points[-1][2] / points[0][2]] * 3,
                    "lower")]
+
+
+@benchmark
+def planning(session):
+    """Peak memory of planning for 1000 and for 1 000 000 differences: so many names of huge, beside
+    an empty store."""
+    result = session.begin("planning")
+    empty = os.path.join(session.scratch, "empty")
+    os.mkdir(empty)
+    peaks = []
+    for part in (0.001, 1):
+        a, _ = session.workloads.stores("huge", part)
+        state = os.path.join(session.scratch, f"planning-{part}")
+        session.stopwatch(
+            lambda _: [session.binary, "verify", "--state", state, "-q", a, empty], statuses=(1,))
+        tool = tools.Tool("resync plan", lambda place: [
+            session.binary, "plan", "last", "--state", state, "--authority", "a", "-o",
+            f"{place}/plan"])
+        _, peak = measured(session, result, "warm", tool, f"huge times {part}", 1)
+        peaks.append(peak)
+    more = (peaks[1] - peaks[0]) / MIB
+    result.figures.append(Figure(
+        "memory, planning for all of huge, more than for a thousandth", more, more, more, "lower",
+        64, "MiB"))
 
 
 @benchmark

@@ -42,7 +42,11 @@ struct UnprovenSearch {
     func callAsFunction(_ target: VerifyTarget, _ controls: RunControls) throws -> Found {
         guard let part = target.part else { return Found(within: target.within) }
         guard sites.a.facts.kind == .directory else {
-            throw CommandError("--only is for directories", .usage)
+            // Of images and devices nothing is kept, and nothing has a time.
+            guard part == .unproven || part == .rest else {
+                throw CommandError("--only hot and --only suspect are for directories", .usage)
+            }
+            return Found(within: target.within)
         }
         let hot = try hotPaths(of: target)
         let places = part == .hot ? hot.paths : target.within?.paths ?? [.root]
@@ -84,7 +88,9 @@ struct UnprovenSearch {
             return Found(within: part == .hot ? Selection(places) : target.within)
         }
         if entries.left > 0 {
-            Main.complain("\(countText(entries.left)) more are not proven, and not suspect")
+            Main.complain(
+                "\(countText(entries.left)) more are not proven, and "
+                    + (part == .rest ? "lie in modules" : "not suspect"))
         }
         return Found(
             within: Selection(entries.paths, isDeep: false), proven: entries.proven)

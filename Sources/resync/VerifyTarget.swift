@@ -43,7 +43,13 @@ struct VerifyTarget {
     }
 
     /// Whether it can prove its modules: a first look at a part of them does not.
-    var isWhole: Bool { !isPart && (part == nil || part == .unproven) }
+    var isWhole: Bool {
+        switch part {
+        case nil, .unproven: !isPart
+        case .rest: !isPart && modules.isEmpty
+        case .hot, .suspect: false
+        }
+    }
 
     /// - Throws: `CommandError` where the configuration names no such pair.
     init(pair name: String, in configuration: Configuration) throws {

@@ -30,7 +30,7 @@ final class GateScene {
             }
         }
         watch = try WatchStage(
-            folder.a, options: verifies ? [] : ["--no-verify"], notify: notify,
+            folder.a, verifies: verifies, notify: notify,
             readLimit: readLimit,
             modules: "modules:\n" + modules
         ) { stage in

@@ -177,7 +177,7 @@ import Testing
         defer { withExtendedLifetime(folder) {} }
         try folder.write("a/file", noise(5000))
         let watch = try WatchStage(
-            folder.a, options: ["--no-verify"],
+            folder.a,
             modules: """
                 modules:
                   - name: live

@@ -11,7 +11,7 @@ import Testing
             try folder.write("a/\(module)/f", noise(5000))
         }
         return try WatchStage(
-            folder.a, options: ["--no-verify"], checks: checks,
+            folder.a, checks: checks,
             modules: """
                 modules:
                   - {name: rec, pair: mail, paths: [rec], after: [db]}

@@ -95,8 +95,7 @@ import Testing
 
     private func scene(_ disk: FaultyStore) throws -> WatchStage {
         try WatchStage(
-            disk.point, options: ["--no-verify"],
-            modules: "modules: [{name: m, pair: mail, paths: [file]}]"
+            disk.point, modules: "modules: [{name: m, pair: mail, paths: [file]}]"
         ) { stage in
             for store in [disk.point, stage.folder + "/other"] {
                 try "content".write(toFile: store + "/file", atomically: false, encoding: .utf8)

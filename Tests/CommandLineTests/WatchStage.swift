@@ -139,19 +139,21 @@ final class WatchStage {
     private let options: [String]
 
     /// - Parameters:
+    ///   - verifies: whether it does so by itself after an episode.
     ///   - starts: the state that it finds the store in.
     ///   - checks: what the configuration says of the pair's checks.
     ///   - modules: what it says of modules.
     ///   - prepare: called before the watcher is started.
     init(
-        _ store: String, options: [String] = [], notify: String? = nil, notifyTimeout: Int = 60,
+        _ store: String, verifies: Bool = false, options: [String] = [], notify: String? = nil,
+        notifyTimeout: Int = 60,
         starts: String = "ok",
         readLimit: String? = nil, checks: String = "", modules: String = "",
         prepare: (Stage) throws -> Void = { _ in }
     ) throws {
         stage = try Stage()
         self.store = store
-        self.options = options
+        self.options = options + (verifies ? [] : ["--no-verify"])
         try stage.makeFolder("other")
         let limit = readLimit.map { ", read-limit: \($0)" } ?? ""
         let notification =
@@ -167,7 +169,7 @@ final class WatchStage {
 
             """)
         try prepare(stage)
-        watcher = try Self.start(stage, options)
+        watcher = try Self.start(stage, self.options)
         try #require(within(10) { self.state == starts }, "\(report)")
     }
 

@@ -10,8 +10,7 @@ struct WatchSurroundingsTests {
         _ store: String, starts: String, prepare: () throws -> Void = {}
     ) throws -> WatchStage {
         try WatchStage(
-            store, options: ["--no-verify"], starts: starts,
-            modules: "modules: [{name: m, pair: mail, paths: [file]}]"
+            store, starts: starts, modules: "modules: [{name: m, pair: mail, paths: [file]}]"
         ) { stage in
             for store in [store, stage.folder + "/other"] {
                 try "content".write(toFile: store + "/file", atomically: false, encoding: .utf8)

@@ -8,6 +8,8 @@ package struct UnprovenEntries: Sendable {
         case suspect
         /// All of it.
         case unproven
+        /// All of it that lies in no module.
+        case rest
     }
 
     /// Paths that are collected, at most.
@@ -68,14 +70,20 @@ package struct UnprovenEntries: Sendable {
         _ path: RelativePath, _ stats: Sides<Stat?>?, _ record: BaselineRecord?
     ) -> Bool {
         let isMismatch = mismatches.contains(path)
-        guard let stats, !isMismatch else { return true }
-        guard proofs[owners.owner(of: path) ?? proofs.count - 1].gap(stats, record) != nil else {
+        let owner = owners.owner(of: path)
+        if let stats, !isMismatch, proofs[owner ?? proofs.count - 1].gap(stats, record) == nil {
             proven += 1
             return false
         }
-        guard part == .suspect,
-            suspicion.rank(of: path, stats: stats, record: record, isMismatch: false) == .other
-        else { return true }
+        switch part {
+        case .hot, .unproven: return true
+        case .rest where owner == nil: return true
+        case .suspect:
+            guard let stats, !isMismatch else { return true }
+            let rank = suspicion.rank(of: path, stats: stats, record: record, isMismatch: false)
+            if rank != .other { return true }
+        case .rest: break
+        }
         left += 1
         return false
     }

@@ -30,8 +30,9 @@ struct VerifyCommand: ResyncCommand {
         name: .long,
         help: ArgumentHelp(
             "Of a pair or module, compare this alone: unproven (what was not proven equal since "
-                + "the last episode), suspect (of that, what is likely to be damaged), or hot (of "
-                + "that, what lies in hot paths).", valueName: "PART"))
+                + "the last episode), suspect (of that, what is likely to be damaged), hot (of "
+                + "that, what lies in hot paths), or rest (of that, what lies in no module).",
+            valueName: "PART"))
     var only: String?
 
     @Option(
@@ -176,7 +177,7 @@ struct VerifyCommand: ResyncCommand {
             ?? VerifyTarget(pair: a, in: configuration)
         if let only {
             guard let part = UnprovenEntries.Part(rawValue: only) else {
-                throw CommandError("--only takes unproven, suspect or hot", .usage)
+                throw CommandError("--only takes unproven, suspect, hot or rest", .usage)
             }
             target.part = part
         }

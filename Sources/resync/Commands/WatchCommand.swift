@@ -84,7 +84,7 @@ struct WatchCommand: ResyncCommand {
         setup.chronicle = try ledger.chronicle(since: week)
         let notifier = configuration.notification.map { Notifier($0) }
         let verifications =
-            configuration.modules.isEmpty
+            noVerify && configuration.modules.isEmpty
             ? nil
             : Verifications(
                 configuration, at: file.path, state, ledger, notifier, verifies: !noVerify)

@@ -4,8 +4,8 @@ import ResyncEngine
 import ResyncLedger
 import ResyncStorage
 
-/// Tells of gates that open or shut, and verifies modules after an episode without anybody asking:
-/// first what is suspect of all of them, then one at a time of each pair, each by a process of its
+/// Tells of gates that open or shut, and verifies pairs after an episode without anybody asking:
+/// first what is suspect, then module by module, then what lies in none, each by a process of its
 /// own, which is ended where a store of the pair is not well any more. Never writes to a store.
 /// What it does next follows from the ledger, so that nothing is lost with it but first looks.
 final class Verifications: @unchecked Sendable {
@@ -15,6 +15,8 @@ final class Verifications: @unchecked Sendable {
     private static let interval = 10.0
     /// Seconds after which what could not come to its end is tried again.
     private static let retry = 60.0
+    /// Seconds in which a store that lives says what it is.
+    private static let patience = 2.0
     /// Seconds in which a store that lives was found well after a start.
     private static let startTime = 60.0
 
@@ -24,7 +26,9 @@ final class Verifications: @unchecked Sendable {
     private let ledger: Ledger
     private let notifier: Notifier?
     private let verifies: Bool
-    private let told: ToldAnswers
+    private let told: KeptWords
+    /// Of each pair the episode after which also its rest was verified.
+    private let rests: KeptWords
     private let begun = monotonicSeconds()
     /// Kept from one turn to the next, since a store that hangs is asked where it lies only once.
     private let realPaths = RealPaths()
@@ -38,13 +42,17 @@ final class Verifications: @unchecked Sendable {
     private var failed: [String: Double] = [:]
     /// Of each module, as it was told last, also by the watcher before; nil before the first turn.
     private var answers: [String: Gate.Answer]?
-    /// Of each pair: the episode after which it is looked at first, and what is left of that.
-    private var first: [String: First] = [:]
+    /// Of each pair: what its last episode wants besides its modules.
+    private var aftermaths: [String: Aftermath] = [:]
 
-    private struct First {
+    private struct Aftermath {
         let episode: String
-        var left: [UnprovenEntries.Part]
+        /// Before any module is verified.
+        var looks: [UnprovenEntries.Part]
+        /// After all of them.
+        var isRestDue: Bool
         /// By the monotonic clock.
+        var restFailed: Double?
         let began = monotonicSeconds()
     }
 
@@ -54,6 +62,7 @@ final class Verifications: @unchecked Sendable {
 
         var words: String {
             switch self {
+            case .look(.rest): "the rest"
             case .look(let part): "what is \(part.rawValue)"
             case .module(let module): module.name
             }
@@ -75,7 +84,9 @@ final class Verifications: @unchecked Sendable {
         _ ledger: Ledger, _ notifier: Notifier?, verifies: Bool
     ) {
         self.verifies = verifies
-        told = ToldAnswers(folder: state.folder)
+        told = KeptWords(folder: state.folder, name: "gates", what: "what was told of gates")
+        rests = KeptWords(
+            folder: state.folder, name: "rests", what: "that the rest of a pair was verified")
         self.configuration = configuration
         configurationPath = absolutePath(path)
         (self.state, self.ledger) = (state, ledger)
@@ -157,13 +168,18 @@ final class Verifications: @unchecked Sendable {
         let now = monotonicSeconds()
         guard lastLook.map({ now - $0 >= Self.interval }) ?? true else { return }
         lastLook = now
+        let knowledge = EpisodeKnowledge(ledger, stores, state, realPaths)
+        complaining { try tellChanges(knowledge) }
+        for pair in configuration.pairs
+        where verifies && running[pair.name] == nil && !bad.contains(where: pair.has) {
+            // What keeps one from being started keeps no other.
+            complaining { try start(pair, knowledge) }
+        }
+    }
+
+    private func complaining(_ body: () throws -> Void) {
         do {
-            let knowledge = EpisodeKnowledge(ledger, stores, state, realPaths)
-            try tellChanges(knowledge)
-            for pair in configuration.pairs
-            where verifies && running[pair.name] == nil && !bad.contains(where: pair.has) {
-                try start(pair, knowledge)
-            }
+            try body()
         } catch {
             Main.complain(Main.explain(error)?.message ?? "\(error)")
         }
@@ -171,33 +187,50 @@ final class Verifications: @unchecked Sendable {
 
     private func start(_ pair: Configuration.Pair, _ knowledge: EpisodeKnowledge) throws {
         let now = monotonicSeconds()
-        let due = try knowledge.due(pair, configuration).filter { module in
-            failed[module.name].map { now - $0 >= Self.retry } ?? true
-        }
-        guard let module = due.first else { return }
+        func mayTry(_ failed: Double?) -> Bool { failed.map { now - $0 >= Self.retry } ?? true }
+        let due = try knowledge.due(pair, configuration).filter { mayTry(failed[$0.name]) }
+        let after = try aftermath(of: pair, knowledge)
+        let isRestDue = after.map { $0.isRestDue && mayTry($0.restFailed) } ?? false
+        guard !due.isEmpty || isRestDue else { return }
         guard let turn = try state.turn(at: pair.stores.map { $0.path }) else { return }
-        if let part = nextLook(of: pair, due, knowledge) {
-            try start(.look(part), of: pair, turn)
-            say(pair.name, "LOOK     what is \(part.rawValue)")
-            return
+        if let part = after?.looks.first ?? (due.isEmpty ? .rest : nil) {
+            let task = Task.look(part)
+            try start(task, of: pair, turn)
+            say(pair.name, "LOOK     \(task.words)")
+        } else if let module = due.first {
+            try start(.module(module), of: pair, turn)
+            let more = due.count > 1 ? ", \(due.count - 1) more to follow" : ""
+            say(pair.name, "VERIFY   \(module.name)\(more)")
         }
-        try start(.module(module), of: pair, turn)
-        let more = due.count > 1 ? ", \(due.count - 1) more to follow" : ""
-        say(pair.name, "VERIFY   \(module.name)\(more)")
     }
 
-    /// What is to be looked at before any module is verified; nil where that was done.
-    private func nextLook(
-        of pair: Configuration.Pair, _ due: [Module], _ knowledge: EpisodeKnowledge
-    ) -> UnprovenEntries.Part? {
+    /// Nil where it never had an episode.
+    private func aftermath(
+        of pair: Configuration.Pair, _ knowledge: EpisodeKnowledge
+    ) throws -> Aftermath? {
         let paths = pair.stores.map { $0.path }
         guard let episode = knowledge.lastEpisode(of: paths) else { return nil }
-        if first[pair.name]?.episode != episode {
-            let hasHot = due.contains { !$0.hot.isEmpty }
-            first[pair.name] = First(
-                episode: episode, left: hasHot ? [.hot, .suspect] : [.suspect])
+        if let known = aftermaths[pair.name], known.episode == episode { return known }
+        var looks: [UnprovenEntries.Part] = []
+        // Nothing is suspect before the rest in what has no times.
+        if try isOfDirectories(pair) {
+            let hasHot = configuration.modules.contains {
+                $0.pair == pair.name && !$0.hot.isEmpty
+            }
+            looks = hasHot ? [.hot, .suspect] : [.suspect]
         }
-        return first[pair.name]?.left.first
+        let after = Aftermath(
+            episode: episode, looks: looks, isRestDue: rests.read()[pair.name] != episode)
+        aftermaths[pair.name] = after
+        return after
+    }
+
+    private func isOfDirectories(_ pair: Configuration.Pair) throws -> Bool {
+        let path = pair.stores.a.path
+        return try answered(within: Self.patience, path) {
+            try LocalSite(path: path, disk: LinuxDisk(), options: LocalSiteOptions()).facts.kind
+                == .directory
+        }
     }
 
     private func start(_ task: Task, of pair: Configuration.Pair, _ turn: [Folder]) throws {
@@ -208,7 +241,7 @@ final class Verifications: @unchecked Sendable {
                 ["--only", UnprovenEntries.Part.unproven.rawValue, "--module", module.name]
             }
         // What services that come back do counts more than how soon all of it is verified.
-        let began = first[pair.name]?.began ?? monotonicSeconds()
+        let began = aftermaths[pair.name]?.began ?? monotonicSeconds()
         let share = RateRamp.share(after: monotonicSeconds() - began)
         let ramp = pair.readLimit == nil ? [] : ["--ramp", "\(share)"]
         let words = ([programName, "verify", "--quiet", "--progress", "none"] + ramp + about)
@@ -231,15 +264,28 @@ final class Verifications: @unchecked Sendable {
             let run = run(of: one, pair)
             say(
                 pair.name,
-                "LOOKED   what is \(part.rawValue): "
+                "LOOKED   \(one.task.words): "
                     + (run.map { "\($0.verdict) (run \($0.id))" } ?? Self.noEnd(status)))
-            // What was not looked at first is looked at with its module.
-            if !one.isEnding { first[pair.name]?.left.removeAll { $0 == part } }
+            guard !one.isEnding else { break }
+            // What was not looked at first is looked at with its module, or with the rest.
+            aftermaths[pair.name]?.looks.removeAll { $0 == part }
+            if part == .rest { concludeRest(of: pair, isOver: run != nil) }
         case .module(let module):
             let standing = standing(of: module, since: one.started)
             say(pair.name, "VERIFIED \(module.name): \(words(standing, status))")
             failed[module.name] = standing == nil && !one.isEnding ? monotonicSeconds() : nil
         }
+    }
+
+    private func concludeRest(of pair: Configuration.Pair, isOver: Bool) {
+        guard isOver, let after = aftermaths[pair.name] else {
+            aftermaths[pair.name]?.restFailed = monotonicSeconds()
+            return
+        }
+        aftermaths[pair.name]?.isRestDue = false
+        var known = rests.read()
+        known[pair.name] = after.episode
+        rests.keep(known)
     }
 
     /// What it found out, from the ledger; nil where that is of another run.
@@ -282,7 +328,7 @@ final class Verifications: @unchecked Sendable {
         let own = needs.map { ($0.module, Gate(unknown: nil, [$0]).answer) }
         // What was skipped while no watcher ran waits for a word, whatever was told before.
         let isFirst = answers == nil
-        let before = answers ?? told.read()
+        let before = answers ?? told.read().compactMapValues { Gate.Answer(rawValue: $0) }
         let now = modules.gates(Dictionary(own, uniquingKeysWith: { first, _ in first }))
         for module in modules {
             let hasOpened = now[module.name] == .open
@@ -299,7 +345,7 @@ final class Verifications: @unchecked Sendable {
         }
         // In the end: rather told twice than never.
         answers = now
-        if now != before { told.keep(now) }
+        if now != before { told.keep(now.mapValues { $0.rawValue }) }
     }
 
     private func say(_ name: String, _ text: String) {
@@ -307,33 +353,33 @@ final class Verifications: @unchecked Sendable {
     }
 }
 
-/// The answers of gates as they were told last, beside the ledger: what shuts while no watcher runs
-/// is told by the next one.
-private struct ToldAnswers {
-    private static let name = Array("gates".utf8)
+/// A word for each of some names, kept beside the ledger from one watcher to the next.
+private struct KeptWords {
     private static let limit = 1 << 20
 
     let folder: Folder
+    let name: String
+    /// What it is that is kept.
+    let what: String
 
-    /// What cannot be read is as if nothing had been told.
-    func read() -> [String: Gate.Answer] {
-        guard let file = try? folder.read(Self.name), file.size <= Self.limit,
+    /// What cannot be read is as if nothing had been kept.
+    func read() -> [String: String] {
+        guard let file = try? folder.read(Array(name.utf8)), file.size <= Self.limit,
             let text = validText((try? file.read(at: 0, count: file.size)) ?? [])
         else { return [:] }
-        let known = text.split(separator: "\n").compactMap { line -> (String, Gate.Answer)? in
+        let known = text.split(separator: "\n").compactMap { line -> (String, String)? in
             let words = line.split(separator: " ", maxSplits: 1).map { String($0) }
-            guard words.count == 2 else { return nil }
-            return Gate.Answer(rawValue: words[0]).map { (words[1], $0) }
+            return words.count == 2 ? (words[1], words[0]) : nil
         }
         return Dictionary(known, uniquingKeysWith: { first, _ in first })
     }
 
-    func keep(_ answers: [String: Gate.Answer]) {
-        let lines = answers.sorted { $0.key < $1.key }.map { "\($1.rawValue) \($0)\n" }
+    func keep(_ words: [String: String]) {
+        let lines = words.sorted { $0.key < $1.key }.map { "\($1) \($0)\n" }
         do throws(DiskError) {
-            try folder.replace(Self.name, with: Array(lines.joined().utf8))
+            try folder.replace(Array(name.utf8), with: Array(lines.joined().utf8))
         } catch {
-            Main.complain("what was told of gates cannot be kept: \(error.sentence)")
+            Main.complain("\(what) cannot be kept: \(error.sentence)")
         }
     }
 }

@@ -1,0 +1,77 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// What the watcher verifies after an episode besides modules.
+@Suite struct RestTests {
+    /// Waits until the watcher has said something so often.
+    private func says(_ text: String, _ watch: WatchStage, times: Int = 1) -> Bool {
+        watch.within(30) {
+            watch.watcher.outputSoFar.components(separatedBy: text).count == times + 1
+        }
+    }
+
+    /// After all modules, and once for each episode, whatever becomes of the watcher.
+    @Test func whatLiesInNoModuleIsVerifiedInTheEnd() throws {
+        let scene = try GateScene(
+            verifies: true, modules: "- {name: db, pair: mail, paths: [db]}")
+        try scene.folder.write("a/log/f0", "edited on one side")
+        try scene.episode()
+        #expect(says("  LOOKED   the rest: NOT IN SYNC", scene.watch), "\(scene.watch.report)")
+        let lines = scene.watch.watcher.outputSoFar.split(separator: "\n")
+        let module = lines.firstIndex { $0.contains("  VERIFIED db: released") }
+        let rest = lines.firstIndex { $0.contains("  LOOK     the rest") }
+        #expect(try #require(module) < #require(rest), "\(scene.watch.report)")
+        // The run has what lies in no module, and nothing of what does.
+        let shown = try scene.watch.stage.resync(["runs", "show", "last", "--json"]).run()
+        let paths = try objects(shown.lines).compactMap { $0["path"] as? String }
+        #expect(paths == ["log/f0"], "\(shown.report)")
+        #expect(try scene.gate("db") == 0)
+        try scene.watch.restart()
+        #expect(scene.watch.within(20) { scene.watch.state == "ok" }, "\(scene.watch.report)")
+        // It looks at once, and again after ten seconds.
+        usleep(3_000_000)
+        let again = scene.watch.watcher.outputSoFar
+        #expect(!again.contains("the rest"), "\(scene.watch.report)")
+        try scene.episode()
+        #expect(says("  LOOKED   the rest: NOT IN SYNC", scene.watch), "\(scene.watch.report)")
+    }
+
+    @Test func aPairWithoutModulesIsVerifiedAsAWhole() throws {
+        let scene = try GateScene(verifies: true, modules: "  []")
+        try scene.episode()
+        #expect(says("  LOOKED   the rest: IN SYNC (run", scene.watch), "\(scene.watch.report)")
+        #expect(says("  LOOKED   what is suspect: ", scene.watch), "\(scene.watch.report)")
+        let one = try scene.run("verify", "mail", "--only", "rest")
+        // What was proven then is not read once more.
+        #expect(one.status == 0 && one.text.contains("12 proven before"), "\(one.report)")
+    }
+
+    /// Of which nothing is kept.
+    @Test func imagesAreComparedOnceForEachEpisode() throws {
+        let watch = try WatchStage("/nonexistent", verifies: true) { stage in
+            let bytes = noise(1 << 20, seed: 5)
+            try stage.write("image", bytes)
+            try stage.write("copy", bytes)
+            try stage.patch("copy", at: 70_000, [1, 2, 3])
+            let config = stage.text("config.yaml")
+                .replacingOccurrences(of: "a: /nonexistent", with: "a: \(stage.folder)/image")
+                .replacingOccurrences(of: stage.folder + "/other", with: stage.folder + "/copy")
+            try stage.write("config.yaml", config)
+        }
+        let command = [
+            "episode", "open", "mail/b", "--note", "t", "--from", "00:00", "--to", "00:01",
+        ]
+        let opened = try watch.stage.resync(
+            command + ["--config", watch.stage.folder + "/config.yaml"]
+        ).run()
+        #expect(opened.status == 0, "\(opened.report)")
+        #expect(says("  LOOKED   the rest: NOT IN SYNC", watch), "\(watch.report)")
+        #expect(!watch.watcher.outputSoFar.contains("suspect:"), "\(watch.report)")
+        try watch.restart()
+        #expect(watch.within(20) { watch.state == "ok" }, "\(watch.report)")
+        usleep(3_000_000)
+        #expect(!watch.watcher.outputSoFar.contains("the rest"), "\(watch.report)")
+    }
+}
