@@ -104,6 +104,46 @@ import Testing
         #expect(both.status == 64, "\(both.report)")
     }
 
+    /// As of the last comparison, and without what was proven equal since.
+    @Test func openDifferencesAreCounted() throws {
+        let folder = try Stage()
+        let watch = try scene(folder)
+        defer { withExtendedLifetime(folder) {} }
+        let config = ["--config", watch.stage.folder + "/config.yaml"]
+        func found() throws -> (pair: Int?, modules: [Int?], text: String) {
+            let text = try status(watch).text
+            let lines = try objects(status(watch, "--json").lines)
+            func count(_ line: [String: Any]) -> Int? { line["open_differences"] as? Int }
+            let modules = lines.filter { $0["type"] as? String == "gate" }
+            return (
+                lines.first { $0["type"] as? String == "pair" }.flatMap(count),
+                modules.map(count), text
+            )
+        }
+        let never = try found()
+        #expect(never.pair == nil && never.modules == [nil, nil], "\(never)")
+        for name in ["a/db/f", "a/db/g", "a/loose"] { try folder.write(name, "edited") }
+        let compared = try watch.stage.resync(["verify", "mail"] + config).run()
+        #expect(compared.status == 1, "\(compared.report)")
+        let first = try found()
+        // Of what differs in a module its directory's time is one.
+        #expect(first.pair == 4 && first.modules == [0, 3], "\(first)")
+        #expect(first.text.contains("\n  differs    3 differences open\n"), "\(first)")
+        #expect(first.text.contains(": 4 differences open"), "\(first)")
+        let metrics = try status(watch, "--prometheus")
+        #expect(metric(metrics, "resync_pair_open_differences{pair=\"mail\"}") == 4)
+        #expect(metric(metrics, "resync_module_open_differences{module=\"db\"}") == 3)
+        let plugin = try status(watch, "--nagios")
+        #expect(plugin.status == 1 && plugin.text.contains("mail: 4 differences open"))
+        // One part of it is put right and proven; what lies elsewhere stays as it was found.
+        try system("rsync", "-a", folder.a + "/db/", watch.stage.folder + "/other/db/")
+        usleep(2_200_000)
+        let again = try watch.stage.resync(["verify", "--module", "db"] + config).run()
+        #expect(again.status == 0, "\(again.report)")
+        let second = try found()
+        #expect(second.pair == 1 && second.modules == [0, 0], "\(second)")
+    }
+
     /// Only with all modules proven, no episode open, and every check well of late.
     @Test func whetherTheOtherSiteCouldTakeOverIsSaid() throws {
         let folder = try Stage()

@@ -13,7 +13,8 @@ struct StatusCommand: JSONCommand {
             when every store is ok, 1 when one is not, 2 when no watcher runs or no probe has \
             found a store well yet. Of each module of the configuration it says whether its gate \
             is open, and as of when it was proven: no entry was proven equal earlier. Of each pair \
-            it says whether B could take over now.
+            it says when it was last compared, how many of the differences that were found are \
+            not proven equal since, and whether B could take over now.
             """)
 
     @OptionGroup var format: JSONOptions
@@ -58,13 +59,21 @@ struct StatusCommand: JSONCommand {
     /// None where nothing is configured in the usual place.
     private func configured(
         _ state: StateFolder, _ watched: [StoreStatus]?
-    ) throws -> (modules: [ModuleStatus], pairs: [TakeoverStatus]) {
+    ) throws -> (modules: [ModuleStatus], pairs: [PairStatus]) {
         guard let configuration = try file.loadIfThere() else { return ([], []) }
-        let modules = try ModuleStatus.all(state, configuration)
-        return (modules, try TakeoverStatus.all(state, configuration, modules, watched))
+        let knowledge = EpisodeKnowledge(state)
+        var differences: [String: OpenDifferences] = [:]
+        for pair in configuration.pairs {
+            differences[pair.name] = try knowledge.openDifferences(
+                of: pair, configuration.modules, in: state)
+        }
+        let modules = try ModuleStatus.all(state, configuration, knowledge, differences)
+        return (
+            modules, try PairStatus.all(state, configuration, modules, differences, watched)
+        )
     }
 
-    private func print(_ modules: [ModuleStatus], _ pairs: [TakeoverStatus]) throws {
+    private func print(_ modules: [ModuleStatus], _ pairs: [PairStatus]) throws {
         for status in modules {
             try StandardOutput.shared.write(
                 json
@@ -153,7 +162,7 @@ struct StatusCommand: JSONCommand {
 
     /// What is known without a watcher.
     private func remembered(
-        _ state: StateFolder, _ modules: [ModuleStatus], _ pairs: [TakeoverStatus]
+        _ state: StateFolder, _ modules: [ModuleStatus], _ pairs: [PairStatus]
     ) throws -> ExitStatus {
         let output = StandardOutput.shared
         let ledger = try LedgerFile.open(in: state)

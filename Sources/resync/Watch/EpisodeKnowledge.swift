@@ -227,6 +227,16 @@ struct EpisodeKnowledge {
 
     /// What was found to differ between two stores.
     func mismatches(_ stores: Sides<StorePlace>, in state: StateFolder) throws -> Mismatches {
+        let known = try comparisons(of: stores, in: state)
+        return try Mismatches(
+            known.runs, of: stores.map { $0.identity }, since: known.since, in: state)
+    }
+
+    /// The comparisons of two stores, the one that ended last first, each with which side its A is,
+    /// or the only store that it read; and since when all are known of, where earlier ones are not.
+    func comparisons(
+        of stores: Sides<StorePlace>, in state: StateFolder
+    ) throws -> (runs: [(RunRecord, first: Side)], since: Timestamp?) {
         // Of those before the newest, what found nothing counts for nothing.
         let isCut = runs.count == Self.runLimit
         let older =
@@ -238,7 +248,7 @@ struct EpisodeKnowledge {
             + (state.forgotten().map { try RunFolder.records(in: $0) } ?? [])
         let all = Dictionary(
             (kept + runs + older).map { ($0.id, $0) }, uniquingKeysWith: { kept, _ in kept })
-        let ofPair = all.values.sorted { ($0.ended, $0.id) > ($1.ended, $1.id) }.lazy
+        let ofPair = all.values.sorted { ($0.ended, $0.id) > ($1.ended, $1.id) }
             .compactMap { run -> (RunRecord, first: Side)? in
                 let first = Side.allCases.first { side in
                     stores[side].isA(of: run)
@@ -246,9 +256,7 @@ struct EpisodeKnowledge {
                 }
                 return first.map { (run, $0) }
             }
-        let since = older.count == Ledger.findingsLimit ? older.last?.began : nil
-        let identities = stores.map { $0.identity }
-        return try Mismatches(ofPair, of: identities, since: since, in: state)
+        return (ofPair, older.count == Ledger.findingsLimit ? older.last?.began : nil)
     }
 
     /// What is asked once a run has read everything: what speaks by then against what it found.

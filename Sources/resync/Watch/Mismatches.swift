@@ -5,11 +5,20 @@ import ResyncStorage
 /// What was found to differ between two stores, and may do so still: by all comparisons since the
 /// last one of everything that read the medium, or the cache and found no difference.
 struct Mismatches {
-    private(set) var paths: Set<RelativePath> = []
+    private(set) var found: [RelativePath: Finding] = [:]
     /// Those whose bytes differed, as they were last found.
     private(set) var contents: [RelativePath: Mismatch] = [:]
     /// What was found besides: by runs that are not kept any more, or too many.
     private(set) var lost = LostFindings()
+
+    struct Finding {
+        /// When the last run ended that found it.
+        var time: Timestamp
+        /// Whether it was found to differ, and not only that nobody could tell.
+        var isDifferent: Bool
+    }
+
+    var paths: Set<RelativePath> { Set(found.keys) }
 
     /// Whether any of it was read from the medium, and can be again.
     var areFromMedium: Bool { contents.values.contains { $0.isFromMedium } }
@@ -53,11 +62,14 @@ struct Mismatches {
             var results = try RunFolder.open(run.id, in: state.runs).results()
             while let record = try results.next() {
                 guard case .difference(let difference) = record else { continue }
-                guard paths.count < UnprovenEntries.limit else {
+                guard found.count < UnprovenEntries.limit else {
                     lost.add(run.ended, isFromMedium: isFromMedium)
                     return false
                 }
-                paths.insert(difference.path)
+                let known = found[difference.path]
+                found[difference.path] = Finding(
+                    time: max(known?.time ?? run.ended, run.ended),
+                    isDifferent: known?.isDifferent == true || difference.isDifferent)
                 add(difference, of: run, isFromMedium, first)
             }
         } catch let error where Self.isLost(error) {
@@ -105,6 +117,14 @@ extension RunRecord {
 }
 
 extension Difference {
+    /// Whether the sides differ, as they may not.
+    fileprivate var isDifferent: Bool {
+        switch outcome {
+        case .differs, .missingOnA, .missingOnB, .conflict: true
+        case .same, .expected, .unstable, .unreadable, .notVerified: false
+        }
+    }
+
     /// Whether bytes that both sides have differed, may have, or could not be read.
     fileprivate var speaksAgainstContent: Bool {
         switch outcome {

@@ -13,10 +13,16 @@ struct ModuleStatus {
     let newest: StandingRecord?
     /// By which a person has opened it, whatever the gate says; nil where nobody has.
     let override: Overrides.Override?
+    /// Of its pair; nil where that was never compared.
+    let differences: OpenDifferences?
 
     /// Of all modules of a configuration.
-    static func all(_ state: StateFolder, _ configuration: Configuration) throws -> [ModuleStatus] {
-        let knowledge = EpisodeKnowledge(state)
+    ///
+    /// - Parameter differences: of each pair that was compared.
+    static func all(
+        _ state: StateFolder, _ configuration: Configuration, _ knowledge: EpisodeKnowledge,
+        _ differences: [String: OpenDifferences]
+    ) throws -> [ModuleStatus] {
         let overrides = Overrides(state)
         return try configuration.modules.map { module in
             let pair = configuration.pairs.first { $0.name == module.pair }
@@ -24,7 +30,8 @@ struct ModuleStatus {
             return ModuleStatus(
                 module: module, gate: try knowledge.gate(module, configuration),
                 proof: standings.first { $0.answer == .released && $0.alone == nil },
-                newest: standings.first, override: try overrides.current(of: module.name))
+                newest: standings.first, override: try overrides.current(of: module.name),
+                differences: differences[module.pair])
         }
     }
 
@@ -47,6 +54,7 @@ struct ModuleStatus {
         } else {
             lines.append("  proven     never")
         }
+        if let text = differences?.text(of: module) { lines.append("  differs    \(text)") }
         if let newest, newest.answer != .released {
             lines.append("  last look  \(newest.looked.localText): \(newest.reason)")
         }
@@ -67,6 +75,9 @@ struct ModuleStatus {
             line.field("bytes", proof.bytes)
             line.field("assurance", proof.assurance)
         }
+        if let differences {
+            line.field("open_differences", differences.ofModules[module.name] ?? 0)
+        }
         if let newest {
             line.field("looked", newest.looked.utcText)
             line.field("found", newest.answer.rawValue)
@@ -80,7 +91,7 @@ struct ModuleStatus {
 struct Monitoring {
     let stores: [StoreStatus]
     let modules: [ModuleStatus]
-    let pairs: [TakeoverStatus]
+    let pairs: [PairStatus]
 
     /// In the text format of Prometheus, 0.0.4, as its node exporter reads it from a file.
     var prometheus: String {
@@ -119,8 +130,22 @@ struct Monitoring {
             "module_proven_timestamp_seconds", "No entry was proven equal earlier than then.",
             each { $0.provenAsOf?.seconds })
         metric(
+            "module_open_differences", "Differences that were found and not proven equal since.",
+            each { status in
+                status.differences.map { Int64($0.ofModules[status.module.name] ?? 0) }
+            })
+        func ofPairs(_ value: (PairStatus) -> Int64?) -> [(String, Int64)] {
+            pairs.compactMap { pair in value(pair).map { ("pair=\"\(pair.pair.name)\"", $0) } }
+        }
+        metric(
+            "pair_open_differences", "Differences that were found and not proven equal since.",
+            ofPairs { $0.differences.map { Int64($0.count) } })
+        metric(
+            "pair_compared_timestamp_seconds", "When the last comparison ended.",
+            ofPairs { $0.differences?.asOf.seconds })
+        metric(
             "takeover_ready", "Whether B could take over.",
-            pairs.map { ("pair=\"\($0.pair.name)\"", $0.takeover.isReady ? 1 : 0) })
+            ofPairs { $0.takeover.map { $0.isReady ? 1 : 0 } })
         let checks = pairs.flatMap { pair in
             pair.checks.compactMap { check, last in
                 last.map { ("pair=\"\(pair.pair.name)\",check=\"\(check.name)\"", $0) }
@@ -146,9 +171,14 @@ struct Monitoring {
             warning.append("\(module.module.name) \(module.gate.answer.rawValue)")
         }
         // Nobody who has no checks has asked.
-        for pair in pairs where !pair.checks.isEmpty && !pair.takeover.isReady {
-            let reason = pair.takeover.reasons.first ?? ""
+        for pair in pairs where !pair.checks.isEmpty {
+            guard let takeover = pair.takeover, !takeover.isReady else { continue }
+            let reason = takeover.reasons.first ?? ""
             warning.append("\(pair.pair.name): B could not take over (\(reason))")
+        }
+        for pair in pairs {
+            guard let found = pair.differences, found.count > 0 || found.isCut else { continue }
+            warning.append("\(pair.pair.name): \(found.text)")
         }
         let bad = (critical + warning).joined(separator: ", ")
         if !critical.isEmpty { return ("RESYNC CRITICAL - \(bad)", .trouble) }

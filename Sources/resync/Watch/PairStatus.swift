@@ -3,24 +3,27 @@ import ResyncEngine
 import ResyncLedger
 import ResyncStorage
 
-/// Whether the second site of a pair could take over now, for a person or a monitoring system.
-struct TakeoverStatus {
+/// What differs between the stores of a pair, and whether the second site could take over now, for a
+/// person or a monitoring system.
+struct PairStatus {
     let pair: Configuration.Pair
-    let takeover: Takeover
+    /// Nil where it was never compared.
+    let differences: OpenDifferences?
+    /// Nil where it has neither modules nor checks.
+    let takeover: Takeover?
     /// As the pair names them, each with what it last said.
     let checks: [(check: Configuration.Check, last: CheckRecord?)]
 
-    /// Of all pairs that have modules or checks.
+    /// Of all pairs of which there is something to be said.
     ///
-    /// - Parameter watched: nil where no watcher runs.
+    /// - Parameters:
+    ///   - differences: of each pair that was compared.
+    ///   - watched: nil where no watcher runs.
     static func all(
         _ state: StateFolder, _ configuration: Configuration, _ modules: [ModuleStatus],
-        _ watched: [StoreStatus]?
-    ) throws -> [TakeoverStatus] {
-        let pairs = configuration.pairs.filter { pair in
-            !pair.checks.isEmpty || modules.contains { $0.module.pair == pair.name }
-        }
-        guard !pairs.isEmpty else { return [] }
+        _ differences: [String: OpenDifferences], _ watched: [StoreStatus]?
+    ) throws -> [PairStatus] {
+        guard !configuration.pairs.isEmpty else { return [] }
         let ledger = try LedgerFile.open(in: state)
         let open = Set(
             try (ledger?.openEpisodes() ?? []).map(\.episode.store)
@@ -29,7 +32,7 @@ struct TakeoverStatus {
         let unknown =
             watched == nil ? "nobody watches it" : ledger == nil ? "there is no ledger" : nil
         let now = Timestamp.now
-        return pairs.map { pair in
+        return configuration.pairs.compactMap { pair in
             let checks = pair.checks.map { check in
                 (check, records.first { $0.pair == pair.name && $0.name == check.name })
             }
@@ -43,29 +46,30 @@ struct TakeoverStatus {
                     name: status.module.name, gate: status.gate.answer,
                     isProven: status.proof != nil)
             }
+            let found = differences[pair.name]
+            let isAsked = !own.isEmpty || !checks.isEmpty
+            guard isAsked || found != nil else { return nil }
             // A gate that is open because one store is out of reach says nothing of that one.
             let troubles = Side.allCases.map(pair.storeName).compactMap { name in
                 if open.contains(name) { return "\(name) has an open episode" }
                 let state = watched?.first { $0.name == name }?.state ?? .unknown
                 return state == .ok ? nil : "\(name) is \(state.word)"
             }
-            return TakeoverStatus(
-                pair: pair,
-                takeover: Takeover(
-                    unknown: unknown, troubles: troubles, own, states, at: now), checks: checks)
+            let takeover = Takeover(unknown: unknown, troubles: troubles, own, states, at: now)
+            return PairStatus(
+                pair: pair, differences: found, takeover: isAsked ? takeover : nil, checks: checks)
         }
     }
 
     private static let shown = 3
 
     var lines: [String] {
-        let reasons = takeover.reasons
-        let answer =
-            takeover.isReady
-            ? "yes"
-            : "no: " + reasons.prefix(Self.shown).joined(separator: "; ")
-                + (reasons.count > Self.shown ? "; \(reasons.count - Self.shown) more" : "")
-        return ["pair \(pair.name)  B could take over: \(answer)"]
+        let said = takeover.map { "  B could take over: \(answer($0))" } ?? ""
+        var lines = ["pair \(pair.name)\(said)"]
+        if let differences {
+            lines.append("  compared   \(differences.asOf.localText): \(differences.text)")
+        }
+        return lines
             + checks.map { check, last in
                 guard let last else { return "  check      \(check.name): not run yet" }
                 let words = last.exit == 0 ? "ok" : "FAILED"
@@ -74,11 +78,25 @@ struct TakeoverStatus {
             }
     }
 
+    private func answer(_ takeover: Takeover) -> String {
+        guard !takeover.isReady else { return "yes" }
+        let reasons = takeover.reasons
+        return "no: " + reasons.prefix(Self.shown).joined(separator: "; ")
+            + (reasons.count > Self.shown ? "; \(reasons.count - Self.shown) more" : "")
+    }
+
     var jsonLine: JSONLine {
         var line = JSONLine(type: "pair")
         line.field("pair", pair.name)
-        line.field("takeover", takeover.isReady)
-        line.field("reasons", takeover.reasons)
+        if let differences {
+            line.field("compared", differences.asOf.utcText)
+            line.field("open_differences", differences.count)
+            if differences.isCut { line.field("more_differences", true) }
+        }
+        if let takeover {
+            line.field("takeover", takeover.isReady)
+            line.field("reasons", takeover.reasons)
+        }
         line.field(
             "checks",
             checks.map { check, last in
