@@ -1,5 +1,6 @@
 """Whole commands on the workloads, ours beside what people use."""
 
+import json
 import os
 
 from . import tools
@@ -174,6 +175,48 @@ def with_kept(session, result, a, b, rivals, change=False):
     session.compare(
         result, "warm", verify("--assurance", "cached"), rivals, [a, b], 256 * files,
         limits=[floor], bound=lambda seconds: {floor.name: seconds(floor)})
+
+
+@benchmark
+def verdict(session):
+    """nightly after an episode: the first looks, at 500 files in a hot path and at 200 that were
+    touched since it began, and a gate's answer. What is looked at is read from the medium."""
+    result = session.begin("verdict")
+    a, b = session.workloads.stores("nightly")
+    folder = os.path.join(session.scratch, "verdict")
+    state, kept, config = (os.path.join(folder, name) for name in ("state", "kept", "config"))
+    os.mkdir(folder)
+    with open(config, "w", encoding="utf-8") as file:
+        json.dump({
+            "pairs": [{"name": "site", "a": a, "b": b}],
+            "modules": [{"name": "m", "pair": "site", "paths": ["d0001"], "hot": ["d0001"]}],
+        }, file)
+
+    def ours(name, *words, statuses=(0,)):
+        argv = [session.binary, *words, "--state", state]
+        return tools.Tool(name, lambda _: argv, statuses=statuses)
+
+    def reset():
+        session.stopwatch(lambda _: ["rm", "-rf", state])
+        session.stopwatch(lambda _: ["cp", "-a", kept, state])
+
+    for words in (["verify", "site", "--config", config],
+                  ["episode", "open", "site/b", "--note", "x", "--config", config]):
+        session.stopwatch(ours("", *words).argv)
+    change_tonight(a, b, os.getpid())
+    session.stopwatch(ours("", "episode", "close", "last", "--note", "x").argv)
+    os.rename(state, kept)
+    # Without a watcher the gate is undecided, and takes as long.
+    for tool, target in (
+            (ours("resync verify --only hot", "verify", "site", "--only", "hot", "--config",
+                  config), 2),
+            (ours("resync verify --only suspect", "verify", "site", "--only", "suspect", "--config",
+                  config), 2),
+            (ours("resync gate", "gate", "m", "--config", config, statuses=(0, 1, 2)), 0.05)):
+        session.compare(
+            result, "warm", tool, [], [a, b], 0, before=reset, needed=1 << 40)
+        seconds = seconds_of(result.samples, tool.name).values()
+        result.figures.append(Figure.of(f"verdict warm, {tool.name}", seconds, "lower", target, "s"))
 
 
 @benchmark
