@@ -41,6 +41,17 @@ extension Extent {
     }
 }
 
+extension [Extent] {
+    /// With those of what lies behind, one where they touch, neighbours joined until there are no
+    /// more than a difference holds.
+    package func joined(with later: [Extent]) -> [Extent] {
+        let all = (self + later).map { $0.offset..<$0.end }.merged
+        return all.joined(upTo: Difference.extentLimit).map {
+            Extent(offset: $0.lowerBound, length: $0.count)
+        }
+    }
+}
+
 extension [Range<Int>] {
     /// In order, and one where they touch.
     fileprivate var merged: [Range<Int>] {

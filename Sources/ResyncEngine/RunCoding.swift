@@ -47,6 +47,16 @@ extension ByteWriter {
         milliseconds(checkpoint.elapsed)
         time(checkpoint.saved)
         number(checkpoint.tally.directories)
+        byte(checkpoint.image == nil ? 0 : 1)
+        if let part = checkpoint.image { image(part) }
+    }
+
+    private mutating func image(_ part: ImagePart) {
+        for count in [part.size, part.blockSize, part.blocks, part.comparedBytes, part.bytesRead] {
+            number(count)
+        }
+        for side in Side.allCases { witness(part.stats[side]) }
+        record(part.difference.map { .difference($0) } ?? .same(.root))
     }
 
     mutating func summary(_ summary: Summary) {
@@ -152,10 +162,28 @@ extension ByteReader {
         let elapsed = try milliseconds()
         let saved = try time()
         tally.directories = try directoryCount()
+        let hasImage = isAtEnd ? false : try byte() == 1
         return Checkpoint(
             isFirstPassDone: isDone, through: isSet ? path : nil, directories: directories,
             tally: tally, manifests: manifests, resultsEnd: resultsEnd, elapsed: elapsed,
-            saved: saved)
+            saved: saved, image: hasImage ? try image() : nil)
+    }
+
+    private mutating func image() throws(FormatError) -> ImagePart {
+        let size = try int(limit: byteLimit)
+        let blockSize = try int(limit: ManifestHeader.blockSizes.upperBound)
+        let blocks = try int(limit: byteLimit)
+        guard ManifestHeader.blockSizes.contains(blockSize), blocks <= blockCount(size, blockSize)
+        else { throw FormatError("a part of an image out of bounds", at: at) }
+        let (compared, read) = (try int(limit: size), try int(limit: byteLimit))
+        guard let a = try witness(), let b = try witness() else {
+            throw FormatError("a part of an image without stats", at: at)
+        }
+        var part = ImagePart(
+            size: size, blockSize: blockSize, stats: Sides(a: a, b: b), blocks: blocks)
+        (part.comparedBytes, part.bytesRead) = (compared, read)
+        if case .difference(let difference) = try record() { part.difference = difference }
+        return part
     }
 
     mutating func summary() throws(FormatError) -> Summary {

@@ -49,6 +49,38 @@ package struct RunReach: Sendable, Hashable {
     }
 }
 
+/// What was compared of two images, from their beginning on.
+package struct ImagePart: Sendable, Hashable {
+    /// Bytes that both have.
+    package var size: Int
+    package var blockSize: Int
+    /// As they were by then.
+    package var stats: Sides<StatWitness>
+    /// That were read on both sides.
+    package var blocks: Int
+    /// Bytes of these whose digests were compared.
+    package var comparedBytes = 0
+    /// Bytes that were read of both, also of what follows.
+    package var bytesRead = 0
+    /// What was found in these; nil where they agree.
+    package var difference: Difference?
+
+    package init(size: Int, blockSize: Int, stats: Sides<StatWitness>, blocks: Int) {
+        self.size = size
+        self.blockSize = blockSize
+        self.stats = stats
+        self.blocks = blocks
+    }
+
+    /// Whether a run can go on behind it: what has times must not have been written to since.
+    func isBeginning(of now: Sides<Stat>, size: Int, blockSize: Int) -> Bool {
+        size == self.size && blockSize == self.blockSize
+            && Side.allCases.allSatisfy { side in
+                now[side].type == .file ? StatWitness(now[side]) == stats[side] : true
+            }
+    }
+}
+
 /// How far a run had come.
 package struct Checkpoint: Sendable {
     /// Only second looks are left.
@@ -65,6 +97,8 @@ package struct Checkpoint: Sendable {
     package var resultsEnd: Int
     package var elapsed: Double
     package var saved: Timestamp
+    /// Of images, which are one entry.
+    package var image: ImagePart?
 }
 
 /// Everything a run keeps: `header`, `terms` (of a comparison of two stores), `first` (results of

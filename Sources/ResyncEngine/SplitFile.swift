@@ -15,12 +15,16 @@ package final class SplitFile: Sendable {
     /// How both sides were described, and when, where records are made of them.
     private let found: Sides<Examined>?
     private let started: Timestamp
+    /// Of an image: what an earlier attempt at the run has compared of it.
+    private let earlier: ImagePart?
 
     init(
         _ readings: Sides<SharedReading>, stats: Sides<Stat>, judged: Difference?,
-        place: EntryPlace?, link: LinkedEntry? = nil, width: Int, found: Sides<Examined>? = nil
+        place: EntryPlace?, link: LinkedEntry? = nil, width: Int, found: Sides<Examined>? = nil,
+        earlier: ImagePart? = nil
     ) {
         self.found = found
+        self.earlier = earlier
         started = found == nil ? Timestamp(seconds: 0, nanoseconds: 0) : .now
         self.readings = readings
         self.stats = stats
@@ -45,19 +49,23 @@ package final class SplitFile: Sendable {
             judged = Difference(path: .root, outcome: .differs)
             judged?.aspects = AspectSet(.size)
         }
+        let blockSize = verify.rules.scheme.blockSize
+        let known = verify.rules.resumed?.image.flatMap { part in
+            part.isBeginning(of: stats, size: size, blockSize: blockSize) ? part : nil
+        }
         let readings: Sides<SharedReading> = Sides(
-            a: Self.reading(.a, images.a, size, verify),
-            b: Self.reading(.b, images.b, size, verify))
+            a: Self.reading(.a, images.a, known?.blocks ?? 0, size, verify),
+            b: Self.reading(.b, images.b, known?.blocks ?? 0, size, verify))
         self.init(
             readings, stats: stats, judged: judged, place: nil,
-            width: min(verify.splitWidth, max(1, readings.a.claims)))
+            width: min(verify.splitWidth, max(1, readings.a.claims)), earlier: known)
     }
 
     private static func reading(
-        _ side: Side, _ image: any Examination, _ size: Int, _ verify: Verify
+        _ side: Side, _ image: any Examination, _ first: Int, _ size: Int, _ verify: Verify
     ) -> SharedReading {
         SharedReading(
-            image, 0, size: size, blockSize: verify.rules.scheme.blockSize,
+            image, 0, from: first, size: size, blockSize: verify.rules.scheme.blockSize,
             source: verify.rules.source,
             place: Pulse.Place(side: side, directory: nil, names: nil), progress: verify.progress)
     }
@@ -79,10 +87,9 @@ package final class SplitFile: Sendable {
         let (a, b) = (try readings.a.answer(worker), try readings.b.answer(worker))
         if a.state == .stopped || b.state == .stopped { return [.unit(.work(self))] }
         var output = VerifyOutput()
-        let size = min(stats.a.size, stats.b.size)
-        let finding = ContentFinding(a, b, size: size, scheme: verify.rules.scheme)
+        let finding = finding(a, b, upTo: size, verify.rules.scheme)
         output.tally.entries = 1
-        output.tally.bytesRead = a.bytesRead + b.bytesRead
+        output.tally.bytesRead = a.bytesRead + b.bytesRead + (earlier?.bytesRead ?? 0)
         output.tally.count(bytes: finding.comparedBytes, verify.rules.assurance)
         if let difference = finding.merged(into: judged, stats, path: { path }) {
             output.tally.count(difference)
@@ -102,8 +109,47 @@ package final class SplitFile: Sendable {
         return [.output(output)]
     }
 
+    private var size: Int { min(stats.a.size, stats.b.size) }
+
+    /// What was found up to some place, together with what was found before.
+    private func finding(
+        _ a: ContentAnswer, _ b: ContentAnswer, upTo end: Int, _ scheme: DigestScheme
+    ) -> ContentFinding {
+        var finding = ContentFinding(
+            a, b, from: earlier?.blocks ?? 0, size: end, scheme: scheme)
+        if let earlier { finding.prepend(earlier) }
+        return finding
+    }
+
+    /// What was compared of an image when it was left.
+    func part(_ scheme: DigestScheme) -> ImagePart {
+        var answers = Sides(a: readings.a.beginning, b: readings.b.beginning)
+        let count = min(answers.a.blocks.blockCount, answers.b.blocks.blockCount)
+        let first = earlier?.blocks ?? 0
+        for side in Side.allCases { answers[side].cut(to: count, from: first) }
+        var part = ImagePart(
+            size: size, blockSize: scheme.blockSize, stats: stats.map { StatWitness($0) },
+            blocks: first + count)
+        let end = min(size, part.blocks * scheme.blockSize)
+        let finding = finding(answers.a, answers.b, upTo: end, scheme)
+        part.comparedBytes = finding.comparedBytes
+        part.bytesRead = bytesSoFar + (earlier?.bytesRead ?? 0)
+        part.difference = finding.merged(into: nil, stats, path: { path })
+        return part
+    }
+
     private func step(_ side: Side, _ worker: Worker) -> Bool {
         readings[side].helpOnce(worker)
+    }
+}
+
+extension ContentAnswer {
+    /// Leaves so many blocks of those from one on.
+    fileprivate mutating func cut(to count: Int, from first: Int) {
+        var left = BlockList()
+        blocks.forEachRun(in: 0..<count) { left.append($0, count: $1) }
+        blocks = left
+        unreadable.removeAll { $0.block >= first + count }
     }
 }
 
@@ -116,10 +162,15 @@ struct ContentFinding {
     /// Bytes for which the digests of both sides were compared.
     private(set) var comparedBytes = 0
 
-    /// Both answers are for all blocks of files of one size.
-    init(_ a: ContentAnswer, _ b: ContentAnswer, size: Int, scheme: DigestScheme) {
+    /// Both answers are for all blocks, from one on, of files of one size.
+    init(
+        _ a: ContentAnswer, _ b: ContentAnswer, from first: Int = 0, size: Int,
+        scheme: DigestScheme
+    ) {
+        // The last block may be cut.
+        let start = min(size, first * scheme.blockSize)
         if a.isWhole, b.isWhole, a.blocks == b.blocks {
-            comparedBytes = size
+            comparedBytes = size - start
             return
         }
         for (side, answer) in [(Side.a, a), (.b, b)] {
@@ -136,12 +187,23 @@ struct ContentFinding {
             }
         }
         guard reason == nil else { return }
-        let unread = (a.unreadable + b.unreadable).map { $0.block..<$0.block + 1 }
+        let unread = (a.unreadable + b.unreadable).map { $0.block - first..<$0.block - first + 1 }
         let comparison = BlockComparison(
-            a.blocks, b.blocks, unread: unread, size: size, blockSize: scheme.blockSize)
+            a.blocks, b.blocks, unread: unread, size: size - start, blockSize: scheme.blockSize)
         comparedBytes = comparison.comparedBytes
-        extents = comparison.extents
+        extents = comparison.extents.map { Extent(offset: start + $0.offset, length: $0.length) }
         witnesses = comparison.witnesses(a.blocks, b.blocks, scheme.witness)
+    }
+
+    /// What was found before it, under a key that is gone.
+    mutating func prepend(_ earlier: ImagePart) {
+        comparedBytes += earlier.comparedBytes
+        guard let difference = earlier.difference else { return }
+        extents = difference.extents.joined(with: extents)
+        witnesses = Sides(a: [], b: [])
+        let later = errors
+        errors = difference.errors
+        for error in later { add(error) }
     }
 
     /// Errors of one kind in neighbouring blocks are one, and so are all of a side beyond a limit.

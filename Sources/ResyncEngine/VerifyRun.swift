@@ -125,9 +125,9 @@ package final class VerifyRun {
         earlierElapsed = checkpoint?.elapsed ?? 0
         isFirstPassDone = checkpoint?.isFirstPassDone ?? false
         if let checkpoint, !plan.rules.scheme.algorithm.canBeKept {
-            let isDone = checkpoint.isFirstPassDone
+            let isAll = checkpoint.isFirstPassDone || checkpoint.image?.difference != nil
             let through = checkpoint.through
-            isForeign = { path in isDone || through.map { path <= $0 } ?? false }
+            isForeign = { path in isAll || through.map { path <= $0 } ?? false }
         } else {
             isForeign = { _ in false }
         }
@@ -199,8 +199,10 @@ package final class VerifyRun {
         if isDone, let keeping = plan.keeping {
             try sink.finishKeeping(in: keeping.store) { try prove(keeping) }
         }
+        let part = plan.sites.a.facts.kind == .directory ? nil : left.file?.part(scheme)
+        if let part { try sink.leave(part) }
         var tally = try sink.finish(isComplete: isDone)
-        tally.bytesRead += left.bytesRead
+        tally.bytesRead += part?.bytesRead ?? left.bytesRead
         // What was read so far need not be read again by a run that does not go on with this one.
         if !isDone, let keeping = plan.keeping, let kept = sink.kept {
             try prove(keeping, kept)
@@ -271,6 +273,8 @@ private struct LeftUnits {
     private(set) var entries = 0
     /// Of files that were read in part.
     private(set) var bytesRead = 0
+    /// One of these; an image is the only one.
+    private(set) var file: SplitFile?
 
     init(_ units: [WalkUnit<Verify>]) {
         // A large file is several units.
@@ -282,6 +286,7 @@ private struct LeftUnits {
                 guard files.insert(ObjectIdentifier(file)).inserted else { continue }
                 entries += 1
                 bytesRead += file.bytesSoFar
+                self.file = file
             case .root, .directory, .more: entries += 1
             case .leave: break
             }

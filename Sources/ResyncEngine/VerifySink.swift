@@ -34,6 +34,8 @@ final class VerifySink: @unchecked Sendable {
     private var isAtDirectory = false
     /// Differences that nobody has seen twice.
     var openCount = 0
+    /// Of images that were not compared to their end.
+    private var image: ImagePart?
 
     init(
         _ run: RunFolder, _ writer: ResultWriter, _ checkpoint: Checkpoint?, interval: Double,
@@ -127,7 +129,8 @@ final class VerifySink: @unchecked Sendable {
                 isFirstPassDone: isDone, through: through,
                 directories: Array(entered.prefix(depth)), tally: tally,
                 manifests: manifests, resultsEnd: try writer.sync(),
-                elapsed: earlierElapsed + monotonicSeconds() - started, saved: .now))
+                elapsed: earlierElapsed + monotonicSeconds() - started, saved: .now,
+                image: image))
         hasCheckpoint = true
         savedAt = monotonicSeconds()
     }
@@ -172,6 +175,18 @@ final class VerifySink: @unchecked Sendable {
             }
         }
         keepers = []
+    }
+
+    /// What was compared of two images when they were left. A run that goes on says what was found
+    /// in it together with the rest.
+    func leave(_ part: ImagePart) throws {
+        image = part
+        guard let difference = part.difference else { return }
+        var output = VerifyOutput()
+        output.tally.entries = 1
+        output.tally.count(difference)
+        output.differences = [difference]
+        try take(output, inOrder: false)
     }
 
     /// All results are written. A complete first pass can be resumed at its second looks.

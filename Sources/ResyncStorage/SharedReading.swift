@@ -5,7 +5,7 @@ import Synchronization
 /// The digesting of one open file by as many workers as come to help: they claim ranges of blocks
 /// until none is left. Whoever needs the result helps first, so waiting can never deadlock.
 package final class SharedReading: Sendable {
-    private let blockCount: Int
+    private let blocks: Range<Int>
     /// Blocks per claim: long enough to stream, short enough to share.
     private let stride: Int
     private let began = Timestamp.now
@@ -33,14 +33,16 @@ package final class SharedReading: Sendable {
         let place: Pulse.Place
         let wantsWhole: Bool
         let inFlight = DispatchGroup()
-        var next = 0
+        /// The first block that nobody has claimed.
+        var next: Int
         var parts: [Int: ContentAnswer] = [:]
         var failure: (any Error)?
 
         init(
-            _ examination: any Examination, _ index: Int, _ source: ReadSource,
+            _ examination: any Examination, _ index: Int, from first: Int, _ source: ReadSource,
             _ place: Pulse.Place, wantsWhole: Bool
         ) {
+            next = first
             self.examination = examination
             self.index = index
             self.source = source
@@ -53,25 +55,31 @@ package final class SharedReading: Sendable {
     /// Holes are passed over a claim at a time, and a file may be one hole of exbibytes.
     private static let claimLimit = 1 << 16
 
-    /// - Parameter progress: told of the bytes of each range as it is read; nil where whoever needs
-    ///   the result tells of them.
+    /// - Parameters:
+    ///   - first: the first block that is read; the answer is for what follows.
+    ///   - progress: told of the bytes of each range as it is read; nil where whoever needs the
+    ///     result tells of them.
     package init(
-        _ examination: any Examination, _ index: Int, size: Int, blockSize: Int,
-        source: ReadSource, place: Pulse.Place, wantsWhole: Bool = false, progress: Progress? = nil
+        _ examination: any Examination, _ index: Int, from first: Int = 0, size: Int,
+        blockSize: Int, source: ReadSource, place: Pulse.Place, wantsWhole: Bool = false,
+        progress: Progress? = nil
     ) {
         self.progress = progress
+        let count = blockCount(size, blockSize)
+        blocks = min(first, count)..<count
         state = Mutex(
-            .reading(Begun(examination, index, source, place, wantsWhole: wantsWhole)))
-        blockCount = ResyncCore.blockCount(size, blockSize)
+            .reading(
+                Begun(
+                    examination, index, from: blocks.lowerBound, source, place,
+                    wantsWhole: wantsWhole)))
         // The digest of the whole needs all bytes in order: one claim for everything.
         stride =
             wantsWhole
-            ? max(1, blockCount)
-            : max(1, Self.claimBytes / blockSize, blockCount / Self.claimLimit)
+            ? max(1, count) : max(1, Self.claimBytes / blockSize, count / Self.claimLimit)
     }
 
     /// How many workers can be of use.
-    package var claims: Int { (blockCount + stride - 1) / stride }
+    package var claims: Int { (blocks.count + stride - 1) / stride }
 
     /// Digests ranges until all are claimed, or a stop is requested.
     package func help(_ worker: Worker) {
@@ -81,11 +89,10 @@ package final class SharedReading: Sendable {
     /// Digests one range; false when all are claimed.
     package func helpOnce(_ worker: Worker) -> Bool {
         let claim: (Begun, Range<Int>)? = state.withLock { state in
-            guard let begun = state.begun, begun.next < blockCount, begun.failure == nil else {
-                return nil
-            }
+            guard let begun = state.begun, begun.next < blocks.upperBound, begun.failure == nil
+            else { return nil }
             let start = begun.next
-            begun.next = start + min(stride, blockCount - start)
+            begun.next = start + min(stride, blocks.upperBound - start)
             begun.inFlight.enter()
             return (begun, start..<begun.next)
         }
@@ -133,23 +140,48 @@ package final class SharedReading: Sendable {
         state.withLock { $0.begun?.parts.values.reduce(0) { $0 + $1.bytesRead } ?? 0 }
     }
 
+    /// The answer for the blocks from the first one on that were all read by now, while nothing
+    /// moved.
+    package var beginning: ContentAnswer {
+        state.withLock { state in
+            guard let begun = state.begun else {
+                if case .done(let whole) = state { return whole }
+                return ContentAnswer()
+            }
+            var beginning = ContentAnswer()
+            var next = blocks.lowerBound
+            while let part = begun.parts[next], part.state == .stable {
+                beginning.add(part)
+                next += part.blocks.blockCount
+            }
+            return beginning
+        }
+    }
+
     private func join(_ begun: Begun) throws -> ContentAnswer {
         var whole = ContentAnswer()
         whole.began = began
-        if begun.next < blockCount { whole.state = .stopped }
-        if begun.wantsWhole, blockCount == 0 {
+        if begun.next < blocks.upperBound { whole.state = .stopped }
+        if begun.wantsWhole, blocks.isEmpty {
             var nothing = try EVPHash(.sha256)
             whole.whole = nothing.finalize()
         }
         for start in begun.parts.keys.sorted() {
             guard let part = begun.parts[start] else { continue }
             if part.state != .stable, whole.state != .stopped { whole.state = part.state }
-            whole.blocks.append(contentsOf: part.blocks)
-            whole.unreadable += part.unreadable
-            whole.bytesRead += part.bytesRead
+            whole.add(part)
             whole.whole = part.whole
         }
         return whole
+    }
+}
+
+extension ContentAnswer {
+    /// What was read behind it.
+    fileprivate mutating func add(_ part: ContentAnswer) {
+        blocks.append(contentsOf: part.blocks)
+        unreadable += part.unreadable
+        bytesRead += part.bytesRead
     }
 }
 

@@ -61,6 +61,54 @@ import Testing
         #expect(scanned.allSatisfy { $0 <= 48 << 20 }, "\(scan.report)")
     }
 
+    /// Night by night, from where it was left; what was found before is found with the rest.
+    @Test(arguments: ["1", "4"]) func aLargeImageIsGoneOnWith(_ workers: String) throws {
+        let stage = try Stage()
+        try stage.remove("a")
+        // The last block is not whole.
+        try stage.write("a", noise((40 << 20) + 5000))
+        try stage.copy()
+        for place in [3 << 20, (3 << 20) + 5, 30 << 20, 40 << 20] {
+            try stage.patch("b", at: place, [1, 2, 3])
+        }
+        let whole = try stage.verify()
+        #expect(whole.status == 1, "\(whole.report)")
+        var found = try stage.verify(
+            "--read-limit", "8MiB/s", "--max-duration", "2s", "--workers", workers)
+        var (nights, known) = (1, false)
+        while found.text.contains("not reached"), nights < 9 {
+            // Seen once by then, as soon as it was come to.
+            known = known || found.text.contains("~ ")
+            #expect([3, 10].contains(found.status), "\(found.report)")
+            found = try stage.resync(["runs", "resume", "last"]).run()
+            nights += 1
+        }
+        #expect(nights > 2 && nights < 9 && known, "\(found.report)")
+        #expect(found.status == 1 && found.lines.first == whole.lines.first, "\(found.report)")
+        // All of it once, what was claimed at each end twice, and what differs looked at again.
+        let words = found.text.split(separator: "; ").last?.split(separator: " ") ?? []
+        let read = try #require(words.first.flatMap { Double($0) })
+        #expect(words.dropFirst().first == "MiB" && read > 80 && read < 150, "\(found.report)")
+    }
+
+    /// What was compared before counts only while nobody has written to it.
+    @Test func anImageThatWasWrittenToBeginsAnew() throws {
+        let stage = try Stage()
+        try stage.remove("a")
+        try stage.write("a", noise(40 << 20))
+        try stage.copy()
+        let limits = ["--read-limit", "8MiB/s", "--max-duration", "2s", "--settle", "0"]
+        let first = try stage.verifying(limits).run()
+        #expect(first.status == 10, "\(first.report)")
+        try stage.patch("b", at: 5, [1, 2, 3])
+        var found = try stage.resync(["runs", "resume", "last"]).run()
+        for _ in 0..<9 where found.text.contains("not reached") {
+            found = try stage.resync(["runs", "resume", "last"]).run()
+        }
+        #expect(found.status == 1, "\(found.report)")
+        #expect(found.text.contains("content: bytes "), "\(found.report)")
+    }
+
     /// As devices are that are not attached: there is nothing that could agree.
     @Test(arguments: ["hash", "media"])
     func imagesWithoutBytesAreNotInSync(_ level: String) throws {
