@@ -204,7 +204,9 @@ def verdict(session):
                   ["episode", "open", "site/b", "--note", "x", "--config", config]):
         session.stopwatch(ours("", *words).argv)
     change_tonight(a, b, os.getpid())
-    session.stopwatch(ours("", "episode", "close", "last", "--note", "x").argv)
+    told = session.stopwatch(ours("", "episode", "list", "--json").argv).output
+    episode = json.loads(told.splitlines()[-1])["episode"]
+    session.stopwatch(ours("", "episode", "close", episode, "--note", "x").argv)
     os.rename(state, kept)
     # Without a watcher the gate is undecided, and takes as long.
     for tool, target in (

@@ -159,9 +159,13 @@ package struct Stat: Sendable, Hashable {
     /// A change within this time before a reading may have left the times as they were.
     private static var racySeconds: Int64 { 2 }
 
+    /// Whether it may have been written to after it was read, and not show it. Who writes moves the
+    /// ctime; the mtime counts where no file system keeps one, but not what was dated ahead.
+    ///
     /// - Parameter time: the wall clock no later than the last stat around the reading.
     package func isRacy(at time: Timestamp) -> Bool {
         let limit = time.adding(seconds: -Self.racySeconds)
-        return mtime > limit || ctime > limit
+        return ctime > limit
+            || mtime > limit && mtime <= time.adding(seconds: Self.racySeconds)
     }
 }

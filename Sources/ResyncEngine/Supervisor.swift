@@ -61,7 +61,8 @@ struct Supervisor {
         }
         if stoppedAt != nil { return .goOn }
         if let signal = controls.interruption() { return end(.interrupted(signal), now) }
-        if let limit = limits.maxDuration, now - started >= limit { return end(.outOfTime, now) }
+        let isLate = limits.maxDuration.map { now - started >= $0 } ?? false
+        if isLate || controls.isOver() { return end(.outOfTime, now) }
         return workers(status, now)
     }
 

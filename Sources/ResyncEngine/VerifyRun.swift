@@ -60,6 +60,8 @@ package struct RunControls: Sendable {
     package var pace: Pace
     /// Asked once all was read: what speaks by now against what was found, as in `Summary`.
     package var doubts: @Sendable () -> Sides<[String]> = { Sides(a: [], b: []) }
+    /// Whether there is no more time, whatever the limit says.
+    package var isOver: @Sendable () -> Bool = { false }
     /// Told of each change that was read back, with all that was so far.
     package var confirmed: @Sendable (ConfirmResult) -> Void = { _ in }
 

@@ -360,7 +360,8 @@ struct ModuleStandings {
             let decided = try knowledge.standings(of: module, in: target.pair)
                 .first { $0.answer != .undecided }
             guard decided?.answer != .different,
-                try !knowledge.isToBeProven([module], of: target.pair)
+                try decided?.alone != nil
+                    || !knowledge.isToBeProven([module], of: target.pair)
             else { return nil }
             let standing = StandingRecord(
                 module: module.name, terms: target.pair.terms(of: module), pair: module.pair,

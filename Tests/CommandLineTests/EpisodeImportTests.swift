@@ -130,6 +130,24 @@ import Testing
         #expect(isSame)
     }
 
+    /// What a log only notes is no trouble, and makes no episode longer.
+    @Test func notesAreNoTrouble() throws {
+        let scene = try EpisodeStage()
+        let start = Self.starts[0]
+        let notes = [
+            (start - 1800, "EXT4-fs (sdf): mounted filesystem with ordered data mode"),
+            (start + 3000, "EXT4-fs (sdf): mounted filesystem with ordered data mode"),
+        ].map { Format.isoJournal.line($0.0, $0.1) + "\n" }
+        let text = notes[0] + log(.isoJournal, [start]) + notes[1]
+        let found = try imported(
+            scene, text, "--good", utc(start - 600), "--to", utc(start + 2000))
+        #expect(found.status == 0, "\(found.report)")
+        #expect(found.text.contains("taken to be good again"), "\(found.report)")
+        let episode = try scene.episodes("--since", "9000d").first
+        #expect(episode?["first_evidence"] as? String == utc(start), "\(found.report)")
+        #expect(episode?["closed"] as? String == utc(start + 2000), "\(found.report)")
+    }
+
     /// What was lost in between is not known by the name of the disk.
     @Test func onlyWhatIsNamedCounts() throws {
         let scene = try EpisodeStage()

@@ -179,7 +179,12 @@ import Testing
         let other = try gate("nobody")
         #expect(other.status == 64, "\(other.report)")
         #expect(other.errorText.contains("has no module 'nobody'"), "\(other.report)")
+        // What combines with the blank before it is a reason like any other.
+        let combining = try gate("m", "--override", "--reason", "\u{301}x", "--for", "2s")
+        #expect(combining.status == 0, "\(combining.report)")
+        #expect(try gate("m").status == 0)
         // What is damaged opens nothing.
+        usleep(2_200_000)
         try scene.stage.write("state/overrides", "1 99999999999\n")
         let damaged = try gate("m")
         #expect(damaged.status == 2, "\(damaged.report)")
@@ -267,6 +272,25 @@ import Testing
         }
         #expect(scene.watch.within(20) { has("LOOK     ", times: 2) }, "\(scene.watch.report)")
         #expect(try scene.gate("db") == 1)
+    }
+
+    /// What is another module by now, for whoever reads the configuration anew, keeps nobody from
+    /// his turn.
+    @Test func aConfigurationThatChangedIsToldOf() throws {
+        let scene = try GateScene(verifies: true)
+        let path = scene.watch.stage.folder + "/config.yaml"
+        try system("sed", "-i", "s/paths: .db.}/paths: [db, log2]}/", path)
+        try scene.folder.makeFolder("a/log2")
+        try scene.episode()
+        let hasEnded = scene.watch.within(40) {
+            scene.watch.watcher.outputSoFar.contains("  LOOKED   the rest")
+        }
+        #expect(hasEnded, "\(scene.watch.report)")
+        let lines = scene.watch.watcher.outputSoFar.split(separator: "\n")
+        #expect(lines.count { $0.contains("  VERIFY   db") } == 1, "\(scene.watch.report)")
+        #expect(
+            scene.watch.watcher.errorsSoFar.contains("start the watcher again"),
+            "\(scene.watch.report)")
     }
 
     /// What fails at once is not started over and over.

@@ -158,6 +158,67 @@ import Testing
         #expect(try stage.episodes().count == 1)
     }
 
+    private func openEpisode(_ stage: WatchStage) throws {
+        let opened = try stage.stage.resync([
+            "episode", "open", "mail/a", "--class", "lost-write", "--note", "x",
+        ]).run()
+        try #require(opened.status == 0, "\(opened.report)")
+        try #require(try stage.within(5) { try stage.episodes().count == 1 })
+    }
+
+    /// What is well at another path says nothing of the store that failed.
+    @Test func anotherPathClosesNoEpisode() throws {
+        let store = try Stage()
+        try store.makeFolder("b")
+        let stage = try WatchStage(store.a)
+        try openEpisode(stage)
+        let config = stage.stage.folder + "/config.yaml"
+        try stage.restart { try system("sed", "-i", "s|\(store.a),|\(store.b),|", config) }
+        let isWell = stage.within(WatchStage.holdDown + 10) { stage.state == "ok" }
+        #expect(isWell, "\(stage.report)")
+        usleep(UInt32((WatchStage.holdDown + 2) * 1e6))
+        let episode = try #require(try stage.episodes().first)
+        let path = episode["path"] as? String ?? ""
+        #expect(episode["closed"] == nil && path.hasSuffix("/a"), "\(episode)")
+        #expect(stage.watcher.errorsSoFar.contains("stays open"), "\(stage.report)")
+        // Where it is watched again it comes to its end.
+        try stage.restart { try system("sed", "-i", "s|\(store.b),|\(store.a),|", config) }
+        let isOver = try stage.within(WatchStage.holdDown + 20) {
+            try stage.episodes().first?["closed"] != nil
+        }
+        #expect(isOver, "\(stage.report)")
+    }
+
+    /// Whoever closes it vouches for what is there, also where nobody watches just then.
+    @Test func whatAPersonVouchedForIsTaken() throws {
+        let store = try Stage()
+        let stage = try WatchStage(store.a)
+        try openEpisode(stage)
+        try stage.restart {
+            try system("sh", "-c", "rm '\(store.a)'/.resync-probe-*")
+            let id = try stage.episodes().first?["episode"] as? String ?? ""
+            let closed = try stage.stage.resync(
+                ["episode", "close", id, "--note", "new disk"]
+            ).run()
+            #expect(closed.status == 0, "\(closed.report)")
+        }
+        #expect(stage.within(20) { stage.state == "ok" }, "\(stage.report)")
+        #expect(try stage.episodes().count == 1, "\(stage.report)")
+    }
+
+    /// A probe that others keep from being written verifies nothing.
+    @Test func aStoreWhoseProbeIsRefusedIsNotOk() throws {
+        guard let disk = try LoopMount(.ext4) else { return }
+        let stage = try WatchStage(disk.point)
+        let probe = try system("sh", "-c", "chattr +i '\(disk.point)'/.resync-probe-*")
+        guard probe != nil else { return skip("chattr is not to be had") }
+        defer { _ = try? system("sh", "-c", "chattr -i '\(disk.point)'/.resync-probe-*") }
+        #expect(stage.within(20) { stage.state == "unknown" }, "\(stage.report)")
+        #expect(try stage.episodes().isEmpty, "\(stage.report)")
+        let status = try stage.stage.resync(["status"]).run()
+        #expect(status.status == 2 && status.text.contains("EPERM"), "\(status.report)")
+    }
+
     /// The watcher goes on, says once that it cannot write, and writes once it can.
     @Test func aFullDiskStopsNoWatcher() throws {
         guard isRoot else { return skip("mounting needs root") }

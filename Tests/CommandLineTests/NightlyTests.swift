@@ -55,6 +55,43 @@ import Testing
         }
     }
 
+    /// Once all was read from the medium, what is kept counts again.
+    @Test func anEpisodeIsOverWithOneNight() throws {
+        let scene = try Scene()
+        #expect(try scene.night().status == 0)
+        let noted = try scene.stage.resync([
+            "episode", "open", "mail/b", "--note", "t", "--from", "00:00", "--to", "00:01",
+            "--config", "c.yaml",
+        ]).run()
+        #expect(noted.status == 0, "\(noted.report)")
+        usleep(1_200_000)
+        let first = try scene.night()
+        #expect(first.status == 0 && first.errorText.contains("trouble on B"), "\(first.report)")
+        let second = try scene.night()
+        #expect(second.status == 0 && isSilent(second), "\(second.report)")
+        let shown = try scene.stage.runs("show", "last")
+        #expect(shown.text.contains("at cached; 0 B read"), "\(shown.report)")
+    }
+
+    /// It leaves its turn to the watcher, which verifies what is dangerous first.
+    @Test func anEpisodeEndsTheNight() throws {
+        let folder = try Stage()
+        try folder.write("a/f", noise(1 << 20))
+        let watch = try WatchStage(folder.a, readLimit: "20KiB/s") { stage in
+            try system("cp", "-a", folder.a + "/.", stage.folder + "/other")
+        }
+        let config = ["--config", watch.stage.folder + "/config.yaml"]
+        let night = try watch.stage.resync(["nightly"] + config).start()
+        usleep(2_000_000)
+        let opened = try watch.stage.resync(
+            ["episode", "open", "mail/b", "--note", "t"] + config
+        ).run()
+        #expect(opened.status == 0, "\(opened.report)")
+        let ended = try night.wait()
+        #expect(ended.seconds < 20 && ended.status == 2, "\(ended.report)")
+        #expect(ended.errorText.contains("so that its night is over"), "\(ended.report)")
+    }
+
     @Test func aNightIsSilentUntilSomethingIsNew() throws {
         let scene = try Scene()
         for _ in 0..<2 {

@@ -36,6 +36,11 @@ import Testing
         #expect(!again.contains("the rest"), "\(scene.watch.report)")
         try scene.episode()
         #expect(says("  LOOKED   the rest: NOT IN SYNC", scene.watch), "\(scene.watch.report)")
+        // One that was noted only now counts, however long ago it was.
+        let noted = try scene.run(
+            "episode", "open", "mail/b", "--note", "t", "--from", "00:00", "--to", "00:01")
+        #expect(noted.status == 0, "\(noted.report)")
+        #expect(says("  LOOKED   the rest: ", scene.watch, times: 2), "\(scene.watch.report)")
     }
 
     @Test func aPairWithoutModulesIsVerifiedAsAWhole() throws {
@@ -48,9 +53,9 @@ import Testing
         #expect(one.status == 0 && one.text.contains("12 proven before"), "\(one.report)")
     }
 
-    /// Of which nothing is kept.
-    @Test func imagesAreComparedOnceForEachEpisode() throws {
-        let watch = try WatchStage("/nonexistent", verifies: true) { stage in
+    /// Two images that differ, watched, with an episode that is over.
+    private func images(readLimit: String? = nil) throws -> WatchStage {
+        let watch = try WatchStage("/nonexistent", verifies: true, readLimit: readLimit) { stage in
             let bytes = noise(1 << 20, seed: 5)
             try stage.write("image", bytes)
             try stage.write("copy", bytes)
@@ -60,18 +65,32 @@ import Testing
                 .replacingOccurrences(of: stage.folder + "/other", with: stage.folder + "/copy")
             try stage.write("config.yaml", config)
         }
-        let command = [
+        let opened = try watch.stage.resync([
             "episode", "open", "mail/b", "--note", "t", "--from", "00:00", "--to", "00:01",
-        ]
-        let opened = try watch.stage.resync(
-            command + ["--config", watch.stage.folder + "/config.yaml"]
-        ).run()
+            "--config", watch.stage.folder + "/config.yaml",
+        ]).run()
         #expect(opened.status == 0, "\(opened.report)")
+        return watch
+    }
+
+    /// Of which nothing is kept.
+    @Test func imagesAreComparedOnceForEachEpisode() throws {
+        let watch = try images()
         #expect(says("  LOOKED   the rest: NOT IN SYNC", watch), "\(watch.report)")
         #expect(!watch.watcher.outputSoFar.contains("suspect:"), "\(watch.report)")
         try watch.restart()
         #expect(watch.within(20) { watch.state == "ok" }, "\(watch.report)")
         usleep(3_000_000)
         #expect(!watch.watcher.outputSoFar.contains("the rest"), "\(watch.report)")
+    }
+
+    /// Whoever ended its process has not had it verified.
+    @Test func whatWasEndedIsNotDone() throws {
+        let watch = try images(readLimit: "50KiB/s")
+        #expect(says("  LOOK     the rest", watch), "\(watch.report)")
+        usleep(1_000_000)
+        try system("pkill", "-TERM", "-P", "\(watch.watcher.process)", "-f", "rest")
+        #expect(says("  LOOKED   the rest: ", watch), "\(watch.report)")
+        #expect(!watch.stage.exists("state/rests"), "\(watch.report)")
     }
 }

@@ -185,13 +185,42 @@ private let readOnly: Observation = .mount(.emergencyReadOnly)
         #expect(scene.episode == nil && scene.detector.phase == .ok)
     }
 
-    @Test func twoProbesAreNotEnoughHoweverFarApart() {
+    /// Nobody looked while the machine slept, nor where the probe was refused or found no room.
+    @Test func whatWasNotVerifiedIsNoPartOfTheHoldDown() {
+        let refused = ProbeOutcome.failed(errorNumber: 1, call: "openat")
+        for gap in [nil, refused, .full] {
+            var scene = DetectorScene()
+            scene.see(readOnly)
+            scene.see(.mount(.writable))
+            for _ in 0..<3 { scene.probe() }
+            if let gap {
+                for _ in 0..<60 { scene.probe(gap) }
+            } else {
+                #expect(scene.probe(after: 600) == [])
+            }
+            #expect(scene.episode != nil)
+            let start = scene.time
+            while scene.words.last != "closed", scene.time < start + 100 { scene.probe() }
+            #expect(scene.time - start >= 60 && scene.time - start < 66)
+            let closed = scene.events.last?.event.episode
+            #expect(closed?.firstGood.map { $0.seconds(since: scene.moment(start)) >= 0 } == true)
+        }
+    }
+
+    /// What is noted of the whole machine does not push out what began an episode.
+    @Test func notesDoNotMakeTheWindowShorter() {
         var scene = DetectorScene()
-        scene.see(readOnly)
         scene.see(.mount(.writable))
-        scene.probe()
-        #expect(scene.probe(after: 600) == [])
-        #expect(scene.probe() == ["closed"])
+        scene.staysGood(for: 30)
+        for _ in 0..<8 { scene.kernel("note.port") }
+        let good = scene.detector.lastGood
+        scene.kernel("iscsi.conn")
+        let first = scene.now
+        scene.staysGood(for: 20)
+        for _ in 0..<20 { scene.kernel("note.port") }
+        scene.see(readOnly)
+        #expect(good != nil && scene.episode?.lastGood == good)
+        #expect(scene.episode?.firstEvidence == first)
     }
 
     @Test func aMountThatLooksBadKeepsItOpen() {

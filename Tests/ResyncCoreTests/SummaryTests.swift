@@ -190,20 +190,24 @@ private typealias Status = ResyncCore.ExitStatus
         tally.excluded = 13
         tally.bytesRead = 14
         tally.expected = 15
-        tally.count(bytes: 16, .hash)
-        tally.count(bytes: 17, .media)
+        tally.directories = 16
+        tally.count(bytes: 17, .hash)
+        tally.count(bytes: 18, .media)
         return tally
     }
 
     @Test func addingAddsEveryCount() {
-        #expect(counts(full).values.sorted() == Array(1...15))
+        #expect(counts(full).values.sorted() == Array(1...16))
         var sum = full
         sum += full
         #expect(counts(sum) == counts(full).mapValues { $0 * 2 })
-        #expect(sum.bytesByAssurance == [.hash: 32, .media: 34])
+        #expect(sum.bytesByAssurance == [.hash: 34, .media: 36])
         #expect(full.outcomes == 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9 + 10 + 15)
         let kept = counts(full.withoutDifferences).filter { $0.value != 0 }
-        #expect(kept == ["entries": 1, "same": 2, "excluded": 13, "bytesRead": 14])
+        #expect(
+            kept == [
+                "entries": 1, "same": 2, "excluded": 13, "bytesRead": 14, "directories": 16,
+            ])
         #expect(full.withoutDifferences.bytesByAssurance == full.bytesByAssurance)
     }
 

@@ -157,6 +157,8 @@ import Testing
         #expect(!isRacy(mtime: 98, ctime: 98))
         #expect(isRacy(mtime: 98, ctime: 98, 6))
         #expect(isRacy(mtime: 99, ctime: 9) && isRacy(mtime: 9, ctime: 99))
-        #expect(isRacy(mtime: 200, ctime: 9))
+        #expect(isRacy(mtime: 9, ctime: 200) && isRacy(mtime: 102, ctime: 9))
+        // Whoever dated it ahead did so long ago.
+        #expect(!isRacy(mtime: 200, ctime: 9))
     }
 }

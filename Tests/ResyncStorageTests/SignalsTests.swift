@@ -156,4 +156,22 @@ private final class ChangingFiles: KernelFiles {
         #expect(exact.isLater(last, than: after))
         #expect(!exact.isLater(last - 2_100_000, than: after))
     }
+
+    /// For as long a file system may keep to itself what was written to others of its files.
+    @Test func theMarginHoldsACommit() {
+        func margin(_ kind: String, _ options: String = "rw") -> Double {
+            var files = RecordedFiles()
+            files.texts["/proc/sys/vm/dirty_expire_centisecs"] = "3000\n"
+            files.texts["/proc/sys/vm/dirty_writeback_centisecs"] = "500\n"
+            files.texts["/proc/self/mountinfo"] =
+                "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+                + "2 1 8:2 / /mnt rw - \(kind) /dev/sda2 \(options)\n"
+            return writeBackMargin(of: Array("/mnt/store".utf8), files)
+        }
+        #expect(margin("ext4") == 40 && margin("xfs") == 40)
+        #expect(margin("ext4", "rw,commit=60") == 95 && margin("ext4", "rw,commit=0") == 40)
+        #expect(margin("btrfs") == 65 && margin("btrfs", "rw,commit=120,ssd") == 155)
+        #expect(margin("f2fs") == 95)
+        #expect(margin("btrfs", "rw,commit=99999999999999999999") == 65)
+    }
 }

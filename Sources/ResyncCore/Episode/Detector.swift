@@ -1,33 +1,3 @@
-/// When a store counts as bad, and when as good again. Seconds.
-package struct DetectorSettings: Sendable, Hashable {
-    /// From one probe to the next while all is well.
-    package var interval = 10.0
-    /// The same while something is wrong, and what it is let grow to.
-    package var alertInterval = 1.0
-    package var alertIntervalLimit = 5.0
-    /// A probe that took longer is a reason for suspicion. Above the two iSCSI pings of 5 s this
-    /// would notice too late, much below it a busy disk would do.
-    package var slow = 2.0
-    /// A probe that takes longer opens an episode: above the pings of iSCSI (5 + 5 s), below what
-    /// databases wait before they give up (20 s).
-    package var hung = 15.0
-    /// How long all must be well before an episode is closed: more than twice the forward delay of
-    /// a spanning tree (15 s) and its maximum age (20 s). Doubles whenever the store falls back.
-    package var holdDown = 60.0
-    package var holdDownLimit = 900.0
-    /// Verified probes that must have been among it: one may pass right after a fault.
-    package var goodProbes = 3
-    /// A suspicion that lasts longer, with so many slow probes in it, is an episode.
-    package var suspicionLimit = 60.0
-    package var slowProbes = 2
-    /// For so long a message that somebody remounted the file system explains that it is read-only.
-    package var remountLimit = 10.0
-    /// Whether the store is probed at all: without it nothing but a person closes an episode.
-    package var hasProbe = true
-
-    package init() {}
-}
-
 /// What became of a store. Each carries the episode as it is then.
 package enum DetectorEvent: Sendable, Hashable {
     case suspected(Evidence)
@@ -142,6 +112,13 @@ package struct Detector: Sendable {
         }
     }
 
+    /// Whether its probe was refused for longer than a probe may take; whoever has no room is told
+    /// so, and nothing else of the storage is known.
+    package func isOverdue(at now: Moment) -> Bool {
+        guard settings.hasProbe, refusal != nil, !isFull, let good = lastGood else { return false }
+        return now.seconds(since: good) > settings.longestGap
+    }
+
     /// Seconds from the end of one probe to the start of the next.
     package var probeInterval: Double {
         switch phase {
@@ -161,6 +138,7 @@ package struct Detector: Sendable {
             weighing.probeEnded()
             let full = Evidence(.probe, .context, what: "probe.full", at: now)
             refusal = full
+            holdAnew(now)
             return take(full, now)
         // It is told once, but lasts.
         case .deviceStalls(let seconds) where seconds >= settings.slow: lastStall = now
@@ -174,6 +152,7 @@ package struct Detector: Sendable {
         }
         if case .probe = observation {
             refusal = evidence.strength == .context ? evidence : nil
+            holdAnew(now)
         }
         if let now = weighing.errorCount, now != count {
             annotate {
@@ -357,16 +336,17 @@ package struct Detector: Sendable {
             return
         }
         prelude.removeAll { now.seconds(since: $0.piece.at) > Self.preludeAge }
-        if prelude.count >= Self.preludeLimit { prelude.remove(at: Self.preludeLimit / 2) }
+        if prelude.count >= Self.preludeLimit {
+            // What begins an episode is not pushed out by notes about the whole machine.
+            let note = prelude.firstIndex { $0.piece.strength == .context }
+            prelude.remove(at: note ?? Self.preludeLimit / 2)
+        }
         prelude.append(Prelude(piece: evidence, good: lastGood))
     }
 
     private mutating func suspect(_ evidence: Evidence, _ now: Moment) -> [DetectorEvent] {
-        if maintenanceEnd != nil, episode == nil {
-            keep(evidence, now)
-            return []
-        }
         keep(evidence, now)
+        if maintenanceEnd != nil, episode == nil { return [] }
         let isSlow = evidence.what == "probe.slow"
         switch phase {
         case .ok:
@@ -404,7 +384,7 @@ package struct Detector: Sendable {
         if case .recovering = phase {
             phase = .down
             badProbes = 0
-            worse.flaps += 1
+            worse.flaps &+= 1
             worse.firstGood = nil
             holdDown = min(holdDown * 2, settings.holdDownLimit)
             events.append(.relapsed(worse))
@@ -449,6 +429,12 @@ package struct Detector: Sendable {
             return take(Evidence(.probe, .soft, what: "probe.slow", text: text, at: now), now)
         }
         (goodBefore, lastGood) = (lastGood, started)
+        // Nor is what nobody looked at, as while the machine slept.
+        if let before = goodBefore, started.boot > before.boot,
+            started.seconds(since: before) > settings.alertIntervalLimit + settings.hung
+        {
+            holdAnew(now)
+        }
         // Each probe begins when the one before has ended.
         badProbes = 0
         // What was under way when something happened says nothing about the time after it.
@@ -484,6 +470,11 @@ package struct Detector: Sendable {
     /// A verified probe shows that another device is still this store; read-only it cannot be.
     private var mayRecover: Bool {
         condition == nil || condition == .writable || condition == .otherDevice
+    }
+
+    /// What was not verified is no part of the time for which all was well.
+    private mutating func holdAnew(_ now: Moment) {
+        if case .recovering = phase { phase = .recovering(since: now, good: 0) }
     }
 
     private mutating func finish(_ ending: Episode.Ending, _ now: Moment) -> [DetectorEvent] {

@@ -102,7 +102,7 @@ package struct Episode: Sendable, Hashable {
     package mutating func add(_ piece: Evidence) {
         if evidence.count >= Self.evidenceLimit {
             evidence.remove(at: Self.evidenceLimit / 2)
-            evidenceLeftOut += 1
+            evidenceLeftOut &+= 1
         }
         evidence.append(piece)
     }

@@ -159,7 +159,9 @@ package struct ModuleProof: Sendable {
             case .missingOnB: "missing on B"
             case .unproven: "never proven equal"
             case .moved: "changed since it was proven equal"
-            case .racy: "written just before it was read, to be read again"
+            case .racy:
+                "written just before it was read, or at a time that is still to come, to be read "
+                    + "again"
             case .foundDiffering: "found to differ, and not proven equal since from the medium"
             case .findingsLost:
                 "not proven again since a run that found differences and is not kept any more"

@@ -455,7 +455,7 @@ final class StoreWatch {
         switch detector.phase {
         case .ok:
             let isOut = detector.maintenanceEnd != nil && isAmiss(at: now)
-            let isKnown = isCompared && (isOurs || !setup.probes)
+            let isKnown = isCompared && (isOurs || !setup.probes) && !detector.isOverdue(at: now)
             status.state = isOut ? .maintenance : isKnown ? .ok : .unknown
         case .suspect: status.state = .suspect
         case .down: status.state = .down

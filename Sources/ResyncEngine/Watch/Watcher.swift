@@ -65,19 +65,13 @@ package final class Watcher {
         let machine = MachineSignals(trusted: setup.trusted, looksBack: true)
         self.machine = machine
         let bootID = bootIdentity()
-        newIncidentID = { "i" + Self.newID($0) }
+        let ids = EpisodeIDs()
+        newIncidentID = { "i" + ids.next($0) }
         self.stores = stores.map {
             StoreWatch(
                 $0, program: setup.program, bootID: bootID, settings: setup.settings,
-                machine: machine, newID: { "e" + Self.newID($0) })
+                machine: machine, newID: { "e" + ids.next($0) })
         }
-    }
-
-    /// Sorts by time: `20261122-175003-1f3a`.
-    private static func newID(_ moment: Moment) -> String {
-        let digits = moment.wall.utcText.filter { $0.isNumber || $0 == "T" }
-            .map { $0 == "T" ? "-" : String($0) }.joined()
-        return "\(digits)-\(hexText((try? randomBytes(2)) ?? [0, 0]))"
     }
 
     /// Watches until `isEnding` says so.

@@ -201,7 +201,18 @@ struct EpisodeCommand: ParsableCommand {
             record.episode.ending = .person
             record.episode.note = note
             try ledger.save(record)
+            if !isOver { try vouch(record, ledger) }
             return .ok
+        }
+
+        /// The next watcher takes what it finds at the store's place for the store.
+        private func vouch(_ record: EpisodeRecord, _ ledger: Ledger) throws {
+            let known = try ledger.stores().first {
+                $0.name == record.episode.store && $0.path == record.path
+            }
+            guard var store = known else { return }
+            (store.sequence, store.fileSystem) = (0, nil)
+            try ledger.save([store])
         }
     }
 

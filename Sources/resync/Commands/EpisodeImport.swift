@@ -71,21 +71,27 @@ extension EpisodeCommand {
             }
             let ledger = try LedgerFile.openOrMake(in: try state.open())
             let path = try ManualEpisode.path(of: store, ledger, file)
-            let end = try to.map { try pastTime($0) }
-            let start = try good.map { try pastTime($0, before: found[0].at.wall) }
-            if let end, let last = found.last?.at.wall, end < last {
-                throw CommandError(
-                    "the log tells of trouble until \(last.localText): it was not good again at "
-                        + end.localText, .usage)
+            // Notes about the machine are no trouble.
+            let signs = found.filter { $0.strength != .context }.map(\.at.wall)
+            guard let firstSign = signs.first, let lastSign = signs.last else {
+                try StandardOutput.shared.write("no signs of trouble, only notes\n")
+                return .ok
             }
-            if let start, start > found[0].at.wall {
+            let end = try to.map { try pastTime($0) }
+            let start = try good.map { try pastTime($0, before: firstSign) }
+            if let end, end < lastSign {
                 throw CommandError(
-                    "the log tells of trouble from \(found[0].at.wall.localText) on: it was not "
+                    "the log tells of trouble until \(lastSign.localText): it was not good again "
+                        + "at \(end.localText)", .usage)
+            }
+            if let start, start > firstSign {
+                throw CommandError(
+                    "the log tells of trouble from \(firstSign.localText) on: it was not "
                         + "good at \(start.localText)", .usage)
             }
             var groups: [[Evidence]] = []
             for piece in found {
-                if let last = groups.last?.last,
+                if let last = groups.last?.last(where: { $0.strength != .context }),
                     piece.at.wall.seconds - last.at.wall.seconds <= Self.gap
                 {
                     groups[groups.count - 1].append(piece)
@@ -97,7 +103,7 @@ extension EpisodeCommand {
             for (index, group) in groups.enumerated() {
                 let isLast = index == groups.count - 1
                 let record = try record(
-                    group, path, good: start, to: isLast ? end : group.last?.at.wall, ledger)
+                    group, path, good: start, to: isLast ? end : Self.lastSign(of: group), ledger)
                 if !dryRun { try ledger.save(record) }
                 let lines = EpisodeReport.lines(record)
                 try StandardOutput.shared.write(lines.joined(separator: "\n") + "\n\n")
@@ -108,13 +114,18 @@ extension EpisodeCommand {
             return .ok
         }
 
+        private static func lastSign(of group: [Evidence]) -> Timestamp? {
+            group.last { $0.strength != .context }?.at.wall
+        }
+
         /// - Parameter end: as a person said, or as what comes after tells; nil where nobody said.
         private func record(
             _ group: [Evidence], _ path: [UInt8], good: Timestamp?, to end: Timestamp?,
             _ ledger: Ledger
         ) throws -> EpisodeRecord {
             let hard = group.first { $0.strength == .hard }
-            guard let first = group.first, let hard, let kind = hard.kind
+            let sign = group.first { $0.strength != .context }
+            guard let first = sign, let hard, let kind = hard.kind
             else { throw CommandError("nothing is to be recorded") }
             // The same log gives the same episode, however often it is read.
             let digits = first.at.wall.utcText.filter { $0.isNumber }
@@ -141,7 +152,7 @@ extension EpisodeCommand {
                 + (end == nil ? "; nobody said when it was good again" : "")
             try ManualEpisode.place(&episode, ledger)
             var record = EpisodeRecord(
-                episode, path: path, margin: try ManualEpisode.margin(of: store, ledger),
+                episode, path: path, margin: try ManualEpisode.margin(of: store, path, ledger),
                 noted: .now)
             // What gates knew already they went by.
             if let before, before.isAsBad(as: record) { record.noted = before.noted }
@@ -242,8 +253,12 @@ enum ManualEpisode {
         let passed = Double(max(0, now.wall.seconds - start.seconds))
         let began = Moment(boot: now.earlier(bySeconds: passed).boot, wall: start)
         let digits = now.wall.utcText.filter { $0.isNumber }
+        var id = ""
+        repeat {
+            id = "e\(digits)-\(hexText(try randomBytes(2)))"
+        } while try ledger.episode(id) != nil
         var episode = Episode(
-            id: "e\(digits)-\(hexText(try randomBytes(2)))", store: store, bootID: bootIdentity(),
+            id: id, store: store, bootID: bootIdentity(),
             lastGood: began, firstEvidence: began, detected: began,
             steps: [Episode.Step(kind, began)])
         episode.add(
@@ -257,14 +272,14 @@ enum ManualEpisode {
         }
         try place(&episode, ledger)
         return EpisodeRecord(
-            episode, path: path, margin: try margin(of: store, ledger), noted: now.wall)
+            episode, path: path, margin: try margin(of: store, path, ledger), noted: now.wall)
     }
 
     /// Seconds before an episode in which what was written, by the store's times, may have been
     /// lost.
-    static func margin(of store: String, _ ledger: Ledger) throws -> Double {
+    static func margin(of store: String, _ path: [UInt8], _ ledger: Ledger) throws -> Double {
         let clock = try ledger.stores().first { $0.name == store }?.sight?.clock ?? 0
-        return writeBackMargin() + max(0, -Double(clock))
+        return writeBackMargin(of: path) + max(0, -Double(clock))
     }
 
     /// What a person says of a store whose episode is open already.

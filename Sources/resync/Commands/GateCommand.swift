@@ -74,12 +74,16 @@ struct GateCommand: JSONCommand {
 }
 
 extension Gate {
-    func jsonLine(_ module: Module) -> JSONLine {
+    /// - Parameters:
+    ///   - event: what has become of it, for who is told that.
+    ///   - limit: reasons that are told.
+    func jsonLine(_ module: Module, event: String? = nil, limit: Int = .max) -> JSONLine {
         var line = JSONLine(type: "gate")
+        if let event { line.field("event", event) }
         line.field("module", module.name)
         line.field("answer", answer.rawValue)
         line.field("scope", module.scope.rawValue)
-        line.field("reasons", reasons.map(\.text))
+        line.field("reasons", reasons.prefix(limit).map(\.text))
         return line
     }
 }
@@ -148,8 +152,10 @@ struct Overrides {
             if error.number == ErrorNumber.noEntry { return [] }
             throw CommandError("cannot read the overrides: \(error.sentence)")
         }
-        return try String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { line in
-            let words = line.split(separator: " ", maxSplits: 3).map(String.init)
+        // By bytes: what combines with a blank or with the end of a line would hide it.
+        return try bytes.split(separator: UInt8(ascii: "\n")).map { line in
+            let words = line.split(separator: UInt8(ascii: " "), maxSplits: 3)
+                .map { String(decoding: $0, as: UTF8.self) }
             guard words.count == 4, let given = Int64(words[0]), let until = Int64(words[1]) else {
                 throw CommandError("the overrides in the state folder are damaged")
             }

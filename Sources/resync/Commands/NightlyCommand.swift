@@ -70,11 +70,16 @@ private struct Night {
         var status = ExitStatus.ok
     }
 
+    /// What watches over the pair verifies it after an episode: it must not wait for the night.
+    private let alarm: EpisodeAlarm
+
     /// Files that are chosen to be read again, at a time: some hundred bytes each.
     private static let portion = 1_000_000
     /// So much more than the least is read again each night: a night may fail.
     private static let margin = 1.2
     private static let night = 86400.0
+    /// Seconds without a comparison that came to its end, where no max-age is set.
+    private static let patientAge = 3 * night
     /// Seconds in which a store that lives has answered.
     private static let patience = 60.0
     private static let shown = 100
@@ -86,6 +91,7 @@ private struct Night {
         (self.pair, self.configuration) = (pair, configuration)
         self.state = state
         memory = NightMemory(folder, pair.name)
+        alarm = EpisodeAlarm(pair, state)
         options = [
             "--config=\(RawArguments.text(absolutePath(path)))",
             "--state=\(RawArguments.text(absolutePath(state.path)))",
@@ -96,7 +102,7 @@ private struct Night {
         guard let time = pair.timeLeft(at: .now) else {
             Main.complain("\(pair.name): it is in none of its windows now")
             var status = ExitStatus.outOfTime
-            if let age = pair.maximumAge { status.merge(try tellOverdue(age)) }
+            status.merge(try tellOverdue())
             return status
         }
         let end = monotonicSeconds() + time
@@ -104,24 +110,38 @@ private struct Night {
         guard let turn = try turn(until: end) else {
             Main.complain("\(pair.name): its stores were being verified all the time")
             var status = ExitStatus.outOfTime
-            if let age = pair.maximumAge { status.merge(try tellOverdue(age)) }
+            status.merge(try tellOverdue())
             return status
         }
         defer { withExtendedLifetime(turn) {} }
         let isTurn = try pair.maximumAge.map { try isImageTurn($0) } ?? false
-        let (result, run) = try compare(isTurn ? .media : .cached, until: end)
+        // After an episode nothing that is kept counts until all was read from the medium once.
+        let isDoubted = try hadEpisode()
+        let (result, run) = try compare(isTurn || isDoubted ? .media : .cached, until: end)
         var status = result.summary.status
-        if let age = pair.maximumAge {
-            let ending = result.summary.ending
-            if isTurn, ending == .complete, result.summary.isRead {
+        let ending = result.summary.ending
+        if ending == .complete, try isOfImages() {
+            if isTurn || isDoubted, result.summary.isRead {
                 try memory.change { $0.imageRead = run.id }
-            } else if ending == .complete, try !isOfImages() {
-                status.merge(try readAgain(age, until: end, known: run.id))
             }
-            if ending == .complete || ending == .outOfTime { status.merge(try tellOverdue(age)) }
+        } else if ending == .complete, let age = pair.maximumAge {
+            status.merge(try readAgain(age, until: end, known: run.id))
+        }
+        if ending == .complete || ending == .outOfTime { status.merge(try tellOverdue()) }
+        if alarm.isRaised {
+            Main.complain(
+                "\(pair.name): one of its stores is in an episode, so that its night is over")
         }
         status.merge(broken.status)
         return status
+    }
+
+    private func hadEpisode() throws -> Bool {
+        let knowledge = EpisodeKnowledge(state)
+        return try Side.allCases.contains { side in
+            let site = try site(pair.stores[side].path)
+            return !knowledge.reasons(against: StorePlace(site)).isEmpty
+        }
     }
 
     private func turn(until end: Double) throws -> [Folder]? {
@@ -143,7 +163,8 @@ private struct Night {
         try tell(result, run, since: before.complete)
         try memory.change { last in
             if isOver { last.complete = run.id }
-            last.unfinished = isOver ? nil : run.id
+            // What falls into an episode is not to be trusted, however it goes on.
+            last.unfinished = isOver || alarm.isRaised ? nil : run.id
             last.since = isOver ? nil : last.since ?? began
         }
         return (result, run)
@@ -177,7 +198,10 @@ private struct Night {
         let part = within.flatMap { within in named.map { VerifyTarget($0, within: within) } }
         let target = part ?? named
         let style = try ProgressStyle.parse("none", quiet: true)
-        let found = try Verification(targeted, target, resuming: id, arguments: arguments).compare(
+        var verification = try Verification(
+            targeted, target, resuming: id, arguments: arguments)
+        verification.isOver = { [alarm] in alarm.isRaised }
+        let found = try verification.compare(
             style, try ReportFiles(targeted.report)
         ) { _, _, level in
             for line in level.lines { Main.complain("\(pair.name): trouble on \(line)") }
@@ -231,7 +255,11 @@ private struct Night {
 
     /// A time that is still to come is of a clock that was wrong.
     private func isLate(_ time: Timestamp, by seconds: Double) -> Bool {
-        time > .now || Double(began.seconds - time.seconds) >= seconds
+        time > .now || self.seconds(since: time) >= seconds
+    }
+
+    private func seconds(since time: Timestamp) -> Double {
+        Double(began.seconds) - Double(time.seconds)
     }
 
     /// - Parameter known: the run that has compared everything tonight.
@@ -256,15 +284,16 @@ private struct Night {
     }
 
     /// Also of a night that did not come to reading again, or to anything.
-    private func tellOverdue(_ age: Double) throws -> ExitStatus {
-        var status = try tellUnfinished(age)
-        status.merge(try tellOld(age))
+    private func tellOverdue() throws -> ExitStatus {
+        let age = pair.maximumAge
+        var status = try tellUnfinished(age ?? Self.patientAge)
+        if let age { status.merge(try tellOld(age)) }
         return status
     }
 
     /// Of what no comparison came to yet no record tells how old it is.
     private func tellUnfinished(_ age: Double) throws -> ExitStatus {
-        guard let since = try memory.last().since, Double(began.seconds - since.seconds) > age
+        guard let since = try memory.last().since, seconds(since: since) > age
         else { return .ok }
         try write(
             "\(pair.name): no comparison has come to its end since \(since.localText), which is "
@@ -421,7 +450,8 @@ private struct NightMemory {
             place < words.count && !words[place].isEmpty ? words[place] : nil
         }
         func time(_ place: Int) -> Timestamp? {
-            word(place).flatMap { Int64($0) }.map { Timestamp(seconds: $0, nanoseconds: 0) }
+            word(place).flatMap { UInt32($0) }
+                .map { Timestamp(seconds: Int64($0), nanoseconds: 0) }
         }
         (last.complete, last.unfinished) = (word(0), word(1))
         (last.since, last.reread, last.imageRead) = (time(2), time(3), word(4))

@@ -18,6 +18,8 @@ struct Verification {
     /// may be pipes.
     private let filter: Filter
     private let selection: Selection?
+    /// Whether its time is over, whatever was said of that.
+    var isOver: @Sendable () -> Bool = { false }
 
     init(
         _ command: VerifyCommand, _ target: VerifyTarget? = nil, resuming id: String?,
@@ -114,6 +116,7 @@ struct Verification {
             style, run.folder, pace, ramp: try ramp(sites), totalBytes: totalBytes(sites)
         ) { controls -> (VerifyResult, [StandingRecord]) in
             var controls = controls
+            controls.isOver = isOver
             controls.doubts = try episodes.doubts(about: run.folder, in: state)
             let result = try VerifyRun(plan, controls, in: run.folder, resuming: checkpoint)()
             try episodes.note(
@@ -218,6 +221,7 @@ struct Verification {
                 try !reasons.a.isEmpty || !reasons.b.isEmpty || wasBegunAtMedia()
                 || target.map { target in
                     try episodes.isToBeProven(target.modules, of: target.pair)
+                        || episodes.areShut(target.modules, of: target.pair)
                         || episodes.mismatches(sites.map { StorePlace($0) }, in: state).lost.last
                             != nil
                 } ?? false

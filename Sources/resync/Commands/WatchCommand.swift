@@ -185,16 +185,36 @@ struct WatchCommand: ResyncCommand {
             store.fileSystem = record.fileSystem
             store.lastGood = record.lastGood
             (store.sight, store.errors) = (record.sight, record.errors)
-            let ongoing = open.first { $0.episode.store == name }
+            let ongoing = Self.ongoing(open, name, configured.path, configuration)
             store.episode = ongoing?.episode
-            store.behind = ongoing.map { max(0, $0.margin - writeBackMargin()) } ?? 0
+            store.behind =
+                ongoing.map { max(0, $0.margin - writeBackMargin(of: configured.path)) } ?? 0
             stores.append(store)
             records.append(record)
         }
         // The file that a probe makes must be known for ours before it is there.
         try ledger.save(records)
-        let names = Set(stores.map { $0.name })
-        open.removeAll { !names.contains($0.episode.store) }
+        let taken = Set(stores.compactMap { $0.episode?.id })
+        for record in open where !taken.contains(record.episode.id) {
+            Main.complain(
+                "episode \(record.episode.id) of \(record.episode.store) stays open: nobody "
+                    + "watches '\(escaped(record.path))' any more; 'resync episode close' ends it")
+        }
+        open.removeAll { !taken.contains($0.episode.id) }
         return (stores, open)
+    }
+
+    /// The open episode of a store. What is found at another path says nothing about it; under
+    /// another name it is the same store.
+    private static func ongoing(
+        _ open: [EpisodeRecord], _ name: String, _ path: [UInt8], _ configuration: Configuration
+    ) -> EpisodeRecord? {
+        let here = open.filter { isSamePlace($0.path, path) }
+        return here.first { $0.episode.store == name }
+            ?? here.first { record in
+                !configuration.stores.contains { other, store in
+                    other == record.episode.store && isSamePlace(store.path, record.path)
+                }
+            }
     }
 }

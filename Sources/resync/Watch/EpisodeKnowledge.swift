@@ -193,10 +193,13 @@ struct EpisodeKnowledge {
         }
     }
 
-    /// The episode of two stores that was closed last.
+    /// A word for the episode of two stores that was closed, or noted, last; a ledger that was lost
+    /// may have known of one.
     func lastEpisode(of paths: Sides<[UInt8]>) -> String? {
-        let known = (records(about: paths.a) + records(about: paths.b)).filter { $0.end != nil }
-        return known.max { $0.end ?? .epoch < $1.end ?? .epoch }?.episode.id
+        let known = (records(about: paths.a) + records(about: paths.b))
+            .compactMap { record in record.settled.map { (record.episode.id, $0) } }
+        let unknown = lost.map { ("lost-ledger-\($0.seconds)", $0) }
+        return (known + [unknown].compactMap { $0 }).max { $0.1 < $1.1 }?.0
     }
 
     /// Where the services of some modules were writing in the last incident of their stores.

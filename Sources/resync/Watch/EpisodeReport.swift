@@ -46,8 +46,11 @@ enum EpisodeReport {
     /// What happened, in the order of time.
     static func timeline(_ episode: Episode) -> [String] {
         var moments: [(at: Moment, text: String)] = []
+        // No probe tells of what somebody records.
+        let isSaid = episode.bootID.isEmpty || episode.evidence.first?.what == "person.opened"
         if let good = episode.lastGood {
-            moments.append((good, "last probe that was verified"))
+            let text = isSaid ? "taken to be good until then" : "last probe that was verified"
+            moments.append((good, text))
         }
         // Of many messages of one kind within a second one is enough.
         var pieces: [(piece: Evidence, count: Int)] = []
@@ -68,7 +71,9 @@ enum EpisodeReport {
             moments.append((first.at, "EPISODE OPENED, \(first.kind.rawValue)"))
         }
         if let good = episode.firstGood {
-            moments.append((good, "first probe that was verified again"))
+            let text =
+                isSaid ? "taken to be good again" : "first probe that was verified again"
+            moments.append((good, text))
         }
         if let closed = episode.closed { moments.append((closed, ending(episode))) }
         let sorted = moments.enumerated().sorted { left, right in
@@ -85,6 +90,7 @@ enum EpisodeReport {
         switch episode.ending {
         case .probe?: "EPISODE CLOSED: probes were verified over the whole hold-down"
         case .reboot?: "EPISODE CLOSED after a reboot: probes were verified again"
+        case .person? where episode.bootID.isEmpty: "EPISODE CLOSED: nothing more is known of it"
         case .person?: "EPISODE CLOSED by a person"
         case .watched?: "EPISODE CLOSED: it was watched again"
         case nil: "EPISODE CLOSED"

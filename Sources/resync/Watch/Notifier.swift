@@ -8,7 +8,7 @@ import Synchronization
 final class Notifier: Sendable {
     /// Notifications that wait for their turn; of more the oldest is left out, and that is said:
     /// how it is now is worth more than how it was.
-    private static let limit = 100
+    private static let limit = 2000
     /// Commands that cannot be killed, since they wait for a disk, beside which others are run.
     private static let stuckLimit = 8
 

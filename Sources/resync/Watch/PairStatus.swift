@@ -3,8 +3,8 @@ import ResyncEngine
 import ResyncLedger
 import ResyncStorage
 
-/// What differs between the stores of a pair, and whether the second site could take over now, for a
-/// person or a monitoring system.
+/// What differs between the stores of a pair, and whether the second site could take over now, for
+/// a person or a monitoring system.
 struct PairStatus {
     let pair: Configuration.Pair
     /// Nil where it was never compared.

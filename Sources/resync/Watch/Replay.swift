@@ -34,7 +34,7 @@ struct Replay {
         var clock: Moment?
         for line in lines {
             // What was left out of the recording said the same as before; time went on.
-            while let now = clock, now.boot + Self.tick < line.at.boot {
+            while let now = clock, now.boot < line.at.boot, line.at.boot - now.boot > Self.tick {
                 let next = Moment(boot: now.boot + Self.tick, wall: now.wall.adding(seconds: 1))
                 clock = next
                 for store in detectors.keys.sorted() {

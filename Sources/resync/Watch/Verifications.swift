@@ -15,6 +15,8 @@ final class Verifications: @unchecked Sendable {
     private static let interval = 10.0
     /// Seconds after which what could not come to its end is tried again.
     private static let retry = 60.0
+    /// Of a module that needs many others: a command is told only so much.
+    private static let reasonsTold = 50
     /// Seconds in which a store that lives says what it is.
     private static let patience = 2.0
     /// Seconds in which a store that lives was found well after a start.
@@ -40,6 +42,8 @@ final class Verifications: @unchecked Sendable {
     private var running: [String: Running] = [:]
     /// Modules whose verification could not come to its end, and when that was.
     private var failed: [String: Double] = [:]
+    /// Pairs of which was said that their turn is somebody else's.
+    private var waiting: Set<String> = []
     /// Of each module, as it was told last, also by the watcher before; nil before the first turn.
     private var answers: [String: Gate.Answer]?
     /// Of each pair: what its last episode wants besides its modules.
@@ -192,7 +196,13 @@ final class Verifications: @unchecked Sendable {
         let after = try aftermath(of: pair, knowledge)
         let isRestDue = after.map { $0.isRestDue && mayTry($0.restFailed) } ?? false
         guard !due.isEmpty || isRestDue else { return }
-        guard let turn = try state.turn(at: pair.stores.map { $0.path }) else { return }
+        guard let turn = try state.turn(at: pair.stores.map { $0.path }) else {
+            if waiting.insert(pair.name).inserted {
+                say(pair.name, "WAITING  its stores are being read by nightly, or for another pair")
+            }
+            return
+        }
+        waiting.remove(pair.name)
         if let part = after?.looks.first ?? (due.isEmpty ? .rest : nil) {
             let task = Task.look(part)
             try start(task, of: pair, turn)
@@ -269,12 +279,24 @@ final class Verifications: @unchecked Sendable {
             guard !one.isEnding else { break }
             // What was not looked at first is looked at with its module, or with the rest.
             aftermaths[pair.name]?.looks.removeAll { $0 == part }
-            if part == .rest { concludeRest(of: pair, isOver: run != nil) }
+            if part == .rest { concludeRest(of: pair, isOver: run.map(cameToItsEnd) ?? false) }
         case .module(let module):
             let standing = standing(of: module, since: one.started)
             say(pair.name, "VERIFIED \(module.name): \(words(standing, status))")
-            failed[module.name] = standing == nil && !one.isEnding ? monotonicSeconds() : nil
+            // What was found out about it as a changed configuration has it says nothing here.
+            let isMeant = standing.map { $0.terms == pair.terms(of: module) } ?? false
+            if standing != nil, !isMeant {
+                Main.complain(
+                    "module \(module.name) is another one in the configuration by now: start the "
+                        + "watcher again")
+            }
+            failed[module.name] = isMeant || one.isEnding ? nil : monotonicSeconds()
         }
+    }
+
+    private func cameToItsEnd(_ run: RunRecord) -> Bool {
+        let folder = try? RunFolder.open(run.id, in: state.runs)
+        return (try? folder?.summary())?.ending == .complete
     }
 
     private func concludeRest(of pair: Configuration.Pair, isOver: Bool) {
@@ -336,10 +358,11 @@ final class Verifications: @unchecked Sendable {
                 continue
             }
             let gate = try knowledge.gate(module, configuration)
-            let reasons = gate.reasons.map(\.text).joined(separator: "; ")
+            let reasons = gate.reasons.prefix(Self.reasonsTold).map(\.text)
+                .joined(separator: "; ")
             say(module.name, hasOpened ? "OPEN     \(reasons)" : "WITHDRAWN \(reasons)")
-            var message = gate.jsonLine(module)
-            message.field("event", hasOpened ? "released" : "withdrawn")
+            var message = gate.jsonLine(
+                module, event: hasOpened ? "released" : "withdrawn", limit: Self.reasonsTold)
             message.field("message", "\(module.name) \(gate.answer.rawValue): \(reasons)")
             notifier?.send(message)
         }

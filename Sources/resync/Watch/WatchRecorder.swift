@@ -14,7 +14,8 @@ final class WatchRecorder: WatchSink {
     private let notifier: Notifier?
     private let verifications: Verifications?
     private let repeats: Double?
-    private let margin: Double
+    /// Of each store: the largest that there was.
+    private var margins: [String: Double] = [:]
     private let bootID: String
     private let recording: WatchLines?
     private var lastStores: UInt64 = 0
@@ -31,7 +32,6 @@ final class WatchRecorder: WatchSink {
         self.notifier = notifier
         self.verifications = verifications
         repeats = notification?.repeats
-        margin = writeBackMargin()
         bootID = bootIdentity()
         for record in open { self.open[record.episode.id] = (record, Moment.now.boot) }
     }
@@ -80,11 +80,18 @@ final class WatchRecorder: WatchSink {
     private func keep(
         _ episode: Episode, _ store: StoreStatus, _ now: Moment, _ word: String?
     ) {
-        let record = Self.record(episode, store, margin)
+        let record = Self.record(episode, store, margin(of: store))
         ledger.add { $0.episodes[episode.id] = record }
         open[episode.id] = (record, now.boot)
         guard let word else { return }
         notify(record, store, word)
+    }
+
+    /// Where it lies on may be gone by now, or what the kernel was told changed.
+    private func margin(of store: StoreStatus) -> Double {
+        let margin = max(margins[store.name] ?? 0, writeBackMargin(of: store.path))
+        margins[store.name] = margin
+        return margin
     }
 
     private static func record(
@@ -111,7 +118,7 @@ final class WatchRecorder: WatchSink {
     }
 
     private func say(_ event: DetectorEvent, _ store: StoreStatus, _ now: Moment) {
-        WatchLines.shared.add(Self.line(event, store, now, margin: margin))
+        WatchLines.shared.add(Self.line(event, store, now, margin: margin(of: store)))
     }
 
     /// What happened, as a person reads it.
@@ -121,7 +128,7 @@ final class WatchRecorder: WatchSink {
         let text: String
         switch event {
         case .suspected(let evidence): text = "SUSPECT  \(evidence.sentence)"
-        case .cleared: text = "ok again: the suspicion came to nothing"
+        case .cleared: text = "ok again: probes are verified, and nothing more came of it"
         case .opened(let episode):
             let again =
                 episode.recurrenceOf.map {
@@ -157,6 +164,8 @@ final class WatchRecorder: WatchSink {
 
     func beat(_ stores: [StoreStatus], at now: Moment) {
         latest = stores
+        // While it is still mounted.
+        for store in stores where margins[store.name] == nil { _ = margin(of: store) }
         if now.boot &- lastStores >= Self.storeInterval {
             lastStores = now.boot
             save(stores, now)
