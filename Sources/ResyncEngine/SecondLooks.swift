@@ -129,7 +129,13 @@ final class SecondLook: @unchecked Sendable {
 
     init(keepsSames: Bool) { self.keepsSames = keepsSames }
 
-    func take(_ output: Confirm.Output) { outputs[output.path] = output }
+    /// Whether a look was ended in its midst.
+    private(set) var wasStopped = false
+
+    func take(_ output: Confirm.Output) {
+        outputs[output.path] = output
+        if output.difference?.reason == .stopped { wasStopped = true }
+    }
 
     /// What a record is now; nil when both sides agree and nobody asked for what agrees.
     func settle(_ record: ResultRecord, _ tally: inout Tally) -> ResultRecord? {
@@ -166,7 +172,7 @@ extension Walk where P.Output == Confirm.Output {
         let isDone = try drain.work(workers: limits.work.first) { status in
             supervisor.decide(status) { controls.report(.confirming(count), progress) }
         }
-        guard !isDone else { return }
+        guard !isDone || table.wasStopped else { return }
         result.summary.ending = supervisor.ending
         result.stalled += supervisor.stalled
     }

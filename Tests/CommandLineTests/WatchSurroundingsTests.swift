@@ -305,4 +305,25 @@ struct WatchSurroundingsTests {
         #expect(try suspicions("ended_wall IS NULL AND store = 'mail/a'") == "0\n")
         for worker in workers { kill(worker, SIGCONT) }
     }
+
+    /// What lies in an image is nobody's but its user's: it is known by its inode and size.
+    @Test func anotherImageIsNotTheStore() throws {
+        let folder = try Stage()
+        try folder.write("image", noise(3 << 20))
+        try folder.write("zeros", [UInt8](repeating: 0, count: 3 << 20))
+        let watch = try WatchStage(folder.folder + "/image")
+        try system("mv", folder.folder + "/zeros", folder.folder + "/image")
+        let isSeen = watch.within(15) { watch.state == "down" }
+        #expect(isSeen && watch.kind == "wrong-device", "\(watch.report)")
+        // Nor by the next watcher.
+        try watch.restart()
+        usleep(UInt32((WatchStage.holdDown + 4) * 1e6))
+        #expect(watch.state == "down", "\(watch.report)")
+        let id = try watch.episodes().first?["episode"] as? String ?? ""
+        let closed = try watch.stage.resync(
+            ["episode", "close", id, "--note", "restored"]
+        ).run()
+        #expect(closed.status == 0, "\(closed.report)")
+        #expect(watch.within(15) { watch.state == "ok" }, "\(watch.report)")
+    }
 }

@@ -183,6 +183,9 @@ private func checkMountTable(_ input: [UInt8]) throws -> Bool {
             table.mounts(below: mount.mountPoint).count < table.mounts.count,
             "all are below \(escaped(mount.mountPoint))")
     }
+    // Escaped, a line is longer than it was.
+    let lines = text.split(separator: 0x0a)
+    guard lines.allSatisfy({ $0.count <= MountTable.lineLimit }) else { return false }
     let again = MountTable(text)
     try demand(again.mounts == table.mounts && again.skipped == 0, "is written as another one")
     return table.skipped == 0 && !table.mounts.isEmpty

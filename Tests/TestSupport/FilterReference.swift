@@ -31,7 +31,8 @@ package enum FilterReference {
         if isDirectory, pattern.suffix(3) == Array("***".utf8) {
             subjects = subjects.map { $0 + [slash] }
         }
-        let isWild = written.contains { "*?[".contains($0) }
+        // By bytes: what combines with one of these would hide it.
+        let isWild = written.utf8.contains { "*?[".utf8.contains($0) }
         return subjects.contains { isWild ? glob(pattern[...], $0[...]) : pattern == $0 }
     }
 

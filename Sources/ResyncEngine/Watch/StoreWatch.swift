@@ -304,8 +304,8 @@ final class StoreWatch {
             }
             return answer.outcome
         }
-        if sequence == 0, let known = fileSystem, answer.fileSystem != known {
-            return .foreign("it is another file system than before")
+        if sequence == 0 || answer.isOnlyRead, let known = fileSystem, answer.fileSystem != known {
+            return .foreign("another \(answer.isOnlyRead ? "image" : "file system") than before")
         }
         if !isOurs {
             (isOurs, isNew) = (true, false)

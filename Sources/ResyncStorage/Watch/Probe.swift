@@ -177,14 +177,23 @@ package struct Probe {
         answer.device = answer.isBlockDevice ? stat.special : stat.device
         let file = try disk.open(path: path, [.readOnly, .nonBlocking], mode: 0)
         defer { disk.close(file) }
-        answer.fileSystem = try disk.fileSystem(file).identity
         let size = answer.isBlockDevice ? try disk.deviceSize(file) : stat.size
+        // No stamp lies in it: it is known by what it is. A device may come back by another number.
+        let inode = answer.isBlockDevice ? 0 : stat.inode
+        let place = answer.isBlockDevice ? 0 : try disk.fileSystem(file).identity
+        answer.fileSystem = mixed([place, inode, UInt64(clamping: size)])
         answer.isFromMedium = try goDirect(file)
         let places = max(1, size >> 20)
         let buffer = PageBuffer()
         let offset = Int(order.next % UInt64(places)) << 20
-        _ = try disk.read(file, into: buffer.place(Self.size), at: offset, .passing)
+        let count = try disk.read(file, into: buffer.place(Self.size), at: offset, .passing)
+        guard count >= min(Self.size, size - offset) else { throw Stop(outcome: .lost) }
         answer.sequence = order.next
+    }
+
+    /// FNV-1a, word by word.
+    private func mixed(_ words: [UInt64]) -> UInt64 {
+        words.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ $1) &* 0x100_0000_01b3 }
     }
 
     /// By how many whole seconds at least the clock is ahead of ours that gave a time between two
