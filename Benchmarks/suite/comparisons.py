@@ -204,7 +204,8 @@ def verdict(session):
                   ["episode", "open", "site/b", "--note", "x", "--config", config]):
         session.stopwatch(ours("", *words).argv)
     change_tonight(a, b, os.getpid())
-    told = session.stopwatch(ours("", "episode", "list", "--json").argv).output
+    # It is open: that is a status of 1.
+    told = session.stopwatch(ours("", "episode", "list", "--json").argv, (1,)).output
     episode = json.loads(told.splitlines()[-1])["episode"]
     session.stopwatch(ours("", "episode", "close", episode, "--note", "x").argv)
     os.rename(state, kept)
