@@ -210,6 +210,8 @@ import Testing
         try system("cp", "-a", stage.b, second)
         try scene.applied()
         #expect(try scene.run("confirm").status == 0)
+        // A third copy is taken by its name, not by accepting whatever lies there.
+        #expect(try scene.run("store", "adopt", second).status == 0)
         let id = try stage.planned(stage.a, second)
         #expect(try stage.applying(id).run().status == 0)
         #expect(try scene.run("confirm").status == 0)
