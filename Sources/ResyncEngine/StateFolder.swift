@@ -33,12 +33,44 @@ package struct StateFolder: Sendable {
     /// Locks a store against runs that would change it, or, exclusively, against all others; nil
     /// when that cannot be had. Held until the folder is released.
     package func lock(_ facts: StoreFacts, exclusive: Bool) throws -> Folder? {
+        let lock = try lockFolder(of: facts)
+        return try lock.lock(exclusive: exclusive) ? lock : nil
+    }
+
+    /// The same, exclusively, for what a person waits for: whoever reads the store unasked is
+    /// waited for, and leaves it.
+    package func lockBeforeOthers(_ facts: StoreFacts) throws -> Folder? {
+        if let lock = try lock(facts, exclusive: true) { return lock }
+        guard try turn(at: facts.path) == nil else { return nil }
+        let wish = try wishFolder(of: facts)
+        guard try wish.lock(exclusive: true) else { return nil }
+        defer { withExtendedLifetime(wish) {} }
+        let end = monotonicSeconds() + Self.patience
+        while monotonicSeconds() < end {
+            if let lock = try lock(facts, exclusive: true) { return lock }
+            pause(milliseconds: 50)
+        }
+        return nil
+    }
+
+    /// Whether somebody waits for it. A wish ends with the process that has it.
+    package func isWanted(_ facts: StoreFacts) -> Bool {
+        (try? wishFolder(of: facts).lock(exclusive: false)) == false
+    }
+
+    /// Seconds in which whoever reads unasked has left.
+    private static let patience = 15.0
+
+    private func lockFolder(of facts: StoreFacts) throws -> Folder {
         let device = facts.stat.device
         let number = facts.kind == .device ? facts.stat.special : device
         let name = "\(number.major)-\(number.minor)-\(facts.stat.inode)"
         let locks = try folder.folder(Array("locks".utf8), create: true)
-        let lock = try locks.folder(Array(name.utf8), create: true)
-        return try lock.lock(exclusive: exclusive) ? lock : nil
+        return try locks.folder(Array(name.utf8), create: true)
+    }
+
+    private func wishFolder(of facts: StoreFacts) throws -> Folder {
+        try lockFolder(of: facts).folder(Array("wanted".utf8), create: true)
     }
 
     /// A turn to read a store of the configuration for whoever does so unasked, so that no two of
@@ -47,7 +79,9 @@ package struct StateFolder: Sendable {
     package func turn(at store: [UInt8]) throws -> Folder? {
         let turns = try folder.folder(Array("turns".utf8), create: true)
         var hash = frameHash()
-        store.withUnsafeBytes { hash.update($0) }
+        // However many slashes it is written with.
+        let place = store.split(separator: slash).flatMap { [slash] + $0 }
+        place.withUnsafeBytes { hash.update($0) }
         let name = hash.finalize().hex.utf8.prefix(32)
         let turn = try turns.folder(Array(name), create: true)
         return try turn.lock(exclusive: true) ? turn : nil

@@ -180,9 +180,11 @@ struct ApplySession {
         try Side.allCases.map { side in
             let isChanged = plan.trailer.totals[side].actions > 0
             let site = sites[side]
-            guard let lock = try state.lock(site.facts, exclusive: isChanged) else {
-                throw inUse(site)
-            }
+            let held =
+                isChanged
+                ? try state.lockBeforeOthers(site.facts)
+                : try state.lock(site.facts, exclusive: false)
+            guard let lock = held else { throw inUse(site) }
             // Another run may have its state elsewhere.
             switch try site.lock(exclusive: isChanged || marksBoth) {
             case .held: break

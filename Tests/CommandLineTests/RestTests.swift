@@ -84,6 +84,22 @@ import Testing
         #expect(!watch.watcher.outputSoFar.contains("the rest"), "\(watch.report)")
     }
 
+    /// What nobody asked for makes way for what a person wants, and is done once that is over.
+    @Test func aPersonsApplyComesFirst() throws {
+        let scene = try GateScene(verifies: true, readLimit: "8KiB/s", modules: "  []")
+        try scene.folder.write("a/log/f0", "edited on one side")
+        try scene.episode()
+        #expect(says("  LOOK     ", scene.watch), "\(scene.watch.report)")
+        let plan = scene.watch.stage.folder + "/p"
+        let planned = try scene.watch.stage.resync([
+            "plan", scene.folder.a, scene.b, "--authority", "a", "-o", plan,
+        ]).run()
+        #expect(planned.status == 0, "\(planned.report)")
+        let applied = try scene.watch.stage.resync(["apply", plan]).run()
+        #expect(applied.status == 0 && applied.seconds < 15, "\(applied.report)")
+        #expect(says("  LOOKED   ", scene.watch), "\(scene.watch.report)")
+    }
+
     /// Whoever ended its process has not had it verified.
     @Test func whatWasEndedIsNotDone() throws {
         let watch = try images(readLimit: "50KiB/s")

@@ -2,6 +2,7 @@ import ResyncCore
 import ResyncEngine
 import ResyncLedger
 import ResyncStorage
+import Synchronization
 
 /// One comparison from its options to its printed result.
 struct Verification {
@@ -89,16 +90,8 @@ struct Verification {
             // Nobody watches over this read yet.
             return answer(within: patience) { (try? MarkerFile.read(site))?.inconsistent }
         }
-        let found = try target.map { target in
-            // Where nobody asked for the medium, only what an episode has voided is read there.
-            let asked = command.assurance == nil ? .hash : level.level
-            let search = UnprovenSearch(
-                sites, state, episodes, try command.read.limits(),
-                asked: try command.aspects.rules().aspects, asked,
-                suspectEnd: try command.suspect.map { try SuspectWindow($0).end },
-                isInTrouble: level.isUndated)
-            return try watched(style, nil, pace) { try search(target, $0) }
-        }
+        let isOver = isOver(for: sites)
+        let found = try target.map { try search($0, sites, level, style, isOver) }
         level.snapshots = preparation.snapshots
         let plan = try plan(sites, preparation, level, reports, found)
         let run = try KeptRun(
@@ -135,6 +128,42 @@ struct Verification {
             return (result, try standings.find(target, result.policies))
         }
         return (result, run, standings)
+    }
+
+    /// What of a target is to be looked at.
+    private func search(
+        _ target: VerifyTarget, _ sites: Sides<LocalSite>, _ level: Level,
+        _ style: ProgressStyle, _ isOver: @escaping @Sendable () -> Bool
+    ) throws -> UnprovenSearch.Found {
+        // Where nobody asked for the medium, only what an episode has voided is read there.
+        let asked = command.assurance == nil ? .hash : level.level
+        let search = UnprovenSearch(
+            sites, state, episodes, try command.read.limits(),
+            asked: try command.aspects.rules().aspects, asked,
+            suspectEnd: try command.suspect.map { try SuspectWindow($0).end },
+            isInTrouble: level.isUndated)
+        return try watched(style, nil, pace) { controls in
+            var controls = controls
+            controls.isOver = isOver
+            return try search(target, controls)
+        }
+    }
+
+    /// Whether its time is over, also since somebody waits for a store that it reads unasked.
+    private func isOver(for sites: Sides<LocalSite>) -> @Sendable () -> Bool {
+        guard command.yields else { return isOver }
+        let (isOver, state, facts) = (isOver, state, sites.map { $0.facts })
+        let next = Mutex(monotonicSeconds())
+        return {
+            guard !isOver() else { return true }
+            let now = monotonicSeconds()
+            let isDue = next.withLock { next in
+                guard now >= next else { return false }
+                next = now + 0.5
+                return true
+            }
+            return isDue && Side.allCases.contains { state.isWanted(facts[$0]) }
+        }
     }
 
     /// What the configuration has two stores as that were named by their paths: what is found to

@@ -98,6 +98,11 @@ struct VerifyCommand: ResyncCommand {
                 + "answer as they usually do.", valueName: "SHARE"))
     var ramp: Double?
 
+    @Flag(
+        name: .long,
+        help: ArgumentHelp("Leave the stores to who waits for them.", visibility: .hidden))
+    var yields = false
+
     @OptionGroup(title: "Results") var report: ReportOptions
     @OptionGroup var state: StateOptions
     @OptionGroup var file: ConfigurationOptions

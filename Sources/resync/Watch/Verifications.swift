@@ -254,8 +254,8 @@ final class Verifications: @unchecked Sendable {
         let began = aftermaths[pair.name]?.began ?? monotonicSeconds()
         let share = RateRamp.share(after: monotonicSeconds() - began)
         let ramp = pair.readLimit == nil ? [] : ["--ramp", "\(share)"]
-        let words = ([programName, "verify", "--quiet", "--progress", "none"] + ramp + about)
-            .map { Array($0.utf8) }
+        let quietly = ["--yields", "--quiet", "--progress", "none"]
+        let words = ([programName, "verify"] + quietly + ramp + about).map { Array($0.utf8) }
         let started = Timestamp.now
         let process = try ChildProcess(
             Array("/proc/self/exe".utf8),
