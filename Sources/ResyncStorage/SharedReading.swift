@@ -150,7 +150,7 @@ package final class SharedReading: Sendable {
             }
             var beginning = ContentAnswer()
             var next = blocks.lowerBound
-            while let part = begun.parts[next], part.state == .stable {
+            while let part = begun.parts[next], part.state == .stable, part.blocks.blockCount > 0 {
                 beginning.add(part)
                 next += part.blocks.blockCount
             }

@@ -39,7 +39,7 @@ extension Mount {
         let option = Array("commit=".utf8)
         let told = superOptions.last { $0.starts(with: option) }
             .flatMap { UInt64(digits: $0.dropFirst(option.count)) }
-        // ext4 shows 0 for its own interval, and keeps no larger one than this.
+        // 0 stands for the usual one. A day is more than anybody has asked for.
         return told.map { $0 == 0 ? usual : min(Double($0), 86400) } ?? usual
     }
 }

@@ -81,7 +81,7 @@ struct StoreCommand: ParsableCommand {
             }
             try site.refuseSymlinksOfOthers()
             let state = try state.open()
-            guard let lock = try state.lock(site.facts, exclusive: true),
+            guard let lock = try state.lockBeforeOthers(site.facts),
                 try site.lock(exclusive: true) != .busy
             else {
                 throw CommandError(
