@@ -245,12 +245,13 @@ struct Verification {
         // Who names a window in which a store may have lied does not ask its page cache.
         let implied = !command.since.isEmpty ? "cached" : command.suspect != nil ? "media" : nil
         guard let asked = command.assurance ?? implied else {
-            // After an episode only the medium proves a module, whoever has read all of it since.
+            // After an episode only the medium proves a module, also what was written to it since,
+            // whoever has read all of it before.
             let needsMedium =
                 try !reasons.a.isEmpty || !reasons.b.isEmpty || wasBegunAtMedia()
                 || target.map { target in
-                    try episodes.isToBeProven(target.modules, of: target.pair)
-                        || episodes.areShut(target.modules, of: target.pair)
+                    try !target.modules.isEmpty
+                        && episodes.lastEpisode(of: target.pair.stores.map { $0.path }) != nil
                         || episodes.mismatches(sites.map { StorePlace($0) }, in: state).lost.last
                             != nil
                 } ?? false

@@ -70,16 +70,6 @@ extension EpisodeKnowledge {
         }
     }
 
-    /// Whether one of a pair's modules was last found to differ, and its stores ever had an
-    /// episode: only the medium opens it again.
-    func areShut(_ modules: [Module], of pair: Configuration.Pair) throws -> Bool {
-        guard lastEpisode(of: pair.stores.map { $0.path }) != nil else { return false }
-        return try modules.contains { module in
-            try standings(of: module, in: pair).first { $0.answer != .undecided }?.answer
-                == .different
-        }
-    }
-
     /// The modules of a pair that are to be verified without anybody asking, in the order in which
     /// they open soonest; none where nothing is known.
     func due(
