@@ -73,8 +73,8 @@ def added(session):
 
 @benchmark
 def patch(session):
-    """1000 changes of 4 KiB in an image of 4 GiB, with an undo file, beside rsync --inplace. Both
-    are told what to do: resync has its plan, rsync reads the whole image to find out."""
+    """1000 changes of 4 KiB in an image of 4 GiB, with an undo file, beside rsync --inplace. resync
+    has its plan; rsync reads the whole image to find out what differs."""
     result = session.begin("patch")
     folder = os.path.join(session.scratch, "patch")
     words = [session.generator, "patch", folder, "--rounds", "1"]

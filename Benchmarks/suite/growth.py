@@ -6,9 +6,9 @@ import statistics
 
 from . import tools
 from .limits import DIGESTS
-from .machine import MIB, drop_caches, say, size_of
+from .machine import MIB, drop_caches, fill_cache, say, size_of
 from .session import Figure, benchmark
-from .turns import Sample, Spread
+from .turns import Sample, Spread, warm_run
 
 WORKERS = [1, 2, 4, 8, 16, 32, 64, 128]
 
@@ -22,13 +22,18 @@ def exponent(points):
     return over / sum((x - mean_x) ** 2 for x, _ in logs)
 
 
-def measured(session, result, cache, tool, label, count):
-    """Seconds and peak memory of so many runs, after a warm-up where the cache is warm."""
+def measured(session, result, cache, tool, label, count, stores, size):
+    """Seconds and peak memory of so many runs over `size` bytes in `stores`, after a warm-up where
+    the cache is warm."""
     runs = []
+    if cache == "warm":
+        fill_cache(stores)
     for turn in range(0 if cache == "warm" else 1, count + 1):
         if cache == "cold":
             drop_caches()
-        done = session.stopwatch(tool.argv, tool.statuses)
+            done = session.stopwatch(tool.argv, tool.statuses)
+        else:
+            done = warm_run(session.stopwatch, tool, stores, size)
         if turn:
             runs.append(done)
             result.samples.append(Sample(
@@ -53,7 +58,8 @@ def growth(session):
             files, size, _ = size_of(a, b)
             amount = files if unit == "entries" else size
             seconds, peak = measured(
-                session, result, "warm", session.verify(a, b), f"{unit} {amount}", count)
+                session, result, "warm", session.verify(a, b), f"{unit} {amount}", count, [a, b],
+                size)
             points.append((amount, seconds, peak))
         time = exponent([(amount, seconds.median) for amount, seconds, _ in points])
         memory = exponent([(amount, peak) for amount, _, peak in points])
@@ -85,7 +91,8 @@ def planning(session):
         tool = tools.Tool("resync plan", lambda place: [
             session.binary, "plan", "last", "--state", state, "--authority", "a", "-o",
             f"{place}/plan"])
-        _, peak = measured(session, result, "warm", tool, f"huge times {part}", 1)
+        # It reads no store.
+        _, peak = measured(session, result, "warm", tool, f"huge times {part}", 1, [], 1 << 40)
         peaks.append(peak)
     more = (peaks[1] - peaks[0]) / MIB
     result.figures.append(Figure(
@@ -100,6 +107,7 @@ def workers(session):
     result = session.begin("workers")
     for workload in ("small", "big"):
         a, b = session.workloads.stores(workload, 0.25)
+        _, size, _ = size_of(a, b)
         for cache in session.caches:
             points = []
             count = min(session.runs, 3) if cache == "warm" else 1
@@ -107,7 +115,8 @@ def workers(session):
                 words = [] if number is None else ["--workers", str(number)]
                 label = f"{workload}, {number or 'default'} workers"
                 seconds, peak = measured(
-                    session, result, cache, session.verify(a, b, *words), label, count)
+                    session, result, cache, session.verify(a, b, *words), label, count, [a, b],
+                    size)
                 points.append({"workers": number, "seconds": vars(seconds), "peak": peak})
             best = min(point["seconds"]["median"] for point in points[1:])
             chosen = points[0]["seconds"]["median"]
@@ -147,7 +156,7 @@ def memory(session):
     for part in (1, 10):
         a, b = session.workloads.stores("small", part)
         _, peak = measured(
-            session, result, "cold", session.verify(a, b), f"small times {part}", 1)
+            session, result, "cold", session.verify(a, b), f"small times {part}", 1, [a, b], 0)
         peaks.append(peak)
     ratio = peaks[1] / peaks[0]
     mib = peaks[0] / MIB

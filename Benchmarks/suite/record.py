@@ -13,6 +13,8 @@ RUNS = BENCHMARKS / "Runs"
 # A figure is worse when its median is by so much, and none of its pairs was as good as the median
 # that was recorded: a disturbed pair or two prove nothing.
 TOLERANCE = 0.15
+# Of a figure near zero so much is noise, whatever part of it that is.
+LEAST = 0.02
 COLUMNS = ["day", "benchmark", "cache", "tool", "turn", "seconds", "read", "peak"]
 
 
@@ -21,6 +23,8 @@ def summary_of(session):
     for result in session.results:
         kept = dataclasses.asdict(result)
         del kept["samples"]
+        kept["commit"] = session.commit
+        kept["device"] = session.limits.found and dataclasses.asdict(session.limits.found)
         for figure, plain in zip(result.figures, kept["figures"]):
             plain["is_met"] = figure.is_met
             # What a start costs outweighs the work of a small one: its targets mean nothing.
@@ -97,12 +101,17 @@ def newest(scale):
     raise Failure(f"no run at the scale '{scale}' is recorded in {RUNS.name}")
 
 
-def check(session):
-    """Names each figure that is worse than the one recorded last; whether there was none."""
-    folder, before = newest(session.scale)
+def check(session, folder, before):
+    """Names each figure that is worse than the one that `before`, the summary in `folder`, has;
+    whether there was none."""
+    measured = {result.benchmark for result in session.results}
     recorded = {
         figure["name"]: figure
-        for result in before["results"].values() for figure in result["figures"]}
+        for name, result in before["results"].items() if name in measured
+        for figure in result["figures"]}
+    now = {figure.name for result in session.results for figure in result.figures}
+    for name in recorded.keys() - now:
+        say(f"not measured now: {name}")
     worse = compared = 0
     for result in session.results:
         for figure in result.figures:
@@ -121,6 +130,8 @@ def check(session):
 
 
 def is_worse(figure, old):
+    if abs(figure.value - old) <= LEAST:
+        return False
     if figure.better == "lower":
         return figure.value > old * (1 + TOLERANCE) and figure.low > old
     return figure.value < old * (1 - TOLERANCE) and figure.high < old

@@ -135,17 +135,28 @@ def header(summary):
         f"most in brackets); ratios and shares pair by pair."]
     if summary["scale"] != "full":
         lines[0] += f" Scale: {summary['scale']}, which shows that all works, and not how fast."
-    device = summary["device"]
-    if device:
+    found = [result.get("device") for result in summary["results"].values()]
+    devices = [device for device in found if device] or [summary["device"]]
+    if devices[0]:
+        device = devices[-1]
         random = ", ".join(
-            f"{float(rate):,.0f} at depth {depth}" for depth, rate in device["random"].items())
+            f"{between(float(one['random'][depth]) for one in devices)} at depth {depth}"
+            for depth in device["random"])
+        sequential = between(one["sequential"] / 1e6 for one in devices)
         lines.append(
-            f"The device by fio: {device['sequential'] / 1e6:,.0f} MB/s in pieces of 1 MiB "
+            f"The device by fio: {sequential} MB/s in pieces of 1 MiB "
             f"({device['engine']}, depth {device['depth']}); reads of 4 KiB a second: {random}.")
     if facts["pages_out"]:
         lines.append("This kernel pages out what was not used for a minute (DAMON); warm runs that "
                      "had to read from the device were repeated.")
     return "\n".join(textwrap.fill(line, WIDTH) for line in lines) + "\n"
+
+
+def between(values):
+    """Whole numbers, least to most where the parts of a run met others."""
+    values = sorted(values)
+    least, most = f"{values[0]:,.0f}", f"{values[-1]:,.0f}"
+    return least if least == most else f"{least} to {most}"
 
 
 def sections(summary):
@@ -164,7 +175,10 @@ def document(summary):
     text = "# What was measured\n\n" + header(summary)
     for title, part in sections(summary):
         text += (f"\n## {title}\n" if title else "") + "\n" + part
-    versions = ", ".join(f"{name} {text}" for name, text in summary["versions"].items())
+    commits = {result.get("commit", "unknown") for result in summary["results"].values()}
+    versions = ", ".join(
+        [f"resync {' and '.join(sorted(commits))}"]
+        + [f"{name} {text}" for name, text in summary["versions"].items()])
     return text + "\n## Versions\n\n" + textwrap.fill(versions, WIDTH) + "\n"
 
 

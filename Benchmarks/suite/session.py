@@ -4,11 +4,12 @@ import dataclasses
 import datetime
 import os
 import shutil
+import subprocess
 import tempfile
 
 from . import tools
 from .limits import Limits
-from .machine import Failure, Stopwatch, is_root, say
+from .machine import PROJECT, Failure, Stopwatch, is_root, say
 from .turns import Spread, Turns, pairs, seconds_of
 from .workloads import Workloads, build
 
@@ -76,7 +77,7 @@ class Result:
     series: list = dataclasses.field(default_factory=list)  # of growth: dictionaries, for pictures
     notes: list = dataclasses.field(default_factory=list)
     samples: list = dataclasses.field(default_factory=list)
-    device: dict | None = None
+    device: dict | None = None  # its limits, as they were known when it was measured
 
 
 class Session:
@@ -89,6 +90,7 @@ class Session:
         self.is_small = options.scale == "small"
         self.caches = ["warm", "cold"] if is_root() else ["warm"]
         self.binary, generator = build(options.binary)
+        self.commit = "another binary" if options.binary else commit()
         self.workloads = Workloads(options.store, options.scale, generator)
         self.generator = generator
         # Beside the stores, so that what is written and synced goes to the same file system.
@@ -207,6 +209,13 @@ class Session:
         a, b = self.workloads.stores("big")
         names = [os.path.join(side, name) for side in (a, b) for name in sorted(os.listdir(side))]
         return self.limits.device(names)
+
+
+def commit():
+    """Of the sources that are measured, with a mark where they were changed since."""
+    return subprocess.run(
+        ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=10"],
+        stdout=subprocess.PIPE, text=True, check=False).stdout.strip() or "unknown"
 
 
 BENCHMARKS = {}

@@ -38,7 +38,7 @@ class Spread:
 class Turns:
     """One benchmark's tools in turns, so that drift hits all alike.
 
-    Each runs once unwarmed before it counts. Every other turn goes the other way round, so that
+    Where the cache is warm each runs once before it counts. Every other turn goes the other way round, so that
     nobody always follows the same tool. A rival that has used up `budget` seconds runs no more:
     the ratio of the pairs that there are is told with their number.
     """
@@ -51,11 +51,13 @@ class Turns:
         """`needed` is how many bytes a warm run wants in the page cache below `stores`; `before`
         is called before every run, uncounted. The first tool is ours and always runs."""
         self.stores, self.needed, self.before = stores, needed, before
+        if cache == "warm":
+            fill_cache(stores)
         samples = []
         active = list(tools)
         for turn in range(0 if cache == "warm" else 1, self.runs + 1):
             for tool in active if turn % 2 else active[::-1]:
-                done = self.run(tool, cache, is_warm_up=turn == 0)
+                done = self.run(tool, cache)
                 seconds = tool.seconds(done.output) if tool.seconds else done.seconds
                 say(f"  {tool.name}: {seconds:.2f} s" + (" (warm-up)" if turn == 0 else ""))
                 samples.append(
@@ -79,7 +81,7 @@ class Turns:
             dataclasses.replace(sample, turn=max(1, sample.turn)) for sample in samples
             if sample.turn > 0 or sample.tool not in again]
 
-    def run(self, tool, cache, is_warm_up):
+    def run(self, tool, cache):
         if self.before:
             self.before()
         if cache == "cold":
@@ -87,21 +89,25 @@ class Turns:
             return self.stopwatch(tool.argv, tool.statuses)
         if tool.drops_cache:
             # What the cache holds for it is read by others before and after it.
-            if not is_warm_up:
-                fill_cache(self.stores)
+            fill_cache(self.stores)
             done = self.stopwatch(tool.argv, tool.statuses)
             fill_cache(self.stores)
             return done
-        for _ in range(10):
-            done = self.stopwatch(tool.argv, tool.statuses)
-            if is_warm_up or done.read <= self.needed / 100:
-                return done
-            say(f"  {tool.name}: {done.seconds:.2f} s, {done.read // MIB} MiB of it cold: repeated")
-            # resync itself leaves in the page cache only what was there before.
-            fill_cache(self.stores)
-            if self.before:
-                self.before()
-        raise Failure(f"{tool.name}: the files do not stay in the page cache")
+        return warm_run(self.stopwatch, tool, self.stores, self.needed, self.before)
+
+
+def warm_run(stopwatch, tool, stores, needed, before=None):
+    """A run that finds all but a hundredth of `needed` bytes below `stores` in the page cache: it is
+    repeated until it does. resync itself leaves there only what was there before it."""
+    for _ in range(10):
+        done = stopwatch(tool.argv, tool.statuses)
+        if done.read <= needed / 100:
+            return done
+        say(f"  {tool.name}: {done.seconds:.2f} s, {done.read // MIB} MiB of it cold: repeated")
+        fill_cache(stores)
+        if before:
+            before()
+    raise Failure(f"{tool.name}: the files do not stay in the page cache")
 
 
 def seconds_of(samples, tool):

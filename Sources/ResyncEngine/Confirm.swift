@@ -57,6 +57,9 @@ package struct Confirm: Pass {
         if work.earlier.aspects.contains(.size) {
             judged = Difference(path: .root, outcome: .differs)
             judged?.aspects = AspectSet(.size)
+            if let a = found.a.entry?.stat, let b = found.b.entry?.stat {
+                judged?.stats = Sides(a: StatWitness(a), b: StatWitness(b))
+            }
         }
         var output = try look(.root, judged, work.earlier, found, work.open, worker)
         output.excuse(work.open.a.examination, work.open.b.examination)

@@ -424,6 +424,8 @@ package enum RunError: Error, Sendable {
     case unknown(String)
     case busy(String)
     case nothingToResume(String)
+    /// Nothing was kept of where it was.
+    case cutOffEarly(String)
     /// Begun on another store, or under other rules; with the reason, as the end of a sentence.
     case begunOtherwise(String, String)
 }

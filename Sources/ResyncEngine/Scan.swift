@@ -123,9 +123,9 @@ package struct Scan: Pass {
         _ names: PairedNames, in directory: PairedDirectory, _ worker: Worker
     ) throws -> Pieces {
         guard let held = directory.sides.a else { return [] }
-        let wishes = names.names.kinds.map { kind in
-            rules.aspects.contains(.content) && (kind == .file || kind == nil)
-                ? Wish.open : .describe
+        // Whatever it was listed as: by now it may be a file.
+        let wishes = names.names.kinds.map { _ in
+            rules.aspects.contains(.content) ? Wish.open : .describe
         }
         worker.pulse.enter(Pulse.Place(side: .a, directory: held, names: names.names))
         let examination = held.examine(names.names, wishes, worker)

@@ -131,7 +131,12 @@ package final class StoreBench {
 
         /// Whether the processors idled though there was work to do, since workers waited. What
         /// others take of the processors looks alike, but then nobody waits.
-        var isWaiting: Bool { processorShare < 0.6 && Double(waits) > 100 * seconds }
+        var isWaiting: Bool {
+            processorShare < 0.6 && Double(waits) > 100 * max(seconds, Self.telling)
+        }
+
+        /// Seconds below which a worker that was woken late once looks like a device.
+        private static let telling = 0.2
     }
 
     private func survey(into frame: SampleFrame) throws -> Look {

@@ -242,7 +242,7 @@ package struct Walk<P: Pass>: Sendable {
         var inner = SubtreeScope()
         inner.resume = scope.resumeAfter.map { $0.components[...] }
         inner.selected = scope.selection.map { 0..<$0.paths.count }
-        let isSelected = scope.selection?.paths.first.map { $0 == .root } ?? true
+        let isSelected = scope.selection.map { $0.paths.first == .root } ?? true
         inner.isReported = isSelected && inner.resume == nil
         return descend(opened, sites.presence, inner, worker) { .root }
     }

@@ -31,7 +31,7 @@ package final class Ledger: Sendable {
     /// `rsyn`, by which the file is known for ours.
     static let applicationID: UInt32 = 0x7273_796e
     /// Of the newest migration.
-    package static let version: UInt32 = 6
+    package static let version: UInt32 = 7
 
     private let database: DatabasePool
     private let owner: (any Sendable)?
@@ -169,23 +169,12 @@ private func explained<Result>(_ body: () throws -> Result) throws -> Result {
 
 private var migrations: DatabaseMigrator {
     var migrator = DatabaseMigrator()
-    migrator.registerMigration("1") { database in
-        try database.execute(sql: firstVersion)
-    }
-    migrator.registerMigration("2") { database in
-        try database.execute(sql: secondVersion)
-    }
-    migrator.registerMigration("3") { database in
-        try database.execute(sql: thirdVersion)
-    }
-    migrator.registerMigration("4") { database in
-        try database.execute(sql: fourthVersion)
-    }
-    migrator.registerMigration("5") { database in
-        try database.execute(sql: fifthVersion)
-    }
-    migrator.registerMigration("6") { database in
-        try database.execute(sql: sixthVersion)
+    let versions = [
+        firstVersion, secondVersion, thirdVersion, fourthVersion, fifthVersion, sixthVersion,
+        seventhVersion,
+    ]
+    for (at, version) in versions.enumerated() {
+        migrator.registerMigration("\(at + 1)") { try $0.execute(sql: version) }
     }
     return migrator
 }
@@ -346,4 +335,10 @@ private let sixthVersion = """
     PRAGMA user_version = 6;
     ALTER TABLE episode ADD COLUMN noted_wall INTEGER;
     UPDATE episode SET noted_wall = detected_wall WHERE closed_boot IS NOT 0;
+    """
+
+/// Until when stores are in maintenance.
+private let seventhVersion = """
+    PRAGMA user_version = 7;
+    ALTER TABLE store ADD COLUMN maintenance_wall INTEGER;
     """

@@ -16,6 +16,8 @@ package struct StoreRecord: Sendable, Hashable {
     /// Nil where it was never seen. Its file system is `fileSystem`, its count that of `errors`.
     package var sight: StoreSight?
     package var errors = ErrorCount()
+    /// Until when it was taken into maintenance, if that is not over.
+    package var maintenanceEnd: Timestamp?
 
     package init(name: String, path: [UInt8], probeID: String, penalty: FlapPenalty) {
         self.name = name
@@ -41,6 +43,8 @@ extension Ledger {
                 record.fileSystem = fileSystem.map { UInt64(bitPattern: $0) }
                 record.bootID = try row.value("boot_id")
                 record.lastGood = try row.optionalMoment("good_boot", "good_wall")
+                let end: Int64? = try row.value("maintenance_wall")
+                record.maintenanceEnd = end.map { Timestamp(number: $0) }
                 try record.restoreSight(row)
                 return record
             }
@@ -54,7 +58,7 @@ extension Ledger {
                 try database.execute(
                     sql: """
                         INSERT OR REPLACE INTO store VALUES
-                        (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                         """,
                     arguments: [
                         store.name, store.path.blob, store.probeID,
@@ -70,7 +74,7 @@ extension Ledger {
                         store.sight?.mount?.instance.map { Int64(bitPattern: $0) },
                         store.errors.count.map { Int64(clamping: $0) },
                         store.errors.since?.number, Int64(clamping: store.errors.accepted),
-                        store.sight?.clock ?? 0,
+                        store.sight?.clock ?? 0, store.maintenanceEnd?.number,
                     ])
             }
         }

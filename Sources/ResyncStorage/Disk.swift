@@ -229,19 +229,22 @@ package struct FileSystem: Sendable, Hashable {
     package let identity: UInt64
     package let blockSize: Int
     package let blocks: Int
+    /// What is kept for root alone included.
+    package let blocksFree: Int
     package let blocksAvailable: Int
     package let isReadOnly: Bool
     /// Inodes in use; 0 where it does not count them.
     package let inodesUsed: Int
 
     package init(
-        type: Int, identity: UInt64, blockSize: Int, blocks: Int, blocksAvailable: Int,
-        isReadOnly: Bool, inodesUsed: Int = 0
+        type: Int, identity: UInt64, blockSize: Int, blocks: Int, blocksFree: Int? = nil,
+        blocksAvailable: Int, isReadOnly: Bool, inodesUsed: Int = 0
     ) {
         self.type = type
         self.identity = identity
         self.blockSize = blockSize
         self.blocks = blocks
+        self.blocksFree = blocksFree ?? blocksAvailable
         self.blocksAvailable = blocksAvailable
         self.isReadOnly = isReadOnly
         self.inodesUsed = inodesUsed

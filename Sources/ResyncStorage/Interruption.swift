@@ -7,6 +7,11 @@ package final class Interruption: @unchecked Sendable {
     // Unchecked because the sources are only kept, never used again.
     private var sources: [any DispatchSourceSignal] = []
     private let received = Atomic<Int32>(0)
+    /// Only touched on the signals' queue; by the monotonic clock.
+    private var first = 0.0
+    /// Seconds in which the same signal is the same request: timeout(1) sends it to its child, and
+    /// then to its group.
+    private static let echo = 0.1
 
     /// The one of the process, from its first use on. A source that is made while an earlier one of
     /// the same signal is being released hears of none.
@@ -31,7 +36,10 @@ package final class Interruption: @unchecked Sendable {
     }
 
     private func receive(_ number: Int32) {
-        if received.exchange(number, ordering: .relaxed) != 0 {
+        let before = received.exchange(number, ordering: .relaxed)
+        if before == 0 {
+            first = monotonicSeconds()
+        } else if before != number || monotonicSeconds() - first > Self.echo {
             signal(number, SIG_DFL)
             // To the process: the thread that runs this takes no signals.
             kill(getpid(), number)

@@ -195,6 +195,7 @@ package final class LinuxDisk: Disk {
         return FileSystem(
             type: Int(raw.type), identity: raw.identity,
             blockSize: Int(clamping: raw.block_size), blocks: Int(clamping: raw.blocks),
+            blocksFree: Int(clamping: raw.blocks_free),
             blocksAvailable: Int(clamping: raw.blocks_available), isReadOnly: raw.read_only != 0,
             inodesUsed: Int(clamping: raw.inodes_used))
     }

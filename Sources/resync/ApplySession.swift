@@ -222,14 +222,8 @@ struct ApplySession {
                 "state in '\(escaped(path))' does not outlive a power loss: use --state DIR",
                 .usage)
         }
-        for side in Side.allCases where stores[side].facts.kind == .directory {
-            switch try storeOverlap(stores[side], own) {
-            case .same?, .inside(.b)?:
-                throw CommandError(
-                    "state in '\(escaped(path))' lies in \(side.letter): use --state DIR",
-                    .usage)
-            case .inside(.a)?, nil: break
-            }
+        for side in Side.allCases {
+            try resync.refuse(state: path, at: own, inside: stores[side])
         }
     }
 

@@ -56,6 +56,8 @@ struct KeptRun {
             try JSONReport.summary(result.summary)
         } else if !isSilent, !ownsOutput {
             try text.finish(result.summary, result.stalled)
+        } else if !isSilent {
+            StandardError.write(TextReport.closing(result.summary, result.stalled, folder.id))
         } else {
             for doubt in result.summary.doubtLines { Main.complain(doubt) }
         }

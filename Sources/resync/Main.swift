@@ -108,7 +108,8 @@ enum Main {
     }
 
     private static func leave(_ status: ExitStatus) -> Never {
-        if case .signal(let number) = status {
+        // A kept run that was ended by one is only told of.
+        if case .signal(let number) = status, Interruption.shared.signalNumber == number {
             // Ended by a signal should look like it, for the shell's sake.
             signal(number, SIG_DFL)
             raise(number)
@@ -160,6 +161,9 @@ enum Main {
             CommandError("run \(id) cannot go on: \(reason); begin a new one")
         case .nothingToResume(let id):
             CommandError("run \(id) came to its end: there is nothing to resume")
+        case .cutOffEarly(let id):
+            CommandError(
+                "run \(id) was cut off before anything of it was kept: begin it anew")
         }
     }
 
@@ -176,7 +180,9 @@ enum Main {
                 return .trouble
             }
         }
-        StandardError.write(message + "\n")
+        // It repeats what was given.
+        let lines = message.split(separator: "\n", omittingEmptySubsequences: false)
+        StandardError.write(lines.map { escaped($0.utf8) + "\n" }.joined())
         return code == .validationFailure ? .usage : .defect
     }
 

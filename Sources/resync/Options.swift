@@ -7,21 +7,22 @@ import ResyncStorage
 /// Which entries are looked at.
 struct ScopeOptions: ParsableArguments {
     @Option(
-        name: .long,
+        name: .long, parsing: .unconditionalSingleValue,
         help: ArgumentHelp(
             "Leave out what matches PATTERN, with rsync's pattern meaning.", valueName: "PATTERN"))
     var exclude: [String] = []
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Read exclusions from FILE, one a line.", valueName: "FILE"))
+        help: ArgumentHelp("Read exclusions from FILE, one a line.", valueName: "FILE"),
+        completion: .file())
     var excludeFrom: [String] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp(
             "Look only at the paths listed in FILE (- for standard input), not below them.",
-            valueName: "FILE"))
+            valueName: "FILE"), completion: .file())
     var filesFrom: String?
 
     @Flag(
@@ -128,7 +129,8 @@ struct AspectOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Compare owners by number (the default) or by name.", valueName: "number|name"))
+            "Compare owners by number (the default) or by name.", valueName: "number|name"),
+        completion: .list(["number", "name"]))
     var ownerBy: String?
 
     /// - Parameters: what is meant where nothing is said.
@@ -167,7 +169,11 @@ struct AspectOptions: ParsableArguments {
         var rules = try rules()
         switch level {
         case .media, .hash, .cached, .none: break
-        case .metadata: rules.aspects.remove(AspectSet(.content))
+        case .metadata:
+            guard try !asked().contains(.content) else {
+                throw CommandError("--assurance metadata reads no content", .usage)
+            }
+            rules.aspects.remove(AspectSet(.content))
         case .size: rules.aspects = AspectSet([.existence, .type, .size] + (try asked()))
         }
         return rules
@@ -192,7 +198,8 @@ struct ReadOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Digest blocks with gmac (not kept), sha256 or sha512-256.", valueName: "ALGORITHM"))
+            "Digest blocks with gmac (not kept), sha256 or sha512-256.", valueName: "ALGORITHM"),
+        completion: .list(["gmac", "sha256", "sha512-256"]))
     var digest: String?
 
     @Option(
@@ -274,7 +281,8 @@ struct JSONOptions: ParsableArguments {
 struct ProgressOptions: ParsableArguments {
     @Option(
         name: .long,
-        help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"))
+        help: ArgumentHelp("Progress on standard error.", valueName: "auto|json|none"),
+        completion: .list(["auto", "json", "none"]))
     var progress = "auto"
 
     func style(quiet: Bool = false) throws -> ProgressStyle {
@@ -288,25 +296,29 @@ struct ReportOptions: ParsableArguments {
         name: .long,
         help: ArgumentHelp(
             "Write a line per entry: = same, * differs, - missing on A, + missing on B, "
-                + "! unreadable, ~ unstable, ? not verified.", valueName: "FILE"))
+                + "! unreadable, ~ unstable, ? not verified.", valueName: "FILE"),
+        completion: .file())
     var combined: String?
 
-    @Option(name: .long, help: ArgumentHelp("Write the paths that differ.", valueName: "FILE"))
+    @Option(
+        name: .long, help: ArgumentHelp("Write the paths that differ.", valueName: "FILE"),
+        completion: .file())
     var differ: String?
 
     @Option(
         name: [.customLong("missing-on-a"), .customLong("missing-on-src")],
-        help: ArgumentHelp("Write the paths missing on A.", valueName: "FILE"))
+        help: ArgumentHelp("Write the paths missing on A.", valueName: "FILE"), completion: .file())
     var missingOnA: String?
 
     @Option(
         name: [.customLong("missing-on-b"), .customLong("missing-on-dst")],
-        help: ArgumentHelp("Write the paths missing on B.", valueName: "FILE"))
+        help: ArgumentHelp("Write the paths missing on B.", valueName: "FILE"), completion: .file())
     var missingOnB: String?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Write the paths that could not be verified.", valueName: "FILE"))
+        help: ArgumentHelp("Write the paths that could not be verified.", valueName: "FILE"),
+        completion: .file())
     var error: String?
 
     @Flag(
@@ -341,7 +353,7 @@ struct StateOptions: ParsableArguments {
         name: .long,
         help: ArgumentHelp(
             "Keep runs in this folder instead of /var/lib/resync (root) or "
-                + "$XDG_STATE_HOME/resync.", valueName: "DIR"))
+                + "$XDG_STATE_HOME/resync.", valueName: "DIR"), completion: .directory)
     var state: String?
 
     func path() throws -> [UInt8] {

@@ -216,7 +216,7 @@ import Testing
             try Command(Command.resync, ["apply", scene.plan, "--state", state]).run()
         }
         try system("mkdir", scene.stage.b + "/old/state")
-        try scene.refuses(64, "lies in B") { try apply(scene.stage.b + "/old") }
+        try scene.refuses(64, "lies in '") { try apply(scene.stage.b + "/old") }
         try system("rmdir", scene.stage.b + "/old/state")
         try scene.refuses(64, "does not outlive a power loss") {
             try apply("/dev/shm/resync-test-\(getpid())")

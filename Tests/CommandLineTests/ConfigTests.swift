@@ -359,6 +359,7 @@ import Testing
     /// A reading takes its bytes at its rate in its windows.
     @Test func whetherAllCanBeReadInTimeIsSaid() throws {
         let stage = try Stage()
+        let reading = ": one reading of 100.0 MiB takes "
         try system("truncate", "-s", "100M", stage.folder + "/x", stage.folder + "/y")
         func verdict(_ more: String) throws -> String? {
             let found = try check(
@@ -368,16 +369,47 @@ import Testing
         }
         #expect(
             try verdict("max-age: 99s, read-limit: 1MiB/s")
-                == "  CANNOT BE read again within 99.0 s: one reading takes 1 min 40 s")
+                == "  CANNOT BE read again within 99.0 s" + reading + "1 min 40 s"
+        )
         #expect(
             try verdict("max-age: 101s, read-limit: 1MiB/s")
-                == "  can be read again within 1 min 41 s: one reading takes 1 min 40 s")
+                == "  can be read again within 1 min 41 s" + reading + "1 min 40 s"
+        )
         // A quarter of the day, over midnight.
         #expect(
             try verdict("max-age: 101s, read-limit: 1MiB/s, windows: [\"21:00-3:00\"]")
-                == "  CANNOT BE read again within 1 min 41 s: one reading takes 6 min 40 s")
+                == "  CANNOT BE read again within 1 min 41 s" + reading + "6 min 40 s"
+        )
         #expect(try verdict("max-age: 1h")?.contains("no read-limit is set") == true)
         #expect(try verdict("read-limit: 1MiB/s") == nil)
+    }
+
+    /// However they are named; and what no pair of images can have.
+    @Test func whatCannotBeAPairIsSaid() throws {
+        let stage = try Stage()
+        try stage.makeFolder("b")
+        try #require(symlink("a", stage.folder + "/link") == 0)
+        try system("truncate", "-s", "1M", stage.folder + "/x", stage.folder + "/y")
+        func found(_ a: String, _ b: String, _ more: String = "") throws -> Finished {
+            try check(
+                stage,
+                "pairs: [{name: p, a: \(stage.folder)/\(a), b: \(stage.folder)/\(b)}]\n\(more)")
+        }
+        let same = try found("a", "link")
+        #expect(same.status == 2, "\(same.report)")
+        #expect(same.text.contains("CANNOT BE: p/b is the same store as p/a"), "\(same.report)")
+        let mixed = try found("a", "x")
+        #expect(mixed.status == 2, "\(mixed.report)")
+        #expect(mixed.text.contains("CANNOT BE COMPARED: one is a directory"), "\(mixed.report)")
+        let module = try found("x", "y", "modules: [{name: m, pair: p, paths: [f]}]\n")
+        #expect(module.status == 2, "\(module.report)")
+        #expect(module.text.contains("module m is no part of an image"), "\(module.report)")
+        let verified = try stage.resync([
+            "verify", "--module", "m", "--config", stage.folder + "/c.yaml",
+        ]).run()
+        #expect(verified.status == 64, "\(verified.report)")
+        #expect(try found("a", "b").status == 0)
+        #expect(try found("x", "y").status == 0)
     }
 
     // MARK: The example

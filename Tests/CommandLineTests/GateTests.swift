@@ -241,6 +241,10 @@ import Testing
         }
         #expect(modules("released") == ["db", "db", "log", "nothing", "rec", "rec"], "\(all)")
         #expect(modules("withdrawn") == ["db", "log", "nothing", "rec"], "\(all)")
+        // What differs waits for a person, who is told of it.
+        let differing = try objects(told.text("told").split(separator: "\n").map(String.init))
+            .filter { $0["event"] as? String == "differs" }
+        #expect(differing.compactMap { $0["module"] as? String } == ["log"], "\(differing)")
         // It never writes to a store: repair is a person's.
         #expect(scene.folder.text("a/log/f0") == "edited on one side")
     }

@@ -55,6 +55,33 @@ import Testing
         }
     }
 
+    /// One whose night fills its window must not keep the others from theirs.
+    @Test func thePairThatWaitedLongestComesFirst() throws {
+        let stage = try Stage()
+        for name in ["one", "two", "three"] {
+            try system("mkdir", "-p", "\(stage.folder)/\(name)/a", "\(stage.folder)/\(name)/b")
+            try stage.write("\(name)/a/f", "text")
+            try stage.write("\(name)/b/f", "other text")
+        }
+        let pairs = ["one", "two", "three"].map { name in
+            "{name: \(name), a: \(stage.folder)/\(name)/a, b: \(stage.folder)/\(name)/b, "
+                + "settle: 0s}"
+        }
+        try stage.write("c.yaml", "pairs: [\(pairs.joined(separator: ", "))]\n")
+        func night(_ words: String...) throws -> [String] {
+            let night = try stage.resync(["nightly", "--config", "c.yaml"] + words).run()
+            #expect(night.status == 1, "\(night.report)")
+            return night.lines.compactMap { line in
+                ["one", "two", "three"].first { line.hasPrefix("\($0): ") }
+            }
+        }
+        #expect(try night("one") == ["one"])
+        usleep(1_100_000)
+        #expect(try night("two") == ["two"])
+        usleep(1_100_000)
+        #expect(try night() == ["three", "one", "two"])
+    }
+
     /// Once all was read from the medium, what is kept counts again.
     @Test func anEpisodeIsOverWithOneNight() throws {
         let scene = try Scene()
@@ -71,6 +98,24 @@ import Testing
         #expect(second.status == 0 && isSilent(second), "\(second.report)")
         let shown = try scene.stage.runs("show", "last")
         #expect(shown.text.contains("at cached; 0 B read"), "\(shown.report)")
+    }
+
+    /// It makes way for what a person wants, and goes on when that is done.
+    @Test func aPersonsApplyComesFirst() throws {
+        let scene = try Scene(", read-limit: 20KiB/s")
+        try scene.stage.write("a/f5", noise(20_000, seed: 99))
+        let planned = try scene.stage.resync([
+            "plan", scene.stage.a, scene.stage.b, "--authority", "a", "-o", "p",
+        ]).run()
+        #expect(planned.status == 0, "\(planned.report)")
+        let night = try scene.stage.resync(["nightly", "--config", "c.yaml"]).start()
+        usleep(1_500_000)
+        let applied = try scene.stage.resync(["apply", "p"]).run()
+        #expect(applied.status == 0 && applied.seconds < 15, "\(applied.report)")
+        let ended = try night.wait()
+        #expect(ended.status == 0 && isSilent(ended), "\(ended.report)")
+        let shown = try scene.stage.runs("show", "last")
+        #expect(shown.text.contains("IN SYNC"), "\(shown.report)")
     }
 
     /// It leaves its turn to the watcher, which verifies what is dangerous first.

@@ -129,7 +129,8 @@ import Testing
         // Of what differs in a module its directory's time is one.
         #expect(first.pair == 4 && first.modules == [0, 3], "\(first)")
         #expect(first.text.contains("\n  differs    3 differences open\n"), "\(first)")
-        #expect(first.text.contains(": 4 differences open"), "\(first)")
+        #expect(first.text.contains(" ago, hash, all of it: 4 differences open\n"), "\(first)")
+        #expect(first.text.contains("\n  proven     never as a whole\n"), "\(first)")
         let metrics = try status(watch, "--prometheus")
         #expect(metric(metrics, "resync_pair_open_differences{pair=\"mail\"}") == 4)
         #expect(metric(metrics, "resync_module_open_differences{module=\"db\"}") == 3)
@@ -142,6 +143,27 @@ import Testing
         #expect(again.status == 0, "\(again.report)")
         let second = try found()
         #expect(second.pair == 1 && second.modules == [0, 0], "\(second)")
+        #expect(second.text.contains(", a part of it: 1 difference open\n"), "\(second)")
+        #expect(second.text.contains(" ago, hash, scope full: 2 entries, "), "\(second)")
+        // The pair's last episode, and when all of it was last the same.
+        try system("cp", "-a", folder.a + "/loose", watch.stage.folder + "/other/loose")
+        usleep(2_200_000)
+        let whole = try watch.stage.resync(["verify", "mail"] + config).run()
+        #expect(whole.status == 0, "\(whole.report)")
+        let opened = try watch.stage.resync(["episode", "open", "mail/b", "--note", "x"] + config)
+            .run()
+        #expect(opened.status == 0, "\(opened.report)")
+        let third = try status(watch)
+        #expect(third.text.contains("\n  proven     as of "), "\(third.report)")
+        let isShown = third.lines.contains {
+            $0.hasPrefix("  episode    e") && $0.contains("  mail/b  ") && $0.hasSuffix("OPEN")
+        }
+        #expect(isShown, "\(third.report)")
+        let line = try objects(status(watch, "--json").lines).first {
+            $0["type"] as? String == "pair"
+        }
+        #expect(line?["last_episode_open"] as? Bool == true, "\(line ?? [:])")
+        #expect(line?["proven_as_of"] as? String != nil, "\(line ?? [:])")
     }
 
     /// Only with all modules proven, no episode open, and every check well of late.

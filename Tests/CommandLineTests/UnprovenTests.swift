@@ -69,7 +69,7 @@ import Testing
         usleep(1_500_000)
         running.signal(SIGINT)
         let cut = try running.wait()
-        #expect(cut.status == 130 && cut.text.contains("runs resume last"), "\(cut.report)")
+        #expect(cut.status == 130 && cut.text.contains("'resync runs resume "), "\(cut.report)")
         let found = try scene.watch.stage.resync(["runs", "resume", "last"]).run()
         #expect(found.status == 0, "\(found.report)")
         #expect(found.text.contains("module log: released"), "\(found.report)")

@@ -51,6 +51,53 @@ struct WatchSurroundingsTests {
         #expect(try gate(watch).status == 0)
     }
 
+    /// Without root it notices what probes tell, and says what it cannot see.
+    @Test func whoIsNotRootSeesLessAndSaysSo() throws {
+        guard isRoot, let setpriv = Command.find("setpriv") else {
+            return skip("needs root and setpriv")
+        }
+        let stage = try Stage(below: "/var/tmp")
+        try system("chmod", "755", stage.folder)
+        for folder in ["b", "state"] { try stage.makeFolder(folder) }
+        try stage.write("config.yaml", "pairs: [{name: mail, a: \(stage.a), b: \(stage.b)}]\n")
+        try system("chown", "-R", "1234:1234", stage.a, stage.b, stage.state)
+        func command(_ arguments: String...) -> Command {
+            var command = stage.resync(arguments + ["--config", stage.folder + "/config.yaml"])
+            command.arguments =
+                ["--reuid", "1234", "--regid", "1234", "--clear-groups", Command.resync]
+                .map { Array($0.utf8) } + command.arguments
+            command.program = setpriv
+            return command
+        }
+        let watcher = try command("watch", "--no-verify").start()
+        defer { watcher.signal(SIGKILL) }
+        func status() throws -> Finished { try command("status").run() }
+        func within(_ seconds: Int, _ condition: () throws -> Bool) rethrows -> Bool {
+            for _ in 0..<(4 * seconds) {
+                if try condition() { return true }
+                usleep(250_000)
+            }
+            return false
+        }
+        #expect(try within(20) { try status().status == 0 }, "\(watcher.errorsSoFar)")
+        let calm = try status()
+        let deaf = "  unseen     what its file system reports of errors (fanotify)"
+        #expect(calm.lines.filter { $0 == deaf }.count == 2, "\(calm.report)")
+        let text = try String(contentsOfFile: "/proc/sys/kernel/dmesg_restrict", encoding: .utf8)
+        if text.hasPrefix("1") {
+            let mute = "  unseen     kernel messages (/dev/kmsg)"
+            #expect(calm.lines.filter { $0 == mute }.count == 2, "\(calm.report)")
+        }
+        let name = try #require(
+            try FileManager.default.contentsOfDirectory(atPath: stage.a).first {
+                $0.hasPrefix(".resync-probe-")
+            })
+        try stage.write("a/" + name, [UInt8](repeating: 7, count: 4096))
+        #expect(
+            try within(20) { try status().text.contains("mail/a  DOWN lost-write") },
+            "\(watcher.outputSoFar)")
+    }
+
     @Test func aStoreThatWasFullFromTheStartIsUnknown() throws {
         let folder = try Stage()
         try folder.makeFolder("small")
@@ -70,6 +117,22 @@ struct WatchSurroundingsTests {
     }
 
     // MARK: Stores that are not there yet
+
+    /// What nobody ever found is missed by nobody; it may be a mistake in its name.
+    @Test func aStoreThatWasNeverThereIsUnknown() throws {
+        let folder = try Stage()
+        let watch = try WatchStage(
+            folder.folder + "/later", starts: "unknown",
+            modules: "modules: [{name: m, pair: mail, paths: [file]}]")
+        try expectUnknown(watch, "nothing was ever found at '")
+        try folder.makeFolder("later")
+        try folder.write("later/file", "content")
+        #expect(watch.within(15) { watch.state == "ok" }, "\(watch.report)")
+        // From then on it is missed.
+        try folder.remove("later")
+        #expect(watch.within(10) { watch.state == "down" }, "\(watch.report)")
+        #expect(watch.kind == "gone", "\(watch.report)")
+    }
 
     /// Where a directory was the store for long, what is mounted over it has taken that away.
     @Test func whatIsMountedOverAnOldStoreIsAnEpisode() throws {

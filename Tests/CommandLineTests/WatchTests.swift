@@ -162,6 +162,11 @@ struct WatchTests {
         #expect(try disk.makeReadOnly())
         usleep(3_000_000)
         #expect(try stage.episodes().isEmpty, "\(stage.report)")
+        // It holds for the next watcher, too.
+        try stage.restart()
+        #expect(stage.within(10) { stage.state == "in maintenance" }, "\(stage.report)")
+        usleep(2_500_000)
+        #expect(try stage.episodes().isEmpty, "\(stage.report)")
         try announce("0")
         #expect(stage.within(3) { stage.state == "down" }, "\(stage.report)")
         #expect(try system("mount", "-o", "remount,rw", disk.point) != nil)
@@ -223,6 +228,52 @@ struct WatchTests {
         #expect(rose?["classes"] as? [String] == ["slow", "stall"])
         #expect(told.last?["recurrence_of"] as? String == told.first?["episode"] as? String)
         #expect(told.last?["ordinal"] as? Int == 2)
+    }
+
+    /// An outage of many stores is no flood: the first is told at once, the others together.
+    @Test func storesThatFailTogetherAreToldTogether() throws {
+        let stage = try Stage()
+        try stage.write("tell", "#!/bin/sh\ncat >>\(stage.folder)/told\n")
+        chmod(stage.folder + "/tell", 0o755)
+        let names = ["one", "two", "three"]
+        let pairs = names.map { name in
+            "  - {name: \(name), a: \(stage.folder)/\(name)/a, b: \(stage.folder)/\(name)/b}\n"
+        }
+        for name in names {
+            try system("mkdir", "-p", "\(stage.folder)/\(name)/a", "\(stage.folder)/\(name)/b")
+        }
+        try stage.write(
+            "config.yaml",
+            "pairs:\n\(pairs.joined())watch: {interval: 1s, hold-down: 300s}\n"
+                + "notify: {command: [\(stage.folder)/tell]}\n")
+        let config = ["--config", stage.folder + "/config.yaml"]
+        let watcher = try stage.resync(["watch"] + config).start()
+        defer { watcher.signal(SIGKILL) }
+        func within(_ seconds: Int, _ condition: () throws -> Bool) rethrows -> Bool {
+            for _ in 0..<(4 * seconds) {
+                if try condition() { return true }
+                usleep(250_000)
+            }
+            return false
+        }
+        #expect(try within(20) { try stage.resync(["status"]).run().status == 0 })
+        for name in names {
+            for side in ["a", "b"] {
+                let words = [
+                    "episode", "open", "\(name)/\(side)", "--class", "stall", "--note", "x",
+                ]
+                let opened = try stage.resync(words + config).run()
+                #expect(opened.status == 0, "\(opened.report)")
+            }
+        }
+        #expect(within(30) { stage.text("told").split(separator: "\n").count == 2 })
+        let told = try objects(stage.text("told").split(separator: "\n").map { String($0) })
+        #expect(told.map { $0["event"] as? String } == ["opened", "opened"], "\(told)")
+        #expect(told.first?["store"] as? String == "one/a" && told.first?["stores"] == nil)
+        let others = ["one/b", "two/a", "two/b", "three/a", "three/b"]
+        #expect(told.last?["stores"] as? [String] == others, "\(told)")
+        let message = told.last?["message"] as? String ?? ""
+        #expect(message.hasPrefix("one/b and 4 more: "), "\(message)")
     }
 
     /// For whoever looks whether it lives, without asking it.

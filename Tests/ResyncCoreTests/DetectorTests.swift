@@ -23,6 +23,20 @@ private let readOnly: Observation = .mount(.emergencyReadOnly)
         #expect(scene.episode == nil)
     }
 
+    /// What a watcher that ends just then leaves to the next one.
+    @Test func whileItIsSuspectedNoProbeSinceThenIsSound() {
+        var scene = DetectorScene()
+        scene.probe()
+        let good = scene.detector.lastGood
+        #expect(good != nil && scene.detector.soundGood == good)
+        scene.kernel("blk.ioerr")
+        scene.probe()
+        #expect(scene.detector.lastGood != good && scene.detector.soundGood == good)
+        for _ in 0..<3 { scene.probe() }
+        #expect(scene.detector.phase == .ok)
+        #expect(scene.detector.soundGood == scene.detector.lastGood)
+    }
+
     @Test func softEvidenceBeginsTheCountAnew() {
         var scene = DetectorScene()
         scene.kernel("iscsi.ping")

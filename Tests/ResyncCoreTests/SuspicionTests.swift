@@ -91,57 +91,6 @@ import Testing
             [Array("rec/%Y/%m/%d".utf8)], days: [CalendarDay(year: 2026, month: 11, day: 21)])
         #expect(rank(quiet, quiet, hot: yesterday) == .other)
     }
-
-    // MARK: The order
-
-    @Test func ranksThenModulesThenTheLeastRecentlyVerified() {
-        func key(_ rank: SuspicionRank, _ module: Int?, _ verified: Timestamp?) -> SuspicionKey {
-            SuspicionKey(rank: rank, module: module, verified: verified)
-        }
-        func at(_ seconds: Int64, _ nanoseconds: UInt32 = 0) -> Timestamp {
-            Timestamp(seconds: seconds, nanoseconds: nanoseconds)
-        }
-        let keys = [
-            key(.other, 0, at(5)), key(.other, 1, at(9)), key(.other, 1, at(8, 1)),
-            key(.other, 1, at(8)), key(.other, nil, nil), key(.hot, 0, at(9)),
-            key(.written, nil, at(9)), key(.mismatch, 0, at(9)), key(.other, 1, nil),
-            key(.other, 1, at(8)), key(.other, 77, at(3)), key(.other, 1, at(.min)),
-        ]
-        #expect(
-            SuspicionKey.order(keys, modules: [1, 0]) == [7, 6, 5, 8, 11, 3, 9, 2, 1, 0, 4, 10])
-        #expect(SuspicionKey.order([], modules: []) == [])
-    }
-
-    @Test func aMillionEntriesAreSortedInNoTime() {
-        var generator = Seed.fromEnvironment()
-        let modules = (0..<1000).shuffled(using: &generator)
-        let keys = (0..<1_000_000).map { _ in
-            let random = generator.next()
-            return SuspicionKey(
-                rank: SuspicionRank.allCases[Int(random & 3)], module: Int(random >> 2 % 1000),
-                verified: random >> 60 == 0
-                    ? nil : Timestamp(seconds: Int64(random >> 20 & 0xffff), nanoseconds: 0))
-        }
-        let clock = ContinuousClock()
-        let start = clock.now
-        let order = SuspicionKey.order(keys, modules: modules)
-        let took = clock.now - start
-        print("a million entries: \(took)")
-        #expect(took < .seconds(5))
-        #expect(order.count == keys.count)
-        var position = Array(repeating: 0, count: 1000)
-        for (index, module) in modules.enumerated() { position[module] = index }
-        func isOrdered(_ left: Int, _ right: Int) -> Bool {
-            let (l, r) = (keys[left], keys[right])
-            if l.rank != r.rank { return l.rank < r.rank }
-            let (p, q) = (position[l.module ?? 0], position[r.module ?? 0])
-            if p != q { return p < q }
-            guard let then = l.verified else { return r.verified != nil || left < right }
-            guard let other = r.verified else { return false }
-            return then == other ? left < right : then < other
-        }
-        #expect(zip(order, order.dropFirst()).allSatisfy(isOrdered))
-    }
 }
 
 @Suite struct HotPathTests {

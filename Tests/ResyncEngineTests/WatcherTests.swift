@@ -147,6 +147,49 @@ private final class Sign: Sendable {
         #expect(watch(below).0 != nil)
     }
 
+    /// After a boot what was found before may take its time to be mounted, but not for ever.
+    @Test func whatIsMountedLateAfterABootIsWaitedFor() throws {
+        var setup = WatchedStore(
+            name: "pair/a", Configuration.Store(path: Array("/nowhere/at/all".utf8)),
+            probeID: String(repeating: "0", count: 32), penalty: FlapPenalty(at: .now))
+        setup.sequence = 500
+        let below = "9 1 0:50 / / rw - ext4 o rw\n"
+        let mounted = below + "10 9 0:51 / /nowhere/at rw - ext4 o rw\n"
+        let start = Moment.now
+        func store(seenIn bootID: String) -> StoreWatch {
+            setup.sight = StoreSight(at: .now, bootID: bootID)
+            return StoreWatch(
+                setup, program: Array("/nowhere/at/all".utf8), bootID: "boot",
+                settings: DetectorSettings(), machine: MachineSignals(files: Fstab()),
+                newID: { _ in "e" })
+        }
+        func look(_ store: StoreWatch, _ text: String, after seconds: Double) -> [Observation] {
+            store.observations(
+                [], MountTable(Array(text.utf8)), isTick: true,
+                at: start.later(bySeconds: seconds))
+        }
+        let late = store(seenIn: "the one before")
+        #expect(!look(late, below, after: 1).contains(.mount(.gone)))
+        #expect(late.probeIfDue(start.later(bySeconds: 1)) == nil)
+        let status = late.status(at: start.later(bySeconds: 1))
+        #expect(status.state == .unknown)
+        #expect(status.evidence == "nothing is mounted at '/nowhere/at', as /etc/fstab has it")
+        #expect(look(late, mounted, after: 40).contains(.mount(.writable)))
+        // There is no program to probe with here: that it is tried is what counts.
+        #expect(late.probeIfDue(start.later(bySeconds: 40)) != nil)
+
+        let never = store(seenIn: "the one before")
+        _ = look(never, below, after: 1)
+        #expect(never.probeIfDue(start.later(bySeconds: 89)) == nil)
+        _ = look(never, below, after: 101)
+        #expect(never.probeIfDue(start.later(bySeconds: 101)) != nil)
+        // Who has seen it in this boot misses it at once.
+        let seen = store(seenIn: "boot")
+        _ = look(seen, below, after: 1)
+        #expect(seen.probeIfDue(start.later(bySeconds: 1)) != nil)
+        #expect(look(seen, mounted, after: 2).contains(.mount(.gone)))
+    }
+
     private struct Fstab: KernelFiles {
         func read(_ path: [UInt8], limit: Int) throws(DiskError) -> [UInt8] {
             guard path.elementsEqual("/etc/fstab".utf8) else {

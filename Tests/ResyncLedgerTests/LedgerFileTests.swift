@@ -48,7 +48,7 @@ import Testing
             let foreign = try refusal { $0[place] ^= 0x10 }
             #expect(foreign.contains("another program") && foreign.contains("move it aside"))
         }
-        for version: [UInt8] in [[0, 0, 0, 7], [0, 0, 1, 0], [255, 255, 255, 255]] {
+        for version: [UInt8] in [[0, 0, 0, 8], [0, 0, 1, 0], [255, 255, 255, 255]] {
             let newer = try refusal { $0.replaceSubrange(60..<64, with: version) }
             #expect(newer.contains("newer resync") && newer.contains("use that one"))
         }

@@ -40,8 +40,10 @@ package struct Configuration: Sendable, Hashable {
 
         package var text: String { "\(Self.clock(start))-\(Self.clock(end))" }
 
-        /// Minutes that it lasts.
-        package var length: Int { end > start ? end - start : end + 24 * 60 - start }
+        /// Over midnight where it ends before it begins.
+        fileprivate func holds(_ minute: Int) -> Bool {
+            start < end ? (start..<end).contains(minute) : minute >= start || minute < end
+        }
 
         private static func clock(_ minutes: Int) -> String {
             let rest = minutes % 60
@@ -113,5 +115,27 @@ package struct Configuration: Sendable, Hashable {
         pairs.flatMap { pair in
             [Side.a, .b].map { (pair.storeName($0), pair.stores[$0]) }
         }
+    }
+}
+
+extension [Configuration.Window] {
+    private static var day: Range<Int> { 0..<24 * 60 }
+
+    /// Minutes of a day that lie in one of them at least.
+    package var minutes: Int {
+        Self.day.count { minute in contains { $0.holds(minute) } }
+    }
+
+    /// Seconds until none of them holds any more; nil where none does, infinite where one always
+    /// does.
+    ///
+    /// - Parameter second: of the day, 0 ..< 86 400.
+    package func secondsLeft(at second: Int) -> Double? {
+        let now = second / 60
+        let end = Self.day.first { later in
+            !contains { $0.holds((now + later) % Self.day.count) }
+        }
+        guard let end else { return .infinity }
+        return end > 0 ? Double(end * 60 - second % 60) : nil
     }
 }

@@ -56,6 +56,11 @@ package struct Detector: Sendable {
     package private(set) var episode: Episode?
     /// The start of the last verified probe that was not slow.
     package private(set) var lastGood: Moment?
+    /// The same before what it is suspected of now, as long as it is.
+    package var soundGood: Moment? {
+        guard case .suspect = phase else { return lastGood }
+        return goodBeforeSuspicion
+    }
     /// That of the one before it.
     private var goodBefore: Moment?
     package var condition: MountCondition? { weighing.condition }

@@ -22,6 +22,9 @@ package struct DetectorSettings: Sendable, Hashable {
     package var slowProbes = 2
     /// For so long a message that somebody remounted the file system explains that it is read-only.
     package var remountLimit = 10.0
+    /// For so long after a boot a store is waited for that /etc/fstab has mounted: as long as
+    /// systemd waits for a device (DefaultTimeoutStartSec).
+    package var mountLimit = 90.0
     /// Whether the store is probed at all: without it nothing but a person closes an episode.
     package var hasProbe = true
 

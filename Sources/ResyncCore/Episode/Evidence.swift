@@ -23,6 +23,13 @@ package struct Moment: Sendable, Hashable {
             wall: wall.adding(seconds: -Int64(max(0, min(seconds, 1e9)).rounded(.up))))
     }
 
+    /// So much later on both clocks.
+    package func later(bySeconds seconds: Double) -> Moment {
+        let seconds = max(0, min(seconds, 1e9))
+        return Moment(
+            boot: boot &+ UInt64(seconds * 1e9), wall: wall.adding(seconds: Int64(seconds)))
+    }
+
     /// What the wall clock showed or will show at another moment of the same boot, if nobody sets
     /// it in between.
     package func wall(at other: Moment) -> Timestamp {

@@ -8,26 +8,22 @@ final class StoreWatch {
     private(set) var penalty: FlapPenalty
     private let machine: MachineSignals
     private var prober: Prober
-    private var errors: ErrorReports?
-    private var signals: StoreSignals?
-    private var baseline: MountBaseline?
-    private var mountID: UInt64?
-    private var lookup = MountLookup()
+    private var place: StoreMount
     /// Whether nobody ever found it, nor vouched for what is there: then it is not looked for where
     /// something is still to be mounted, and this is where.
     private var isNew: Bool
     private var missing: [UInt8]?
-    /// The file system that it would be in if nothing were mounted there.
-    private var beneath: DeviceNumber?
-    /// Without symlinks, once the worker has said so.
-    private var path: [UInt8]
-    private var isPathKnown = false
-    /// The store itself, where it is a block device.
-    private var device: DeviceNumber?
+    /// Whether the last probe found nothing there, and nobody ever did.
+    private var isAbsent = false
+    /// In nanoseconds since boot: until then what is to be mounted there is waited for, since
+    /// nobody has seen the store in this boot.
+    private var awaited: UInt64 = 0
     /// Whether it is an image or a device, in which no probe writes.
     private var isOnlyRead = false
     /// Whether the last probe read past the page cache; nil before there was one.
     private var isFromMedium: Bool?
+    /// Whether the last probe got no watch for the errors that the file system reports.
+    private var isDeaf = false
     /// Whether a probe has found there what this store is known by.
     private var isOurs = false
     private var due: UInt64 = 0
@@ -63,8 +59,6 @@ final class StoreWatch {
     /// Messages about devices that are not known to be its own, until that is looked up anew.
     private var strange: [KernelMessage] = []
     private static let strangeLimit = 256
-    /// Seconds after which its devices' names are looked up anew, also where others are named.
-    private static let nameAges = (usual: 60.0, doubtful: 5.0)
     private var unseenBefore: [String] = []
     /// Verified probes after which what is mounted over a directory has taken the store away.
     private static let novelty: UInt64 = 360
@@ -77,7 +71,7 @@ final class StoreWatch {
     ) {
         self.setup = setup
         prober = Prober(program, path: setup.path, probeID: setup.probeID)
-        path = setup.path
+        place = StoreMount(path: setup.path)
         penalty = setup.penalty
         sequence = setup.sequence
         highest = setup.sequence
@@ -98,11 +92,22 @@ final class StoreWatch {
             store: setup.name, bootID: bootID, settings: settings, episode: setup.episode,
             lastGood: setup.lastGood, errors: setup.errors, newID: newID)
         since = setup.episode?.detected
+        let now = Moment.now
+        if let seen = setup.sight, seen.bootID != bootID, !isNew {
+            awaited = now.boot &+ UInt64(settings.mountLimit * 1e9)
+        }
+        if let end = setup.maintenanceEnd, end > now.wall {
+            // What an earlier watcher saw last was before it.
+            (beforeMaintenance, lastGoodBefore) = (earlier, earlierGood)
+            earlier = nil
+            let left = Double(end.seconds) - Double(now.wall.seconds)
+            detector.beginMaintenance(until: now.later(bySeconds: left))
+        }
     }
 
     func add(to waiter: inout Waiter) {
         if let descriptor = prober.descriptor { waiter.add(descriptor) }
-        if let errors { waiter.add(errors.descriptor) }
+        if let errors = place.errors { waiter.add(errors.descriptor) }
     }
 
     /// Seconds until the next probe is due; nil while one is under way.
@@ -119,34 +124,32 @@ final class StoreWatch {
     ) -> [Observation] {
         // By what names it is spoken of follows from where it is mounted.
         let condition = table.map { self.condition(in: $0, now) }
-        var heard = messages.filter { isAbout($0, now) }
-        let others = messages.lazy.filter { !self.isAbout($0, now) && $0.subject?.isDevice == true }
+        var heard = messages.filter { place.isAbout($0, at: now) }
+        let others = messages.lazy.filter {
+            !self.place.isAbout($0, at: now) && $0.subject?.isDevice == true
+        }
         strange += others.prefix(Self.strangeLimit - strange.count)
         if let table { heard = missed(table, now) + heard }
         var found: [Observation] = heard.map { .kernel($0.what, text: $0.text) }
-        while let error = errors?.next() { found.append(error) }
+        found += place.reports()
         if let condition { found.append(.mount(condition)) }
         guard isTick else { return found }
         // The path may lead to another file system than it seems to, or nothing be mounted there
         // yet: what is counted then is not this store's.
-        for observation in signals?.observations(at: now) ?? [] {
+        for observation in place.counts(at: now) {
             if case .errorCount = observation, !isOurs, setup.probes { continue }
             found.append(observation)
         }
-        if let table { mount = sight(in: table) }
+        if let table { mount = place.sight(in: table, seesAllMounts: machine.seesAllMounts) }
         return found
-    }
-
-    private func isAbout(_ message: KernelMessage, _ now: Moment) -> Bool {
-        message.subject.map { signals?.isAbout($0, at: now) ?? false } ?? true
     }
 
     /// What the kernel said of it while nobody listened, and while it was not known where it lies,
     /// or that another name is one of its devices'.
     private func missed(_ table: MountTable, _ now: Moment) -> [KernelMessage] {
-        let mount = lookup.mount(holding: path, in: table)
-        let isNew = mount?.mountPoint == baseline?.mountPoint && renewNames(table, now)
-        let isThere = isOurs || !setup.probes || mount?.device == earlier?.mount?.device
+        let isNew = place.renewNames(table, isDoubtful: !strange.isEmpty, at: now)
+        let isThere =
+            isOurs || !setup.probes || place.mount(in: table)?.device == earlier?.mount?.device
         guard isFirstDone, isThere, isNew || unheard != nil else { return [] }
         let before = unheard.map { machine.messages(since: $0) } ?? []
         if let since = unheard, !machine.remembers(since) {
@@ -154,31 +157,10 @@ final class StoreWatch {
                 "kernel messages of the time in which nobody watched it: they were overwritten"
             ]
         }
-        let heard = (before + strange).filter { isAbout($0, now) }
-        strange.removeAll { isNew || isAbout($0, now) }
+        let heard = (before + strange).filter { place.isAbout($0, at: now) }
+        strange.removeAll { isNew || place.isAbout($0, at: now) }
         unheard = nil
         return heard
-    }
-
-    /// Looks up the names of its devices, if it is time; whether it was.
-    private func renewNames(_ table: MountTable, _ now: Moment) -> Bool {
-        let (usual, doubtful) = Self.nameAges
-        guard let age = signals?.age(at: now), age >= (strange.isEmpty ? usual : doubtful) else {
-            return false
-        }
-        signals?.renew(device, in: table, at: now)
-        return true
-    }
-
-    private func sight(in table: MountTable) -> MountSight? {
-        lookup.mount(holding: path, in: table).map { mount in
-            let condition = mount.condition
-            return MountSight(
-                // In a view of one's own they are other ones with each start.
-                mount: machine.seesAllMounts ? mount.id : nil, device: mount.device,
-                isReadOnly: condition == .readOnly || condition == .readOnlyMount,
-                instance: signals?.instance)
-        }
     }
 
     private func sight(at now: Moment) -> StoreSight {
@@ -191,33 +173,24 @@ final class StoreWatch {
     }
 
     private func condition(in table: MountTable, _ now: Moment) -> MountCondition {
-        // That nobody ever found, or of late only in the directory that it is mounted on.
-        let mount = lookup.mount(holding: path, in: table)
-        let isNovel = sequence == 0 || isOurs && sequence < Self.novelty
-        if isNovel, baseline?.isCovered(by: mount, in: table) == true { beginAnew(now) }
-        if baseline == nil { learnMount(table, now) }
-        guard let baseline else { return .unknown }
-        if let mount, mount.id != mountID {
-            mountID = mount.id
-            // The watch for errors goes with the mount, and the devices below may be others.
-            errors = nil
-            if mount.mountPoint == baseline.mountPoint {
-                signals?.renew(device, in: table, at: now)
+        if place.isCovered(in: table) {
+            if isNovel {
+                beginAnew(now)
+            } else if isAwaited(now) {
+                place.forget()
+                due = now.boot
             }
         }
-        let condition = baseline.condition(with: mount, in: table)
+        let condition = place.condition(in: table, at: now)
         let isMeant = condition == .readOnlyMount || condition == .readOnly
         return setup.isReadOnly && isMeant ? .writable : condition
     }
 
-    private func learnMount(_ table: MountTable, _ now: Moment) {
-        baseline = MountBaseline(of: path, in: table)
-        let mount = lookup.mount(holding: path, in: table)
-        mountID = mount?.id
-        beneath = mount.flatMap { table.mount(id: $0.parent)?.device }
-        signals?.renew(device, in: table, at: now)
-        signals = signals ?? StoreSignals(of: path, device, in: table, at: now)
-    }
+    /// Whether nobody ever found it, or of late only in the directory that it is mounted on.
+    private var isNovel: Bool { sequence == 0 || isOurs && sequence < Self.novelty }
+
+    /// Whether it is not the store's fault yet that it is not there.
+    private func isAwaited(_ now: Moment) -> Bool { !isOurs && now.boot < awaited }
 
     /// What was watched until now was only the directory in which the store is mounted: nothing
     /// that is known holds for what is there now, and its probe's file is another one, since that
@@ -232,7 +205,7 @@ final class StoreWatch {
         prober.beginAnew()
         (sequence, highest, fileSystem, mayCreate) = (0, 0, nil, true)
         (isOurs, isFirstDone, isCompared) = (false, !setup.probes, false)
-        (baseline, signals, errors) = (nil, nil, nil)
+        place.forget()
         detector.beginAnew()
         due = now.boot
     }
@@ -246,7 +219,8 @@ final class StoreWatch {
         switch prober.reply() {
         case .answer(let answer, let reports):
             finished(now)
-            errors = reports ?? errors
+            place.errors = reports ?? place.errors
+            isDeaf = place.errors == nil
             return judged(answer, seconds, now).map { .probe($0, started: asked) }
         case .died:
             finished(now)
@@ -270,7 +244,7 @@ final class StoreWatch {
     /// meanwhile is no sign of a stall.
     func paused(_ seconds: Double) {
         prober.paused(seconds)
-        signals?.forgetActivity()
+        place.forgetActivity()
     }
 
     private func finished(_ now: Moment) {
@@ -282,15 +256,11 @@ final class StoreWatch {
     private func judged(
         _ answer: ProbeAnswer, _ seconds: Double, _ now: Moment
     ) -> ProbeOutcome? {
-        if !answer.path.isEmpty, !isPathKnown {
-            isPathKnown = true
-            if answer.path != path {
-                path = answer.path
-                (baseline, signals) = (nil, nil)
-            }
-        }
-        if answer.isBlockDevice, answer.device != device {
-            (device, baseline) = (answer.device, nil)
+        place.locate(answer)
+        isAbsent = false
+        if isNew, case .failed(ErrorNumber.noEntry, _) = answer.outcome {
+            isAbsent = true
+            return nil
         }
         guard case .verified = answer.outcome else {
             if case .foreign = answer.outcome, wasBeneath(answer) {
@@ -310,7 +280,7 @@ final class StoreWatch {
         if !isOurs {
             (isOurs, isNew) = (true, false)
             // What was learned while something else was there, or nothing, is not this store's.
-            if probes > 1 { (baseline, signals, errors) = (nil, nil, nil) }
+            if probes > 1 { place.forget() }
         }
         sequence = answer.sequence
         highest = max(highest, sequence)
@@ -330,21 +300,19 @@ final class StoreWatch {
             answer.fileSystem != fileSystem,
             let seen = setup.sight, seen.bootID == bootID, let device = seen.mount?.device
         else { return false }
-        return device == beneath
+        return device == place.beneath
     }
 
     /// What is to be learned anew after a good probe of a store that has moved.
     func settle(_ table: MountTable?, at now: Moment) {
         guard detector.condition == .otherDevice, let table else { return }
-        baseline = nil
-        learnMount(table, now)
-        errors = nil
+        place.learnAnew(table, at: now)
     }
 
     /// Starts the next probe if it is time; what there is to say where that cannot be done.
     func probeIfDue(_ now: Moment) -> Observation? {
         guard setup.probes, now.boot >= due, prober.isReady(now) else { return nil }
-        missing = isNew ? baseline?.missing(of: machine.mountPoints) : nil
+        missing = isNew || isAwaited(now) ? place.missing(of: machine.mountPoints) : nil
         guard missing == nil else {
             due = now.boot &+ UInt64(detector.probeInterval * 1e9)
             return nil
@@ -353,7 +321,7 @@ final class StoreWatch {
         probes += 1
         let order = ProbeOrder(
             acknowledged: sequence, next: highest, creates: mayCreate,
-            isThorough: probes % Self.thoroughness == 0, wantsErrors: errors == nil)
+            isThorough: probes % Self.thoroughness == 0, wantsErrors: place.errors == nil)
         if prober.ask(order, at: now) { return nil }
         due = now.boot &+ UInt64(detector.probeInterval * 1e9)
         return .probe(.workerDied, started: now)
@@ -472,7 +440,10 @@ final class StoreWatch {
         if let missing, status.state == .unknown {
             status.evidence = "nothing is mounted at '\(escaped(missing))', as /etc/fstab has it"
         }
-        status.lastGood = detector.lastGood
+        if isAbsent, status.state == .unknown {
+            status.evidence = "nothing was ever found at '\(escaped(setup.path))'"
+        }
+        status.lastGood = detector.soundGood
         status.probeTime = probeTime
         let seconds = prober.waited(at: now)
         if seconds >= 1 { status.waiting = seconds }
@@ -483,7 +454,8 @@ final class StoreWatch {
         status.penalty = penalty.value
         status.isSuppressed = penalty.isSuppressed
         status.maintenanceUntil = detector.maintenanceEnd?.wall
-        status.unseen = machine.unseen + unseenBefore + (signals?.unseen ?? [])
+        status.unseen = machine.unseen + unseenBefore + place.unseen
+        if isDeaf { status.unseen.append("what its file system reports of errors (fanotify)") }
         if isFromMedium == false {
             status.unseen.append("the medium: what its probe reads may come from the page cache")
         }

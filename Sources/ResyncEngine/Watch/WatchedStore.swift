@@ -18,6 +18,8 @@ package struct WatchedStore: Sendable {
     package var episode: Episode?
     package var penalty: FlapPenalty
     package var errors = ErrorCount()
+    /// Until when it was taken into maintenance.
+    package var maintenanceEnd: Timestamp?
     /// How it was seen last, its moment on the clocks of this boot; nil where it never was.
     package var sight: StoreSight?
     /// Of an open episode: as its status has it.

@@ -249,10 +249,7 @@ package final class Watcher {
             guard let store = stores.first(where: { $0.setup.name == name }) else {
                 return "it watches no store '\(name)'"
             }
-            let end = Moment(
-                boot: now.boot &+ UInt64(seconds * 1e9),
-                wall: now.wall.adding(seconds: Int64(seconds)))
-            store.maintain(until: seconds > 0 ? end : nil, at: now)
+            store.maintain(until: seconds > 0 ? now.later(bySeconds: seconds) : nil, at: now)
         }
         return nil
     }

@@ -15,7 +15,7 @@ struct ApplyCommand: JSONCommand {
             the result back, or 'resync undo' takes it back.
             """)
 
-    @Argument(help: ArgumentHelp("The plan.", valueName: "PLAN"))
+    @Argument(help: ArgumentHelp("The plan.", valueName: "PLAN"), completion: .file())
     var plan: String
 
     @Option(
@@ -41,7 +41,8 @@ struct ApplyCommand: JSONCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Of an image or device: make the undo file in this directory.", valueName: "DIR"))
+            "Of an image or device: make the undo file in this directory.", valueName: "DIR"),
+        completion: .directory)
     var undoDir: String?
 
     @Option(

@@ -16,7 +16,7 @@ struct BenchCommand: JSONCommand {
             at cached nothing has changed since the digests were kept.
             """)
 
-    @Argument(help: ArgumentHelp("The store.", valueName: "STORE"))
+    @Argument(help: ArgumentHelp("The store.", valueName: "STORE"), completion: .file())
     var store: String
 
     @Option(
@@ -35,6 +35,12 @@ struct BenchCommand: JSONCommand {
     mutating func execute() throws -> ExitStatus {
         guard scope.filesFrom == nil else {
             throw CommandError("a whole store is estimated: no --files-from", .usage)
+        }
+        guard try !ManifestInput.isManifest(store, within: try resync.duration(read.ioTimeout))
+        else {
+            throw CommandError(
+                "'\(escaped(RawArguments.bytes(store)))' is a manifest: there is nothing to read "
+                    + "in it", .usage)
         }
         let duration = try duration(maxDuration)
         guard duration > 0 else { throw CommandError("no time is no sample", .usage) }
@@ -97,8 +103,9 @@ struct BenchCommand: JSONCommand {
         guard result.ending == .complete else { return }
         let about = result.isCounted ? "" : "about "
         var text =
-            "\(about)\(countText(result.files)) files, \(sizeText(result.bytes)); "
-            + "\(sizeText(result.bytesRead)) of them read in \(durationText(elapsed))\n"
+            "\(about)\(countText(result.files)) \(result.files == 1 ? "file" : "files"), "
+            + "\(sizeText(result.bytes)); \(sizeText(result.bytesRead)) read for it in "
+            + "\(durationText(elapsed))\n"
         if !result.isCounted {
             text += "not all of it could be counted in this time: give it more\n"
         }

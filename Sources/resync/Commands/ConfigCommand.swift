@@ -28,28 +28,49 @@ struct ConfigCommand: ParsableCommand {
             for line in file.remarks { Main.complain(line) }
             guard file.mistakes.isEmpty else { return .usage }
             var status = ExitStatus.ok
-            for pair in file.configuration.pairs { status.merge(try describe(pair)) }
+            var known: [(name: String, found: Found)] = []
+            for pair in file.configuration.pairs {
+                status.merge(try describe(pair, file.configuration.modules, &known))
+            }
             try describe(file.configuration)
             return status
         }
 
         struct Found: Sendable {
             let kind: StoreFacts.Kind
+            let identity: StoreIdentity
+            /// Without symlinks.
+            let place: [UInt8]
+            /// Of a directory, what its file system holds.
             let bytes: Int
             let entries: Int
             let mount: String
         }
 
-        private func describe(_ pair: Configuration.Pair) throws -> ExitStatus {
+        private func describe(
+            _ pair: Configuration.Pair, _ modules: [Module],
+            _ known: inout [(name: String, found: Found)]
+        ) throws -> ExitStatus {
             var (status, lines, stateBytes, bytes) = (ExitStatus.ok, ["pair \(pair.name)"], 0, 0)
+            var kinds: Set<StoreFacts.Kind> = []
             for side in Side.allCases {
                 let path = pair.stores[side].path
                 do {
                     let facts = try answered(within: Self.patience, path) { try look(path) }
                     let probe = pair.stores[side].probes ? "" : ", not probed"
+                    let isTree = facts.kind == .directory
                     lines.append(
                         "  \(side.letter)  \(escaped(path)): \(facts.kind.rawValue) on "
-                            + "\(facts.mount), which holds \(sizeText(facts.bytes))\(probe)")
+                            + facts.mount
+                            + "\(isTree ? ", which holds" : ",") \(sizeText(facts.bytes))\(probe)")
+                    let name = pair.storeName(side)
+                    for (other, found) in known {
+                        guard let words = facts.clash(with: found) else { continue }
+                        lines.append("     CANNOT BE: \(name) \(words) \(other)")
+                        status.merge(.trouble)
+                    }
+                    known.append((name, facts))
+                    kinds.insert(isTree ? .directory : .file)
                     bytes = max(bytes, facts.bytes)
                     stateBytes += StateEstimate.bytes(
                         entries: facts.entries, content: facts.bytes)
@@ -57,6 +78,17 @@ struct ConfigCommand: ParsableCommand {
                     lines.append(
                         "  \(side.letter)  \(escaped(path)): "
                             + (Main.explain(error)?.message ?? "\(error)"))
+                    status.merge(.trouble)
+                }
+            }
+            if kinds.count > 1 {
+                lines.append("  CANNOT BE COMPARED: one is a directory, the other is none")
+                status.merge(.trouble)
+            } else if kinds == [.file] {
+                for module in modules where module.pair == pair.name && module.kind == .copies {
+                    lines.append(
+                        "  CANNOT BE: module \(module.name) is no part of an image or device; "
+                            + "only external modules can be of this pair")
                     status.merge(.trouble)
                 }
             }
@@ -122,13 +154,13 @@ struct ConfigCommand: ParsableCommand {
             guard let rate = pair.readLimit else {
                 return ["  to be read again within \(durationText(age)): no read-limit is set"]
             }
-            let minutes = pair.windows.reduce(0) { $0 + $1.length }
-            let share = pair.windows.isEmpty ? 1 : min(1, Double(minutes) / (24 * 60))
+            let share =
+                pair.windows.isEmpty ? 1 : Double(pair.windows.minutes) / (24 * 60)
             let needed = Double(bytes) / Double(rate) / max(share, 0.0001)
             let verdict = needed <= age ? "can be" : "CANNOT BE"
             return [
-                "  \(verdict) read again within \(durationText(age)): one reading takes "
-                    + durationText(needed)
+                "  \(verdict) read again within \(durationText(age)): one reading of "
+                    + "\(sizeText(bytes)) takes \(durationText(needed))"
             ]
         }
 
@@ -156,6 +188,15 @@ struct ConfigCommand: ParsableCommand {
     }
 }
 
+extension ConfigCommand.Check.Found {
+    /// Why both cannot be stores, however they are named; nil where they can.
+    fileprivate func clash(with other: Self) -> String? {
+        if identity == other.identity { return "is the same store as" }
+        let isNested = isWithin(place, other.place) || isWithin(other.place, place)
+        return isNested ? "lies in, or holds," : nil
+    }
+}
+
 /// Opens a store and looks at what it lies on.
 @Sendable private func look(_ path: [UInt8]) throws -> ConfigCommand.Check.Found {
     let site = try LocalSite(path: path, disk: LinuxDisk(), options: LocalSiteOptions())
@@ -165,10 +206,10 @@ struct ConfigCommand: ParsableCommand {
     let place = mount.map {
         "\(escaped($0.fileSystemType)) at '\(escaped($0.mountPoint))'"
     }
-    let used = cappedSum(system.blocks, -system.blocksAvailable)
+    let used = cappedSum(system.blocks, -system.blocksFree)
     let isTree = site.facts.kind == .directory
     return ConfigCommand.Check.Found(
-        kind: site.facts.kind,
+        kind: site.facts.kind, identity: site.identity, place: real,
         bytes: isTree ? max(0, used) * system.blockSize : site.facts.size,
         entries: isTree ? max(1, system.inodesUsed) : 1,
         mount: place ?? "a file system that is not in the mount table")

@@ -23,7 +23,9 @@ struct DecideCommand: ResyncCommand {
     @Argument(help: ArgumentHelp("The entry, as a report prints it.", valueName: "PATH"))
     var path: String?
 
-    @Option(name: .long, help: ArgumentHelp("This side's copy is right.", valueName: "a|b"))
+    @Option(
+        name: .long, help: ArgumentHelp("This side's copy is right.", valueName: "a|b"),
+        completion: .list(["a", "b"]))
     var accept: String?
 
     @Flag(name: .long, help: "It is to be decided anew.")

@@ -13,10 +13,10 @@ struct DiffCommand: JSONCommand {
             what differs between them counts at first sight.
             """)
 
-    @Argument(help: ArgumentHelp("One manifest.", valueName: "M1"))
+    @Argument(help: ArgumentHelp("One manifest.", valueName: "M1"), completion: .file())
     var first: String
 
-    @Argument(help: ArgumentHelp("The other.", valueName: "M2"))
+    @Argument(help: ArgumentHelp("The other.", valueName: "M2"), completion: .file())
     var second: String
 
     @Option(
@@ -34,6 +34,7 @@ struct DiffCommand: JSONCommand {
 
     mutating func execute() throws -> ExitStatus {
         let command = self
+        try ManifestInput.refuseSame(Sides(a: first, b: second))
         return try answering(patience, Sides(a: first, b: second)) { try command.compare($0) }
     }
 

@@ -15,7 +15,8 @@ extension EpisodeCommand {
                 """)
 
         @Option(
-            name: .long, help: ArgumentHelp("The kernel log, as text.", valueName: "FILE"))
+            name: .long, help: ArgumentHelp("The kernel log, as text.", valueName: "FILE"),
+            completion: .file())
         var journal: String
 
         @Option(

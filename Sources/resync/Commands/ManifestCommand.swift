@@ -13,7 +13,7 @@ struct ManifestCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Print what a manifest says, after checking all of it.")
 
-        @Argument(help: ArgumentHelp("The manifest.", valueName: "MANIFEST"))
+        @Argument(help: ArgumentHelp("The manifest.", valueName: "MANIFEST"), completion: .file())
         var manifest: String
 
         @Flag(name: .long, help: "Print every entry as JSON Lines.")
@@ -51,7 +51,7 @@ struct ManifestCommand: ParsableCommand {
                 or cut, or it says itself that something could not be read.
                 """)
 
-        @Argument(help: ArgumentHelp("The manifest.", valueName: "MANIFEST"))
+        @Argument(help: ArgumentHelp("The manifest.", valueName: "MANIFEST"), completion: .file())
         var manifest: String
 
         @OptionGroup var patience: PatienceOptions
@@ -79,7 +79,7 @@ struct ManifestCommand: ParsableCommand {
             abstract: "Say it in the words of sha256sum, mtree or JSON Lines.",
             discussion: "sha256sum and mtree need a manifest made with scan --whole-file.")
 
-        @Argument(help: ArgumentHelp("The manifest.", valueName: "MANIFEST"))
+        @Argument(help: ArgumentHelp("The manifest.", valueName: "MANIFEST"), completion: .file())
         var manifest: String
 
         @Option(name: .long, help: ArgumentHelp("The words.", valueName: formats))
@@ -87,7 +87,8 @@ struct ManifestCommand: ParsableCommand {
 
         @Option(
             name: .shortAndLong,
-            help: ArgumentHelp("Where to; standard output by default.", valueName: "FILE"))
+            help: ArgumentHelp("Where to; standard output by default.", valueName: "FILE"),
+            completion: .file())
         var output = "-"
 
         @Flag(name: .long, help: "Replace a file that exists.")
@@ -108,6 +109,7 @@ struct ManifestCommand: ParsableCommand {
         ) throws -> ExitStatus {
             var reader = try ManifestInput(manifest, on: disk).reader()
             let file = try ReportFile(output, replacing: force)
+            try file.begin(outside: [], crossing: false)
             let skipped = try ManifestCommand.export(&reader, words) { try file.write($0) }
             try file.finish()
             if skipped > 0 {
@@ -123,19 +125,22 @@ struct ManifestCommand: ParsableCommand {
             abstract: "Make a manifest of a list that sha256sum -z wrote.",
             discussion: "It knows files and their content only, and is compared as such.")
 
-        @Argument(help: ArgumentHelp("The list; - for standard input.", valueName: "LIST"))
+        @Argument(
+            help: ArgumentHelp("The list; - for standard input.", valueName: "LIST"),
+            completion: .file())
         var list: String
 
         @Option(
             name: .shortAndLong,
-            help: ArgumentHelp("Where the manifest goes.", valueName: "MANIFEST"))
+            help: ArgumentHelp("Where the manifest goes.", valueName: "MANIFEST"),
+            completion: .file())
         var output: String
 
         @Option(
             name: .long,
             help: ArgumentHelp(
                 "Where the store lay when the list was made; taken off each path.",
-                valueName: "DIR"))
+                valueName: "DIR"), completion: .directory)
         var prefix = ""
 
         @Flag(name: .long, help: "Replace a manifest that exists.")
@@ -196,6 +201,13 @@ struct ManifestInput {
                 "'\(escaped(self.path))' is a directory and no manifest: 'resync verify' compares "
                     + "stores", .usage)
         }
+    }
+
+    /// Two manifests are two files: one agrees with itself whatever it holds.
+    static func refuseSame(_ paths: Sides<String>) throws {
+        let found = paths.map { try? LinuxDisk().stat(path: RawArguments.bytes($0)).identity }
+        guard let a = found.a, a == found.b else { return }
+        throw CommandError("A and B are the same manifest", .usage)
     }
 
     /// Whether a path names a manifest rather than a store.

@@ -39,7 +39,12 @@ struct NightlyCommand: ResyncCommand {
         }
         defer { withExtendedLifetime(own) {} }
         var status = ExitStatus.ok
-        for pair in configuration.pairs where pairs.isEmpty || pairs.contains(pair.name) {
+        let wanted = configuration.pairs.filter { pairs.isEmpty || pairs.contains($0.name) }
+        // One whose night fills its window must not keep the others from theirs for ever.
+        let begun = try wanted.map { try NightMemory(own, $0.name).last().begun ?? .epoch }
+        for (pair, _) in zip(wanted, begun).enumerated().sorted(by: {
+            ($0.element.1, $0.offset) < ($1.element.1, $1.offset)
+        }).map(\.element) {
             do {
                 status.merge(
                     try Night(pair, configuration, state, own, file.path).perform())
@@ -114,13 +119,16 @@ private struct Night {
             return status
         }
         defer { withExtendedLifetime(turn) {} }
+        try memory.change { $0.begun = began }
         let isTurn = try pair.maximumAge.map { try isImageTurn($0) } ?? false
         // After an episode nothing that is kept counts until all was read from the medium once.
         let isDoubted = try hadEpisode()
-        let (result, run) = try compare(isTurn || isDoubted ? .media : .cached, until: end)
+        let isOfImages = try isOfImages()
+        let (result, run) = try compare(
+            isTurn || isDoubted ? .media : isOfImages ? .hash : .cached, until: end)
         var status = result.summary.status
         let ending = result.summary.ending
-        if ending == .complete, try isOfImages() {
+        if ending == .complete, isOfImages {
             if isTurn || isDoubted, result.summary.isRead {
                 try memory.change { $0.imageRead = run.id }
             }
@@ -185,12 +193,33 @@ private struct Night {
         return try verify(words, nil, resuming: nil, until: end)
     }
 
+    /// Makes way for a person who is about to change a store, and begins anew when that is done: what
+    /// was open at the stop would only be said to have changed.
     private func verify(
+        _ words: [String], _ within: Selection?, resuming id: String?, until end: Double
+    ) throws -> (result: VerifyResult, run: RunFolder) {
+        var (result, run) = try verifyOnce(words, within, resuming: id, until: end)
+        while result.summary.ending == .outOfTime, !alarm.isRaised,
+            monotonicSeconds() < end - 1
+        {
+            pause(milliseconds: 1000)
+            do {
+                let next = try verifyOnce(words, within, resuming: nil, until: end)
+                try run.delete(from: state.runs)
+                (result, run) = next
+            } catch let error as CommandError where error.status == .locked {
+                // It is still being changed.
+            }
+        }
+        return (result, run)
+    }
+
+    private func verifyOnce(
         _ words: [String], _ within: Selection?, resuming id: String?, until end: Double
     ) throws -> (result: VerifyResult, run: RunFolder) {
         let left = max(1, end - monotonicSeconds())
         let limit = left.isFinite ? ["--max-duration=\(left)s"] : []
-        let arguments = ["verify"] + options + limit + words
+        let arguments = ["verify", "--yields"] + options + limit + words
         guard let command = try Resync.parseAsRoot(arguments) as? VerifyCommand else {
             throw CommandError("verify is no command", .defect)
         }
@@ -371,7 +400,7 @@ private struct Night {
         for line in news.lines.prefix(Self.shown) { text += line + "\n" }
         if news.count > Self.shown { text += "… \(countText(news.count - Self.shown)) more\n" }
         if news.known > 0 { text += "\(countText(news.known)) known from before\n" }
-        text += TextReport.closing(summary, result.stalled)
+        text += TextReport.closing(summary, result.stalled, run.id)
         text += "all of it: resync runs show \(run.id)\n"
         try write(text)
     }
@@ -416,60 +445,6 @@ private struct NightNews {
     }
 }
 
-/// What the nights before came to.
-private struct NightMemory {
-    struct Last {
-        /// A run's id.
-        var complete: String?
-        /// One that ran out of time.
-        var unfinished: String?
-        /// When the first of those began that did not come to an end since one did.
-        var since: Timestamp?
-        /// When the last night began that read all again that was to be.
-        var reread: Timestamp?
-        /// The last run that read images from the medium, both of them whole.
-        var imageRead: String?
-    }
-
-    private let folder: Folder
-    private let name: [UInt8]
-
-    init(_ folder: Folder, _ pair: String) {
-        self.folder = folder
-        name = Array("pair-\(pair)".utf8)
-    }
-
-    /// What cannot be read is as if there had been none.
-    func last() throws -> Last {
-        var last = Last()
-        guard let file = try? folder.read(name), file.size < 1024,
-            let text = validText(try file.read(at: 0, count: file.size))
-        else { return last }
-        let words = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        func word(_ place: Int) -> String? {
-            place < words.count && !words[place].isEmpty ? words[place] : nil
-        }
-        func time(_ place: Int) -> Timestamp? {
-            word(place).flatMap { UInt32($0) }
-                .map { Timestamp(seconds: Int64($0), nanoseconds: 0) }
-        }
-        (last.complete, last.unfinished) = (word(0), word(1))
-        (last.since, last.reread, last.imageRead) = (time(2), time(3), word(4))
-        return last
-    }
-
-    func change(_ body: (inout Last) -> Void) throws {
-        var last = try last()
-        body(&last)
-        func text(_ time: Timestamp?) -> String { time.map { "\($0.seconds)" } ?? "" }
-        let lines = [
-            last.complete ?? "", last.unfinished ?? "", text(last.since), text(last.reread),
-            last.imageRead ?? "",
-        ]
-        try folder.replace(name, with: Array(lines.map { $0 + "\n" }.joined().utf8))
-    }
-}
-
 extension Summary {
     /// Whether nothing was left out for not being readable at the level that was asked for.
     fileprivate var isRead: Bool { notVerified == 0 && tally.unreadable == 0 }
@@ -481,12 +456,7 @@ extension Configuration.Pair {
     fileprivate func timeLeft(at now: Timestamp) -> Double? {
         guard !windows.isEmpty else { return .infinity }
         guard let fields = now.localFields else { return nil }
-        let second = Int(fields.tm_hour) * 3600 + Int(fields.tm_min) * 60 + Int(fields.tm_sec)
-        let left = windows.compactMap { window -> Int? in
-            let since = (second - window.start * 60 + 86400) % 86400
-            let left = window.length * 60 - since
-            return left > 0 ? left : nil
-        }
-        return left.max().map { Double($0) }
+        return windows.secondsLeft(
+            at: Int(fields.tm_hour) * 3600 + Int(fields.tm_min) * 60 + min(59, Int(fields.tm_sec)))
     }
 }

@@ -24,23 +24,26 @@ struct PlanCommand: ParsableCommand {
                 and deletes nothing.
                 """)
 
-        @Argument(help: ArgumentHelp("A run, or two stores.", valueName: "RUN|A B"))
+        @Argument(
+            help: ArgumentHelp("A run, or two stores.", valueName: "RUN|A B"), completion: .file())
         var what: [String]
 
         @Option(
             name: .long,
-            help: ArgumentHelp("Who is right.", valueName: "a|b|baseline|union"))
+            help: ArgumentHelp("Who is right.", valueName: "a|b|baseline|union"),
+            completion: .list(["a", "b", "baseline", "union"]))
         var authority: String
 
         @Option(
-            name: .shortAndLong, help: ArgumentHelp("Where the plan goes.", valueName: "PLAN"))
+            name: .shortAndLong, help: ArgumentHelp("Where the plan goes.", valueName: "PLAN"),
+            completion: .file())
         var output: String
 
         @Option(
             name: .long,
             help: ArgumentHelp(
                 "What is taken where both sides changed an entry.",
-                valueName: "a|b|newer|larger"))
+                valueName: "a|b|newer|larger"), completion: .list(["a", "b", "newer", "larger"]))
         var conflictResolve: String?
 
         @Option(
@@ -91,7 +94,7 @@ struct PlanCommand: ParsableCommand {
                 - goes into quarantine.
                 """)
 
-        @Argument(help: ArgumentHelp("The plan.", valueName: "PLAN"))
+        @Argument(help: ArgumentHelp("The plan.", valueName: "PLAN"), completion: .file())
         var plan: String
 
         @OptionGroup var format: JSONOptions
@@ -165,11 +168,11 @@ private struct Planning {
 
     func perform() throws -> ExitStatus {
         let path = absolutePath(RawArguments.bytes(command.output))
-        if !command.force, (try? LinuxDisk().stat(path: path)) != nil {
-            throw CommandError("'\(escaped(path))' exists; --force replaces it")
-        }
+        _ = try OutputName(path, replacing: command.force)
         var paths = try command.path.map { try storePath($0) }
-        let file = try named(path) { try PendingFile(path: path, disk: LinuxDisk()) }
+        let file = try named(path) {
+            try PendingFile(path: path, replacing: command.force, disk: LinuxDisk())
+        }
         let run = try openRun()
         let header = try run.header()
         guard let summary = try run.summary(), var verify = try header.verifyCommand() else {

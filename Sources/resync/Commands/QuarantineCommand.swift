@@ -171,7 +171,9 @@ struct QuarantineCommand: ParsableCommand {
         @Argument(help: ArgumentHelp("The run.", valueName: "RUN"))
         var run: String
 
-        @Argument(help: ArgumentHelp("The directory; made where it is missing.", valueName: "DIR"))
+        @Argument(
+            help: ArgumentHelp("The directory; made where it is missing.", valueName: "DIR"),
+            completion: .directory)
         var directory: String
 
         @OptionGroup var state: StateOptions

@@ -78,7 +78,7 @@ struct RunsCommand: ParsableCommand {
             if json {
                 try JSONReport.summary(summary)
             } else {
-                try StandardOutput.shared.write(TextReport.summaryText(summary))
+                try StandardOutput.shared.write(TextReport.summaryText(summary, run.id))
             }
             return summary.status
         }

@@ -14,11 +14,12 @@ struct ScanCommand: ResyncCommand {
             in it as such, and makes the status 2.
             """)
 
-    @Argument(help: ArgumentHelp("The store.", valueName: "STORE"))
+    @Argument(help: ArgumentHelp("The store.", valueName: "STORE"), completion: .file())
     var store: String
 
     @Option(
-        name: .shortAndLong, help: ArgumentHelp("Where the manifest goes.", valueName: "MANIFEST"))
+        name: .shortAndLong, help: ArgumentHelp("Where the manifest goes.", valueName: "MANIFEST"),
+        completion: .file())
     var output: String
 
     @Flag(name: .long, help: "Keep plain SHA-256 of whole files too: exports need it.")
@@ -26,7 +27,8 @@ struct ScanCommand: ResyncCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("media (read past the page cache) or hash.", valueName: "LEVEL"))
+        help: ArgumentHelp("media (read past the page cache) or hash.", valueName: "LEVEL"),
+        completion: .list(["media", "hash", "cached", "metadata", "size"]))
     var assurance = "hash"
 
     @Option(
@@ -74,7 +76,9 @@ struct ScanCommand: ResyncCommand {
         let checkpoint = try run.folder.checkpoint()
         let started = monotonicSeconds() - (checkpoint?.elapsed ?? 0)
         let (result, trailer) = try scan.run(style, in: run.folder, resuming: checkpoint)
-        guard let trailer else { return report(stopped: result, isImage: scan.header.isImage) }
+        guard let trailer else {
+            return report(stopped: result, of: run.folder.id, isImage: scan.header.isImage)
+        }
         try output.place(try run.folder.folder.read(RunFolder.manifest(.a)))
         try run.folder.delete(from: state.runs)
         let isGood = trailer.isWhole && trailer.counts.entries > 1 || scan.header.isImage
@@ -87,13 +91,15 @@ struct ScanCommand: ResyncCommand {
         return isGood && trailer.isWhole ? .ok : .trouble
     }
 
-    private func report(stopped result: ScanResult, isImage: Bool) -> ExitStatus {
+    private func report(
+        stopped result: ScanResult, of id: String, isImage: Bool
+    ) -> ExitStatus {
         for read in result.stalled {
             Main.complain("a read of '\(shown(read.path))' was not answered in time")
         }
         Main.complain(
             "the scan did not come to its end: no manifest was written; "
-                + "'resync runs resume last' "
+                + "'resync runs resume \(id)' "
                 + (isImage ? "reads the image from its beginning" : "goes on"))
         switch result.ending {
         case .interrupted(let signal): return .signal(signal)
@@ -131,8 +137,14 @@ struct SiteOpening {
         options.scratch = state.folder.scratch
         options.readLimit = try read.throttle(pace)
         let (bytes, disk, ready) = (RawArguments.bytes(path), disk, options)
+        let place = state.path
+        // What is remembered of a store must not change it.
         return try answered(within: try duration(read.ioTimeout), bytes) {
-            try LocalSite(path: bytes, disk: disk, options: ready)
+            let site = try LocalSite(path: bytes, disk: disk, options: ready)
+            try refuse(
+                state: place, at: LocalSite(path: place, disk: disk, options: LocalSiteOptions()),
+                inside: site)
+            return site
         }
     }
 
@@ -197,24 +209,28 @@ func hostName() -> [UInt8] {
 /// A manifest on its way to a file.
 struct ManifestOutput {
     private let path: [UInt8]
+    private let replaces: Bool
 
     /// Refuses a name that is taken before any work is done.
     init(_ path: String, replacing: Bool) throws {
         self.path = RawArguments.bytes(path)
-        if !replacing, (try? LinuxDisk().stat(path: self.path)) != nil {
-            throw CommandError("'\(escaped(self.path))' exists; --force replaces it", .trouble)
-        }
+        replaces = replacing
+        _ = try OutputName(self.path, replacing: replacing)
+    }
+
+    private func pending() throws -> PendingFile {
+        try PendingFile(path: path, replacing: replaces, disk: LinuxDisk())
     }
 
     func begin(_ header: ManifestHeader) throws -> Writer {
-        try named { try Writer(header, try PendingFile(path: path, disk: LinuxDisk())) }
+        try named { Writer(try ManifestFile(header, try pending()), self) }
     }
 
     /// Puts a manifest that is whole under its name.
     func place(_ whole: InputFile) throws {
         let portion = 1 << 20
         try named {
-            let file = try PendingFile(path: path, disk: LinuxDisk())
+            let file = try pending()
             for offset in stride(from: 0, to: whole.size, by: portion) {
                 try file.append(try whole.read(at: offset, count: portion))
             }
@@ -222,7 +238,7 @@ struct ManifestOutput {
         }
     }
 
-    private func named<Value>(_ body: () throws -> Value) throws -> Value {
+    fileprivate func named<Value>(_ body: () throws -> Value) throws -> Value {
         do {
             return try body()
         } catch let error as DiskError {
@@ -230,21 +246,36 @@ struct ManifestOutput {
         }
     }
 
-    final class Writer {
-        private var writer: ManifestWriter<EVPHash>
-        private let file: PendingFile
+    struct Writer {
+        private let file: ManifestFile
+        private let output: ManifestOutput
 
-        init(_ header: ManifestHeader, _ file: PendingFile) throws {
-            self.file = file
-            writer = try ManifestWriter(header, .openSSL) { try file.append($0) }
+        fileprivate init(_ file: ManifestFile, _ output: ManifestOutput) {
+            (self.file, self.output) = (file, output)
         }
 
-        func append(_ record: ManifestRecord) throws { try writer.append(record) }
-
-        func commit() throws -> ManifestTrailer {
-            let trailer = try writer.finish(ended: .now)
-            try file.commit()
-            return trailer
+        func append(_ record: ManifestRecord) throws {
+            try output.named { try file.append(record) }
         }
+
+        func commit() throws -> ManifestTrailer { try output.named { try file.commit() } }
+    }
+}
+
+private final class ManifestFile {
+    private var writer: ManifestWriter<EVPHash>
+    private let file: PendingFile
+
+    init(_ header: ManifestHeader, _ file: PendingFile) throws {
+        self.file = file
+        writer = try ManifestWriter(header, .openSSL) { try file.append($0) }
+    }
+
+    func append(_ record: ManifestRecord) throws { try writer.append(record) }
+
+    func commit() throws -> ManifestTrailer {
+        let trailer = try writer.finish(ended: .now)
+        try file.commit()
+        return trailer
     }
 }

@@ -13,8 +13,9 @@ struct StatusCommand: JSONCommand {
             when every store is ok, 1 when one is not, 2 when no watcher runs or no probe has \
             found a store well yet. Of each module of the configuration it says whether its gate \
             is open, and as of when it was proven: no entry was proven equal earlier. Of each pair \
-            it says when it was last compared, how many of the differences that were found are \
-            not proven equal since, and whether B could take over now.
+            it says which episode was the last, when it was last compared and how far, how many \
+            of the differences that were found are not proven equal since, when all of it was \
+            last found to be the same, and whether B could take over now.
             """)
 
     @OptionGroup var format: JSONOptions
@@ -69,7 +70,8 @@ struct StatusCommand: JSONCommand {
         }
         let modules = try ModuleStatus.all(state, configuration, knowledge, differences)
         return (
-            modules, try PairStatus.all(state, configuration, modules, differences, watched)
+            modules,
+            try PairStatus.all(state, configuration, modules, differences, knowledge, watched)
         )
     }
 

@@ -12,7 +12,7 @@ struct StoreCommand: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Print what a store's marker says.")
 
-        @Argument(help: ArgumentHelp("The store.", valueName: "STORE"))
+        @Argument(help: ArgumentHelp("The store.", valueName: "STORE"), completion: .file())
         var store: String
 
         @OptionGroup var patience: PatienceOptions
@@ -58,7 +58,7 @@ struct StoreCommand: ParsableCommand {
                 Nothing else in the store is touched.
                 """)
 
-        @Argument(help: ArgumentHelp("The store.", valueName: "STORE"))
+        @Argument(help: ArgumentHelp("The store.", valueName: "STORE"), completion: .file())
         var store: String
 
         @Flag(

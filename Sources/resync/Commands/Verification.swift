@@ -100,7 +100,8 @@ struct Verification {
             arguments: arguments)
         let checkpoint = try resumed.map { id in
             guard let checkpoint = try run.folder.checkpoint() else {
-                throw RunError.nothingToResume(id)
+                throw try run.folder.summary() == nil
+                    ? RunError.cutOffEarly(id) : RunError.nothingToResume(id)
             }
             return checkpoint
         }
@@ -251,7 +252,7 @@ struct Verification {
                 try !reasons.a.isEmpty || !reasons.b.isEmpty || wasBegunAtMedia()
                 || target.map { target in
                     try !target.modules.isEmpty
-                        && episodes.lastEpisode(of: target.pair.stores.map { $0.path }) != nil
+                        && episodes.lastEpisodeWord(of: target.pair.stores.map { $0.path }) != nil
                         || episodes.mismatches(sites.map { StorePlace($0) }, in: state).lost.last
                             != nil
                 } ?? false
@@ -314,14 +315,41 @@ struct Verification {
             rules.doubted = kept.doubted
             if kept.needsMedium { rules.source = .media }
         }
-        guard sites.a.facts.kind == .directory || rules.comparison.aspects.contains(.content) else {
+        if sites.a.facts.kind != .directory { try refuseMeaningless(rules) }
+        rules.keepsRecords = keeps
+        rules.taken = preparation.taken
+        return rules
+    }
+
+    /// An image or device is compared by its bytes, all of them: who asks for more must not be told
+    /// that it was found the same.
+    private func refuseMeaningless(_ rules: VerifyRules) throws {
+        if let module = target?.module {
+            throw CommandError(
+                "module \(module.name) is of a pair of images or devices, of which only external "
+                    + "modules can be", .usage)
+        }
+        guard rules.comparison.aspects.contains(.content) else {
             throw CommandError(
                 "an image or device is compared by its bytes: metadata, size and --without content "
                     + "are for directories", .usage)
         }
-        rules.keepsRecords = keeps
-        rules.taken = preparation.taken
-        return rules
+        let (scope, aspects) = (command.scope, command.aspects)
+        let given = [
+            ("--assurance cached", command.assurance == Assurance.cached.rawValue),
+            ("--since", !command.since.isEmpty), ("--exclude", !scope.exclude.isEmpty),
+            ("--exclude-from", !scope.excludeFrom.isEmpty),
+            ("--files-from", scope.filesFrom != nil), ("--cross-mounts", scope.crossMounts),
+            ("--with", try aspects.asked().contains { $0 != .content }),
+            ("--owner-by", aspects.ownerBy != nil),
+            ("--modify-window", aspects.modifyWindow != nil),
+        ].filter { $0.1 }
+        guard given.isEmpty else {
+            let words = given.map(\.0).joined(separator: ", ")
+            throw CommandError(
+                "an image or device is compared by its bytes, all of them: \(words) "
+                    + "\(given.count == 1 ? "is" : "are") for directories", .usage)
+        }
     }
 
     private func plan(

@@ -15,10 +15,12 @@ struct VerifyCommand: ResyncCommand {
             modules are released by it.
             """)
 
-    @Argument(help: ArgumentHelp("One store, or a pair of the configuration.", valueName: "A"))
+    @Argument(
+        help: ArgumentHelp("One store, or a pair of the configuration.", valueName: "A"),
+        completion: .file())
     var a = ""
 
-    @Argument(help: ArgumentHelp("The other store.", valueName: "B"))
+    @Argument(help: ArgumentHelp("The other store.", valueName: "B"), completion: .file())
     var b = ""
 
     @Option(
@@ -48,7 +50,7 @@ struct VerifyCommand: ResyncCommand {
             "How strongly content is compared: media (past the page cache), hash, cached (with "
                 + "kept digests), metadata, size. By default hash, but media where the machine "
                 + "shows trouble on a store.",
-            valueName: "LEVEL"))
+            valueName: "LEVEL"), completion: .list(["media", "hash", "cached", "metadata", "size"]))
     var assurance: String?
 
     @Flag(
@@ -60,7 +62,7 @@ struct VerifyCommand: ResyncCommand {
         name: .long,
         help: ArgumentHelp(
             "Use the digests of this manifest where nothing has changed since; once per side.",
-            valueName: "MANIFEST"))
+            valueName: "MANIFEST"), completion: .file())
     var since: [String] = []
 
     @Option(
@@ -209,6 +211,7 @@ struct VerifyCommand: ResyncCommand {
         let isManifest = try Sides(a: a, b: b).map {
             try ManifestInput.isManifest($0, within: patience)
         }
+        if isManifest.a, isManifest.b { try ManifestInput.refuseSame(Sides(a: a, b: b)) }
         if isManifest.a || isManifest.b {
             return try ManifestVerification(self, isManifest, resuming: id).perform()
         }

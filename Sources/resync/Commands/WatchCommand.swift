@@ -9,7 +9,8 @@ struct ConfigurationOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "The configuration instead of /etc/resync/resync.yaml.", valueName: "FILE"))
+            "The configuration instead of /etc/resync/resync.yaml.", valueName: "FILE"),
+        completion: .file())
     var config: String?
 
     var path: [UInt8] { config.map(RawArguments.bytes) ?? ConfigurationFile.usualPath }
@@ -43,14 +44,15 @@ struct WatchCommand: ResyncCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Write what the signals say to this new file.", valueName: "FILE"))
+        help: ArgumentHelp("Write what the signals say to this new file.", valueName: "FILE"),
+        completion: .file())
     var record: String?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
             "Watch nothing: print what the configured times make of a file of --record.",
-            valueName: "FILE"))
+            valueName: "FILE"), completion: .file())
     var replay: String?
 
     @Flag(name: .long, help: "Verify no modules after an episode: a person does.")
@@ -185,6 +187,7 @@ struct WatchCommand: ResyncCommand {
             store.fileSystem = record.fileSystem
             store.lastGood = record.lastGood
             (store.sight, store.errors) = (record.sight, record.errors)
+            store.maintenanceEnd = record.maintenanceEnd
             let ongoing = Self.ongoing(open, name, configured.path, configuration)
             store.episode = ongoing?.episode
             store.behind =

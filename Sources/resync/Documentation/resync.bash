@@ -203,9 +203,11 @@ _resync_verify() {
         return
         ;;
     '--assurance')
+        __resync_add_completions -W 'media'$'\n''hash'$'\n''cached'$'\n''metadata'$'\n''size'
         return
         ;;
     '--since')
+        __resync_add_completions -f
         return
         ;;
     '--suspect')
@@ -215,9 +217,11 @@ _resync_verify() {
         return
         ;;
     '--exclude-from')
+        __resync_add_completions -f
         return
         ;;
     '--files-from')
+        __resync_add_completions -f
         return
         ;;
     '--with')
@@ -230,9 +234,11 @@ _resync_verify() {
         return
         ;;
     '--owner-by')
+        __resync_add_completions -W 'number'$'\n''name'
         return
         ;;
     '--digest')
+        __resync_add_completions -W 'gmac'$'\n''sha256'$'\n''sha512-256'
         return
         ;;
     '--block-size')
@@ -260,27 +266,47 @@ _resync_verify() {
         return
         ;;
     '--combined')
+        __resync_add_completions -f
         return
         ;;
     '--differ')
+        __resync_add_completions -f
         return
         ;;
     '--missing-on-a'|'--missing-on-src')
+        __resync_add_completions -f
         return
         ;;
     '--missing-on-b'|'--missing-on-dst')
+        __resync_add_completions -f
         return
         ;;
     '--error')
+        __resync_add_completions -f
         return
         ;;
     '--progress')
+        __resync_add_completions -W 'auto'$'\n''json'$'\n''none'
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     '--config')
+        __resync_add_completions -f
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __resync_add_completions -f
+        return
+        ;;
+    2)
+        __resync_add_completions -f
         return
         ;;
     esac
@@ -296,24 +322,29 @@ _resync_scan() {
     # Offer option value completions
     case "${prev}" in
     '--output'|'-o')
+        __resync_add_completions -f
         return
         ;;
     '--assurance')
+        __resync_add_completions -W 'media'$'\n''hash'$'\n''cached'$'\n''metadata'$'\n''size'
         return
         ;;
     '--max-duration')
         return
         ;;
     '--progress')
+        __resync_add_completions -W 'auto'$'\n''json'$'\n''none'
         return
         ;;
     '--exclude')
         return
         ;;
     '--exclude-from')
+        __resync_add_completions -f
         return
         ;;
     '--files-from')
+        __resync_add_completions -f
         return
         ;;
     '--with')
@@ -326,9 +357,11 @@ _resync_scan() {
         return
         ;;
     '--owner-by')
+        __resync_add_completions -W 'number'$'\n''name'
         return
         ;;
     '--digest')
+        __resync_add_completions -W 'gmac'$'\n''sha256'$'\n''sha512-256'
         return
         ;;
     '--block-size')
@@ -344,6 +377,15 @@ _resync_scan() {
         return
         ;;
     '--state')
+        __resync_add_completions -d
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __resync_add_completions -f
         return
         ;;
     esac
@@ -362,6 +404,18 @@ _resync_diff() {
         return
         ;;
     '--io-timeout')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __resync_add_completions -f
+        return
+        ;;
+    2)
+        __resync_add_completions -f
         return
         ;;
     esac
@@ -403,6 +457,14 @@ _resync_manifest_show() {
         return
         ;;
     esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __resync_add_completions -f
+        return
+        ;;
+    esac
 }
 
 _resync_manifest_check() {
@@ -415,6 +477,14 @@ _resync_manifest_check() {
     # Offer option value completions
     case "${prev}" in
     '--io-timeout')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __resync_add_completions -f
         return
         ;;
     esac
@@ -433,9 +503,18 @@ _resync_manifest_export() {
         return
         ;;
     '--output'|'-o')
+        __resync_add_completions -f
         return
         ;;
     '--io-timeout')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __resync_add_completions -f
         return
         ;;
     esac
@@ -451,9 +530,19 @@ _resync_manifest_import() {
     # Offer option value completions
     case "${prev}" in
     '--output'|'-o')
+        __resync_add_completions -f
         return
         ;;
     '--prefix')
+        __resync_add_completions -d
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __resync_add_completions -f
         return
         ;;
     esac
@@ -492,12 +581,15 @@ _resync_plan_make() {
     # Offer option value completions
     case "${prev}" in
     '--authority')
+        __resync_add_completions -W 'a'$'\n''b'$'\n''baseline'$'\n''union'
         return
         ;;
     '--output'|'-o')
+        __resync_add_completions -f
         return
         ;;
     '--conflict-resolve')
+        __resync_add_completions -W 'a'$'\n''b'$'\n''newer'$'\n''larger'
         return
         ;;
     '--path')
@@ -507,6 +599,7 @@ _resync_plan_make() {
         return
         ;;
     '--progress')
+        __resync_add_completions -W 'auto'$'\n''json'$'\n''none'
         return
         ;;
     '--io-timeout')
@@ -516,9 +609,11 @@ _resync_plan_make() {
         return
         ;;
     '--exclude-from')
+        __resync_add_completions -f
         return
         ;;
     '--files-from')
+        __resync_add_completions -f
         return
         ;;
     '--with')
@@ -531,12 +626,23 @@ _resync_plan_make() {
         return
         ;;
     '--owner-by')
+        __resync_add_completions -W 'number'$'\n''name'
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     '--config')
+        __resync_add_completions -f
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    *)
+        __resync_add_completions -f
         return
         ;;
     esac
@@ -552,6 +658,14 @@ _resync_plan_show() {
     # Offer option value completions
     case "${prev}" in
     '--io-timeout')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __resync_add_completions -f
         return
         ;;
     esac
@@ -576,6 +690,7 @@ _resync_apply() {
         return
         ;;
     '--undo-dir')
+        __resync_add_completions -d
         return
         ;;
     '--max-undo')
@@ -585,15 +700,26 @@ _resync_apply() {
         return
         ;;
     '--progress')
+        __resync_add_completions -W 'auto'$'\n''json'$'\n''none'
         return
         ;;
     '--io-timeout')
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     '--config')
+        __resync_add_completions -f
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __resync_add_completions -f
         return
         ;;
     esac
@@ -609,12 +735,14 @@ _resync_confirm() {
     # Offer option value completions
     case "${prev}" in
     '--progress')
+        __resync_add_completions -W 'auto'$'\n''json'$'\n''none'
         return
         ;;
     '--io-timeout')
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -630,12 +758,14 @@ _resync_undo() {
     # Offer option value completions
     case "${prev}" in
     '--progress')
+        __resync_add_completions -W 'auto'$'\n''json'$'\n''none'
         return
         ;;
     '--io-timeout')
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -674,6 +804,7 @@ _resync_quarantine_list() {
     # Offer option value completions
     case "${prev}" in
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -689,6 +820,15 @@ _resync_quarantine_copy() {
     # Offer option value completions
     case "${prev}" in
     '--state')
+        __resync_add_completions -d
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    2)
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -707,6 +847,7 @@ _resync_quarantine_purge() {
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -725,6 +866,7 @@ _resync_quarantine_erase() {
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -740,6 +882,7 @@ _resync_decide() {
     # Offer option value completions
     case "${prev}" in
     '--accept')
+        __resync_add_completions -W 'a'$'\n''b'
         return
         ;;
     '--reason')
@@ -749,9 +892,11 @@ _resync_decide() {
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     '--config')
+        __resync_add_completions -f
         return
         ;;
     esac
@@ -790,6 +935,7 @@ _resync_runs_list() {
     # Offer option value completions
     case "${prev}" in
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -805,6 +951,7 @@ _resync_runs_show() {
     # Offer option value completions
     case "${prev}" in
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -820,6 +967,7 @@ _resync_runs_resume() {
     # Offer option value completions
     case "${prev}" in
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -835,6 +983,7 @@ _resync_runs_pause() {
     # Offer option value completions
     case "${prev}" in
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -856,6 +1005,7 @@ _resync_runs_limit() {
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -871,6 +1021,7 @@ _resync_runs_delete() {
     # Offer option value completions
     case "${prev}" in
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -912,6 +1063,14 @@ _resync_store_show() {
         return
         ;;
     esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __resync_add_completions -f
+        return
+        ;;
+    esac
 }
 
 _resync_store_adopt() {
@@ -927,6 +1086,15 @@ _resync_store_adopt() {
         return
         ;;
     '--state')
+        __resync_add_completions -d
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __resync_add_completions -f
         return
         ;;
     esac
@@ -942,15 +1110,19 @@ _resync_watch() {
     # Offer option value completions
     case "${prev}" in
     '--config')
+        __resync_add_completions -f
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     '--record')
+        __resync_add_completions -f
         return
         ;;
     '--replay')
+        __resync_add_completions -f
         return
         ;;
     esac
@@ -966,9 +1138,11 @@ _resync_status() {
     # Offer option value completions
     case "${prev}" in
     '--config')
+        __resync_add_completions -f
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -990,9 +1164,11 @@ _resync_gate() {
         return
         ;;
     '--config')
+        __resync_add_completions -f
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -1008,9 +1184,11 @@ _resync_nightly() {
     # Offer option value completions
     case "${prev}" in
     '--config')
+        __resync_add_completions -f
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -1029,9 +1207,11 @@ _resync_schedule() {
         return
         ;;
     '--config')
+        __resync_add_completions -f
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -1050,18 +1230,22 @@ _resync_bench() {
         return
         ;;
     '--progress')
+        __resync_add_completions -W 'auto'$'\n''json'$'\n''none'
         return
         ;;
     '--exclude')
         return
         ;;
     '--exclude-from')
+        __resync_add_completions -f
         return
         ;;
     '--files-from')
+        __resync_add_completions -f
         return
         ;;
     '--digest')
+        __resync_add_completions -W 'gmac'$'\n''sha256'$'\n''sha512-256'
         return
         ;;
     '--block-size')
@@ -1077,6 +1261,15 @@ _resync_bench() {
         return
         ;;
     '--state')
+        __resync_add_completions -d
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __resync_add_completions -f
         return
         ;;
     esac
@@ -1118,6 +1311,7 @@ _resync_episode_list() {
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -1133,6 +1327,7 @@ _resync_episode_show() {
     # Offer option value completions
     case "${prev}" in
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -1160,9 +1355,11 @@ _resync_episode_open() {
         return
         ;;
     '--config')
+        __resync_add_completions -f
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -1181,6 +1378,7 @@ _resync_episode_close() {
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -1196,6 +1394,7 @@ _resync_episode_import() {
     # Offer option value completions
     case "${prev}" in
     '--journal')
+        __resync_add_completions -f
         return
         ;;
     '--store')
@@ -1217,9 +1416,11 @@ _resync_episode_import() {
         return
         ;;
     '--config')
+        __resync_add_completions -f
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -1238,6 +1439,7 @@ _resync_episode_maintenance() {
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -1256,6 +1458,7 @@ _resync_episode_accept() {
         return
         ;;
     '--state')
+        __resync_add_completions -d
         return
         ;;
     esac
@@ -1294,6 +1497,7 @@ _resync_config_check() {
     # Offer option value completions
     case "${prev}" in
     '--config')
+        __resync_add_completions -f
         return
         ;;
     esac

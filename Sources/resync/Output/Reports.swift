@@ -14,16 +14,17 @@ struct ReportFiles {
     /// Refuses names that cannot be used, before any work is done.
     init(_ options: ReportOptions) throws {
         isNull = options.null
-        var paths: Set<String> = []
+        var places: Set<[UInt8]> = []
         func file(_ path: String?) throws -> ReportFile? {
             guard let path else { return nil }
             guard path != "-" || !options.json else {
                 throw CommandError("a list on standard output cannot be mixed with --json", .usage)
             }
-            guard path == "-" || paths.insert(path).inserted else {
+            let file = try ReportFile(path, replacing: options.force)
+            guard file.place.map({ places.insert($0).inserted }) ?? true else {
                 throw CommandError("'\(escaped(path.utf8))' is to hold two lists", .usage)
             }
-            return try ReportFile(path, replacing: options.force)
+            return file
         }
         combined = try file(options.combined)
         differ = try file(options.differ)
@@ -94,10 +95,68 @@ func refuse(_ path: [UInt8], inside sites: [LocalSite], crossing: Bool) throws {
     }
 }
 
+/// Refuses state that lies in a store: it would change what is looked at.
+///
+/// - Parameter own: the state folder, or the nearest one above it that is there.
+func refuse(state path: [UInt8], at own: LocalSite, inside store: LocalSite) throws {
+    guard store.facts.kind == .directory else { return }
+    switch try storeOverlap(store, own) {
+    case .same?, .inside(.b)?:
+        throw CommandError(
+            "state in '\(escaped(path))' lies in '\(escaped(store.facts.path))': use --state DIR",
+            .usage)
+    case .inside(.a)?, nil: break
+    }
+}
+
+/// Where a file of the operator's is to go, looked at before any work is done.
+struct OutputName {
+    let path: [UInt8]
+    /// What lies there; nil where nothing does.
+    let existing: EntryType?
+    /// The same however it is written.
+    let place: [UInt8]
+
+    /// - Parameters:
+    ///   - replacing: whether what lies there may be replaced.
+    ///   - streams: whether it may be written to a character device.
+    /// - Throws: `CommandError` where no file can come to lie there.
+    init(_ path: [UInt8], replacing: Bool, streams: Bool = false) throws {
+        self.path = path
+        func refusal(_ reason: String) -> CommandError {
+            CommandError("cannot create '\(escaped(path))': \(reason)")
+        }
+        let cut = path.lastIndex(of: slash)
+        let name = cut.map { Array(path[($0 + 1)...]) } ?? path
+        let parent = cut.map { Array(path[...$0]) } ?? [UInt8(ascii: ".")]
+        guard ![Array("".utf8), Array(".".utf8), Array("..".utf8)].contains(name) else {
+            throw refusal("that is no file's name")
+        }
+        do throws(DiskError) {
+            guard try LinuxDisk().stat(path: parent).type == .directory else {
+                throw DiskError(.openat, ErrorNumber.notDirectory)
+            }
+        } catch {
+            throw refusal(error.sentence)
+        }
+        place = (realPath(parent) ?? parent) + [slash] + name
+        existing = (try? LinuxDisk().stat(path: path))?.type
+        let canBeReplaced = existing == .file || streams && existing == .characterDevice
+        guard existing == nil || (canBeReplaced && replacing) else {
+            throw refusal(
+                ErrorNumber.sentence(ErrorNumber.exists)
+                    + (canBeReplaced ? "; --force replaces it" : ""))
+        }
+    }
+}
+
 /// One list; `-` is standard output. A file appears under its name once it is whole.
 final class ReportFile {
     private let path: [UInt8]
     private let existing: EntryType?
+    private let replaces: Bool
+    /// Nil for standard output.
+    let place: [UInt8]?
     private var target: Target?
 
     private enum Target {
@@ -109,18 +168,13 @@ final class ReportFile {
 
     init(_ path: String, replacing: Bool) throws {
         self.path = RawArguments.bytes(path)
+        replaces = replacing
         guard path != "-" else {
-            (existing, target) = (nil, .standardOutput)
+            (existing, place, target) = (nil, nil, .standardOutput)
             return
         }
-        existing = (try? LinuxDisk().stat(path: self.path))?.type
-        let canBeReplaced = existing == .file || existing == .characterDevice
-        guard existing == nil || (canBeReplaced && replacing) else {
-            throw CommandError(
-                "cannot create '\(escaped(self.path))': "
-                    + ErrorNumber.sentence(ErrorNumber.exists)
-                    + (canBeReplaced ? "; --force replaces it" : ""), .trouble)
-        }
+        let name = try OutputName(self.path, replacing: replacing, streams: true)
+        (existing, place) = (name.existing, name.place)
     }
 
     func begin(outside sites: [LocalSite], crossing: Bool) throws {
@@ -131,7 +185,8 @@ final class ReportFile {
                 target = .stream(try OutputFile.create(path: path, replacing: true, disk: disk))
             } else {
                 try refuse(path, inside: sites, crossing: crossing)
-                target = .file(try PendingFile(path: path, disk: disk, mode: 0o644))
+                target = .file(
+                    try PendingFile(path: path, replacing: replaces, disk: disk, mode: 0o644))
             }
         } catch let error as DiskError {
             throw CommandError("cannot create '\(escaped(path))': \(error.sentence)", .trouble)

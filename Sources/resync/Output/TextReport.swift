@@ -90,19 +90,22 @@ struct TextReport {
             let place = runID.map { "resync runs show \($0)" } ?? "--json prints them"
             try output.write("… \(countText(omitted)) more: \(place)\n")
         }
-        try output.write(Self.closing(summary, stalled))
+        try output.write(Self.closing(summary, stalled, runID))
     }
 
     /// What follows the differences, whoever prints them.
-    static func closing(_ summary: Summary, _ stalled: [StalledRead]) -> String {
+    static func closing(
+        _ summary: Summary, _ stalled: [StalledRead], _ runID: String?
+    ) -> String {
         let reads = stalled.map { read in
             "! \(shown(read.path))  a read on \(read.side.letter) was not answered in time; the "
                 + "rest of that store was not verified\n"
         }
-        return reads.joined() + summaryText(summary)
+        return reads.joined() + summaryText(summary, runID)
     }
 
-    static func summaryText(_ summary: Summary) -> String {
+    /// - Parameter runID: the run that goes on where it was; nil where none is kept.
+    static func summaryText(_ summary: Summary, _ runID: String?) -> String {
         let tally = summary.tally
         var parts = [
             "\(countText(tally.entries)) \(tally.entries == 1 ? "entry" : "entries"): "
@@ -132,7 +135,7 @@ struct TextReport {
                 + "stat; suspect memory, controller or disk\n"
         }
         for doubt in summary.doubtLines { text += "! \(doubt)\n" }
-        return text + "\(summary.verdict)\(ending(summary))\n"
+        return text + "\(summary.verdict)\(ending(summary, runID))\n"
     }
 
     private static func coverage(_ summary: Summary) -> String {
@@ -150,14 +153,15 @@ struct TextReport {
         aspects.aspects.map { $0.word }.joined(separator: ", ")
     }
 
-    private static func ending(_ summary: Summary) -> String {
-        switch summary.ending {
+    private static func ending(_ summary: Summary, _ runID: String?) -> String {
+        let hint = runID.map { "; 'resync runs resume \($0)' goes on" } ?? ""
+        return switch summary.ending {
         case .complete:
             summary.tally.entries + summary.provenBefore == 0
                 ? ": there was nothing to compare" : ""
-        case .interrupted: ": interrupted; 'resync runs resume last' goes on"
-        case .outOfTime: ": out of time; 'resync runs resume last' goes on"
-        case .stalled: ": storage does not answer; 'resync runs resume last' goes on"
+        case .interrupted: ": interrupted\(hint)"
+        case .outOfTime: ": out of time\(hint)"
+        case .stalled: ": storage does not answer\(hint)"
         }
     }
 }

@@ -193,9 +193,16 @@ struct EpisodeKnowledge {
         }
     }
 
+    /// That of two stores which is open, or was over last; nil where neither had any.
+    func lastEpisode(of paths: Sides<[UInt8]>) -> EpisodeRecord? {
+        let known = records(about: paths.a) + records(about: paths.b)
+        return known.first { $0.episode.isOpen }
+            ?? known.max { ($0.settled ?? .epoch) < ($1.settled ?? .epoch) }
+    }
+
     /// A word for the episode of two stores that was closed, or noted, last; a ledger that was lost
     /// may have known of one.
-    func lastEpisode(of paths: Sides<[UInt8]>) -> String? {
+    func lastEpisodeWord(of paths: Sides<[UInt8]>) -> String? {
         let known = (records(about: paths.a) + records(about: paths.b))
             .compactMap { record in record.settled.map { (record.episode.id, $0) } }
         let unknown = lost.map { ("lost-ledger-\($0.seconds)", $0) }

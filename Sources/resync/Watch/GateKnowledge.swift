@@ -10,9 +10,24 @@ extension EpisodeKnowledge {
 
     /// Whether a module's service may run.
     func gate(_ module: Module, _ configuration: Configuration) throws -> Gate {
+        gate(module, try needs(configuration.modules.needed(by: module), configuration))
+    }
+
+    /// The same of each module of a configuration, in its order.
+    func gates(_ configuration: Configuration) throws -> [Gate] {
+        let own = try needs(configuration.modules, configuration).map { needs in
+            Dictionary(needs.map { ($0.module, $0) }, uniquingKeysWith: { first, _ in first })
+        }
+        return configuration.modules.map { module in
+            let needed = configuration.modules.needed(by: module)
+            return gate(module, own.map { own in needed.compactMap { own[$0.name] } })
+        }
+    }
+
+    /// - Parameter needs: nil where there is no ledger.
+    private func gate(_ module: Module, _ needs: [Gate.Need]?) -> Gate {
         if let failure { return Gate(unknown: failure, []) }
-        let needed = configuration.modules.needed(by: module)
-        guard let needs = try needs(needed, configuration) else {
+        guard let needs else {
             return Gate(
                 unknown: "there is no ledger here, so nothing is known of episodes: run 'resync "
                     + "watch', then 'resync verify --module \(module.name)'; --override opens it "

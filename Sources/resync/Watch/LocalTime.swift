@@ -1,5 +1,6 @@
 import Glibc
 import ResyncCore
+import ResyncStorage
 
 extension Timestamp {
     /// As a person on this machine reads it: `2026-11-24 17:50:03 +01:00`.
@@ -7,6 +8,9 @@ extension Timestamp {
 
     /// The time of day alone: `17:50:03`.
     var clockText: String { text(withDate: false) }
+
+    /// How long ago that is.
+    var ageText: String { durationText(Double(max(0, Timestamp.now.seconds - seconds))) }
 
     /// By the clock of this machine; nil for what no calendar holds.
     var localFields: tm? { fields(east: nil) }

@@ -24,11 +24,12 @@ struct ModuleStatus {
         _ differences: [String: OpenDifferences]
     ) throws -> [ModuleStatus] {
         let overrides = Overrides(state)
-        return try configuration.modules.map { module in
+        let gates = try knowledge.gates(configuration)
+        return try zip(configuration.modules, gates).map { module, gate in
             let pair = configuration.pairs.first { $0.name == module.pair }
             let standings = try knowledge.standings(of: module, in: pair)
             return ModuleStatus(
-                module: module, gate: try knowledge.gate(module, configuration),
+                module: module, gate: gate,
                 proof: standings.first { $0.answer == .released && $0.alone == nil },
                 newest: standings.first, override: try overrides.current(of: module.name),
                 differences: differences[module.pair])
@@ -46,11 +47,12 @@ struct ModuleStatus {
         ]
         if let override { lines.append("  override   \(override.sentence)") }
         if let proof, let time = provenAsOf, proof.isExternal {
-            lines.append("  checked    \(time.localText), \(age(time)) ago: its check succeeded")
+            lines.append("  checked    \(time.localText), \(time.ageText) ago: its check succeeded")
         } else if let proof, let time = provenAsOf {
             lines.append(
-                "  proven     as of \(time.localText), \(age(time)) ago: "
-                    + "\(countText(proof.entries)) entries, \(sizeText(proof.bytes))")
+                "  proven     as of \(time.localText), \(time.ageText) ago, \(proof.assurance), "
+                    + "scope \(proof.scope.rawValue): \(countText(proof.entries)) entries, "
+                    + sizeText(proof.bytes))
         } else {
             lines.append("  proven     never")
         }
@@ -59,10 +61,6 @@ struct ModuleStatus {
             lines.append("  last look  \(newest.looked.localText): \(newest.reason)")
         }
         return lines
-    }
-
-    private func age(_ time: Timestamp) -> String {
-        durationText(Double(max(0, Timestamp.now.seconds - time.seconds)))
     }
 
     var jsonLine: JSONLine {
@@ -74,6 +72,7 @@ struct ModuleStatus {
             line.field("entries", proof.entries)
             line.field("bytes", proof.bytes)
             line.field("assurance", proof.assurance)
+            line.field("scope", proof.scope.rawValue)
         }
         if let differences {
             line.field("open_differences", differences.ofModules[module.name] ?? 0)
@@ -141,8 +140,12 @@ struct Monitoring {
             "pair_open_differences", "Differences that were found and not proven equal since.",
             ofPairs { $0.differences.map { Int64($0.count) } })
         metric(
-            "pair_compared_timestamp_seconds", "When the last comparison ended.",
-            ofPairs { $0.differences?.asOf.seconds })
+            "pair_compared_timestamp_seconds", "When the last comparison began.",
+            ofPairs { $0.differences?.last.began.seconds })
+        metric(
+            "pair_proven_timestamp_seconds",
+            "When the last comparison of all of it that found nothing began.",
+            ofPairs { $0.differences?.proof?.began.seconds })
         metric(
             "takeover_ready", "Whether B could take over.",
             ofPairs { $0.takeover.map { $0.isReady ? 1 : 0 } })

@@ -1,12 +1,15 @@
 import ResyncCore
 import ResyncEngine
+import ResyncLedger
 
 /// What was found to differ between the stores of a pair and was not proven equal since, by what is
 /// kept: no store is looked at. A name that is gone from both sides since counts until they are
 /// compared again.
 struct OpenDifferences {
-    /// When the last comparison ended.
-    let asOf: Timestamp
+    /// The last comparison, of whatever part.
+    let last: RunRecord
+    /// The last comparison of both stores as a whole that found nothing; nil where none did.
+    let proof: RunRecord?
     private(set) var count = 0
     /// Of each module of the pair, by its name.
     private(set) var ofModules: [String: Int] = [:]
@@ -15,10 +18,10 @@ struct OpenDifferences {
 
     /// - Parameter baseline: what both sides were last proven to share; nil where nothing was.
     init(
-        _ mismatches: Mismatches, asOf: Timestamp, _ modules: [Module],
+        _ mismatches: Mismatches, last: RunRecord, proof: RunRecord?, _ modules: [Module],
         _ baseline: BaselineRecords?
     ) throws {
-        self.asOf = asOf
+        (self.last, self.proof) = (last, proof)
         isCut = mismatches.lost.last != nil
         var baseline = baseline
         let found = mismatches.found.filter { $0.value.isDifferent }
@@ -61,7 +64,9 @@ extension EpisodeKnowledge {
             return first == .a ? Sides(a: a, b: b) : Sides(a: b, b: a)
         }.first
         let baseline = try identities.flatMap { try state.baselines.find($0) }?.records()
+        let proof = known.runs.first { run, _ in run.isWhole && run.findings == 0 && !run.isAlone }
         return try OpenDifferences(
-            mismatches, asOf: newest.0.ended, modules.filter { $0.pair == pair.name }, baseline)
+            mismatches, last: newest.0, proof: proof?.0, modules.filter { $0.pair == pair.name },
+            baseline)
     }
 }

@@ -9,6 +9,8 @@ struct PairStatus {
     let pair: Configuration.Pair
     /// Nil where it was never compared.
     let differences: OpenDifferences?
+    /// The last of either store; nil where neither had any.
+    let episode: EpisodeRecord?
     /// Nil where it has neither modules nor checks.
     let takeover: Takeover?
     /// As the pair names them, each with what it last said.
@@ -21,7 +23,8 @@ struct PairStatus {
     ///   - watched: nil where no watcher runs.
     static func all(
         _ state: StateFolder, _ configuration: Configuration, _ modules: [ModuleStatus],
-        _ differences: [String: OpenDifferences], _ watched: [StoreStatus]?
+        _ differences: [String: OpenDifferences], _ knowledge: EpisodeKnowledge,
+        _ watched: [StoreStatus]?
     ) throws -> [PairStatus] {
         guard !configuration.pairs.isEmpty else { return [] }
         let ledger = try LedgerFile.open(in: state)
@@ -47,8 +50,9 @@ struct PairStatus {
                     isProven: status.proof != nil)
             }
             let found = differences[pair.name]
+            let episode = knowledge.lastEpisode(of: pair.stores.map { $0.path })
             let isAsked = !own.isEmpty || !checks.isEmpty
-            guard isAsked || found != nil else { return nil }
+            guard isAsked || found != nil || episode != nil else { return nil }
             // A gate that is open because one store is out of reach says nothing of that one.
             let troubles = Side.allCases.map(pair.storeName).compactMap { name in
                 if open.contains(name) { return "\(name) has an open episode" }
@@ -57,7 +61,8 @@ struct PairStatus {
             }
             let takeover = Takeover(unknown: unknown, troubles: troubles, own, states, at: now)
             return PairStatus(
-                pair: pair, differences: found, takeover: isAsked ? takeover : nil, checks: checks)
+                pair: pair, differences: found, episode: episode,
+                takeover: isAsked ? takeover : nil, checks: checks)
         }
     }
 
@@ -66,8 +71,10 @@ struct PairStatus {
     var lines: [String] {
         let said = takeover.map { "  B could take over: \(answer($0))" } ?? ""
         var lines = ["pair \(pair.name)\(said)"]
+        if let episode { lines.append("  episode    \(EpisodeReport.line(episode))") }
         if let differences {
-            lines.append("  compared   \(differences.asOf.localText): \(differences.text)")
+            lines.append("  compared   \(text(differences.last)): \(differences.text)")
+            lines.append("  proven     " + (differences.proof.map(text) ?? "never as a whole"))
         }
         return lines
             + checks.map { check, last in
@@ -76,6 +83,12 @@ struct PairStatus {
                 let said = last.line.isEmpty ? "" : ": \(last.line)"
                 return "  check      \(check.name): \(words), \(last.ended.localText)\(said)"
             }
+    }
+
+    /// As of when, and how far.
+    private func text(_ run: RunRecord) -> String {
+        "as of \(run.began.localText), \(run.began.ageText) ago, \(run.assurance), "
+            + (run.isWhole ? "all of it" : "a part of it")
     }
 
     private func answer(_ takeover: Takeover) -> String {
@@ -88,8 +101,18 @@ struct PairStatus {
     var jsonLine: JSONLine {
         var line = JSONLine(type: "pair")
         line.field("pair", pair.name)
+        if let episode {
+            line.field("last_episode", episode.episode.id)
+            line.field("last_episode_open", episode.episode.isOpen)
+        }
         if let differences {
-            line.field("compared", differences.asOf.utcText)
+            line.field("compared", differences.last.began.utcText)
+            line.field("compared_assurance", differences.last.assurance)
+            line.field("compared_whole", differences.last.isWhole)
+            if let proof = differences.proof {
+                line.field("proven_as_of", proof.began.utcText)
+                line.field("assurance", proof.assurance)
+            }
             line.field("open_differences", differences.count)
             if differences.isCut { line.field("more_differences", true) }
         }

@@ -219,7 +219,7 @@ final class Verifications: @unchecked Sendable {
         of pair: Configuration.Pair, _ knowledge: EpisodeKnowledge
     ) throws -> Aftermath? {
         let paths = pair.stores.map { $0.path }
-        guard let episode = knowledge.lastEpisode(of: paths) else { return nil }
+        guard let episode = knowledge.lastEpisodeWord(of: paths) else { return nil }
         if let known = aftermaths[pair.name], known.episode == episode { return known }
         var looks: [UnprovenEntries.Part] = []
         // Nothing is suspect before the rest in what has no times.
@@ -279,10 +279,13 @@ final class Verifications: @unchecked Sendable {
             guard !one.isEnding else { break }
             // What was not looked at first is looked at with its module, or with the rest.
             aftermaths[pair.name]?.looks.removeAll { $0 == part }
-            if part == .rest { concludeRest(of: pair, isOver: run.map(cameToItsEnd) ?? false) }
+            if part == .rest { concludeRest(of: pair, run) }
         case .module(let module):
             let standing = standing(of: module, since: one.started)
             say(pair.name, "VERIFIED \(module.name): \(words(standing, status))")
+            if let standing, standing.answer == .different {
+                tellDifference(in: module.name, pair, standing.run, module)
+            }
             // What was found out about it as a changed configuration has it says nothing here.
             let isMeant = standing.map { $0.terms == pair.terms(of: module) } ?? false
             if standing != nil, !isMeant {
@@ -299,8 +302,8 @@ final class Verifications: @unchecked Sendable {
         return (try? folder?.summary())?.ending == .complete
     }
 
-    private func concludeRest(of pair: Configuration.Pair, isOver: Bool) {
-        guard isOver, let after = aftermaths[pair.name] else {
+    private func concludeRest(of pair: Configuration.Pair, _ run: RunRecord?) {
+        guard let run, cameToItsEnd(run), let after = aftermaths[pair.name] else {
             aftermaths[pair.name]?.restFailed = monotonicSeconds()
             return
         }
@@ -308,6 +311,20 @@ final class Verifications: @unchecked Sendable {
         var known = rests.read()
         known[pair.name] = after.episode
         rests.keep(known)
+        if run.findings > 0 { tellDifference(in: "the rest of \(pair.name)", pair, run.id) }
+    }
+
+    /// What differs waits for a person.
+    private func tellDifference(
+        in what: String, _ pair: Configuration.Pair, _ run: String, _ module: Module? = nil
+    ) {
+        var message = JSONLine(type: "difference")
+        message.field("event", "differs")
+        message.field("pair", pair.name)
+        if let module { message.field("module", module.name) }
+        message.field("run", run)
+        message.field("message", "\(what) differs: see 'resync runs show \(run)'")
+        notifier?.send(message)
     }
 
     /// What it found out, from the ledger; nil where that is of another run.

@@ -12,6 +12,7 @@ final class WatchRecorder: WatchSink {
 
     private let ledger: LedgerQueue
     private let notifier: Notifier?
+    private var notices = EpisodeNotices()
     private let verifications: Verifications?
     private let repeats: Double?
     /// Of each store: the largest that there was.
@@ -84,7 +85,7 @@ final class WatchRecorder: WatchSink {
         ledger.add { $0.episodes[episode.id] = record }
         open[episode.id] = (record, now.boot)
         guard let word else { return }
-        notify(record, store, word)
+        notify(record, store, word, now)
     }
 
     /// Where it lies on may be gone by now, or what the kernel was told changed.
@@ -101,20 +102,12 @@ final class WatchRecorder: WatchSink {
             episode, path: store.path, margin: margin + store.behind, noted: episode.detected.wall)
     }
 
-    private func notify(_ record: EpisodeRecord, _ store: StoreStatus, _ word: String) {
-        guard let notifier else { return }
-        // As much of its evidence as a command can be told at once.
-        var pieces = Episode.evidenceLimit
-        var message: JSONLine
-        repeat {
-            message = EpisodeReport.jsonLine(record, evidence: pieces)
-            message.field("event", word)
-            message.field("state", store.state.word)
-            message.field(
-                "message", "\(store.name): \(record.episode.kind.sentence) (\(word))")
-            pieces /= 2
-        } while message.bytes.count > OperatorCommand.messageLimit && pieces > 0
-        notifier.send(message)
+    private func notify(
+        _ record: EpisodeRecord, _ store: StoreStatus, _ word: String, _ now: Moment
+    ) {
+        for message in notices.messages(about: record, store.state, word, at: now) {
+            notifier?.send(message)
+        }
     }
 
     private func say(_ event: DetectorEvent, _ store: StoreStatus, _ now: Moment) {
@@ -175,9 +168,10 @@ final class WatchRecorder: WatchSink {
             where Double(now.boot &- entry.told) / 1e9 >= repeats {
                 open[id]?.told = now.boot
                 let store = stores.first { $0.name == entry.record.episode.store }
-                if let store { notify(entry.record, store, "still-open") }
+                if let store { notify(entry.record, store, "still-open", now) }
             }
         }
+        for message in notices.due(at: now) { notifier?.send(message) }
         verifications?.beat(stores)
         ledger.add { $0.heartbeat = Self.heartbeatText(stores, now) }
         ledger.flush()
@@ -217,6 +211,7 @@ final class WatchRecorder: WatchSink {
                 record.bootID = bootID
                 record.lastGood = status.lastGood
                 (record.sight, record.errors) = (status.sight, status.errors)
+                record.maintenanceEnd = status.maintenanceUntil
                 pending.stores[status.name] = record
             }
         }
@@ -230,6 +225,7 @@ final class WatchRecorder: WatchSink {
         verifications?.end(within: seconds)
         ledger.end(within: seconds)
         recording?.end(within: seconds)
+        for message in notices.due(at: .now, all: true) { notifier?.send(message) }
         notifier?.end(within: seconds)
         WatchLines.shared.end(within: seconds)
     }
