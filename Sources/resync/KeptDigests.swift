@@ -62,7 +62,12 @@ struct KeptDigests {
             }
         }
         if let (path, _) = named.first {
-            throw CommandError("'\(escaped(path.utf8))' is of neither store")
+            throw CommandError(
+                "'\(escaped(path.utf8))' is of neither store, or of one that another is of")
+        }
+        // Both sides' digests are needed to spare a reading.
+        if let side = Side.allCases.first(where: { found[$0] == nil && found[$0.other] != nil }) {
+            Main.complain("nothing that was kept of \(side.letter) counts: all of both is read")
         }
         return found
     }

@@ -58,6 +58,11 @@ struct ScopeOptions: ParsableArguments {
         var paths: [RelativePath] = []
         for line in list.split(separator: separator) {
             let path = RelativePath.written(Array(line))
+            guard !line.contains(0) else {
+                throw CommandError(
+                    "'\(escaped(filesFrom.utf8))' separates names by NUL bytes: use --from0", .usage
+                )
+            }
             guard path.isValid else {
                 throw CommandError(
                     "'\(escaped(filesFrom.utf8))' names a path outside the store: "

@@ -197,6 +197,16 @@ import Testing
         try stage.write("list", "")
         let none = try stage.verify("--files-from", "list")
         #expect(none.status == 2 && !none.text.contains("* ."), "\(none.report)")
+        try stage.write("list", "file\0x/in\0")
+        let null = try stage.verify("--files-from", "list")
+        #expect(null.status == 64 && null.errorText.contains("use --from0"), "\(null.report)")
+        #expect(try stage.verify("--files-from", "list", "--from0").status == 0)
+        // Of one side alone nothing is spared, and a manifest's own blocks are taken.
+        #expect(try scan(stage, "-o", "m", "-q", "--block-size", "64KiB").status == 0)
+        let half = try stage.verify("--since", "m", "--block-size", "64KiB")
+        #expect(half.errorText.contains("nothing that was kept of B counts"), "\(half.report)")
+        #expect(try stage.resync(["verify", "a", "m", "--digest", "sha256"]).run().status == 0)
+        #expect(try stage.resync(["verify", "a", "m", "--block-size", "128KiB"]).run().status == 2)
     }
 
     /// However large they are.

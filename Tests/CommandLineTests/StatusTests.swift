@@ -122,6 +122,7 @@ import Testing
         }
         let never = try found()
         #expect(never.pair == nil && never.modules == [nil, nil], "\(never)")
+        #expect(never.text.contains("\n  compared   never\n"), "\(never)")
         for name in ["a/db/f", "a/db/g", "a/loose"] { try folder.write(name, "edited") }
         let compared = try watch.stage.resync(["verify", "mail"] + config).run()
         #expect(compared.status == 1, "\(compared.report)")
@@ -145,7 +146,11 @@ import Testing
         #expect(second.pair == 1 && second.modules == [0, 0], "\(second)")
         #expect(second.text.contains(", a part of it: 1 difference open\n"), "\(second)")
         #expect(second.text.contains(" ago, hash, scope full: 2 entries, "), "\(second)")
-        // The pair's last episode, and when all of it was last the same.
+        try expectProof(folder, watch, config)
+    }
+
+    /// The pair's last episode, and when all of it was last the same.
+    private func expectProof(_ folder: Stage, _ watch: WatchStage, _ config: [String]) throws {
         try system("cp", "-a", folder.a + "/loose", watch.stage.folder + "/other/loose")
         usleep(2_200_000)
         let whole = try watch.stage.resync(["verify", "mail"] + config).run()

@@ -163,9 +163,12 @@ struct ManifestVerification {
     }
 
     private func scheme(_ header: ManifestHeader) throws -> DigestScheme {
-        header.content == .whole || command.read.digest != nil
-            ? try keptScheme(command.read)
-            : try DigestScheme(header.digest, blockSize: header.blockSize)
+        let standard = try VerifyCommand.parse(["a", "b"]).read
+        let isSized = command.read.blockSize != standard.blockSize
+        guard header.content != .whole, !isSized else { return try keptScheme(command.read) }
+        let algorithm =
+            command.read.digest == nil ? header.digest : try keptScheme(command.read).algorithm
+        return try DigestScheme(algorithm, blockSize: header.blockSize)
     }
 
     private func plan(

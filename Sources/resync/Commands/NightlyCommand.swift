@@ -193,8 +193,8 @@ private struct Night {
         return try verify(words, nil, resuming: nil, until: end)
     }
 
-    /// Makes way for a person who is about to change a store, and begins anew when that is done: what
-    /// was open at the stop would only be said to have changed.
+    /// Makes way for a person who is about to change a store, and begins anew when that is done:
+    /// what was open at the stop would only be said to have changed.
     private func verify(
         _ words: [String], _ within: Selection?, resuming id: String?, until end: Double
     ) throws -> (result: VerifyResult, run: RunFolder) {

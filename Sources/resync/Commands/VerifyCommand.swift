@@ -211,7 +211,6 @@ struct VerifyCommand: ResyncCommand {
         let isManifest = try Sides(a: a, b: b).map {
             try ManifestInput.isManifest($0, within: patience)
         }
-        if isManifest.a, isManifest.b { try ManifestInput.refuseSame(Sides(a: a, b: b)) }
         if isManifest.a || isManifest.b {
             return try ManifestVerification(self, isManifest, resuming: id).perform()
         }

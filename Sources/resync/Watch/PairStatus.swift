@@ -16,7 +16,7 @@ struct PairStatus {
     /// As the pair names them, each with what it last said.
     let checks: [(check: Configuration.Check, last: CheckRecord?)]
 
-    /// Of all pairs of which there is something to be said.
+    /// Of all pairs.
     ///
     /// - Parameters:
     ///   - differences: of each pair that was compared.
@@ -35,7 +35,7 @@ struct PairStatus {
         let unknown =
             watched == nil ? "nobody watches it" : ledger == nil ? "there is no ledger" : nil
         let now = Timestamp.now
-        return configuration.pairs.compactMap { pair in
+        return configuration.pairs.map { pair in
             let checks = pair.checks.map { check in
                 (check, records.first { $0.pair == pair.name && $0.name == check.name })
             }
@@ -52,7 +52,6 @@ struct PairStatus {
             let found = differences[pair.name]
             let episode = knowledge.lastEpisode(of: pair.stores.map { $0.path })
             let isAsked = !own.isEmpty || !checks.isEmpty
-            guard isAsked || found != nil || episode != nil else { return nil }
             // A gate that is open because one store is out of reach says nothing of that one.
             let troubles = Side.allCases.map(pair.storeName).compactMap { name in
                 if open.contains(name) { return "\(name) has an open episode" }
@@ -75,6 +74,8 @@ struct PairStatus {
         if let differences {
             lines.append("  compared   \(text(differences.last)): \(differences.text)")
             lines.append("  proven     " + (differences.proof.map(text) ?? "never as a whole"))
+        } else {
+            lines.append("  compared   never")
         }
         return lines
             + checks.map { check, last in
