@@ -92,7 +92,7 @@ import Testing
         let stage = try stage()
         let finished = try bench(stage, store: stage.a + "/large").run()
         #expect(finished.status == 0, "\(finished.report)")
-        #expect(finished.text.contains("1 files, 9.00 MiB"), "\(finished.report)")
+        #expect(finished.text.contains("1 file, 9.00 MiB"), "\(finished.report)")
         #expect(finished.text.contains("  hash "), "\(finished.report)")
     }
 

@@ -51,6 +51,11 @@ import Testing
         Mistaken(
             pair + "notify: {command: [/x], mail: me}\n", "2:25: unknown key 'mail': there are"),
         Mistaken(pair + "\"e\\u001b[2J\": 1\n", "2:1: unknown key 'e\\x1b[2J'"),
+        // What is no YAML.
+        Mistaken(
+            "pairs:\n  - name: p\n   a: /x\n",
+            "3:4: did not find expected '-' indicator while parsing a block collection that begins "
+                + "in line 2: is the indentation right?"),
         // What is of the wrong kind.
         Mistaken("[1, 2]\n", "1:1: the file must be a mapping"),
         Mistaken("pairs: 3\n", "1:8: pairs must be a list"),

@@ -324,12 +324,12 @@ struct Killer {
 extension Stage {
     /// Compares A with B and plans to make B the same; returns the plan's id.
     func planned(_ a: String? = nil, _ b: String? = nil) throws -> String {
+        var isFolder: ObjCBool = false
+        _ = FileManager.default.fileExists(atPath: a ?? self.a, isDirectory: &isFolder)
         // Trouble that other tests make is in the kernel's log for good.
         let compared = try resync(
-            [
-                "verify", a ?? self.a, b ?? self.b, "--settle", "0", "--assurance", "hash",
-                "--with", "links,xattrs,acl",
-            ]
+            ["verify", a ?? self.a, b ?? self.b, "--settle", "0", "--assurance", "hash"]
+                + (isFolder.boolValue ? ["--with", "links,xattrs,acl"] : [])
         ).run()
         try #require(compared.status == 1, "\(compared.report)")
         let made = try resync(

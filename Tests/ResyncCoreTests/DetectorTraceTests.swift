@@ -163,9 +163,9 @@ private struct TraceCheck {
 
     private mutating func follows(_ before: Episode, _ now: Episode, _ told: TraceRun.Told) {
         // A write that is found lost later takes the window back, never forward.
+        let isEarlier = now.lastGood.map { $0.boot < before.lastGood?.boot ?? 0 } ?? true
         let isNoLater =
-            now.lastGood == before.lastGood
-            || now.kind == .lostWrite && (now.lastGood?.boot ?? 0) < before.lastGood?.boot ?? 0
+            now.lastGood == before.lastGood || now.kind == .lostWrite && isEarlier
         expect(now.id == before.id && isNoLater, "another episode")
         expect(now.kind >= before.kind, "its class fell")
         let flaps = before.flaps + (told.event.word == "relapsed" ? 1 : 0)

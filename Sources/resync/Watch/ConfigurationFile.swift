@@ -68,10 +68,16 @@ struct ConfigurationFile {
 
     private static func mistake(_ error: YamlError) -> ConfigurationMistake {
         switch error {
-        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-            .composer(_, let problem, let mark, _):
+        case .scanner(let context, let problem, let mark, _),
+            .parser(let context, let problem, let mark, _),
+            .composer(let context, let problem, let mark, _):
             ConfigurationMistake(
-                line: mark.line, column: mark.column, text: escaped(problem.utf8))
+                line: mark.line, column: mark.column,
+                text: escaped(problem.utf8)
+                    + (context.map {
+                        " \(escaped($0.text.utf8)) that begins in line \($0.mark.line)"
+                    }
+                        ?? "") + ": is the indentation right?")
         case .reader(let problem, let offset, _, let yaml):
             place(of: offset ?? 0, in: yaml, escaped(problem.utf8))
         case .duplicatedKeysInMapping(let keys, let context):
