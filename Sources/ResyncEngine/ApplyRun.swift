@@ -163,8 +163,8 @@ package final class ApplyRun {
         for (at, action) in actions.enumerated()
         where results[at] == .done && folder.state.shelvedTime(first + at) == nil {
             let changer = hand.changer(action.side)
-            guard let time = try? changer.shelvedTime(first + at, action) else { continue }
-            times.append(ShelvedTime(number: first + at, ctime: time))
+            guard let shelved = try? changer.shelved(first + at, action) else { continue }
+            times.append(ShelvedTime(number: first + at, ctime: shelved.ctime))
         }
         if !times.isEmpty { try folder.append(.shelved(times)) }
     }

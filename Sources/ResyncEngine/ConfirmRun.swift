@@ -65,6 +65,7 @@ package final class ConfirmRun {
         different: (_ path: RelativePath, AspectSet) throws -> Void
     ) throws -> ConfirmResult {
         let hand = folder.hand(sites)
+        let displaced = try Displaced(folder, hand)
         let worker = try Worker(
             scheme: try DigestScheme(.sha256, blockSize: blockSize), pulse: Pulse(), stop: Stop())
         for frame in 0..<folder.plan.frameCount {
@@ -76,7 +77,7 @@ package final class ConfirmRun {
             let (first, actions) = try folder.plan.actions(frame: frame)
             for (at, action) in actions.enumerated() where folder.isRead(first + at, isSlice) {
                 do {
-                    try lookAtDisplaced(first + at, action, hand)
+                    try lookAtDisplaced(first + at, action, displaced)
                     try look(action, isSlice: isSlice, hand, worker, agreed, different)
                 } catch is DiskError {
                     result.unreadable += 1
@@ -86,9 +87,11 @@ package final class ConfirmRun {
         return result
     }
 
-    private func lookAtDisplaced(_ number: Int, _ action: Action, _ hand: Hand) throws {
+    private func lookAtDisplaced(
+        _ number: Int, _ action: Action, _ displaced: Displaced
+    ) throws {
         guard action.keepsOld, action.kind != .patch, folder.state.isKept(number),
-            try folder.isWrittenLate(number, action, hand.changer(action.side))
+            try displaced.isWrittenLate(number, action)
         else { return }
         result.late.append((number, action.path))
     }
@@ -143,10 +146,12 @@ package final class ConfirmRun {
     }
 
     /// Whether a directory is as it was that only what was done in it has moved. Where the plan
-    /// left something, how it differs from the other side's is nothing that the run was to change,
-    /// and nothing that it proves; else it came to differ since.
+    /// left something, or was only about a part, how it differs from the other side's is nothing
+    /// that the run was to change, and nothing that it proves; else it came to differ since.
     private func isKept(_ action: Action, _ now: ObservedEntry?) -> Bool {
-        guard folder.plan.trailer.leftOut.count > 0, let kept = action.keptDirectory, let now
+        let trailer = folder.plan.trailer
+        guard trailer.leftOut.count > 0 || trailer.isNarrowed, let kept = action.keptDirectory,
+            let now
         else { return false }
         var aspects = rules.metadataDifferences(kept.entry, now.entry)
         // Our own marker moves the root's time.
@@ -166,14 +171,60 @@ package final class ConfirmRun {
     }
 }
 
-extension ApplyFolder {
-    /// Whether somebody wrote to what an action displaced after it was, or may yet.
-    func isWrittenLate(
-        _ number: Int, _ action: Action, _ changer: any StoreChanger
-    ) throws(DiskError) -> Bool {
-        try changer.isWrittenLate(number, action, shelved: state.shelvedTime(number))
+/// What a run displaced, and whether somebody wrote to it after that, or may yet.
+///
+/// A file with several names moves the ctime of all of them with each, also when one is freed. So
+/// that of the name that came last is held against what it is now, at the beginning.
+struct Displaced {
+    private let folder: ApplyFolder
+    private let hand: Hand
+    /// With no name but in the quarantine, and written to there.
+    private var late: Set<ObjectIdentity> = []
+
+    private struct Linked {
+        var names = 0
+        /// When the last of them came there; nil where that was not kept.
+        var shelved: Timestamp?
+        let number: Int
+        let action: Action
     }
 
+    init(_ folder: ApplyFolder, _ hand: Hand) throws {
+        (self.folder, self.hand) = (folder, hand)
+        var linked: [ObjectIdentity: Linked] = [:]
+        try Quarantine(folder).forEach { number, action in
+            guard let before = action.before, before.type == .file, before.content == nil,
+                before.stat.links > 1
+            else { return }
+            let identity = before.stat.identity
+            var known = linked[identity] ?? Linked(number: number, action: action)
+            known.names += 1
+            known.shelved = [known.shelved, folder.state.shelvedTime(number)].compactMap { $0 }
+                .max()
+            linked[identity] = known
+        }
+        for (identity, known) in linked {
+            let changer = hand.changer(known.action.side)
+            // What has a name elsewhere is not lost with these. An error is told of each.
+            guard let now = try? changer.shelved(known.number, known.action),
+                now.links <= known.names, let shelved = known.shelved, now.ctime != shelved
+            else { continue }
+            late.insert(identity)
+        }
+    }
+
+    func isWrittenLate(_ number: Int, _ action: Action) throws(DiskError) -> Bool {
+        let changer = hand.changer(action.side)
+        guard let before = action.before, before.type == .file, before.stat.links > 1 else {
+            return try changer.isWrittenLate(
+                number, action, shelved: folder.state.shelvedTime(number))
+        }
+        if late.contains(before.stat.identity) { return true }
+        return try changer.isWrittenLate(number, action, shelved: nil)
+    }
+}
+
+extension ApplyFolder {
     /// Whether confirming reads an action's entry back.
     func isRead(_ number: Int, _ isSlice: Bool) -> Bool {
         isSlice ? state.isKept(number) : state.isDone(number)

@@ -65,6 +65,7 @@ package struct Quarantine {
             return freed
         }
         let hand = folder.hand(sites.map { $0 as any Site })
+        let displaced = try Displaced(folder, hand)
         var freed = Freed()
         var kept: [Int] = []
         var gone: [(stray: Stray, side: Side)] = []
@@ -76,7 +77,7 @@ package struct Quarantine {
                 // What patches displaced lies in one file, which goes as a whole.
                 if action.kind != .patch {
                     let changer = hand.changer(action.side)
-                    guard try !folder.isWrittenLate(number, action, changer) else {
+                    guard try !displaced.isWrittenLate(number, action) else {
                         kept.append(number)
                         return freed.late.append(action.path)
                     }

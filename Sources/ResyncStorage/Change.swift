@@ -113,12 +113,12 @@ package protocol StoreChanger: AnyObject {
     /// The object that an action's entry is now; nil where none is there.
     func identity(_ action: Action) throws(DiskError) -> ObjectIdentity?
 
-    /// The ctime of a file that an action displaced, where only that can tell whether somebody
-    /// writes to it from now on: nobody has read it, and no other name of it can move that time.
-    func shelvedTime(_ number: Int, _ action: Action) throws(DiskError) -> Timestamp?
+    /// A file that an action displaced, where only its ctime can tell whether somebody writes to it
+    /// from now on, since nobody has read it; nil where it is none, or not there.
+    func shelved(_ number: Int, _ action: Action) throws(DiskError) -> Stat?
     /// Whether somebody wrote to what an action displaced after it was, or may yet.
     ///
-    /// - Parameter shelved: its `shelvedTime` of then, where it had one.
+    /// - Parameter shelved: its ctime of then, where that tells; no other name of it can move that.
     func isWrittenLate(
         _ number: Int, _ action: Action, shelved: Timestamp?
     ) throws(DiskError) -> Bool

@@ -155,6 +155,8 @@ final class LocalChanger: StoreChanger {
                 return nil
             }
         } catch {
+            // Where only the answer was lost, what stood there lies under that name.
+            guard try look(staged, in: parent)?.identity == mine.identity else { throw error }
             try drop(staged, in: parent)
             if error.number == ErrorNumber.noEntry { return .ended(.changed) }
             throw error

@@ -107,13 +107,12 @@ extension LocalChanger {
         }
     }
 
-    func shelvedTime(_ number: Int, _ action: Action) throws(DiskError) -> Timestamp? {
+    func shelved(_ number: Int, _ action: Action) throws(DiskError) -> Stat? {
         guard let before = action.before, before.type == .file, before.content == nil,
             let shelf = try shelfIfThere()
         else { return nil }
         return try withCString(shelfName(number)) { (name) throws(DiskError) in
-            guard let now = try look(name, in: shelf), now.links == 1 else { return nil }
-            return now.ctime
+            try look(name, in: shelf)
         }
     }
 
@@ -155,6 +154,18 @@ extension LocalChanger {
         let isOfUser = attributes.contains { !$0.name.starts(with: Array("security.".utf8)) }
         guard let after = action.after?.entry, after.hasAttributes(attributes) else { return false }
         return !isOfUser || (after.xattrs != nil && after.acl != nil)
+    }
+
+    /// Whether what a run has made has attributes that it did not give it, where they were
+    /// compared.
+    func hasOtherAttributes(
+        _ name: UnsafePointer<CChar>, in parent: Descriptor, _ action: Action
+    ) throws(DiskError) -> Bool {
+        // A directory's are settled apart, and those of a further name are its first one's.
+        guard [.write, .symlink, .special].contains(action.kind),
+            let after = action.after?.entry, after.xattrs != nil || after.acl != nil
+        else { return false }
+        return try !after.hasAttributes(disk.allAttributes(of: name, parent))
     }
 
     func strays(

@@ -238,7 +238,8 @@ extension LocalChanger {
                     ? unmake(number, action) : swapBack(number, action)
             }
         } catch {
-            return ActionResult(error)
+            // Where even its directory is gone somebody was at work there.
+            return error.isAbsence ? .changed : ActionResult(error)
         }
     }
 
@@ -338,6 +339,7 @@ extension LocalChanger {
         _ name: [UInt8], in parent: Descriptor, _ action: Action
     ) throws(DiskError) -> ActionResult? {
         try withCString(name) { (name) throws(DiskError) in
+            if try hasOtherAttributes(name, in: parent, action) { return .changed }
             switch action.kind {
             case .makeDirectory:
                 guard try isEmpty(name, in: parent) else { return .changed }

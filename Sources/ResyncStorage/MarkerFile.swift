@@ -5,6 +5,14 @@ package enum MarkerFile {
     static let name = Array(".resync-store".utf8)
     private static let temporary = Array(".resync-store.new".utf8)
     private static let magic = Array("resync-marker\n".utf8)
+
+    /// Whether a directory is a store of its own, by a marker that lies in it.
+    package static func isIn(_ path: [UInt8], _ disk: any Disk) -> Bool {
+        guard let file = try? InputFile.open(path: path + [slash] + name, disk: disk) else {
+            return false
+        }
+        return (try? file.read(at: 0, count: magic.count)) == magic
+    }
     private static let kind: UInt8 = 1
     private static let sizeLimit = 4096
 

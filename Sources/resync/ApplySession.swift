@@ -116,9 +116,11 @@ struct ApplySession {
     /// - Parameters:
     ///   - marksBoth: whether both stores are written to, the source its marker only.
     ///   - settlesOthers: whether what other runs of its stores were cut off from is settled first.
+    ///   - isUndo: whether only the stores that the run changed are needed.
     init(
         run text: String, _ state: StateFolder, _ limits: ApplyLimits = ApplyLimits(),
-        marksBoth: Bool = false, settlesOthers: Bool = false, watch: ChangeWatch = ChangeWatch()
+        marksBoth: Bool = false, settlesOthers: Bool = false, isUndo: Bool = false,
+        watch: ChangeWatch = ChangeWatch()
     ) throws {
         self.state = state
         self.limits = limits
@@ -134,10 +136,16 @@ struct ApplySession {
             try Self.settle(others, state, watch)
         }
         watch.began(run)
-        sites = try Self.open(folder.plan.header, limits, pace, watch)
-        try Self.refuse(state: state.path, inside: sites)
-        locks = try Self.lock(sites, folder.plan, state, marksBoth: marksBoth)
-        if let other = try folder.plan.header.otherStore(in: sites) {
+        let totals = folder.plan.trailer.totals
+        let changed = Side.allCases.filter { totals[$0].actions > 0 }
+        // What was cut off is settled with a look at both.
+        let isEnough = isUndo && changed.count == 1 && !folder.state.isCutOff
+        let needed = isEnough ? changed : Side.allCases
+        let opened = try Self.open(folder.plan.header, limits, pace, watch, needed)
+        sites = opened
+        try Self.refuse(state: state.path, inside: opened)
+        locks = try Self.lock(opened, folder.plan, state, marksBoth: marksBoth, needed)
+        if let other = try folder.plan.header.otherStore(in: opened, needed) {
             throw CommandError(
                 "'\(escaped(other))' is not the store that run \(run.id) changed", .refused)
         }
@@ -154,8 +162,11 @@ struct ApplySession {
         }
     }
 
+    /// - Parameter needed: the sides that are looked at; the other one is not opened, and what is
+    ///   needed stands in its place.
     private static func open(
-        _ header: PlanHeader, _ limits: ApplyLimits, _ pace: Pace, _ watch: ChangeWatch
+        _ header: PlanHeader, _ limits: ApplyLimits, _ pace: Pace, _ watch: ChangeWatch,
+        _ needed: [Side] = Side.allCases
     ) throws -> Sides<LocalSite> {
         var options = LocalSiteOptions()
         options.details = header.aspects.intersection(AspectSet([.xattrs, .acl]))
@@ -167,7 +178,10 @@ struct ApplySession {
             try site.refuseSymlinksOfOthers()
             return site
         }
-        let sites = Sides(a: try open(.a), b: try open(.b))
+        let first = try open(needed[0])
+        let sites =
+            needed.count == 1
+            ? Sides(a: first, b: first) : Sides(a: first, b: try open(.b))
         watch.follow(sites)
         return sites
     }
@@ -175,9 +189,9 @@ struct ApplySession {
     /// Exclusively where something is changed.
     private static func lock(
         _ sites: Sides<LocalSite>, _ plan: PlanReader<EVPHash>, _ state: StateFolder,
-        marksBoth: Bool = false
+        marksBoth: Bool = false, _ needed: [Side] = Side.allCases
     ) throws -> [Folder] {
-        try Side.allCases.map { side in
+        try needed.map { side in
             let isChanged = plan.trailer.totals[side].actions > 0
             let site = sites[side]
             let held =
@@ -322,8 +336,10 @@ extension LocalSite {
 extension PlanHeader {
     /// The path of a store that is not the one that the plan was made for; nil where both are. A
     /// path alone tells nothing: another file system may be mounted there.
-    func otherStore(in sites: Sides<LocalSite>) throws -> [UInt8]? {
-        for side in Side.allCases {
+    func otherStore(
+        in sites: Sides<LocalSite>, _ needed: [Side] = Side.allCases
+    ) throws -> [UInt8]? {
+        for side in needed {
             let (site, planned) = (sites[side], stores[side])
             let (now, then) = (try MarkerFile.read(site)?.store, planned.marker?.store)
             let isMarkedSo = now == nil || then == nil || now == then

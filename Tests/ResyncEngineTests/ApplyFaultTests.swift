@@ -17,17 +17,23 @@ import Testing
         let isPersistent: Bool
         /// Below which path calls fail.
         let place: String
+        /// Whether only the answer is lost of a change of names.
+        var isLate = false
 
         var testDescription: String {
-            let when = isPersistent ? "from then on" : "once"
+            let when = isLate ? "afterwards" : isPersistent ? "from then on" : "once"
             return "\(workload) \(ErrorNumber.name(number)) \(when) \(place)"
         }
 
         /// - Parameter nth: of all calls there, whatever they are for.
         func fault(_ nth: Int) -> Fault {
             Fault(
-                .fail(number), under: place, nth: nth, persistent: isPersistent,
-                when: { $0.kind != .close })
+                isLate ? .failAfterwards(number) : .fail(number), under: place, nth: nth,
+                persistent: isPersistent,
+                when: { [isLate] call in
+                    isLate
+                        ? [.renameat2, .linkat, .unlinkat].contains(call.kind) : call.kind != .close
+                })
         }
 
         /// Has the work fail at each call that is looked at, until none is left.
@@ -37,7 +43,7 @@ import Testing
             _ disk: SimulatedDisk, _ work: (ApplyStage) -> Void,
             then check: (_ stage: ApplyStage, _ what: String) throws -> Void
         ) throws {
-            let step = isLongRun ? 1 : 11
+            let step = isLongRun || isLate ? 1 : 11
             var random = Seed.fromEnvironment("\(self)")
             var nth = 1 + random.below(step)
             while true {
@@ -63,7 +69,10 @@ import Testing
                             place: place)
                     }
                 }
-            }
+            } + [
+                Trouble(
+                    workload: workload, number: EIO, isPersistent: false, place: "/b", isLate: true)
+            ]
         }
 
     @Test(arguments: troubles)

@@ -142,6 +142,31 @@ import Testing
         #expect(isEdited(stage.disk, "/b/f") && isEdited(stage.disk, "/b/gone"))
     }
 
+    /// Also what had several names, all of which the run took away: each moves the time of all.
+    @Test(arguments: [false, true])
+    func whatIsWrittenLateUnderSeveralNamesIsNotFreed(_ hasNameElsewhere: Bool) throws {
+        let stage = try ApplyStage.planted(
+            a: { _ in },
+            b: { disk in
+                disk.addGenerated("/b/one", size: 5000, seed: 4, Self.calm)
+                disk.link("/b/one", as: "/b/other")
+                if hasNameElsewhere { disk.link("/b/one", as: "/elsewhere") }
+            }, readsTarget: false)
+        #expect(try stage.apply().counts.notDone == 0)
+        stage.disk.advance(seconds: 1)
+        let place = Array((Self.shelf + "/").utf8)
+        let kept = stage.disk.paths.filter { $0.starts(with: place) }
+        #expect(kept.count == 2)
+        let before = stage.disk.peek(kept[0])
+        stage.disk.write(kept[0], at: 4000, Self.edit)
+        stage.disk.change(kept[0], Ownership(mtime: before.mtime))
+        // What has a name elsewhere is not lost with these.
+        let late = hasNameElsewhere ? 0 : 2
+        #expect(try stage.confirm().result.late.count == late)
+        let freed = try stage.purge()
+        #expect(freed.late.count == late && freed.entries == 2 - late, "\(freed)")
+    }
+
     /// Nor is what nobody wrote to taken for that, whatever a power loss makes of its times, or
     /// letting another of its names go.
     @Test func whatNobodyReadIsFreedWhereItIsUntouched() throws {

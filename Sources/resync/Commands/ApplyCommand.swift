@@ -449,7 +449,8 @@ struct UndoCommand: JSONCommand {
     private func takeBack(_ watch: ChangeWatch) throws -> ExitStatus {
         let style = try progress.style()
         let state = try state.open()
-        let session = try ApplySession(run: run, state, settlesOthers: true, watch: watch)
+        let session = try ApplySession(
+            run: run, state, settlesOthers: true, isUndo: true, watch: watch)
         let id = session.folder.run.id
         guard session.folder.state.released == nil else {
             throw CommandError(

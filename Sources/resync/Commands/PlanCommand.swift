@@ -169,10 +169,6 @@ private struct Planning {
     func perform() throws -> ExitStatus {
         let path = absolutePath(RawArguments.bytes(command.output))
         _ = try OutputName(path, replacing: command.force)
-        var paths = try command.path.map { try storePath($0) }
-        let file = try named(path) {
-            try PendingFile(path: path, replacing: command.force, disk: LinuxDisk())
-        }
         let run = try openRun()
         let header = try run.header()
         guard let summary = try run.summary(), var verify = try header.verifyCommand() else {
@@ -185,8 +181,15 @@ private struct Planning {
                 "'\(escaped(sites[side].facts.path))' is not the store that run \(run.id) compared",
                 .refused)
         }
+        try refuse(path, inside: [sites.a, sites.b], crossing: true)
         let locks = try sites.map { try sharedLock($0, state) }
         defer { withExtendedLifetime(locks) {} }
+        var paths = try command.path.map { try self.path($0, in: sites) }
+        try requireDifferences(at: paths, in: run)
+        try refuseStoresInside(sites, run)
+        let file = try named(path) {
+            try PendingFile(path: path, replacing: command.force, disk: LinuxDisk())
+        }
         let configuration = try configuration(of: verify)
         for name in command.module { paths += try self.paths(of: name, configuration, sites) }
         var task = try task(sites, run, verify, summary, configuration)
@@ -210,6 +213,52 @@ private struct Planning {
             status.merge(.trouble)
         }
         return status
+    }
+
+    /// Of a store; a whole one that leads into one of them is taken for that.
+    private func path(_ text: String, in sites: Sides<LocalSite>) throws -> RelativePath {
+        let bytes = RawArguments.bytes(text)
+        let root = [sites.a, sites.b].map { absolutePath($0.facts.path) }.first { root in
+            bytes.first == slash && isWithin(bytes, root)
+        }
+        return try storePath(
+            root.map { RawArguments.text(Array(bytes.dropFirst($0.count))) } ?? text)
+    }
+
+    /// A name that was mistaken must not look like one that needs nothing.
+    private func requireDifferences(at paths: [RelativePath], in run: RunFolder) throws {
+        var missing = Set(paths)
+        var reader = try run.results()
+        while !missing.isEmpty, let record = try reader.next() {
+            guard case .difference(let difference) = record else { continue }
+            let found = difference.path
+            missing = missing.filter { !found.isWithin($0) && !$0.isWithin(found) }
+        }
+        guard let first = missing.min() else { return }
+        throw CommandError("run \(run.id) found no difference at '\(shown(first))'")
+    }
+
+    /// What runs of a store that lies in one of these keep in its quarantine is nowhere else: no
+    /// plan may take it for what only one side has.
+    private func refuseStoresInside(_ sites: Sides<LocalSite>, _ run: RunFolder) throws {
+        guard sites.a.facts.kind == .directory else { return }
+        var reader = try run.results()
+        while let record = try reader.next() {
+            guard case .difference(let difference) = record else { continue }
+            let parts = difference.path.components
+            guard let at = parts.firstIndex(where: { $0.bytes == quarantineName }), at > 0 else {
+                continue
+            }
+            for side in Side.allCases {
+                let place = parts[..<at].reduce(absolutePath(sites[side].facts.path)) {
+                    $0 + [slash] + $1.bytes
+                }
+                guard MarkerFile.isIn(place, LinuxDisk()) else { continue }
+                throw CommandError(
+                    "'\(escaped(place))' is a store of its own, and runs of it may be taken back: "
+                        + "compare with --exclude, or purge them first", .refused)
+            }
+        }
     }
 
     private func named<R>(_ path: [UInt8], _ body: () throws -> R) throws -> R {
