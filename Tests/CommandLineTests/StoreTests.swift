@@ -25,6 +25,19 @@ import Testing
         #expect(try traces(stage.folder + "/a") == before)
     }
 
+    /// It may be the only copy of what stood somewhere.
+    @Test func whatACutOffRunHasLeftIsNotAdoptedAway() throws {
+        let stage = try Stage()
+        try stage.write("a/.resync-staged-0123456789abcdef", "precious")
+        for words in [[], ["--force"]] {
+            let found = try stage.resync(["store", "adopt", stage.a] + words).run()
+            #expect(found.status == 5, "\(found.report)")
+            #expect(found.errorText.contains("holds '.resync-staged-0123"), "\(found.report)")
+        }
+        try stage.remove("a/.resync-staged-0123456789abcdef")
+        #expect(try adopt(stage, stage.a).status == 0)
+    }
+
     @Test func whatIsNoMarkerIsSaidAndReplacedOnlyWhenAsked() throws {
         let stage = try Stage()
         for junk in [[], Array("hello".utf8), noise(5000)] as [[UInt8]] {

@@ -93,6 +93,13 @@ struct StoreCommand: ParsableCommand {
                 try StandardOutput.shared.write("already ours: nothing was changed\n")
                 return .ok
             }
+            if let left = try leftover(site) {
+                throw CommandError(
+                    "'\(escaped(site.facts.path))' holds '\(escaped(left))', which a run that was "
+                        + "cut off has left, perhaps the only copy of what stood somewhere: have "
+                        + "that run settle it ('resync undo' or 'resync apply'), or move it away",
+                    .refused)
+            }
             // It stays the store that earlier runs keep something of.
             var marker = try known ?? StoreMarker(new: site.identity)
             marker.inconsistent = nil
@@ -104,6 +111,21 @@ struct StoreCommand: ParsableCommand {
             }
             try StandardOutput.shared.write("\(was): marked as store \(marker.store.hex)\n")
             return .ok
+        }
+
+        /// A name at the root that was staged and never put in its place, or out of it.
+        private func leftover(_ site: LocalSite) throws -> [UInt8]? {
+            let scheme = try DigestScheme(.sha256, blockSize: 1 << 20)
+            let worker = try Worker(scheme: scheme, pulse: Pulse(), stop: Stop())
+            let listing = try site.root().list(worker)
+            while true {
+                let names = try listing.next(4096)
+                guard names.count > 0 else { return nil }
+                for index in 0..<names.count {
+                    let name = names.name(index).bytes
+                    if name.starts(with: stagedPrefix) { return name }
+                }
+            }
         }
 
         /// What there is now, with the marker where it is the store's own.
