@@ -239,7 +239,7 @@ extension LocalChanger {
             }
         } catch {
             // Where even its directory is gone somebody was at work there.
-            return error.isAbsence ? .changed : ActionResult(error)
+            return error.number == ErrorNumber.noEntry ? .changed : ActionResult(error)
         }
     }
 

@@ -34,7 +34,8 @@ struct DiffCommand: JSONCommand {
 
     mutating func execute() throws -> ExitStatus {
         let command = self
-        try ManifestInput.refuseSame(Sides(a: first, b: second))
+        try ManifestInput.refuseSame(
+            Sides(a: first, b: second), within: try duration(patience.ioTimeout))
         return try answering(patience, Sides(a: first, b: second)) { try command.compare($0) }
     }
 

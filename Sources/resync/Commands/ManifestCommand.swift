@@ -204,8 +204,13 @@ struct ManifestInput {
     }
 
     /// Two manifests are two files: one agrees with itself whatever it holds.
-    static func refuseSame(_ paths: Sides<String>) throws {
-        let found = paths.map { try? LinuxDisk().stat(path: RawArguments.bytes($0)).identity }
+    static func refuseSame(_ paths: Sides<String>, within seconds: Double) throws {
+        let found = try paths.map { path in
+            let path = RawArguments.bytes(path)
+            return try answered(within: seconds, path) {
+                try? LinuxDisk().stat(path: path).identity
+            }
+        }
         guard let a = found.a, a == found.b else { return }
         throw CommandError("A and B are the same manifest", .usage)
     }
