@@ -374,7 +374,8 @@ struct StateOptions: ParsableArguments {
     func open() throws -> StateFolder {
         let path = try path()
         do throws(DiskError) {
-            return try StateFolder(path: path, disk: LinuxDisk())
+            // A run that is gone on with is worked on from where it was begun.
+            return try StateFolder(path: absolutePath(path), disk: LinuxDisk())
         } catch {
             throw CommandError(
                 "cannot keep state in '\(escaped(path))': \(error.sentence); use --state DIR")

@@ -66,6 +66,18 @@ import Testing
         #expect(stage.text("b/sub/f") == "precious")
     }
 
+    /// Wherever the run that it goes by was begun.
+    @Test func stateMayBeNamedFromWhereOneStands() throws {
+        let stage = try stage()
+        #expect(try stage.verify("--settle", "0").status == 1)
+        var command = Command(
+            Command.resync, ["plan", "last", "--authority", "a", "-o", "p", "--state", "../state"])
+        try stage.makeFolder("elsewhere")
+        command.directory = stage.folder + "/elsewhere"
+        let made = try command.run()
+        #expect(made.status == 0, "\(made.report)")
+    }
+
     /// It would be a difference itself.
     @Test func aPlanLiesInNoStore() throws {
         let stage = try stage()
