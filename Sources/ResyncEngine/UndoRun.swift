@@ -128,7 +128,9 @@ package final class UndoRun {
         _ first: Int, _ actions: [Action], _ chosen: [Int], _ counts: inout ApplyCounts
     ) throws {
         let open = folder.state.openUndo
-        try folder.append(.undoIntent(first..<first + actions.count))
+        // What settles directories moves no times of others': those that are back stay back.
+        let start = chosen.allSatisfy { actions[$0].group == .settling } ? chosen.min() ?? 0 : 0
+        try folder.append(.undoIntent(first + start..<first + actions.count))
         let hand = folder.hand(sites)
         var results = actions.indices.map { at -> ActionResult in
             folder.state.undone.contains(first + at) ? .done : .blocked
@@ -172,6 +174,6 @@ package final class UndoRun {
                 return
             }
         }
-        try folder.append(.undone(first: first, results))
+        try folder.append(.undone(first: first + start, Array(results[start...])))
     }
 }

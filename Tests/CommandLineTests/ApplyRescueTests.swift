@@ -146,6 +146,38 @@ import Testing
         try apply(stage)
     }
 
+    /// However often it is asked for, an undo comes to its end, and says so.
+    @Test func anUndoThatHasDoneAllItCanIsEnded() throws {
+        let stage = try Stage(below: "/var/tmp")
+        for side in ["a", "b"] {
+            for name in ["d", "e"] {
+                try system("mkdir", "-p", "\(stage.folder)/\(side)/\(name)")
+                try stage.write("\(side)/\(name)/f", side + name)
+            }
+        }
+        try apply(stage)
+        try system("chmod", "711", stage.b + "/d")
+        func run(_ words: String...) throws -> Finished { try stage.resync(words).run() }
+        for _ in 0..<3 {
+            let undone = try run("undo", "last")
+            #expect(undone.status == 6, "\(undone.report)")
+            #expect(undone.text.contains("! d  changed on B since the run"), "\(undone.report)")
+            #expect(undone.text.contains("is at its end"), "\(undone.report)")
+            #expect(stage.text("b/d/f") == "bd" && stage.text("b/e/f") == "be")
+            let standing = try run("runs", "list").text
+            #expect(standing.contains("taken back, but for what was left alone"), "\(standing)")
+            let shown = try Command(Command.resync, ["store", "show", stage.b]).run().text
+            #expect(shown.contains("state     consistent"), "\(shown)")
+        }
+        for verb in [["apply", "p"], ["confirm", "last"]] {
+            let refused = try stage.resync(verb).run()
+            #expect(refused.status == 64, "\(refused.report)")
+            #expect(refused.errorText.contains("was taken back"), "\(refused.report)")
+        }
+        // And the store is free for what comes next.
+        try apply(stage)
+    }
+
     /// Attributes that were compared are somebody's edit, too.
     @Test func anUndoLeavesWhatGotOtherAttributes() throws {
         let stage = try stage()

@@ -106,6 +106,15 @@ import Testing
         #expect(failed.open == 1..<3 && !failed.isTakenBack)
     }
 
+    /// Of an image, part of an action may be back where another one was left.
+    @Test func anUndoThatLeftAllOfItsActionsIsOneAllTheSame() throws {
+        let left = try state([
+            .intent(0..<4), .results(first: 0, [.done, .done, .done, .done]), .undoIntent(0..<4),
+            .undone(first: 0, [.changed, .changed, .changed, .changed]),
+        ])
+        #expect(left.isBeingUndone && left.isOver && !left.isComplete && !left.isTakenBack)
+    }
+
     /// What it left in the quarantine is asked for even if the action came to another end since.
     @Test func aConflictIsToBeTakenBackToo() throws {
         let met = JournalRecord.results(first: 0, [.conflict, .changed])

@@ -16,6 +16,9 @@ package struct JournalState: Sendable {
     package private(set) var attributes: [Int: [Attribute]] = [:]
     /// Actions that an undo has left as they are: what was there is somebody's by now, or released.
     private var leftByUndo: Set<Int> = []
+    /// Whether an undo ever met what somebody had changed: of an image's action it may have taken
+    /// back the rest.
+    private var hasMetChange = false
     package private(set) var confirmed: Timestamp?
     package private(set) var released: Timestamp?
     /// Whether it ever was confirmed.
@@ -129,6 +132,7 @@ package struct JournalState: Sendable {
                 continue
             }
             if result == .changed || result == .released { leftByUndo.insert(number) }
+            if result == .changed { hasMetChange = true }
             if result == .changed, open?.contains(number) == true {
                 // What it displaced is kept, until a person lets it go.
                 results[number] = .done
@@ -195,7 +199,7 @@ package struct JournalState: Sendable {
     }
 
     /// Whether an undo has begun: from then on nothing but that undo goes on.
-    package var isBeingUndone: Bool { openUndo != nil || !undone.isEmpty }
+    package var isBeingUndone: Bool { openUndo != nil || !undone.isEmpty || hasMetChange }
 
     /// Whether everything that was done is taken back, and nothing lies in the quarantine for what
     /// somebody else came between.

@@ -132,7 +132,7 @@ struct ApplyCommand: JSONCommand {
         }
         guard state.isBeingUndone else { return }
         throw CommandError(
-            state.isTakenBack
+            state.isTakenBack || state.isOver
                 ? "run \(id) carried the plan out and was taken back: make a new plan"
                 : "run \(id) is being taken back: 'resync undo \(id)' goes on", .usage)
     }
@@ -464,6 +464,13 @@ struct UndoCommand: JSONCommand {
         let report = ApplyReport(folder, json: json)
         try report.notUndone(result)
         try report.summary("took back", result, result.status, since: "the run")
+        if !json, folder.state.isOver, !folder.state.isTakenBack {
+            try StandardOutput.shared.write(
+                "the undo of run \(folder.run.id) is at its end: what it left alone stays as it is"
+                    + (folder.state.keepsSomething
+                        ? ", and what that displaced is kept until 'resync quarantine purge "
+                            + "\(folder.run.id)'\n" : "\n"))
+        }
         return result.status
     }
 }

@@ -316,7 +316,10 @@ extension ApplyFolder {
             return state.isBeingUndone ? "cut off; undo goes on" : "cut off; apply or undo goes on"
         }
         if state.isTakenBack { return "taken back" }
-        if state.isBeingUndone { return "taken back in part" }
+        if state.isBeingUndone {
+            return state.isOver
+                ? "taken back, but for what was left alone" : "taken back in part; undo goes on"
+        }
         if !state.results.contains(where: { $0?.isDone == true }) { return "nothing done" }
         var words = state.isComplete ? "applied" : "applied in part"
         words += state.confirmed == nil ? ", not confirmed" : ", confirmed"

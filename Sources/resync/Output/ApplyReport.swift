@@ -82,7 +82,9 @@ struct ApplyReport {
 
     /// Where what an action displaced is, if an undo has left it there for good.
     private func place(_ action: Action, _ number: Int, _ result: ActionResult) -> String {
-        if result == .conflict { return "; see 'resync quarantine list'" }
+        if result == .conflict {
+            return "; see 'resync quarantine list': once it is erased there, undo comes to its end"
+        }
         guard result == .changed, action.keepsOld, action.kind != .patch else { return "" }
         return "; see .resync-quarantine/\(folder.run.id)/\(number)"
     }
@@ -106,28 +108,32 @@ struct ApplyReport {
         try StandardOutput.shared.write(line.bytes)
     }
 
+    private func summarize(_ result: ApplyResult, _ status: ExitStatus) throws {
+        let counts = result.counts
+        var line = JSONLine(type: "summary")
+        line.field("run", folder.run.id)
+        line.field("plan", folder.plan.id.hex)
+        line.field("actions", folder.plan.trailer.actions)
+        line.field("done", counts.done)
+        line.field("not_done", counts.notDone)
+        line.field("undone", counts.undone)
+        line.field("left_out", folder.plan.trailer.leftOut.object)
+        line.field("written_late", result.late.map { escaped($0.path.bytes) })
+        line.field("put_aside", folder.putAside.count)
+        line.field("standing", folder.standing)
+        if let lack = result.undoLack { line.field("undo_file", lack.sentence) }
+        if let shortage = result.shortage { line.field("shortage", shortage.sentence) }
+        line.field("exit_status", Int(status.code))
+        try StandardOutput.shared.write(line.bytes)
+    }
+
     /// - Parameter since: from when on a change is told.
     func summary(
         _ verb: String, _ result: ApplyResult, _ status: ExitStatus,
         since: String = "the plan was made"
     ) throws {
+        guard !json else { return try summarize(result, status) }
         let counts = result.counts
-        if json {
-            var line = JSONLine(type: "summary")
-            line.field("run", folder.run.id)
-            line.field("plan", folder.plan.id.hex)
-            line.field("actions", folder.plan.trailer.actions)
-            line.field("done", counts.done)
-            line.field("not_done", counts.notDone)
-            line.field("undone", counts.undone)
-            line.field("left_out", folder.plan.trailer.leftOut.object)
-            line.field("written_late", result.late.map { escaped($0.path.bytes) })
-            line.field("put_aside", folder.putAside.count)
-            if let lack = result.undoLack { line.field("undo_file", lack.sentence) }
-            if let shortage = result.shortage { line.field("shortage", shortage.sentence) }
-            line.field("exit_status", Int(status.code))
-            return try StandardOutput.shared.write(line.bytes)
-        }
         let all = countText(counts.done + counts.notDone)
         var parts = ["\(verb) \(countText(counts.done)) of \(all)"]
         func add(_ count: Int, _ text: String) {
