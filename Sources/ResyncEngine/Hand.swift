@@ -36,7 +36,10 @@ final class Hand {
     func areKnown(
         _ found: [Attribute], of action: Action, before: [Attribute]
     ) throws(DiskError) -> Bool {
-        guard let after = action.after else { return found.allSatisfy(before.contains) }
+        // Where the source is not there, the target stands in its place, and has given nothing.
+        guard let after = action.after, sites.a !== sites.b else {
+            return found.allSatisfy(before.contains)
+        }
         let given =
             try source(action.side.other).open(action.path, as: after)?.attributes() ?? []
         return found.allSatisfy { before.contains($0) || given.contains($0) }

@@ -116,10 +116,11 @@ struct ApplySession {
     /// - Parameters:
     ///   - marksBoth: whether both stores are written to, the source its marker only.
     ///   - settlesOthers: whether what other runs of its stores were cut off from is settled first.
-    ///   - isUndo: whether only the stores that the run changed are needed.
+    ///   - needsSource: else only the stores that the run changed are needed; enough to settle
+    ///     what it was cut off from, or to take it back.
     init(
         run text: String, _ state: StateFolder, _ limits: ApplyLimits = ApplyLimits(),
-        marksBoth: Bool = false, settlesOthers: Bool = false, isUndo: Bool = false,
+        marksBoth: Bool = false, settlesOthers: Bool = false, needsSource: Bool = true,
         watch: ChangeWatch = ChangeWatch()
     ) throws {
         self.state = state
@@ -138,9 +139,7 @@ struct ApplySession {
         watch.began(run)
         let totals = folder.plan.trailer.totals
         let changed = Side.allCases.filter { totals[$0].actions > 0 }
-        // What was cut off is settled with a look at both.
-        let isEnough = isUndo && changed.count == 1 && !folder.state.isCutOff
-        let needed = isEnough ? changed : Side.allCases
+        let needed = needsSource || changed.count != 1 ? Side.allCases : changed
         let opened = try Self.open(folder.plan.header, limits, pace, watch, needed)
         sites = opened
         try Self.refuse(state: state.path, inside: opened)
@@ -300,7 +299,7 @@ struct ApplySession {
         for id in runs {
             let session: ApplySession
             do {
-                session = try ApplySession(run: id, state, watch: watch)
+                session = try ApplySession(run: id, state, needsSource: false, watch: watch)
             } catch let error as CommandError where error.status != .locked {
                 Main.complain(
                     "run \(id) was cut off on stores that are not all there now: left as it is "

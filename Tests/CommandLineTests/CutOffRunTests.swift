@@ -89,6 +89,28 @@ import Testing
         #expect(try !standing(stage).contains("cut off"))
     }
 
+    /// The other site is what is most likely not there.
+    @Test func theChangedStoreAloneIsTakenBack() throws {
+        guard let (stage, _) = try cutOff() else { return }
+        try move(stage, "a", "elsewhere")
+        let undone = try stage.resync(["undo"]).run()
+        #expect(undone.status == 0, "\(undone.report)")
+        #expect(stage.text("b/f") == "of B")
+        #expect(try standing(stage).hasSuffix("taken back"))
+    }
+
+    @Test func theChangedStoreAloneIsSettled() throws {
+        guard let (stage, _) = try cutOff() else { return }
+        try move(stage, "a", "elsewhere")
+        try move(stage, "y", "a")
+        let other = try stage.planned()
+        let applied = try stage.applying(other).run()
+        #expect(applied.status == 0, "\(applied.report)")
+        #expect(applied.errorText.contains("settling what it left"), "\(applied.report)")
+        #expect(try !standing(stage).contains("cut off"))
+        #expect(stage.text("b/f") == "of Y, too")
+    }
+
     /// - Parameter isUndo: the second run is not cut off itself, but its undo.
     @Test(arguments: ["confirm", "undo"], [false, true])
     func anotherRunIsReadBackOrTakenBackAfterIt(_ verb: String, _ isUndo: Bool) throws {

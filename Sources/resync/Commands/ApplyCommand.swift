@@ -450,7 +450,7 @@ struct UndoCommand: JSONCommand {
         let style = try progress.style()
         let state = try state.open()
         let session = try ApplySession(
-            run: run, state, settlesOthers: true, isUndo: true, watch: watch)
+            run: run, state, settlesOthers: true, needsSource: false, watch: watch)
         let id = session.folder.run.id
         guard session.folder.state.released == nil else {
             throw CommandError(
