@@ -17,6 +17,22 @@ package struct Quarantine {
         }
     }
 
+    /// Of what is kept, by number, what lies in the quarantine no more: somebody has taken it away.
+    package func missing(_ sites: Sides<LocalSite>) throws -> Set<Int> {
+        let hand = folder.hand(sites.map { $0 as any Site })
+        var found = Sides<Set<Int>>(a: [], b: [])
+        for side in Side.allCases where sites[side].facts.kind == .directory {
+            let all = try hand.changer(side).strays { _ in false }
+            found[side] = Set(all.filter { $0.suffix.isEmpty }.map(\.number))
+        }
+        var missing: Set<Int> = []
+        try forEach { number, action in
+            guard action.kind != .patch, !found[action.side].contains(number) else { return }
+            missing.insert(number)
+        }
+        return missing
+    }
+
     /// What freeing came to.
     package struct Freed: Sendable {
         package var entries = 0

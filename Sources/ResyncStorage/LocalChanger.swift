@@ -337,6 +337,58 @@ final class LocalChanger: StoreChanger {
             return nil
         }
     }
+
+    // MARK: Looking
+
+    func observe(
+        _ path: RelativePath, readsContent: Bool, _ worker: Worker
+    ) throws -> (observed: ObservedEntry?, source: ReadSource) {
+        var observed: ObservedEntry?
+        var source = ReadSource.media
+        do {
+            let found = try lookAt(path, readsContent: readsContent, worker)
+            observed = found.observed
+            source = found.source
+        } catch let error as DiskError where error.isAbsence {
+            return (nil, .media)
+        }
+        return (observed, source)
+    }
+
+    private func lookAt(
+        _ path: RelativePath, readsContent: Bool, _ worker: Worker
+    ) throws -> (observed: ObservedEntry?, source: ReadSource) {
+        var failure: (any Error)?
+        let found: (ObservedEntry?, ReadSource) = try withOpen(path, isChange: false) {
+            (name, descriptor, stat) throws(DiskError) -> (ObservedEntry?, ReadSource) in
+            let details = EntryDetails(site)
+            guard name == nil else {
+                let entry = try withCString(path.lastName.bytes) {
+                    (name) throws(DiskError) -> Entry in
+                    try details.entry(stat, name, in: descriptor)
+                }
+                return (ObservedEntry(entry: entry), .media)
+            }
+            var observed = ObservedEntry(entry: try details.entry(stat, descriptor))
+            guard stat.type == .file, readsContent else { return (observed, .media) }
+            do {
+                let digest = try fileDigest(site, descriptor, stat, source: .media, worker)
+                observed.content = digest?.digest
+                let after = try disk.stat(descriptor)
+                guard digest != nil, after.isUnchanged(since: stat) else {
+                    throw DiskError(.pread, ErrorNumber.inputOutput)
+                }
+                return (observed, digest?.source ?? .cache)
+            } catch let error as DiskError {
+                throw error
+            } catch {
+                failure = error
+                return (nil, .cache)
+            }
+        }
+        if let failure { throw failure }
+        return (observed: found.0, source: found.1)
+    }
 }
 
 /// What is staged is called so; the walk leaves it out at the root only.

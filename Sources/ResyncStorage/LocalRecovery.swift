@@ -301,14 +301,8 @@ extension LocalChanger {
     private func bringBack(_ number: Int, _ action: Action) throws(DiskError) -> ActionResult {
         let shelf = try shelf()
         let shelved = try object(shelfName(number), in: shelf, action)
+        if shelved == .none { return try endBringBack(number, action) }
         let parent = try chain.open(action.path.parent)
-        let name = action.path.lastName.bytes
-        if shelved == .none {
-            if try object(name, in: parent, action) == .old { return .done }
-            guard try isWrittenLate(name, in: parent, action) else { return .changed }
-            broughtBackLate.insert(number)
-            return .done
-        }
         do throws(DiskError) {
             try give(shelfName(number), in: shelf, its: action.path.lastName.bytes, in: parent)
         } catch {
@@ -316,6 +310,24 @@ extension LocalChanger {
             return .changed
         }
         if shelved != .old { broughtBackLate.insert(number) }
+        return .done
+    }
+
+    /// Where the quarantine has it no more: it stands in its place, or nowhere.
+    private func endBringBack(
+        _ number: Int, _ action: Action
+    ) throws(DiskError) -> ActionResult {
+        let parent: Descriptor
+        do throws(DiskError) {
+            parent = try chain.open(action.path.parent)
+        } catch {
+            guard error.isAbsence else { throw error }
+            return .missing
+        }
+        let name = action.path.lastName.bytes
+        if try object(name, in: parent, action) == .old { return .done }
+        guard try isWrittenLate(name, in: parent, action) else { return .missing }
+        broughtBackLate.insert(number)
         return .done
     }
 
@@ -407,6 +419,7 @@ extension LocalChanger {
             try give(shelved, in: shelf, its: name, in: parent)
             return .done
         }
+        guard kept != .none else { return .missing }
         guard atName == .new, kept == .old else { return .changed }
         if let held = try heldBack(name, in: parent, action) { return held }
         let place = try chain.open(action.path.parent)
@@ -439,57 +452,5 @@ extension LocalChanger {
         }
         broughtBackLate.insert(number)
         return .done
-    }
-
-    // MARK: Looking
-
-    func observe(
-        _ path: RelativePath, readsContent: Bool, _ worker: Worker
-    ) throws -> (observed: ObservedEntry?, source: ReadSource) {
-        var observed: ObservedEntry?
-        var source = ReadSource.media
-        do {
-            let found = try lookAt(path, readsContent: readsContent, worker)
-            observed = found.observed
-            source = found.source
-        } catch let error as DiskError where error.isAbsence {
-            return (nil, .media)
-        }
-        return (observed, source)
-    }
-
-    private func lookAt(
-        _ path: RelativePath, readsContent: Bool, _ worker: Worker
-    ) throws -> (observed: ObservedEntry?, source: ReadSource) {
-        var failure: (any Error)?
-        let found: (ObservedEntry?, ReadSource) = try withOpen(path, isChange: false) {
-            (name, descriptor, stat) throws(DiskError) -> (ObservedEntry?, ReadSource) in
-            let details = EntryDetails(site)
-            guard name == nil else {
-                let entry = try withCString(path.lastName.bytes) {
-                    (name) throws(DiskError) -> Entry in
-                    try details.entry(stat, name, in: descriptor)
-                }
-                return (ObservedEntry(entry: entry), .media)
-            }
-            var observed = ObservedEntry(entry: try details.entry(stat, descriptor))
-            guard stat.type == .file, readsContent else { return (observed, .media) }
-            do {
-                let digest = try fileDigest(site, descriptor, stat, source: .media, worker)
-                observed.content = digest?.digest
-                let after = try disk.stat(descriptor)
-                guard digest != nil, after.isUnchanged(since: stat) else {
-                    throw DiskError(.pread, ErrorNumber.inputOutput)
-                }
-                return (observed, digest?.source ?? .cache)
-            } catch let error as DiskError {
-                throw error
-            } catch {
-                failure = error
-                return (nil, .cache)
-            }
-        }
-        if let failure { throw failure }
-        return (observed: found.0, source: found.1)
     }
 }

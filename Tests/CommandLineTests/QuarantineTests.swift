@@ -77,6 +77,26 @@ import Testing
         #expect(rest.lines != erased.lines)
     }
 
+    @Test func whatWasTakenAwayByHandIsLost() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        let own = try scene.runFolder().split(separator: "/").last.map { String($0) } ?? "?"
+        try system("rm", "-rf", "\(scene.stage.b)/.resync-quarantine/\(own)")
+        let kept = try scene.run("quarantine", "list")
+        #expect(kept.status == 2, "\(kept.report)")
+        #expect(kept.lines.contains { $0.contains("  B  f  10 B  gone") }, "\(kept.report)")
+        #expect(kept.lines.last == "0 kept, 0 B; 5 gone", "\(kept.report)")
+        let undone = try scene.run("undo")
+        #expect(undone.status == 6, "\(undone.report)")
+        for name in ["f", "extra"] {
+            let line = "! \(name)  lost: what it displaced is no longer in the quarantine"
+            #expect(undone.text.contains(line), "\(undone.report)")
+        }
+        // What it made needs nothing from there.
+        #expect(!scene.stage.exists("b/d/new"))
+        #expect(undone.text.contains("is at its end"), "\(undone.report)")
+    }
+
     @Test func onlyRunsThatAreThereArePurged() throws {
         let scene = try ApplyScene()
         try scene.applied()

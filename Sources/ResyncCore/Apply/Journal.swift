@@ -18,6 +18,8 @@ package enum ActionResult: Sendable, Hashable {
     case released
     /// Of an undo: what stood there before is not in the undo file.
     case lost
+    /// Of an undo: what it displaced is in the quarantine no more, and not in its place either.
+    case missing
     /// The run was ended before it was done: nothing was touched.
     case stopped
 
@@ -196,6 +198,7 @@ extension ByteWriter {
             case .released: byte(9)
             case .stopped: byte(10)
             case .lost: byte(11)
+            case .missing: byte(12)
             case .failed(let failure):
                 byte(failure.isSource ? 8 : 7)
                 string(failure.call)
@@ -285,6 +288,7 @@ extension ByteReader {
             case 9: results.append(.released)
             case 10: results.append(.stopped)
             case 11: results.append(.lost)
+            case 12: results.append(.missing)
             case let kind where kind == 7 || kind == 8:
                 results.append(
                     .failed(

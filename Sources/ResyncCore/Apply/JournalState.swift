@@ -131,9 +131,10 @@ package struct JournalState: Sendable {
                 leftByUndo.remove(number)
                 continue
             }
-            if result == .changed || result == .released { leftByUndo.insert(number) }
-            if result == .changed { hasMetChange = true }
-            if result == .changed, open?.contains(number) == true {
+            let isSomebodys = result == .changed || result == .missing
+            if isSomebodys || result == .released { leftByUndo.insert(number) }
+            if isSomebodys { hasMetChange = true }
+            if isSomebodys, open?.contains(number) == true {
                 // What it displaced is kept, until a person lets it go.
                 results[number] = .done
             }
@@ -268,7 +269,7 @@ package struct ApplyCounts: Sendable, Hashable {
         case .blocked?: blocked += 1
         case .conflict?: conflicts += 1
         case .released?: released += 1
-        case .lost?: lost += 1
+        case .lost?, .missing?: lost += 1
         case .stopped?, nil: left += 1
         }
     }

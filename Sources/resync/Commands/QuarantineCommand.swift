@@ -17,49 +17,69 @@ struct QuarantineCommand: ParsableCommand {
 
         mutating func execute() throws -> ExitStatus {
             let state = try state.open()
+            var account = Account()
+            let runs = try AppliedRuns(state)
+            for folder in runs.folders { try list(folder, &account) }
+            var words = "\(countText(account.entries)) kept, \(sizeText(account.bytes))"
+            let isAll = account.isWhole && runs.unread == 0
+            if !isAll { words = "at least " + words }
+            if account.gone > 0 { words += "; \(countText(account.gone)) gone" }
+            if runs.unread > 0 {
+                words +=
+                    "; \(countText(runs.unread)) run"
+                    + "\(runs.unread == 1 ? "" : "s") cannot be read"
+            }
+            try StandardOutput.shared.write(words + "\n")
+            if !account.isWhole {
+                Main.complain("what lies in stores that are not there was not looked at")
+            }
+            return isAll && account.gone == 0 ? .ok : .trouble
+        }
+
+        /// What was found.
+        private struct Account {
             var entries = 0
             var bytes = 0
+            /// Kept as far as the journal knows, and not there.
+            var gone = 0
             var isWhole = true
-            func list(_ folder: ApplyFolder, _ action: Action, _ size: Int, _ note: String) throws {
+
+            mutating func add(_ size: Int) {
                 entries += 1
                 bytes = cappedSum(bytes, size)
+            }
+        }
+
+        private func list(_ folder: ApplyFolder, _ account: inout Account) throws {
+            let quarantine = Quarantine(folder)
+            func write(_ action: Action, _ size: Int, _ note: String) throws {
                 try StandardOutput.shared.write(
                     "\(folder.run.id)  \(action.side.letter)  \(shown(action.path))  "
                         + "\(sizeText(size))\(note)\n")
             }
-            let runs = try AppliedRuns(state)
-            for folder in runs.folders {
-                try Quarantine(folder).forEach { _, action in
-                    try list(folder, action, action.bytesDisplaced, "")
+            let sites = try folder.mayHaveStrays ? reachable(folder) : nil
+            if folder.mayHaveStrays, sites == nil { account.isWhole = false }
+            let missing = try sites.map { try quarantine.missing($0) } ?? []
+            try quarantine.forEach { number, action in
+                guard !missing.contains(number) else {
+                    account.gone += 1
+                    return try write(action, action.bytesDisplaced, "  gone")
                 }
-                for piece in folder.putAside {
-                    entries += 1
-                    bytes = cappedSum(bytes, piece.extent.length)
-                    try StandardOutput.shared.write(
-                        "\(folder.run.id)  \(piece.text)  put aside\n")
-                }
-                guard let sites = try reachable(folder) else {
-                    isWhole = isWhole && !folder.mayHaveStrays
-                    continue
-                }
-                let quarantine = Quarantine(folder)
-                for (stray, action) in try quarantine.strays(sites) {
-                    try list(
-                        folder, action, stray.stat.size,
-                        quarantine.isCopy(stray) ? "  made, and taken back" : "  put aside")
-                }
+                account.add(action.bytesDisplaced)
+                try write(action, action.bytesDisplaced, "")
             }
-            let unread = runs.unread
-            let isAll = isWhole && unread == 0
-            var words = "\(isAll ? "" : "at least ")\(countText(entries)) kept, \(sizeText(bytes))"
-            if unread > 0 {
-                words += "; \(countText(unread)) run\(unread == 1 ? "" : "s") cannot be read"
+            for piece in folder.putAside {
+                account.add(piece.extent.length)
+                try StandardOutput.shared.write(
+                    "\(folder.run.id)  \(piece.text)  put aside\n")
             }
-            try StandardOutput.shared.write(words + "\n")
-            if !isWhole {
-                Main.complain("what runs put aside in stores that are not there is not among it")
+            guard let sites else { return }
+            for (stray, action) in try quarantine.strays(sites) {
+                account.add(stray.stat.size)
+                try write(
+                    action, stray.stat.size,
+                    quarantine.isCopy(stray) ? "  made, and taken back" : "  put aside")
             }
-            return isAll ? .ok : .trouble
         }
     }
 

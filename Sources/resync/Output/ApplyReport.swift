@@ -187,6 +187,7 @@ extension ActionResult {
         case .conflict: "conflict"
         case .released: "released"
         case .lost: "lost"
+        case .missing: "missing"
         case .stopped: "stopped"
         }
     }
@@ -204,6 +205,7 @@ extension ActionResult {
                 + "; " + (isUndo ? "left as it is" : "--accept-open changes it all the same")
         case .released: "cannot be taken back: what it displaced was released"
         case .lost: "what was there before is not in the undo file; left as it is"
+        case .missing: "lost: what it displaced is no longer in the quarantine"
         case .sourceChanged: "changed on \(side.other.letter) since the plan was made"
         case .blocked: "needs what was not done"
         case .stopped: "not begun: the run was ended"
