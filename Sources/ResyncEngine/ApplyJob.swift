@@ -10,11 +10,14 @@ package struct ApplyJob {
     /// Seconds before reading back: until a change is so old that another could not hide behind the
     /// same times.
     private let settle: Double
+    /// Where other runs are.
+    private let runs: Folder?
 
     package init(
         _ folder: ApplyFolder, _ sites: Sides<LocalSite>, _ controls: RunControls,
-        settle: Double = 2.1
+        settle: Double = 2.1, besides runs: Folder? = nil
     ) {
+        self.runs = runs
         self.folder = folder
         self.sites = sites
         self.controls = controls
@@ -40,7 +43,13 @@ package struct ApplyJob {
     /// of its batch then.
     package func settleForOthers() throws {
         try recover()
-        if isTree { try UndoRun(folder, anySites, controls).settleOpen() }
+        if isTree { try undoRun().settleOpen() }
+    }
+
+    private func undoRun() throws -> UndoRun {
+        UndoRun(
+            folder, anySites, controls,
+            later: try runs.map { try folder.changedLater(in: $0) } ?? [:])
     }
 
     private var options: ApplyOptions {
@@ -96,7 +105,7 @@ package struct ApplyJob {
         try markTargets(folder.run.id)
         try forget(baselines)
         try recover()
-        let result = try UndoRun(folder, anySites, controls)()
+        let result = try undoRun()()
         if folder.state.isUndone || folder.state.isOver { try markTargets(nil) }
         return result
     }

@@ -8,6 +8,8 @@ package struct ApplyOptions: Sendable {
     package var blockSize: Int
     /// Whether entries that a process has open for writing are changed all the same.
     package var acceptsOpen = false
+    /// Nil where nothing was decided since the plan was made.
+    package var decided: LaterDecisions?
     /// Which processes have which objects open for writing.
     package var openForWriting: @Sendable () -> [ObjectIdentity: OpenFiles.Holder] = { [:] }
     /// Of an image; a tree's is its site's.
@@ -43,6 +45,8 @@ package struct ApplyResult: Sendable {
     package var undoLack: UndoDamage?
     /// Of an undo: entries that came back with what somebody wrote to them since.
     package var late: [(number: Int, path: RelativePath)] = []
+    /// Of an undo: later runs that have to be taken back first, by number.
+    package var later: [Int: String] = [:]
     /// What reading the last slice back showed; nil where none was read back.
     package var slice: ConfirmResult?
 

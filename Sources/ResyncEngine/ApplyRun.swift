@@ -274,6 +274,7 @@ package final class ApplyRun {
     private func held(back action: Action, _ number: Int, _ hand: Hand) -> ActionResult? {
         // After trouble with the target nothing is taken away: what replaces it may be missing.
         if action.group == .removal, failedSides.contains(action.side) { return .blocked }
+        if options.decided?.speakAgainst(action) == true { return .decided }
         // What stands where its first name was to come may look like it, and is not.
         if action.kind == .link, let after = action.after,
             absent[action.side].contains(after.stat.identity)

@@ -361,7 +361,7 @@ package final class PlanRun {
         var choice = task.policy.choose(
             entry, decided: decided, isNamed: task.decisions.names(entry.path))
         // What somebody decided about was another one. A directory is, whatever came into it.
-        if decided != nil, !isUnmoved, !entry.isDirectoryOnBoth { choice = .leave(.conflict) }
+        if decided != nil, !isUnmoved, !entry.isDirectoryOnBoth { choice = .leave(.stale) }
         // Under a name that is left out on one side for what it is there, nothing is put or taken.
         if isLeftOut(entry) { choice = .leave(.excluded) }
         if task.isExternal(entry, choice) {

@@ -10,10 +10,17 @@ package final class UndoRun {
     private let controls: RunControls
     private let progress = Progress()
 
-    package init(_ folder: ApplyFolder, _ sites: Sides<any Site>, _ controls: RunControls) {
+    /// By number, what a later run has changed once more: that one goes back first.
+    private let later: [Int: String]
+
+    package init(
+        _ folder: ApplyFolder, _ sites: Sides<any Site>, _ controls: RunControls,
+        later: [Int: String] = [:]
+    ) {
         self.folder = folder
         self.sites = sites
         self.controls = controls
+        self.later = later
     }
 
     /// - Precondition: no intent of the run is open: see `ApplyRun.settleOpen`.
@@ -27,6 +34,7 @@ package final class UndoRun {
         var result = ApplyResult(counts: counts, ending: ending ?? .complete, failure: failure)
         result.notUndone = notUndone
         result.late = late
+        result.later = later
         return result
     }
 
@@ -124,6 +132,16 @@ package final class UndoRun {
         return (try? hand.areKnown(now, of: action, before: before)) == true
     }
 
+    /// What becomes of an action that is not even looked at; nil for all others.
+    private func known(_ number: Int, _ action: Action) -> ActionResult? {
+        if action.keepsOld, folder.state.isErased(number) { return .released }
+        if later[number] != nil { return .blocked }
+        guard folder.state.conflicts.contains(number), !folder.state.isDone(number) else {
+            return nil
+        }
+        return end(ofConflict: number)
+    }
+
     private func takeBack(
         _ first: Int, _ actions: [Action], _ chosen: [Int], _ counts: inout ApplyCounts
     ) throws {
@@ -137,19 +155,12 @@ package final class UndoRun {
         }
         for at in chosen {
             controls.pace.hold()
-            if actions[at].keepsOld, folder.state.isErased(first + at) {
-                results[at] = .released
-                notUndone[first + at] = .released
-                counts.count(.released)
-                continue
-            }
-            if folder.state.conflicts.contains(first + at), !folder.state.isDone(first + at),
-                let result = end(ofConflict: first + at)
-            {
-                results[at] = result
-                guard !result.isDone else { continue }
-                notUndone[first + at] = result
-                counts.count(result)
+            if let known = known(first + at, actions[at]) {
+                results[at] = known
+                // A conflict of which nothing is left was not done, and is none that came back.
+                guard !known.isDone else { continue }
+                notUndone[first + at] = known
+                counts.count(known)
                 continue
             }
             let changer = hand.changer(actions[at].side)

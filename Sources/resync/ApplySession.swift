@@ -263,7 +263,7 @@ struct ApplySession {
         return try resync.watched(style, folder.run, pace, totalBytes: totalBytes) { controls in
             var controls = controls
             controls.confirmed = { watch.read($0) }
-            return try work(ApplyJob(folder, sites, controls), controls)
+            return try work(ApplyJob(folder, sites, controls, besides: state.runs), controls)
         }
     }
 

@@ -4,6 +4,52 @@ import Testing
 
 /// Wrong volumes, wrong directions, too much at once: refused before the first write.
 @Suite(.serialized) struct ApplyGuardTests {
+    // MARK: Decisions
+
+    /// Who reopens a difference does not want it carried out.
+    @Test func whatADecisionNoLongerSaysIsWithheld() throws {
+        let scene = try ApplyScene()
+        #expect(try scene.stage.verify().status == 1)
+        func decide(_ words: String...) throws {
+            let done = try scene.stage.resync(["decide", "last"] + words).run()
+            #expect(done.status == 0, "\(done.report)")
+        }
+        try decide("f", "--accept", "a", "--reason", "newer")
+        try decide("d", "--accept", "a", "--reason", "newer")
+        let made = try scene.run("plan", "last", "--authority", "a", "-o", "p", "--force")
+        #expect(made.status == 0, "\(made.report)")
+        try decide("f", "--open", "--reason", "not sure")
+        try decide("extra", "--accept", "b", "--reason", "it is needed")
+        try decide("d", "--accept", "a", "--reason", "still so")
+        for _ in 0..<2 {
+            let applied = try scene.apply()
+            #expect(applied.status == 6, "\(applied.report)")
+            for name in ["f", "extra"] {
+                #expect(
+                    applied.text.contains("! \(name)  decided otherwise since the plan was made"),
+                    "\(applied.report)")
+            }
+            #expect(scene.stage.text("b/f") == "what B had")
+            #expect(scene.stage.exists("b/extra"))
+            #expect(scene.stage.text("b/d/new") == "made")
+            #expect(!scene.stage.exists("b/old"))
+        }
+    }
+
+    /// What was decided about was another one.
+    @Test func aDecisionAboutWhatChangedSinceIsStale() throws {
+        let scene = try ApplyScene()
+        #expect(try scene.stage.verify().status == 1)
+        let decided = try scene.run("decide", "last", "f", "--accept", "a", "--reason", "newer")
+        #expect(decided.status == 0, "\(decided.report)")
+        try scene.stage.write("b/f", "and something else")
+        let made = try scene.run("plan", "last", "--authority", "a", "-o", "p", "--force")
+        #expect(made.status == 4, "\(made.report)")
+        #expect(
+            made.text.contains("x f  decided about before it changed, left as it is"),
+            "\(made.report)")
+    }
+
     // MARK: Volumes
 
     /// The marker came along when the whole store was copied.

@@ -177,6 +177,33 @@ import Testing
 
     // MARK: Taking back
 
+    /// What the later one has put there may be equal to what the earlier one had.
+    @Test func whatALaterRunHasChangedGoesBackWithThatOneFirst() throws {
+        let scene = try ApplyScene()
+        let stage = scene.stage
+        try scene.applied()
+        let first = try scene.runFolder().split(separator: "/").last.map { String($0) } ?? "?"
+        #expect(try scene.run("confirm").status == 0)
+        try stage.write("b/f", "written in between")
+        try scene.makePlan()
+        try scene.applied()
+        let second = try scene.run("runs", "list").lines.last?.split(separator: " ").first ?? "?"
+        let early = try scene.run("undo", first)
+        #expect(early.status == 6, "\(early.report)")
+        #expect(
+            early.text.contains("! f  run \(second) has changed it since: take that back first"),
+            "\(early.report)")
+        #expect(stage.bytes("b/f") == noise(5000, seed: 2))
+        #expect(stage.text("b/extra") == "only on B")
+        // Both have done something in the root, and that is no order.
+        #expect(early.lines.filter { $0.hasPrefix("!") }.count == 1, "\(early.report)")
+        #expect(try scene.run("undo", String(second)).status == 0)
+        #expect(stage.text("b/f") == "written in between")
+        // Now it is somebody's.
+        #expect(try scene.run("undo", first).status == 6)
+        #expect(stage.text("b/f") == "written in between")
+    }
+
     @Test func runsAreTakenBackOneAfterTheOther() throws {
         let scene = try ApplyScene()
         let stage = scene.stage
@@ -191,7 +218,7 @@ import Testing
         // The earlier one first: what the later one replaced stays, and is named.
         let early = try scene.run("undo", first)
         #expect(early.status == 6, "\(early.report)")
-        #expect(early.text.contains("! f  changed on B since the run; left"), "\(early.report)")
+        #expect(early.text.contains("take that back first"), "\(early.report)")
         #expect(stage.text("b/f") == "the second version")
         #expect(stage.text("b/extra") == "only on B")
         #expect(try scene.store != after)

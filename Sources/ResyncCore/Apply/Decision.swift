@@ -54,3 +54,24 @@ package struct Decisions: Sendable {
         }
     }
 }
+
+/// What was decided since a plan was made.
+package struct LaterDecisions: Sendable {
+    private let then: Decisions
+    private let now: Decisions
+
+    /// Nil where nothing was.
+    package init?(_ decisions: Decisions, since planned: Timestamp) {
+        let earlier = decisions.all.filter { $0.when <= planned }
+        guard earlier.count < decisions.all.count else { return nil }
+        (then, now) = (Decisions(earlier), decisions)
+    }
+
+    /// Whether an action of the plan does what is no longer decided, or was decided otherwise.
+    package func speakAgainst(_ action: Action) -> Bool {
+        // What is done in a directory moves its times, whoever is right about it.
+        guard action.keptDirectory == nil else { return false }
+        let last = now.winner(action.path)
+        return last != then.winner(action.path) && last != action.side.other
+    }
+}

@@ -6,6 +6,8 @@ package enum ActionResult: Sendable, Hashable {
     case changed
     /// A rule of the operator's holds it back: open for writing, or a special file.
     case withheld
+    /// Somebody has decided otherwise since the plan was made: nothing was touched.
+    case decided
     /// The source changed since the plan was made: nothing was touched.
     case sourceChanged
     /// A call failed, on the target unless `isSource`; nothing was touched.
@@ -199,6 +201,7 @@ extension ByteWriter {
             case .stopped: byte(10)
             case .lost: byte(11)
             case .missing: byte(12)
+            case .decided: byte(13)
             case .failed(let failure):
                 byte(failure.isSource ? 8 : 7)
                 string(failure.call)
@@ -289,6 +292,7 @@ extension ByteReader {
             case 10: results.append(.stopped)
             case 11: results.append(.lost)
             case 12: results.append(.missing)
+            case 13: results.append(.decided)
             case let kind where kind == 7 || kind == 8:
                 results.append(
                     .failed(

@@ -248,6 +248,7 @@ package struct ApplyCounts: Sendable, Hashable {
     package var done = 0
     package var changed = 0
     package var withheld = 0
+    package var decided = 0
     package var sourceChanged = 0
     package var failed = 0
     package var blocked = 0
@@ -264,6 +265,7 @@ package struct ApplyCounts: Sendable, Hashable {
         case .done?: done += 1
         case .changed?: changed += 1
         case .withheld?: withheld += 1
+        case .decided?: decided += 1
         case .sourceChanged?: sourceChanged += 1
         case .failed?: failed += 1
         case .blocked?: blocked += 1
@@ -275,7 +277,8 @@ package struct ApplyCounts: Sendable, Hashable {
     }
 
     package var notDone: Int {
-        changed + withheld + sourceChanged + failed + blocked + conflicts + released + lost
+        changed + withheld + decided + sourceChanged + failed + blocked + conflicts + released
+            + lost
             + left
     }
 }

@@ -29,6 +29,8 @@ package enum PlanChoice: Sendable, Hashable {
 /// Why a difference is left as it is.
 package enum LeaveReason: Sendable, Hashable, CaseIterable {
     case conflict, undetermined, lost, unreadable
+    /// It was decided about before it changed.
+    case stale
     /// Nobody knows whether the source's directory has it after all, or something stays inside.
     case deletion
     /// It belongs to an external module: equal bytes would prove nothing of it.
@@ -118,7 +120,7 @@ extension PlanPolicy {
 extension PlanLeftOut {
     package mutating func count(_ reason: LeaveReason, _ number: Int = 1) {
         switch reason {
-        case .conflict: conflicts += number
+        case .conflict, .stale: conflicts += number
         case .undetermined: undetermined += number
         case .lost: lost += number
         case .unreadable: unreadable += number

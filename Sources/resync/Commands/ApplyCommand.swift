@@ -94,6 +94,7 @@ struct ApplyCommand: JSONCommand {
         let session = try ApplySession(plan: input, state, limits, watch) { sites, state, run in
             try refuseExternal(plan, sites)
             try guardAgainst(plan, sites, state, run)
+            options.decided = try decided(since: plan, state)
         }
         let state = session.state
         let id = session.folder.run.id
@@ -135,6 +136,28 @@ struct ApplyCommand: JSONCommand {
             state.isTakenBack || state.isOver
                 ? "run \(id) carried the plan out and was taken back: make a new plan"
                 : "run \(id) is being taken back: 'resync undo \(id)' goes on", .usage)
+    }
+
+    /// What somebody has decided about the comparison that the plan was made from.
+    private func decided(
+        since plan: PlanReader<EVPHash>, _ state: StateFolder
+    ) throws -> LaterDecisions? {
+        guard let run = plan.header.run else { return nil }
+        let decisions: Decisions?
+        if try RunFolder.list(in: state.runs).contains(run) {
+            decisions = try RunFolder.open(run, in: state.runs).decisions()
+        } else {
+            decisions = try DecideCommand.known(in: state).first { $0.run == run }?.decisions
+        }
+        let later = decisions.flatMap { LaterDecisions($0, since: plan.header.created) }
+        guard plan.header.stores.a.kind != .directory, let later else { return later }
+        var plan = plan
+        try plan.forEach { _, action in
+            guard later.speakAgainst(action) else { return }
+            throw CommandError(
+                "it was decided otherwise since the plan was made: nothing was written", .refused)
+        }
+        return nil
     }
 
     private func options(_ plan: PlanReader<EVPHash>) throws -> ApplyOptions {

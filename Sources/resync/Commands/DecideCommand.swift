@@ -127,10 +127,10 @@ struct DecideCommand: ResyncCommand {
         return false
     }
 
-    private typealias OfRun = (run: String, decisions: Decisions)
+    typealias OfRun = (run: String, decisions: Decisions)
 
     /// Those of the runs that are kept, and those that the ledger has of others.
-    private static func known(in state: StateFolder) throws -> [OfRun] {
+    static func known(in state: StateFolder) throws -> [OfRun] {
         let kept =
             try RunFolder.decisions(in: state.runs)
             + (state.forgotten().map { try RunFolder.decisions(in: $0) } ?? [])

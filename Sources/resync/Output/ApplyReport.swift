@@ -27,7 +27,7 @@ struct ApplyReport {
 
     /// Every action that an undo has not taken back, with why.
     func notUndone(_ result: ApplyResult) throws {
-        try lines(isUndo: true, result.leftExtents) { result.notUndone[$0] }
+        try lines(isUndo: true, result.leftExtents, result.later) { result.notUndone[$0] }
         try putAside()
         guard !json else { return }
         for (_, path) in result.late {
@@ -57,7 +57,7 @@ struct ApplyReport {
     }
 
     private func lines(
-        isUndo: Bool, _ left: [Int: LeftExtents] = [:],
+        isUndo: Bool, _ left: [Int: LeftExtents] = [:], _ later: [Int: String] = [:],
         _ result: (_ number: Int) -> ActionResult?
     ) throws {
         var plan = folder.plan
@@ -65,7 +65,8 @@ struct ApplyReport {
         var omitted = 0
         try plan.forEach { number, action in
             guard let result = result(number) else { return }
-            if json { return try add(action, result, holders[number], left[number]) }
+            let run = result == .blocked ? later[number] : nil
+            if json { return try add(action, result, holders[number], left[number], run) }
             guard printed < Self.lineLimit else {
                 omitted += 1
                 return
@@ -74,6 +75,7 @@ struct ApplyReport {
             var reason = result.sentence(
                 on: action.side, isUndo: isUndo, holder: holders[number])
             if isUndo { reason += place(action, number, result) }
+            if let run { reason = "run \(run) has changed it since: take that back first" }
             if let left = left[number] { reason += ": \(left.text)" }
             try StandardOutput.shared.write("! \(shown(action.path))  \(reason)\n")
         }
@@ -91,7 +93,7 @@ struct ApplyReport {
 
     private func add(
         _ action: Action, _ result: ActionResult, _ holder: OpenFiles.Holder?,
-        _ left: LeftExtents?
+        _ left: LeftExtents?, _ later: String?
     ) throws {
         var line = JSONLine(type: "action")
         line.path(action.path)
@@ -101,6 +103,7 @@ struct ApplyReport {
             line.field("process", holder.number)
             line.field("process_name", escaped(holder.name))
         }
+        if let later { line.field("later_run", later) }
         if let left {
             line.field("extents_left", left.count)
             line.field("extents", left.extents.map { $0.object })
@@ -141,9 +144,12 @@ struct ApplyReport {
         }
         add(counts.changed, "changed since \(since)")
         add(counts.withheld, "open for writing")
+        add(counts.decided, "decided otherwise since")
         add(counts.sourceChanged, "with a source that changed")
         add(counts.failed, "failed")
-        add(counts.blocked, "not possible without those")
+        add(
+            counts.blocked,
+            result.later.isEmpty ? "not possible without those" : "changed by a later run")
         add(counts.conflicts, "met somebody else at work")
         add(counts.released, "that can no longer be taken back")
         add(counts.lost, "of which nothing is kept")
@@ -181,6 +187,7 @@ extension ActionResult {
         case .done: "done"
         case .changed: "changed"
         case .withheld: "withheld"
+        case .decided: "decided_otherwise"
         case .sourceChanged: "source_changed"
         case .failed: "failed"
         case .blocked: "blocked"
@@ -203,6 +210,7 @@ extension ActionResult {
             "open for writing on \(side.letter)"
                 + (holder.map { " by \(escaped($0.name)) (process \($0.number))" } ?? "")
                 + "; " + (isUndo ? "left as it is" : "--accept-open changes it all the same")
+        case .decided: "decided otherwise since the plan was made; left as it is"
         case .released: "cannot be taken back: what it displaced was released"
         case .lost: "what was there before is not in the undo file; left as it is"
         case .missing: "lost: what it displaced is no longer in the quarantine"

@@ -275,6 +275,7 @@ extension LeaveReason {
     fileprivate var word: String {
         switch self {
         case .conflict: "conflict"
+        case .stale: "decided about before it changed"
         case .undetermined: "undetermined"
         case .lost: "lost in an episode"
         case .unreadable: "unreadable or unstable"
