@@ -180,6 +180,7 @@ package final class PlanRun {
         var questions = PlannerQuestions()
         let (poisoned, hasSelection) = (poisoned, task.hasSelection)
         questions.isListedWhole = { _, path in !hasSelection && !poisoned.contains(path) }
+        if !task.filter.isEmpty { questions.holdsLeftOut = holdsLeftOut }
         // Without a whole comparison nobody knows that a name agrees.
         if task.isComplete, !hasSelection {
             questions.existingName = { side, identity in
@@ -222,14 +223,42 @@ package final class PlanRun {
         return emptied
     }
 
+    /// As far as anybody can say: one that cannot be listed may.
+    private func holdsLeftOut(_ side: Side, _ path: RelativePath) throws -> Bool {
+        let worker = try Worker(scheme: scheme, pulse: Pulse(), stop: Stop())
+        var directory = try task.sites[side].root()
+        for part in path.components {
+            guard let next = opened(part, in: directory, worker) else { return true }
+            directory = next
+        }
+        let listing = directory.list(worker)
+        while true {
+            let names = try listing.next(Self.chunkSize)
+            guard names.count > 0 else { return listing.completeness != .complete }
+            for index in 0..<names.count where isLeftOut(names, index, in: path) { return true }
+        }
+    }
+
+    private func isLeftOut(_ names: NameList, _ index: Int, in path: RelativePath) -> Bool {
+        let isDirectory = names.kinds[index] == .directory
+        return names.withBytes(index) {
+            task.filter.excludes($0, in: path.bytes, isDirectory: isDirectory)
+        }
+    }
+
     /// The root, or a directory in it.
     private func opened(
         _ path: RelativePath, in root: any SiteDirectory, _ worker: Worker
     ) -> (any SiteDirectory)? {
-        if path == .root { return root }
-        var name = NameList()
-        name.append(path.lastName, kind: .directory)
-        return root.open(name, 0, worker).directory
+        path == .root ? root : opened(path.lastName, in: root, worker)
+    }
+
+    private func opened(
+        _ name: Name, in parent: any SiteDirectory, _ worker: Worker
+    ) -> (any SiteDirectory)? {
+        var names = NameList()
+        names.append(name, kind: .directory)
+        return parent.open(names, 0, worker).directory
     }
 
     // MARK: Looking again

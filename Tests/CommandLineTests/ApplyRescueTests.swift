@@ -91,6 +91,24 @@ import Testing
         #expect(!stage.exists("a/plan") && !stage.exists("b/plan"))
     }
 
+    @Test func aDirectoryThatHoldsWhatIsLeftOutIsNotPlannedToGo() throws {
+        let stage = try stage()
+        try system("mkdir", "-p", stage.b + "/old/deep", stage.b + "/gone")
+        try stage.write("b/old/deep/kept.log", "left out")
+        try stage.write("b/old/f", "not in A")
+        let made = try stage.resync([
+            "plan", stage.a, stage.b, "--authority", "a", "-o", "p", "--exclude", "*.log",
+        ]).run()
+        #expect(made.status == 0, "\(made.report)")
+        for name in ["old", "old/deep"] {
+            #expect(made.text.contains("x \(name)  not deleted"), "\(made.report)")
+        }
+        let applied = try stage.resync(["apply", "p"]).run()
+        #expect(applied.status == 0, "\(applied.report)")
+        #expect(stage.text("b/old/deep/kept.log") == "left out")
+        #expect(!stage.exists("b/old/f") && !stage.exists("b/gone"))
+    }
+
     @Test func aPathThatNamesNothingIsNoPlan() throws {
         let stage = try stage()
         #expect(try stage.verify("--settle", "0").status == 1)

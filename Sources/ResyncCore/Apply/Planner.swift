@@ -44,6 +44,8 @@ package struct PlanSpools {
 package struct PlannerQuestions {
     /// Whether a directory's listing on that side held all it has.
     package var isListedWhole: (Side, RelativePath) -> Bool = { _, _ in true }
+    /// Whether a directory on that side holds what was left out of the comparison: it stays.
+    package var holdsLeftOut: (Side, RelativePath) throws -> Bool = { _, _ in false }
     /// Another name of the object on that side, which both sides have and agree about.
     package var existingName: (Side, ObjectIdentity) throws -> RelativePath? = { _, _ in nil }
 
@@ -182,6 +184,7 @@ package struct Planner {
         frame.successor = try making(entry, from: source, wanted, isLate: true)
         frame.gap = Side.both { _ in .deleted }
         stack.append(frame)
+        if try questions.holdsLeftOut(target, entry.path) { stay(entry.path) }
     }
 
     private mutating func delete(_ entry: SurveyedEntry, on target: Side) throws {
@@ -201,6 +204,7 @@ package struct Planner {
             frame.gap[target] = .deleted
             frame.gap[target.other] = .deleted
             stack.append(frame)
+            if try questions.holdsLeftOut(target, entry.path) { stay(entry.path) }
         } else {
             touch(target)
             try spools.deletes.append(action)
