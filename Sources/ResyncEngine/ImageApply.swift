@@ -197,7 +197,8 @@ struct ImageApply {
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
             // Once anything was begun, nothing else knows what was there before.
             guard !isSliceBegun else {
-                throw UndoDamage(run: folder.run.id, reason: "is gone", offset: nil)
+                throw UndoDamage(
+                    run: folder.run.id, reason: "is gone from \(place.text)", offset: nil)
             }
             room.limit(to: available)
             try room.checkFirst(folder)

@@ -28,6 +28,12 @@ struct UndoPlace {
 
     var name: [UInt8] { name(slice) }
 
+    /// Where the slice's file is looked for.
+    var text: String {
+        guard let path else { return "'\(escaped(name))' in the folder of its run" }
+        return "'\(escaped(path + [slash] + name))'"
+    }
+
     private func name(_ slice: Int) -> [UInt8] {
         let own = slice == 0 ? "undo" : "undo-\(slice)"
         return Array((path == nil ? own : "resync-\(run.id).\(own)").utf8)

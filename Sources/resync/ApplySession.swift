@@ -88,11 +88,19 @@ struct ApplySession {
         guard folder.state.isCutOff else { return }
         for side in Side.allCases where folder.plan.trailer.totals[side].actions > 0 {
             let site = sites[side]
-            guard site.facts.kind == .directory, try MarkerFile.read(site)?.inconsistent == nil
-            else { continue }
+            guard site.facts.kind == .directory else { continue }
+            let marker = try MarkerFile.read(site)
+            guard marker?.inconsistent == nil else { continue }
+            let (path, id) = (escaped(site.facts.path), folder.run.id)
+            let planned = folder.plan.header.stores[side].identity
+            guard marker != nil, site.identity.isSameStore(as: planned) else {
+                throw CommandError(
+                    "'\(path)' is not the store that run \(id) was cut off on", .refused)
+            }
             throw CommandError(
-                "'\(escaped(site.facts.path))' is not the store that run \(folder.run.id) was cut "
-                    + "off on", .refused)
+                "'\(path)' was taken as it is since run \(id) was cut off on it ('resync store "
+                    + "adopt --force'), so that run was given up: 'resync undo \(id)' takes back "
+                    + "what it did, and a new plan does the rest", .refused)
         }
     }
 

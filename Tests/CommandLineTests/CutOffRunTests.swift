@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Testing
 
@@ -87,6 +88,19 @@ import Testing
         #expect(applied.status == 0, "\(applied.report)")
         #expect(applied.errorText.contains("settling what it left"), "\(applied.report)")
         #expect(try !standing(stage).contains("cut off"))
+    }
+
+    @Test func aRunThatWasGivenUpIsCalledSo() throws {
+        guard let (stage, plan) = try cutOff() else { return }
+        let id = try standing(stage).split(separator: " ").first.map { String($0) } ?? ""
+        for name in try FileManager.default.contentsOfDirectory(atPath: stage.b)
+        where name.hasPrefix(".resync-staged") { try move(stage, "b/" + name, "aside") }
+        let adopted = try stage.resync(["store", "adopt", stage.b, "--force"]).run()
+        #expect(adopted.status == 0, "\(adopted.report)")
+        let refused = try stage.applying(plan).run()
+        #expect(refused.status == 5, "\(refused.report)")
+        #expect(refused.errorText.contains("given up"), "\(refused.report)")
+        #expect(refused.errorText.contains("'resync undo \(id)'"), "\(refused.report)")
     }
 
     /// The other site is what is most likely not there.

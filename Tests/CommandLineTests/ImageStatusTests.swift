@@ -128,7 +128,7 @@ import Testing
             try one.refuses(2, words) { try one.run("undo") }
         }
         try system("rm", own)
-        try one.refuses(2, " is gone\n") { try one.run("undo") }
+        try one.refuses(2, " is gone from '") { try one.run("undo") }
         try bytes.write(to: URL(filePath: own))
         let undone = try one.run("undo")
         #expect(undone.status == 0, "\(undone.report)")
