@@ -95,6 +95,7 @@ package struct ApplyJob {
             result.shortage = shortage
             return result
         }
+        try refuseUnsafeQuarantines()
         try markTargets(folder.run.id)
         return try run()
     }
@@ -102,12 +103,17 @@ package struct ApplyJob {
     /// Takes back what was done. A store that is as it was before is whole again.
     package func undo(_ baselines: Baselines) throws -> ApplyResult {
         guard isTree else { return try ImageApply(folder, sites, controls).undo() }
+        try refuseUnsafeQuarantines()
         try markTargets(folder.run.id)
         try forget(baselines)
         try recover()
         let result = try undoRun()()
         if folder.state.isUndone || folder.state.isOver { try markTargets(nil) }
         return result
+    }
+
+    private func refuseUnsafeQuarantines() throws {
+        for side in targets { try sites[side].refuseUnsafeQuarantine() }
     }
 
     /// Says that this run has changed the targets in part, or that it has not any more. A store

@@ -1,5 +1,5 @@
 import Glibc
-import ResyncCore
+package import ResyncCore
 
 // What a run displaced lies in `.resync-quarantine/RUN`, under its action's number; what it found
 // there of somebody else's, under the number and a suffix.
@@ -30,12 +30,11 @@ extension LocalChanger {
     /// Said before anything is in its new place: nothing could be moved there, or others could take
     /// it away again.
     private func checkOurs(_ folder: Descriptor) throws(DiskError) {
-        let stat = try disk.stat(folder)
-        guard stat.mount == site.facts.stat.mount else {
-            throw DiskError(.renameat2, ErrorNumber.crossDevice)
+        switch site.quarantineFlaw(try disk.stat(folder)) {
+        case nil: return
+        case .mount?: throw DiskError(.renameat2, ErrorNumber.crossDevice)
+        case .mode?, .owner?: throw DiskError(.openat, ErrorNumber.notPermitted)
         }
-        guard stat.mode & 0o022 == 0, stat.uid == site.facts.stat.uid || stat.uid == geteuid()
-        else { throw DiskError(.openat, ErrorNumber.notPermitted) }
     }
 
     private func folder(
@@ -172,15 +171,8 @@ extension LocalChanger {
         beside isKept: (_ number: Int) -> Bool
     ) throws(DiskError) -> [Stray] {
         guard let shelf = try shelfIfThere() else { return [] }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 << 10, alignment: 16)
-        defer { buffer.deallocate() }
         // Opened anew: the one that is kept would go on where a listing before has ended.
-        let directory = try withCString([UInt8(ascii: ".")]) { (name) throws(DiskError) in
-            try disk.openDirectory(name, in: shelf)
-        }
-        defer { disk.close(directory) }
-        var names = NameList()
-        while try disk.list(directory, into: &names, buffer: buffer) {}
+        let names = try disk.names([UInt8(ascii: ".")], in: shelf)
         var found: [Stray] = []
         for index in 0..<names.count {
             let name = names.name(index).bytes
@@ -203,6 +195,91 @@ extension LocalChanger {
         try withCString(shelfName(number) + suffix) { (name) throws(DiskError) in
             try drop(name, in: shelf)
         }
+    }
+}
+
+extension Disk {
+    fileprivate func names(
+        _ directory: [UInt8], in parent: Descriptor
+    ) throws(DiskError) -> NameList {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 << 10, alignment: 16)
+        defer { buffer.deallocate() }
+        let descriptor = try withCString(directory) { (name) throws(DiskError) in
+            try openDirectory(name, in: parent)
+        }
+        defer { close(descriptor) }
+        var names = NameList()
+        while try list(descriptor, into: &names, buffer: buffer) {}
+        return names
+    }
+}
+
+/// Why nothing can be kept in a store's quarantine.
+private enum QuarantineFlaw {
+    case mount, mode, owner
+}
+
+extension LocalSite {
+    fileprivate func quarantineFlaw(_ stat: Stat) -> QuarantineFlaw? {
+        if stat.mount != facts.stat.mount { return .mount }
+        if stat.mode & 0o022 != 0 { return .mode }
+        return stat.uid == facts.stat.uid || stat.uid == geteuid() ? nil : .owner
+    }
+
+    /// What lies in the store's quarantine, by run, whoever has put it there; nothing is followed.
+    package func quarantined() throws(DiskError) -> [(run: [UInt8], name: [UInt8], stat: Stat)] {
+        var found: [(run: [UInt8], name: [UInt8], stat: Stat)] = []
+        do throws(DiskError) {
+            let all = try withCString(quarantineName) { (name) throws(DiskError) in
+                try disk.open(name, in: descriptor, [.readOnly, .directory, .noFollow], mode: 0)
+            }
+            defer { disk.close(all) }
+            let runs = try disk.names([UInt8(ascii: ".")], in: all).sorted()
+            for index in 0..<runs.count {
+                let run = runs.name(index).bytes
+                let shelf = try withCString(run) { (name) throws(DiskError) -> Descriptor? in
+                    guard try disk.stat(name, in: all).type == .directory else { return nil }
+                    return try disk.open(
+                        name, in: all, [.readOnly, .directory, .noFollow], mode: 0)
+                }
+                guard let shelf else { continue }
+                defer { disk.close(shelf) }
+                let names = try disk.names([UInt8(ascii: ".")], in: shelf).sorted()
+                for index in 0..<names.count {
+                    let name = names.name(index).bytes
+                    let stat = try withCString(name) { (name) throws(DiskError) in
+                        try disk.stat(name, in: shelf)
+                    }
+                    found.append((run, name, stat))
+                }
+            }
+        } catch {
+            guard error.number == ErrorNumber.noEntry else { throw error }
+        }
+        return found
+    }
+
+    /// Refuses a store in whose quarantine nothing can be kept, before anything is written.
+    package func refuseUnsafeQuarantine() throws {
+        let stat: Stat
+        do throws(DiskError) {
+            stat = try withCString(quarantineName) { (name) throws(DiskError) in
+                try disk.stat(name, in: descriptor)
+            }
+        } catch {
+            guard error.number == ErrorNumber.noEntry else { throw error }
+            return
+        }
+        let why: String
+        switch stat.type == .directory ? quarantineFlaw(stat) : nil {
+        case nil where stat.type == .directory: return
+        case nil: why = "is no directory"
+        case .mount?: why = "lies on another mount: nothing could be moved there"
+        case .mode?: why = "is open to others, who could take away what is kept there: chmod go-w"
+        case .owner?:
+            why = "belongs to user \(stat.uid), who could take away what is kept there"
+        }
+        throw StoreError(path: facts.path + [slash] + quarantineName, reason: why)
     }
 }
 

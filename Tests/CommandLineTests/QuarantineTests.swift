@@ -97,6 +97,23 @@ import Testing
         #expect(undone.text.contains("is at its end"), "\(undone.report)")
     }
 
+    @Test func whatLiesInAStoreIsListedWithoutTheState() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        let own = try scene.runFolder().split(separator: "/").last.map { String($0) } ?? "?"
+        let known = try scene.run("quarantine", "list", scene.stage.b)
+        #expect(known.status == 0 && known.lines.last == "5 kept, 25 B", "\(known.report)")
+        try system("mv", scene.stage.state, scene.stage.folder + "/lost")
+        let before = try scene.b
+        let found = try scene.run("quarantine", "list", scene.stage.b)
+        #expect(found.status == 2, "\(found.report)")
+        #expect(
+            found.lines.contains { $0.contains("\(own)/1  10 B  of an unknown run") },
+            "\(found.report)")
+        #expect(found.lines.last == "0 kept, 0 B; 5 of unknown runs", "\(found.report)")
+        #expect(try scene.b == before)
+    }
+
     @Test func onlyRunsThatAreThereArePurged() throws {
         let scene = try ApplyScene()
         try scene.applied()

@@ -11,7 +11,16 @@ struct QuarantineCommand: ParsableCommand {
 
     struct List: ResyncCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List what is kept, and of which run.")
+            abstract: "List what is kept, and of which run.",
+            discussion: """
+                Of a STORE also what lies there of runs that nothing is known of, as when the \
+                state was lost: it is left alone, and can be copied.
+                """)
+
+        @Argument(
+            help: ArgumentHelp("A store to be looked into.", valueName: "STORE"),
+            completion: .directory)
+        var stores: [String] = []
 
         @OptionGroup var state: StateOptions
 
@@ -20,10 +29,13 @@ struct QuarantineCommand: ParsableCommand {
             var account = Account()
             let runs = try AppliedRuns(state)
             for folder in runs.folders { try list(folder, &account) }
+            let known = Set(try RunFolder.list(in: state.runs).map { Array($0.utf8) })
+            for store in stores { try list(unknownIn: store, besides: known, &account) }
             var words = "\(countText(account.entries)) kept, \(sizeText(account.bytes))"
             let isAll = account.isWhole && runs.unread == 0
             if !isAll { words = "at least " + words }
             if account.gone > 0 { words += "; \(countText(account.gone)) gone" }
+            if account.unknown > 0 { words += "; \(countText(account.unknown)) of unknown runs" }
             if runs.unread > 0 {
                 words +=
                     "; \(countText(runs.unread)) run"
@@ -33,7 +45,7 @@ struct QuarantineCommand: ParsableCommand {
             if !account.isWhole {
                 Main.complain("what lies in stores that are not there was not looked at")
             }
-            return isAll && account.gone == 0 ? .ok : .trouble
+            return isAll && account.gone + account.unknown == 0 ? .ok : .trouble
         }
 
         /// What was found.
@@ -42,11 +54,29 @@ struct QuarantineCommand: ParsableCommand {
             var bytes = 0
             /// Kept as far as the journal knows, and not there.
             var gone = 0
+            /// Of runs that nothing is known of.
+            var unknown = 0
             var isWhole = true
 
             mutating func add(_ size: Int) {
                 entries += 1
                 bytes = cappedSum(bytes, size)
+            }
+        }
+
+        private func list(
+            unknownIn store: String, besides known: Set<[UInt8]>, _ account: inout Account
+        ) throws {
+            let site = try LocalSite(
+                path: RawArguments.bytes(store), disk: LinuxDisk(), options: LocalSiteOptions())
+            guard site.facts.kind == .directory else {
+                throw CommandError("only a directory has a quarantine", .usage)
+            }
+            for (run, name, stat) in try site.quarantined() where !known.contains(run) {
+                account.unknown += 1
+                try StandardOutput.shared.write(
+                    "\(escaped(run))  .resync-quarantine/\(escaped(run + [slash] + name))  "
+                        + "\(sizeText(stat.type == .file ? stat.size : 0))  of an unknown run\n")
             }
         }
 

@@ -799,11 +799,19 @@ _resync_quarantine_list() {
     non_repeating_flags=(--version -h --help)
     repeating_options=()
     non_repeating_options=(--state)
-    __resync_offer_flags_options 0
+    __resync_offer_flags_options -1
 
     # Offer option value completions
     case "${prev}" in
     '--state')
+        __resync_add_completions -d
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    *)
         __resync_add_completions -d
         return
         ;;

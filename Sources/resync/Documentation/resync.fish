@@ -58,7 +58,7 @@ function __resync_parse_tokens -S
             __resync_parse_subcommand 0 'version' 'h/help'
             switch $unparsed_tokens[1]
             case 'list'
-                __resync_parse_subcommand 0 'state=' 'version' 'h/help'
+                __resync_parse_subcommand -r 1 'state=' 'version' 'h/help'
             case 'copy'
                 __resync_parse_subcommand 2 'state=' 'version' 'h/help'
             case 'purge'
@@ -380,6 +380,7 @@ complete -c 'resync' -n '__resync_should_offer_completions_for_positional "resyn
 complete -c 'resync' -n '__resync_should_offer_completions_for_positional "resync quarantine" -eq 1' -fa 'copy' -d 'Copy what a run put aside of an image into a directory.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_positional "resync quarantine" -eq 1' -fa 'purge' -d 'Free what confirmed runs keep; they can then no longer be taken back.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_positional "resync quarantine" -eq 1' -fa 'erase' -d 'Free what is kept of one path, in every run, and record it.'
+complete -c 'resync' -n '__resync_should_offer_completions_for_positional "resync quarantine list" -ge 1' -fa '(__resync_complete_directories)'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync quarantine list" state' -l 'state' -d 'Keep runs in this folder instead of /var/lib/resync (root) or $XDG_STATE_HOME/resync.' -rfa '(__resync_complete_directories)'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync quarantine list" version' -l 'version' -d 'Show the version.'
 complete -c 'resync' -n '__resync_should_offer_completions_for_flags_or_options "resync quarantine list" h help' -s 'h' -l 'help' -d 'Show help information.'
