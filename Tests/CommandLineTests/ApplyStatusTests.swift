@@ -94,6 +94,42 @@ import Testing
         #expect(try scene.b == before)
     }
 
+    /// Others could take away what is kept there.
+    @Test func aQuarantineThatIsOpenToOthersIsRefused() throws {
+        let scene = try ApplyScene()
+        let quarantine = scene.stage.b + "/.resync-quarantine"
+        try scene.stage.makeFolder("b/.resync-quarantine")
+        try system("chmod", "777", quarantine)
+        try scene.refuses(2, "'\(quarantine)' is open to others") { try scene.apply() }
+        #expect(!scene.stage.exists("b/.resync-store"))
+        try system("chmod", "700", quarantine)
+        try scene.applied()
+        try system("chmod", "777", quarantine)
+        try scene.refuses(2, "'\(quarantine)' is open to others") { try scene.run("undo") }
+    }
+
+    /// Which is due, a person could not see from a store's mark.
+    @Test func aRunThatWasNeverConfirmedIsNamed() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        let first = try scene.runFolder().split(separator: "/").last.map { String($0) } ?? "?"
+        try scene.stage.write("a/g", "another")
+        #expect(try scene.stage.verify().status == 1)
+        let planned = try scene.run(
+            "plan", "last", "--authority", "a", "-o", "p", "--json", "--force")
+        let id = try objects(planned.lines).compactMap { $0["plan"] as? String }.last ?? "?"
+        let applied = try scene.apply("--accept", id)
+        #expect(applied.status == 0, "\(applied.report)")
+        let confirmed = try scene.run("confirm")
+        let line = "B stays marked as changed in part by run \(first): 'resync confirm \(first)'"
+        #expect(confirmed.status == 0 && confirmed.text.contains(line), "\(confirmed.report)")
+        let list = try scene.run("runs", "list").text
+        #expect(list.contains("applied, not confirmed; confirm or undo is due"), "\(list)")
+        #expect(try scene.run("confirm", first).text.contains("stays marked") == false)
+        let marker = try Command(Command.resync, ["store", "show", scene.stage.b]).run()
+        #expect(marker.text.contains("state     consistent"), "\(marker.report)")
+    }
+
     @Test func aReadOnlyTargetIsRefused() throws {
         let stage = try Stage()
         try stage.write("a/f", "new")

@@ -94,7 +94,7 @@ struct ApplyCommand: JSONCommand {
         let session = try ApplySession(plan: input, state, limits, watch) { sites, state, run in
             try refuseExternal(plan, sites)
             try guardAgainst(plan, sites, state, run)
-            options.decided = try decided(since: plan, state)
+            options.decided = try DecideCommand.decided(since: plan, state)
         }
         let state = session.state
         let id = session.folder.run.id
@@ -136,28 +136,6 @@ struct ApplyCommand: JSONCommand {
             state.isTakenBack || state.isOver
                 ? "run \(id) carried the plan out and was taken back: make a new plan"
                 : "run \(id) is being taken back: 'resync undo \(id)' goes on", .usage)
-    }
-
-    /// What somebody has decided about the comparison that the plan was made from.
-    private func decided(
-        since plan: PlanReader<EVPHash>, _ state: StateFolder
-    ) throws -> LaterDecisions? {
-        guard let run = plan.header.run else { return nil }
-        let decisions: Decisions?
-        if try RunFolder.list(in: state.runs).contains(run) {
-            decisions = try RunFolder.open(run, in: state.runs).decisions()
-        } else {
-            decisions = try DecideCommand.known(in: state).first { $0.run == run }?.decisions
-        }
-        let later = decisions.flatMap { LaterDecisions($0, since: plan.header.created) }
-        guard plan.header.stores.a.kind != .directory, let later else { return later }
-        var plan = plan
-        try plan.forEach { _, action in
-            guard later.speakAgainst(action) else { return }
-            throw CommandError(
-                "it was decided otherwise since the plan was made: nothing was written", .refused)
-        }
-        return nil
     }
 
     private func options(_ plan: PlanReader<EVPHash>) throws -> ApplyOptions {
@@ -349,8 +327,29 @@ struct ConfirmCommand: JSONCommand {
             }
         }
         let status = try report(result, session.folder)
+        try tellMarks(session)
         if releaseUndo, result.isGood { try release(session, result) }
         return status
+    }
+
+    /// What another run has left is not over because this one is.
+    private func tellMarks(_ session: ApplySession) throws {
+        for side in Side.allCases {
+            guard let run = try MarkerFile.read(session.sites[side])?.inconsistent,
+                run != session.folder.run.id
+            else { continue }
+            let name = escaped(run.utf8)
+            guard !json else {
+                var line = JSONLine(type: "still_marked")
+                line.field("side", side.word)
+                line.field("run", name)
+                try StandardOutput.shared.write(line.bytes)
+                continue
+            }
+            try StandardOutput.shared.write(
+                "\(side.letter) stays marked as changed in part by run \(name): 'resync confirm "
+                    + "\(name)' or 'resync undo \(name)' ends that\n")
+        }
     }
 
     private func release(_ session: ApplySession, _ result: ConfirmResult) throws {

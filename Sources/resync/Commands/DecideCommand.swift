@@ -127,16 +127,38 @@ struct DecideCommand: ResyncCommand {
         return false
     }
 
-    typealias OfRun = (run: String, decisions: Decisions)
+    private typealias OfRun = (run: String, decisions: Decisions)
 
     /// Those of the runs that are kept, and those that the ledger has of others.
-    static func known(in state: StateFolder) throws -> [OfRun] {
+    private static func known(in state: StateFolder) throws -> [OfRun] {
         let kept =
             try RunFolder.decisions(in: state.runs)
             + (state.forgotten().map { try RunFolder.decisions(in: $0) } ?? [])
         let ids = Set(kept.map(\.run))
         let others = try LedgerFile.open(in: state)?.decisions().filter { !ids.contains($0.run) }
         return (kept + (others ?? [])).sorted { $0.run < $1.run }
+    }
+
+    /// What somebody has decided about the comparison that the plan was made from.
+    static func decided(
+        since plan: PlanReader<EVPHash>, _ state: StateFolder
+    ) throws -> LaterDecisions? {
+        guard let run = plan.header.run else { return nil }
+        let decisions: Decisions?
+        if try RunFolder.list(in: state.runs).contains(run) {
+            decisions = try RunFolder.open(run, in: state.runs).decisions()
+        } else {
+            decisions = try known(in: state).first { $0.run == run }?.decisions
+        }
+        let later = decisions.flatMap { LaterDecisions($0, since: plan.header.created) }
+        guard plan.header.stores.a.kind != .directory, let later else { return later }
+        var plan = plan
+        try plan.forEach { _, action in
+            guard later.speakAgainst(action) else { return }
+            throw CommandError(
+                "it was decided otherwise since the plan was made: nothing was written", .refused)
+        }
+        return nil
     }
 
     private func list(of run: String, in state: StateFolder) throws -> ExitStatus {

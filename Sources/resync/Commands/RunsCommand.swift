@@ -322,7 +322,8 @@ extension ApplyFolder {
         }
         if !state.results.contains(where: { $0?.isDone == true }) { return "nothing done" }
         var words = state.isComplete ? "applied" : "applied in part"
-        words += state.confirmed == nil ? ", not confirmed" : ", confirmed"
+        words +=
+            state.confirmed == nil ? ", not confirmed; confirm or undo is due" : ", confirmed"
         if state.released != nil { words += ", can no longer be taken back" }
         return words
     }
