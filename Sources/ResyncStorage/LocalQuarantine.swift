@@ -279,7 +279,7 @@ extension LocalSite {
         case .owner?:
             why = "belongs to user \(stat.uid), who could take away what is kept there"
         }
-        throw StoreError(path: facts.path + [slash] + quarantineName, reason: why)
+        throw TargetRefusal(facts.path + [slash] + quarantineName, why)
     }
 }
 

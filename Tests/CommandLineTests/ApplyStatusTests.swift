@@ -100,12 +100,12 @@ import Testing
         let quarantine = scene.stage.b + "/.resync-quarantine"
         try scene.stage.makeFolder("b/.resync-quarantine")
         try system("chmod", "777", quarantine)
-        try scene.refuses(2, "'\(quarantine)' is open to others") { try scene.apply() }
+        try scene.refuses(5, "'\(quarantine)' is open to others") { try scene.apply() }
         #expect(!scene.stage.exists("b/.resync-store"))
         try system("chmod", "700", quarantine)
         try scene.applied()
         try system("chmod", "777", quarantine)
-        try scene.refuses(2, "'\(quarantine)' is open to others") { try scene.run("undo") }
+        try scene.refuses(5, "'\(quarantine)' is open to others") { try scene.run("undo") }
     }
 
     /// Which is due, a person could not see from a store's mark.
