@@ -206,6 +206,12 @@ int32_t clinux_stop_read_ahead(int32_t descriptor) {
     return -posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM);
 }
 
+int32_t clinux_write_back(int32_t descriptor) {
+    return RETRY(sync_file_range(
+        descriptor, 0, 0,
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER));
+}
+
 int64_t clinux_cached_pages(int32_t descriptor, int64_t offset, int64_t length) {
     struct { uint64_t offset, length; } range = {(uint64_t)offset, (uint64_t)length};
     struct { uint64_t cached, dirty, writeback, evicted, recently_evicted; } found;

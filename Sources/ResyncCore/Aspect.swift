@@ -171,8 +171,11 @@ extension ComparisonRules {
         }
         if a.xattrs != b.xattrs { found.insert(.xattrs) }
         if a.acl != b.acl { found.insert(.acl) }
-        if left.type.isDevice, left.special != right.special { found.insert(.device) }
-        return found.intersection(aspects)
+        found.formIntersection(aspects)
+        // The number is all the content that a device node has.
+        let tellsNumber = aspects.contains(.device) || aspects.contains(.content)
+        if tellsNumber, left.type.isDevice, left.special != right.special { found.insert(.device) }
+        return found
     }
 
     private func ownersDiffer(_ a: Entry, _ b: Entry) -> Bool {

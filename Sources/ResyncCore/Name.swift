@@ -45,6 +45,12 @@ package struct RelativePath: Sendable, Hashable {
         bytes.isEmpty ? RelativePath(name.bytes) : RelativePath(bytes + [slash] + name.bytes)
     }
 
+    /// The place that a path has which is told from here.
+    package func appending(_ path: RelativePath) -> RelativePath {
+        if path == .root { return self }
+        return self == .root ? path : RelativePath(bytes + [slash] + path.bytes)
+    }
+
     package var components: [Name] {
         bytes.split(separator: slash).map { Name(Array($0)) }
     }

@@ -1,26 +1,39 @@
 /// Paths picked out one by one, in walk order.
 package struct Selection: Sendable {
     package let paths: [RelativePath]
-    /// Whether a walk that keeps within them takes what lies below one for a part of it.
-    package let isDeep: Bool
+    /// Of these, a walk that keeps within the paths takes nothing that lies below for a part.
+    private let shallow: Set<RelativePath>
 
     /// Sorts, and drops repeats.
-    package init(_ paths: [RelativePath], isDeep: Bool = true) {
-        self.isDeep = isDeep
+    ///
+    /// - Parameter shallow: those of the paths that stand for themselves alone.
+    package init(_ paths: [RelativePath], shallow: Set<RelativePath> = []) {
+        self.shallow = shallow
         var unique: [RelativePath] = []
         for path in paths.sorted() where unique.last != path { unique.append(path) }
         self.paths = unique
     }
 
-    /// Whether a path is one of them, or, where they are deep, lies below one.
+    /// Whether one of them stands for itself alone.
+    package func isShallow(_ path: RelativePath) -> Bool { shallow.contains(path) }
+
+    /// Whether a path is one of them, or lies below one that does not stand for itself alone.
     package func holds(_ path: RelativePath) -> Bool {
-        var above = path
-        while true {
-            let at = place(of: above)
-            if at < paths.count, paths[at] == above { return true }
-            if above == .root || !isDeep { return false }
+        isOne(path) || path != .root && holdsAll(in: path.parent)
+    }
+
+    private func isOne(_ path: RelativePath) -> Bool {
+        let at = place(of: path)
+        return at < paths.count && paths[at] == path
+    }
+
+    private func holdsAll(in directory: RelativePath) -> Bool {
+        var above = directory
+        while !isOne(above) || shallow.contains(above) {
+            if above == .root { return false }
             above = above.parent
         }
+        return true
     }
 
     /// Whether one of them lies below a path, or is it.
@@ -31,7 +44,7 @@ package struct Selection: Sendable {
 
     /// The names in a directory that lead to a path, or are one; nil where all belong to one.
     package func names(in directory: RelativePath) -> Set<[UInt8]>? {
-        if isDeep, holds(directory) { return nil }
+        if holdsAll(in: directory) { return nil }
         let depth = directory.depth
         // What lies below a directory comes right behind it.
         return Set(

@@ -14,17 +14,18 @@ package enum Side: UInt8, Sendable, CaseIterable {
     }
 }
 
-/// The same thing for both sides.
+/// The same thing for both sides. What every entry passes through is inlinable, since a generic is
+/// not specialised in another module otherwise.
 package struct Sides<Value> {
     package var a: Value
     package var b: Value
 
-    package init(a: Value, b: Value) {
+    @inlinable package init(a: Value, b: Value) {
         self.a = a
         self.b = b
     }
 
-    package subscript(side: Side) -> Value {
+    @inlinable package subscript(side: Side) -> Value {
         get { side == .a ? a : b }
         set { if side == .a { a = newValue } else { b = newValue } }
     }

@@ -93,7 +93,7 @@ package final class AloneRun {
         at open: [Difference], into table: SecondLook, _ result: inout VerifyResult
     ) throws {
         var scope = plan.scope
-        scope.within = Selection(open.map(\.path), isDeep: false)
+        scope.within = Selection(open.map(\.path), shallow: Set(open.map(\.path)))
         var now: [RelativePath: ResultRecord] = [:]
         let (found, _) = try compare(scope) { now[$0.path] = $0 }
         guard found.summary.ending == .complete else {

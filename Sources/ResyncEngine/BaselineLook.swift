@@ -52,7 +52,11 @@ package final class BaselineLook {
         let progress = Progress()
         let pace = controls.pace
         let walk = Walk(Look(), sites, scope)
-        let held = Held(try baseline?.records(), isSwapped: alone == .b, take)
+        let devices = Sides(
+            a: sites.a.facts.stat.device, b: (sites.b ?? sites.a).facts.stat.device)
+        let held = Held(
+            try baseline?.records(), alone == .b ? devices.swapped : devices,
+            isSwapped: alone == .b, take)
         let drain = Drain<WalkUnit<Look>, Look.Output, Worker>(
             first: [.root],
             context: { index in
@@ -90,19 +94,37 @@ package final class BaselineLook {
     /// Unchecked because a drain emits on one thread at a time, and is over before it is read.
     private final class Held: @unchecked Sendable {
         private var records: BaselineRecords?
+        /// Of the stores' roots.
+        private let devices: Sides<DeviceNumber>
         private let isSwapped: Bool
         private let take: Take
 
-        init(_ records: BaselineRecords?, isSwapped: Bool, _ take: @escaping Take) {
+        init(
+            _ records: BaselineRecords?, _ devices: Sides<DeviceNumber>, isSwapped: Bool,
+            _ take: @escaping Take
+        ) {
             self.records = records
+            self.devices = devices
             self.isSwapped = isSwapped
             self.take = take
         }
 
         func take(_ output: Look.Output) throws {
             let (path, found) = output
-            let stats = isSwapped ? found?.swapped : found
-            try take(path, stats, stats == nil ? nil : try records?.record(of: path))
+            guard let stats = isSwapped ? found?.swapped : found else {
+                return try take(path, nil, nil)
+            }
+            let record = try records?.record(of: path)
+            try take(path, stats, record.flatMap { speaks($0, of: stats) ? $0 : nil })
+        }
+
+        /// What is proven is found by the devices of the stores. On a file system that is mounted
+        /// inside of one, its own device alone tells it from a copy, down to inodes and times.
+        private func speaks(_ record: BaselineRecord, of stats: Sides<Stat?>) -> Bool {
+            Side.allCases.allSatisfy { side in
+                guard let device = stats[side]?.device, device != devices[side] else { return true }
+                return device == record.witnesses[side].device
+            }
         }
     }
 

@@ -172,6 +172,11 @@ package final class DirectoryTurn: @unchecked Sendable {
     /// On which of the sides that list the current name it counts. A rule for directories may leave
     /// out what only one side has one of.
     private func counting(_ listed: Presence) -> Presence {
+        guard mayHoldOthers else {
+            if listed.contains(.a) { a.seen.combine(a.names, a.at) }
+            if listed.contains(.b) { b.seen.combine(b.names, b.at) }
+            return listed
+        }
         var counting: Presence = []
         let kinds = Sides(
             a: listed.contains(.a) ? a.kind : nil, b: listed.contains(.b) ? b.kind : nil)

@@ -56,11 +56,12 @@ package final class KeptManifest: Sendable {
 }
 
 extension ManifestEntry {
-    /// The digests of its blocks, if the file is the same as it was when they were taken.
+    /// The digests of its blocks, if the file is the same as it was when they were taken. On a file
+    /// system that is mounted inside of the store, only its device tells it from a copy.
     fileprivate borrowing func content(unlessMovedFrom stat: Stat) -> BlockList? {
-        guard doubt == nil, !isRacy, let kept = entry?.stat, stat.isUnchanged(since: kept) else {
-            return nil
-        }
+        guard doubt == nil, !isRacy, let kept = entry?.stat, stat.isUnchanged(since: kept),
+            stat.device == kept.device
+        else { return nil }
         return content?.blocks
     }
 }

@@ -71,13 +71,13 @@ package struct RunTerms: Sendable, Hashable {
 }
 
 extension Selection {
-    /// SHA-256 over the paths in walk order, each ended by a byte that no path has.
+    /// SHA-256 over the paths in walk order, each ended by a byte that no path has, or by two.
     ///
     /// - Parameter isWithin: whether a walk keeps within them, instead of looking at them alone.
     package func digest(isWithin: Bool) -> Digest {
         var hash = ManifestHashes.openSSL.make(.sha256)
-        if isWithin { hash.update(isDeep ? [0] : [0, 0]) }
-        for path in paths { hash.update(path.bytes + [0]) }
+        if isWithin { hash.update([0]) }
+        for path in paths { hash.update(path.bytes + (isShallow(path) ? [0, 0] : [0])) }
         return hash.finalize()
     }
 }

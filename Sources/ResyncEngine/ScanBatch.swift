@@ -174,7 +174,7 @@ extension ContentRequest {
         let blockSize = rules.scheme.blockSize
         self.init(
             index: index, blocks: 0..<(size / blockSize + (size % blockSize > 0 ? 1 : 0)),
-            source: rules.source, wantsWhole: rules.hasWholeFile)
+            source: rules.source, wantsWhole: rules.hasWholeFile, isKept: true)
     }
 }
 
@@ -185,7 +185,7 @@ extension SharedReading {
     ) {
         self.init(
             examination, index, size: size, blockSize: rules.scheme.blockSize,
-            source: rules.source, place: place, wantsWhole: rules.hasWholeFile,
+            source: rules.source, place: place, wantsWhole: rules.hasWholeFile, isKept: true,
             progress: progress)
     }
 }

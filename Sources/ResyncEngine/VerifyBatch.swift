@@ -83,7 +83,7 @@ final class VerifyBatch {
                 requests.append(
                     ContentRequest(
                         index: index, blocks: 0..<blockCount(stat.size, blockSize),
-                        source: verify.rules.source))
+                        source: verify.rules.source, isKept: true))
             }
             place(side, worker)
             for (request, answer) in zip(requests, try examination.digest(requests, worker)) {
@@ -132,7 +132,7 @@ final class VerifyBatch {
             ContentRequest(
                 index: index,
                 blocks: 0..<blockCount(a[index].entry?.stat.size ?? 0, size),
-                source: verify.rules.source)
+                source: verify.rules.source, isKept: verify.recorder != nil)
         }
         var answers: Sides<[ContentAnswer]> = Sides(a: [], b: [])
         for side in worker.sides {
@@ -207,6 +207,7 @@ final class VerifyBatch {
                 place: Pulse.Place(
                     side: side, directory: directory.sides[side],
                     names: single(names.names.name(index))),
+                isKept: verify.recorder != nil,
                 progress: stat.size > verify.splitSize ? verify.progress : nil)
         }
         return stat.links > 1 ? verify.linkedReading(side, stat, begin: begin) : begin()

@@ -1,13 +1,16 @@
 import ResyncCore
 import Synchronization
 
+/// From here on, reading a file may cost the services their cached pages.
+let passingSize = 1 << 20
+
 /// Digests blocks of one open file.
 struct ContentReader {
     private let site: LocalSite
     private let descriptor: Descriptor
     private let stat: Stat
     private let fileSystem: FileSystem
-    private let medium: MediumAccess
+    private let medium: MediumAccess?
     private let worker: Worker
     private let blockSize: Int
     /// What is read at a time.
@@ -19,9 +22,10 @@ struct ContentReader {
     /// Over every byte in order, holes as the zeros they are.
     private var whole: EVPHash?
 
-    /// - Parameter medium: of everybody who reads this open file.
+    /// - Parameter medium: of everybody who reads this open file; nil for a small one of which the
+    ///   medium was never asked for.
     init(
-        site: LocalSite, descriptor: Descriptor, stat: Stat, medium: MediumAccess, worker: Worker
+        site: LocalSite, descriptor: Descriptor, stat: Stat, medium: MediumAccess?, worker: Worker
     ) {
         self.site = site
         self.medium = medium
@@ -39,21 +43,21 @@ struct ContentReader {
         if request.wantsWhole { whole = try EVPHash(.sha256) }
         var isDirect = false
         if request.source == .media, stat.size > 0 {
-            switch medium.prepare(site.disk, descriptor, stat, fileSystem) {
-            case .direct: isDirect = true
-            case .dropped: break
-            case .none:
+            switch medium?.prepare(site.disk, descriptor, stat, fileSystem) {
+            case .direct?: isDirect = true
+            case .dropped?: break
+            case MediaAccess.none?, nil:
                 answer.state = .noMedium
                 return answer
             }
-        } else if stat.size >= passingSize {
-            isDirect = medium.preferDirect(site.disk, descriptor, stat)
-        } else {
-            isDirect = medium.isDirect
+        } else if let medium {
+            isDirect =
+                stat.size >= passingSize || medium.isOfDevice
+                ? medium.preferDirect(site.disk, descriptor, stat) : medium.isDirect
         }
         let mode: ReadMode = !isDirect && stat.size >= passingSize ? .passing : .cached
         if mode == .passing, blocks.count < blockCount(stat.size, blockSize) {
-            medium.stopReadAhead(site.disk, descriptor)
+            medium?.stopReadAhead(site.disk, descriptor)
         }
         if isDirect || mode == .passing && isCold(blocks, request.source) {
             piece = worker.widePiece
@@ -80,9 +84,6 @@ struct ContentReader {
         let cached = try? site.disk.cachedPages(descriptor, in: start..<start + length)
         return cached == 0
     }
-
-    /// From here on, reading may cost the services their cached pages.
-    private var passingSize: Int { 1 << 20 }
 
     private mutating func digestBlock(
         _ block: Int, _ mode: ReadMode, isDirect: Bool
@@ -271,9 +272,14 @@ final class MediumAccess: Sendable {
     private let direct = Atomic<Bool>(false)
     private let readsAhead = Atomic<Bool>(true)
 
+    /// Whether it is a device. What is cached of one is its own, and not what a file system that is
+    /// mounted from it has written since: it is read directly wherever that can be.
+    let isOfDevice: Bool
+
     /// - Parameter prefersDirect: whether a file of which nothing is cached is to be read directly,
     ///   since all who read by its descriptor ask here how.
-    init(prefersDirect: Bool = false) {
+    init(prefersDirect: Bool = false, isOfDevice: Bool = false) {
+        self.isOfDevice = isOfDevice
         known = Mutex(Known(isCold: prefersDirect ? nil : false))
     }
 
@@ -296,7 +302,7 @@ final class MediumAccess: Sendable {
     func preferDirect(_ disk: any Disk, _ descriptor: Descriptor, _ stat: Stat) -> Bool {
         known.withLock { known in
             guard known.isCold == nil, !isDirect else { return }
-            let cached = try? disk.cachedPages(descriptor, in: 0..<stat.size)
+            let cached = isOfDevice ? 0 : try? disk.cachedPages(descriptor, in: 0..<stat.size)
             let isCold =
                 cached == 0 && (try? MediaAccess.setDirect(disk, descriptor)) ?? false
             known.isCold = isCold

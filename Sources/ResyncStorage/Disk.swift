@@ -96,6 +96,9 @@ package protocol Disk: AnyObject, Sendable {
     /// Has reading bring in what is asked for, and nothing behind it. Without an effect where that
     /// cannot be had.
     func stopReadAhead(_ descriptor: Descriptor)
+    /// Writes back what is cached of a file and dirty, so that the next write through a mapping
+    /// moves its times. That it failed is nothing to whoever reads.
+    func writeBack(_ descriptor: Descriptor)
     /// How many pages of these bytes of a file are in the page cache.
     func cachedPages(_ descriptor: Descriptor, in range: Range<Int>) throws(DiskError) -> Int
     /// The alignment that direct reads of this file need; nil where they are not offered.
@@ -220,12 +223,14 @@ package enum SystemCall: String, Sendable {
     case linkat, symlinkat, mknodat, fchmodat, fchownat, utimensat, setxattr, removexattr
     case fallocate, fdatasync, syncfs, close, socket, pipe, realpath
     case spawn = "posix_spawn"
+    case syncFileRange = "sync_file_range"
 }
 
 /// What kind of file system a descriptor lies on.
 package struct FileSystem: Sendable, Hashable {
     /// The magic number of statfs(2).
     package let type: Int
+    /// As statfs(2) gives it, or what stands for it; 0 where nothing does.
     package let identity: UInt64
     package let blockSize: Int
     package let blocks: Int

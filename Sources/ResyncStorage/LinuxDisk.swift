@@ -132,6 +132,10 @@ package final class LinuxDisk: Disk {
         _ = clinux_stop_read_ahead(descriptor.number)
     }
 
+    package func writeBack(_ descriptor: Descriptor) {
+        _ = clinux_write_back(descriptor.number)
+    }
+
     package func prefetch(_ descriptor: Descriptor, size: Int) {
         _ = clinux_prefetch(descriptor.number, 0, Int64(size))
     }
@@ -192,8 +196,11 @@ package final class LinuxDisk: Disk {
     package func fileSystem(_ descriptor: Descriptor) throws(DiskError) -> FileSystem {
         var raw = clinux_file_system()
         _ = try check(clinux_file_system(descriptor.number, &raw), .fstatfs)
+        let identity =
+            raw.identity == 0
+            ? sourceIdentity(of: descriptor, LinuxKernelFiles()) : raw.identity
         return FileSystem(
-            type: Int(raw.type), identity: raw.identity,
+            type: Int(raw.type), identity: identity,
             blockSize: Int(clamping: raw.block_size), blocks: Int(clamping: raw.blocks),
             blocksFree: Int(clamping: raw.blocks_free),
             blocksAvailable: Int(clamping: raw.blocks_available), isReadOnly: raw.read_only != 0,

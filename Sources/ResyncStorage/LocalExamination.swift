@@ -19,7 +19,8 @@ final class LocalExamination: Examination, @unchecked Sendable {
         var isOurs = true
         /// Blocks end here, at the latest.
         var limit = Int.max
-        var medium = MediumAccess(prefersDirect: true)
+        /// Nil where a small file was never asked for from the medium, as most.
+        var medium: MediumAccess?
     }
 
     init(
@@ -82,10 +83,14 @@ final class LocalExamination: Examination, @unchecked Sendable {
                 preconditionFailure("digest of a file that is not open")
             }
             worker.pulse.step(to: request.index)
+            // Who writes through a mapping moves the times once, until that is written back: what
+            // comes after this moves them again.
+            if request.isKept, request.source != .media { site.disk.writeBack(file.descriptor) }
             var stat = file.stat
             stat.size = min(stat.size, file.limit)
+            let medium = request.source == .media ? medium(of: request.index) : file.medium
             var reader = ContentReader(
-                site: site, descriptor: file.descriptor, stat: stat, medium: file.medium,
+                site: site, descriptor: file.descriptor, stat: stat, medium: medium,
                 worker: worker)
             var answer = try reader.digest(request)
             if answer.state == .stable, !isUnchanged(request.index) { answer.state = .moved }
@@ -94,14 +99,22 @@ final class LocalExamination: Examination, @unchecked Sendable {
         return answers
     }
 
+    /// Made at once where several workers may read the file.
+    private func medium(of index: Int) -> MediumAccess {
+        if let known = files[index]?.medium { return known }
+        let made = MediumAccess(prefersDirect: true)
+        files[index]?.medium = made
+        return made
+    }
+
     /// Small files that wait on the device are asked for all at once: a worker that reads one after
     /// the other keeps one read in flight, and sleeps and wakes for each.
     private func prefetch(_ requests: [ContentRequest]) {
         var left = Self.prefetchedAtOnce
         var isCold = false
         for (at, request) in requests.enumerated() where request.source != .media {
-            guard let file = files[request.index], !file.isDevice, file.stat.size > 0,
-                file.stat.size <= Self.prefetchedSize
+            guard isCold || at % 16 == 0, let file = files[request.index], !file.isDevice,
+                file.stat.size > 0, file.stat.size <= Self.prefetchedSize
             else { continue }
             // Neighbours were mostly read together, or not at all.
             if at % 16 == 0 {
@@ -133,7 +146,7 @@ final class LocalExamination: Examination, @unchecked Sendable {
 
     func bypassCache(_ index: Int) -> Bool {
         guard let file = files[index] else { return false }
-        let access = file.medium.prepare(
+        let access = medium(of: index).prepare(
             site.disk, file.descriptor, file.stat,
             site.fileSystem(of: file.descriptor, file.stat))
         return access != .none
@@ -148,7 +161,7 @@ final class LocalExamination: Examination, @unchecked Sendable {
         }
         site.options.readLimit?.wait(for: buffer.count, worker: worker)
         defer { worker.pulse.step() }
-        if file.medium.isDirect {
+        if file.medium?.isDirect == true {
             return try site.disk.readDirectly(file.descriptor, into: buffer, at: offset)
         }
         return try site.disk.readFully(file.descriptor, into: buffer, at: offset, .passing)
@@ -243,6 +256,9 @@ private struct Look {
             if stat.type == .file, !site.isForeignMount(stat) {
                 results[index].entry = try EntryDetails(site).entry(stat, descriptor)
                 files[index] = LocalExamination.OpenFile(descriptor: descriptor, stat: stat)
+                if stat.size >= passingSize {
+                    files[index]?.medium = MediumAccess(prefersDirect: true)
+                }
                 return
             }
         } catch {

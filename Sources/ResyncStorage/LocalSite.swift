@@ -52,7 +52,7 @@ package final class LocalSite: Site {
     private let unmounted: Set<ObjectIdentity>
     private let openDirectories = Mutex(OpenDirectories())
     /// Of the store itself, as an image or a device.
-    private let imageMedium = MediumAccess(prefersDirect: true)
+    private let imageMedium: MediumAccess
 
     /// Those of mounts inside, by device.
     private let otherFileSystems = Mutex<[DeviceNumber: FileSystem]>([:])
@@ -137,6 +137,7 @@ package final class LocalSite: Site {
                 fileSystem: try disk.fileSystem(descriptor), size: size,
                 isInUse: kind == .device
                     && Self.isInUse(opened.special, disk, options.kernel))
+            imageMedium = MediumAccess(prefersDirect: true, isOfDevice: kind == .device)
             serial = kind == .device ? deviceSerial(opened.special, options.kernel) : nil
             let missing = MissingMounts(
                 descriptor, opened, crossing: options.crossMounts, disk, options.kernel)

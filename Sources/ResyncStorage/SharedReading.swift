@@ -32,6 +32,7 @@ package final class SharedReading: Sendable {
         let source: ReadSource
         let place: Pulse.Place
         let wantsWhole: Bool
+        let isKept: Bool
         let inFlight = DispatchGroup()
         /// The first block that nobody has claimed.
         var next: Int
@@ -40,7 +41,7 @@ package final class SharedReading: Sendable {
 
         init(
             _ examination: any Examination, _ index: Int, from first: Int, _ source: ReadSource,
-            _ place: Pulse.Place, wantsWhole: Bool
+            _ place: Pulse.Place, wantsWhole: Bool, isKept: Bool
         ) {
             next = first
             self.examination = examination
@@ -48,6 +49,7 @@ package final class SharedReading: Sendable {
             self.source = source
             self.place = place
             self.wantsWhole = wantsWhole
+            self.isKept = isKept
         }
     }
 
@@ -62,7 +64,7 @@ package final class SharedReading: Sendable {
     package init(
         _ examination: any Examination, _ index: Int, from first: Int = 0, size: Int,
         blockSize: Int, source: ReadSource, place: Pulse.Place, wantsWhole: Bool = false,
-        progress: Progress? = nil
+        isKept: Bool = false, progress: Progress? = nil
     ) {
         self.progress = progress
         let count = blockCount(size, blockSize)
@@ -71,7 +73,7 @@ package final class SharedReading: Sendable {
             .reading(
                 Begun(
                     examination, index, from: blocks.lowerBound, source, place,
-                    wantsWhole: wantsWhole)))
+                    wantsWhole: wantsWhole, isKept: isKept)))
         // The digest of the whole needs all bytes in order: one claim for everything.
         stride =
             wantsWhole
@@ -102,7 +104,7 @@ package final class SharedReading: Sendable {
         do {
             let request = ContentRequest(
                 index: begun.index, blocks: range, source: begun.source,
-                wantsWhole: begun.wantsWhole)
+                wantsWhole: begun.wantsWhole, isKept: begun.isKept)
             let answer = try begun.examination.digest([request], worker).first
             state.withLock { _ in begun.parts[range.lowerBound] = answer }
             progress?.add(entries: 0, bytes: answer?.bytesRead ?? 0, differences: 0)

@@ -169,14 +169,18 @@ package struct ContentRequest: Sendable {
     package let source: ReadSource
     /// Whether plain SHA-256 over these blocks' bytes is wanted too.
     package let wantsWhole: Bool
+    /// Whether the digests are kept, to stand for the file while its times stand.
+    package let isKept: Bool
 
     package init(
-        index: Int, blocks: Range<Int>, source: ReadSource, wantsWhole: Bool = false
+        index: Int, blocks: Range<Int>, source: ReadSource, wantsWhole: Bool = false,
+        isKept: Bool = false
     ) {
         self.index = index
         self.blocks = blocks
         self.source = source
         self.wantsWhole = wantsWhole
+        self.isKept = isKept
     }
 }
 

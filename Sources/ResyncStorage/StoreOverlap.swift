@@ -36,13 +36,29 @@ extension LocalSite {
     /// The mount that the store's root lies on; nil where it is not in the table.
     package func mount(
         in table: MountTable, _ files: some KernelFiles = LinuxKernelFiles()
-    ) -> Mount? {
+    ) -> Mount? { table.mount(of: descriptor, files) }
+}
+
+extension MountTable {
+    /// The mount that an open file lies on; nil where it is not in the table.
+    func mount(of descriptor: Descriptor, _ files: some KernelFiles) -> Mount? {
         let path = Array("/proc/self/fdinfo/\(descriptor.number)".utf8)
         guard let info = try? files.read(path, limit: 1 << 16),
             let id = field("mnt_id:", of: info).flatMap({ UInt64(digits: $0) })
         else { return nil }
-        return table.mount(id: id)
+        return mount(id: id)
     }
+}
+
+/// Stands for the identity of a file system that has none, as those of other machines and of FUSE:
+/// the first 8 bytes of SHA-256 over its type and what is mounted, as `server:/exports/mail`. Their
+/// root's inode and their device's number are soon another one's. 0 where that cannot be told.
+func sourceIdentity(of descriptor: Descriptor, _ files: some KernelFiles) -> UInt64 {
+    guard let mount = mountTable(files)?.mount(of: descriptor, files),
+        var hash = try? EVPHash(.sha256)
+    else { return 0 }
+    hash.update(mount.fileSystemType + [0] + mount.source)
+    return hash.finalize().withBytes { $0.loadUnaligned(as: UInt64.self).littleEndian }
 }
 
 /// No path is deeper; a chain that is longer goes in circles.

@@ -231,6 +231,10 @@ package final class WatchedDisk: Disk {
         watched(.fadvise, descriptor, nil) { disk.stopReadAhead(descriptor) }
     }
 
+    package func writeBack(_ descriptor: Descriptor) {
+        watched(.syncFileRange, descriptor, nil) { disk.writeBack(descriptor) }
+    }
+
     package func prefetch(_ descriptor: Descriptor, size: Int) {
         watched(.fadvise, descriptor, nil) {
             disk.prefetch(descriptor, size: size)

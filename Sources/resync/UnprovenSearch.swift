@@ -66,15 +66,15 @@ struct UnprovenSearch {
             return Found(within: target.within)
         }
         let look = try BaselineLook(sites, state, limits, controls)
-        let external = Selection(target.external)
+        let (external, asked) = (Selection(target.external), Selection(places))
         let isDone = try look(within: places) { path, stats, record in
             guard !external.holds(path) else { return }
-            let counts = record.map { record in
-                record.aspects.isSuperset(of: aspects)
-                    && (level != .media || record.level == level)
-                    && (suspectEnd.map { record.level == .media && $0 < record.time } ?? true)
+            guard stats != nil || asked.holds(path) else {
+                // It only leads to what is asked for, and nobody could see whether that is there.
+                for place in places where place.isWithin(path) { entries.add(place, nil, nil) }
+                return
             }
-            entries.add(path, stats, counts == true ? record : nil)
+            entries.add(path, stats, record.flatMap { counts($0) ? $0 : nil })
         }
         guard isDone else {
             let status = controls.interruption().map { ExitStatus.signal($0) }
@@ -93,7 +93,13 @@ struct UnprovenSearch {
                     + (part == .rest ? "lie in modules" : "not suspect"))
         }
         return Found(
-            within: Selection(entries.paths, isDeep: false), proven: entries.proven)
+            within: Selection(entries.paths, shallow: entries.directories), proven: entries.proven)
+    }
+
+    /// Whether what was proven counts against what is asked for.
+    private func counts(_ record: BaselineRecord) -> Bool {
+        record.aspects.isSuperset(of: aspects) && (level != .media || record.level == level)
+            && (suspectEnd.map { record.level == .media && $0 < record.time } ?? true)
     }
 
     private func hotPaths(of target: VerifyTarget) throws -> HotPaths {

@@ -247,18 +247,20 @@ struct ModuleStandings {
     /// - Parameters:
     ///   - isByPath: who named two paths knew nothing of what may differ, and may have asked for
     ///     more than a module is held to.
+    ///   - place: that was compared of both stores.
     ///   - isCounted: whether a difference says anything of the stores as they are.
     private func differences(
-        of target: VerifyTarget, isByPath: Bool = false,
+        of target: VerifyTarget, isByPath: Bool = false, at place: RelativePath = .root,
         where isCounted: (Difference) -> Bool = { _ in true }
     ) throws -> [String: Differences] {
         var counts: [String: Differences] = [:]
         let looked = Timestamp.now
         var reader = try run.results()
         while let record = try reader.next() {
-            guard case .difference(var difference) = record,
-                // No path is of two modules.
-                let module = target.modules.first(where: { $0.holds(difference.path) }),
+            guard case .difference(var difference) = record else { continue }
+            difference.path = place.appending(difference.path)
+            // No path is of two modules.
+            guard let module = target.modules.first(where: { $0.holds(difference.path) }),
                 isCounted(difference)
             else { continue }
             if isByPath {
@@ -343,14 +345,16 @@ struct ModuleStandings {
     ///
     /// - Parameters:
     ///   - isByPath: whether two paths were named, and not the pair.
+    ///   - place: that these have in its stores.
     ///   - isCounted: whether a difference says anything of the stores as they are.
     func findDifferent(
-        _ target: VerifyTarget, isByPath: Bool,
+        _ target: VerifyTarget, isByPath: Bool, at place: RelativePath = .root,
         where isCounted: (Difference) -> Bool = { _ in true }
     ) throws -> [StandingRecord] {
         let knowledge = EpisodeKnowledge(state)
         let (header, terms) = (try run.header(), try run.terms())
-        let differences = try differences(of: target, isByPath: isByPath, where: isCounted)
+        let differences = try differences(
+            of: target, isByPath: isByPath, at: place, where: isCounted)
         return try target.modules.compactMap { module in
             guard module.kind != .external, let found = differences[module.name],
                 found.differing > 0

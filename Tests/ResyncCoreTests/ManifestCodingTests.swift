@@ -220,9 +220,10 @@ import Testing
         #expect(throws: FormatError.self) { _ = try ManifestHeader(Array(forged.utf8)) }
     }
 
-    /// By its rules a file would agree with a directory.
-    @Test func aHeaderWithoutTypesIsRefused() throws {
-        for aspects: AspectSet in [[], AspectSet(.existence), AspectSet(.type)] {
+    /// By its rules a file would agree with a directory, or with one of another size.
+    @Test func aHeaderWithoutTypesOrSizesIsRefused() throws {
+        let withoutSize = AspectSet([.existence, .type, .content, .mode])
+        for aspects: AspectSet in [[], AspectSet(.existence), AspectSet(.type), withoutSize] {
             var header = ManifestSample.header()
             header.aspects = aspects
             #expect(throws: FormatError.self) { _ = try ManifestHeader(header.bytes) }

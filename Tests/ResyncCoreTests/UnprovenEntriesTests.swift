@@ -126,4 +126,33 @@ private func time(_ seconds: Int64) -> Timestamp { Timestamp(seconds: seconds, n
         entries.add(path("part/c"), nil, nil)
         #expect(entries.paths.count == 2 && entries.isCut)
     }
+
+    /// A look that failed saw nothing of what lies below; what was a file may be a directory soon.
+    @Test func onlyDirectoriesThatWereSeenStandForThemselves() throws {
+        let folder = Stat(type: .directory, mtime: time(10), ctime: time(10), inode: 9)
+        var entries = try entries(.unproven)
+        entries.add(path("part"), Sides(a: folder, b: folder), nil)
+        entries.add(path("part/a"), Sides(a: stat(10), b: stat(10)), nil)
+        entries.add(path("part/d"), nil, nil)
+        entries.add(path("part/e"), Sides(a: folder, b: nil), nil)
+        entries.add(path("part/f"), Sides(a: folder, b: stat(10)), nil)
+        entries.add(path("part/g"), Sides(a: folder, b: folder), nil)
+        // Its listing failed.
+        entries.add(path("part/g"), nil, nil)
+        #expect(entries.directories == [path("part"), path("part/e")])
+        let within = Selection(entries.paths, shallow: entries.directories)
+        for (name, isHeld) in [
+            ("part/a/x", true), ("part/d/x/y", true), ("part/e", true), ("part/e/x", false),
+            ("part/f/x", true), ("part/g/x", true), ("part/x", false), ("other", false),
+        ] {
+            #expect(within.holds(path(name)) == isHeld, "\(name)")
+        }
+        #expect(
+            within.names(in: path("part/d")) == nil && within.names(in: path("part/d/x")) == nil)
+        #expect(within.names(in: path("part/e")) == [])
+        // Of the root, too.
+        entries.add(.root, nil, nil)
+        let all = Selection(entries.paths, shallow: entries.directories)
+        #expect(all.names(in: .root) == nil && all.holds(path("other")))
+    }
 }

@@ -49,7 +49,8 @@ import Testing
                 plan.rules.keepsRecords = true
                 plan.scope.batchSize = 1
                 plan.scope.within = paths.map {
-                    Selection($0.map { path($0) }, isDeep: isDeep)
+                    let paths = $0.map { path($0) }
+                    return Selection(paths, shallow: isDeep ? [] : Set(paths))
                 }
                 plan.keeping = Keeping(
                     headers, paths == nil ? state.manifests : nil, state.baselines)

@@ -156,4 +156,22 @@ import Testing
         }
         #expect(try overlap("j") == nil)
     }
+
+    /// Of NFS and FUSE the kernel says no more than what is mounted.
+    @Test func whatIsMountedStandsForAnIdentity() {
+        func identity(_ type: String, _ source: String, id: Int = 31) -> UInt64 {
+            var files = RecordedFiles()
+            files.texts["/proc/self/fdinfo/7"] = "pos:\t0\nflags:\t0100000\nmnt_id:\t31\n"
+            files.texts["/proc/self/mountinfo"] =
+                "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+                + "\(id) 1 0:45 / /srv rw - \(type) \(source) rw\n"
+            return sourceIdentity(of: Descriptor(7), files)
+        }
+        let one = identity("nfs4", "server:/mail")
+        #expect(one != 0 && one == identity("nfs4", "server:/mail"))
+        #expect(one != identity("nfs4", "server:/home"))
+        #expect(identity("fuse.sshfs", "u@h:/x") != identity("fuse.s3", "u@h:/x"))
+        // Where the table does not have it, nothing stands for it.
+        #expect(identity("nfs4", "server:/mail", id: 32) == 0)
+    }
 }

@@ -96,6 +96,8 @@ extension SimulatedDisk {
 
     package func stopReadAhead(_ descriptor: Descriptor) {}
 
+    package func writeBack(_ descriptor: Descriptor) {}
+
     package func prefetch(_ descriptor: Descriptor, size: Int) {
         try? perform(.fadvise, .descriptor(descriptor)) { (state, _) throws(Refusal) in
             try state.prefetch(descriptor, size: size)

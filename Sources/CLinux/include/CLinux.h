@@ -89,6 +89,8 @@ int32_t clinux_punch_hole(int32_t descriptor, int64_t offset, int64_t count);
 int32_t clinux_drop_cache(int32_t descriptor, int64_t offset, int64_t length);
 int32_t clinux_prefetch(int32_t descriptor, int64_t offset, int64_t length);
 int32_t clinux_stop_read_ahead(int32_t descriptor);
+/* What is dirty of a file, with no word of what says where it lies: nothing is made durable. */
+int32_t clinux_write_back(int32_t descriptor);
 /* Pages of the range that are in the page cache, dirty or under write-back included. */
 int64_t clinux_cached_pages(int32_t descriptor, int64_t offset, int64_t length);
 

@@ -189,6 +189,10 @@ extension ManifestHeader {
         guard AspectSet([.existence, .type]).isSubset(of: aspects) else {
             throw FormatError("entries without a type")
         }
+        let isGrounded = aspects.aspects.allSatisfy { $0.restsOn.map(aspects.contains) ?? true }
+        guard content == .whole || isGrounded else {
+            throw FormatError("aspects without those that they rest on")
+        }
         guard digest.canBeKept else { throw FormatError("digest \(digest.rawValue)") }
         guard content == .whole ? blockSize == 0 : Self.blockSizes.contains(blockSize) else {
             throw FormatError("block size \(blockSize) out of bounds")

@@ -25,6 +25,10 @@ package struct UnprovenEntries: Sendable {
 
     /// Paths that are to be looked at, in walk order.
     package private(set) var paths: [RelativePath] = []
+    /// Those of them that are directories whose entries were looked at one by one. What could not
+    /// be looked at, or listed whole, is to be looked at with all that lies below; and so is what
+    /// was no directory: it may have become one by then.
+    package private(set) var directories: Set<RelativePath> = []
     /// How many entries need no looking at: they are proven.
     package private(set) var proven = 0
     /// How many are not, and do not belong to the part that is wanted.
@@ -58,12 +62,15 @@ package struct UnprovenEntries: Sendable {
     package mutating func add(
         _ path: RelativePath, _ stats: Sides<Stat?>?, _ record: BaselineRecord?
     ) {
-        guard path != .root, isWanted(path, stats, record) else { return }
+        // A directory that could not be listed whole comes again, behind what was listed of it.
+        if stats == nil { directories.remove(path) }
+        guard path != .root || stats == nil, isWanted(path, stats, record) else { return }
         guard paths.count < limit else {
             isCut = true
             return
         }
         paths.append(path)
+        if stats?.isDirectory == true { directories.insert(path) }
     }
 
     private mutating func isWanted(
@@ -114,5 +121,13 @@ package struct UnprovenEntries: Sendable {
             (directory, last) = (parent, found)
             return found
         }
+    }
+}
+
+extension Sides<Stat?> {
+    /// Whether there is a directory, and nothing else.
+    fileprivate var isDirectory: Bool {
+        (a?.type ?? .directory) == .directory && (b?.type ?? .directory) == .directory
+            && (a != nil || b != nil)
     }
 }

@@ -75,7 +75,8 @@ struct AloneVerification {
         let (result, standings) = try watched(style, run.folder, pace) { controls in
             try compare(plan, of: site.identity, target, run, controls)
         }
-        return try tell(result, run, standings, command.report, &reports, episodes)
+        return try tell(
+            result, run, standings, command.report, &reports, episodes, asked: target?.module)
     }
 
     private func compare(

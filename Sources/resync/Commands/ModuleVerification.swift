@@ -50,10 +50,13 @@ extension VerifyTarget {
 
 /// Prints what a comparison found, and what it proves of modules.
 ///
+/// - Parameter asked: the module that was asked for by its name: of nothing else the status says
+///   that it is undecided.
 /// - Returns: the status of all of it.
 func tell(
     _ result: VerifyResult, _ run: KeptRun, _ standings: [StandingRecord],
-    _ options: ReportOptions, _ reports: inout ReportFiles, _ episodes: EpisodeKnowledge
+    _ options: ReportOptions, _ reports: inout ReportFiles, _ episodes: EpisodeKnowledge,
+    asked: Module? = nil
 ) throws -> ExitStatus {
     if options.json {
         for standing in standings { try StandardOutput.shared.write(standing.json.bytes) }
@@ -67,7 +70,11 @@ func tell(
     }
     if !standings.isEmpty, !episodes.hasLedger { Main.complain(StandingRecord.unkept) }
     var status = result.summary.status
-    if standings.contains(where: \.isTrouble) { status.merge(.trouble) }
+    // What was found says more.
+    let isUndecided = standings.contains { $0.answer == .undecided && $0.module == asked?.name }
+    if standings.contains(where: \.isTrouble) || status == .ok && isUndecided {
+        status.merge(.trouble)
+    }
     if !result.policies.isEmpty { status.merge(.differences) }
     for (name, found) in result.policies.sorted(by: { $0.key < $1.key })
     where !standings.contains(where: { $0.module == name }) {

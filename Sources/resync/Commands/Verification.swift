@@ -44,7 +44,8 @@ struct Verification {
         var reports = try ReportFiles(options)
         let found = try compare(style, reports) { try printHeader($0, $1, $2) }
         var status = try tell(
-            found.result, found.run, found.standings, command.report, &reports, episodes)
+            found.result, found.run, found.standings, command.report, &reports, episodes,
+            asked: target?.module)
         if !found.isTidy { status.merge(.trouble) }
         return status
     }
@@ -118,12 +119,17 @@ struct Verification {
                 readsAll: plan.rules.keepsRecords)
             let hasFound = result.summary.tally.findings > 0
             guard sites.a.facts.kind == .directory,
-                let target = target ?? (hasFound ? configured(sites) : nil)
+                let (target, place) =
+                    target.map({ ($0, .root) }) ?? (hasFound ? configured(sites) : nil)
             else { return (result, []) }
             let look = try BaselineLook(sites, state, plan.limits, controls)
             let standings = ModuleStandings(look, run.folder, state, controls)
             guard self.target != nil, target.isWhole, result.summary.ending == .complete else {
-                return (result, try standings.findDifferent(target, isByPath: self.target == nil))
+                return (
+                    result,
+                    try standings.findDifferent(
+                        target, isByPath: self.target == nil, at: place)
+                )
             }
             guard result.summary.doubtLines.isEmpty else { return (result, []) }
             return (result, try standings.find(target, result.policies))
@@ -167,18 +173,31 @@ struct Verification {
         }
     }
 
-    /// What the configuration has two stores as that were named by their paths: what is found to
-    /// differ in them is so whoever asks. Where it cannot be read, nobody asked for it.
-    private func configured(_ sites: Sides<LocalSite>) -> VerifyTarget? {
+    /// What the configuration has two stores as that were named by their paths, or what at one
+    /// place in both was, and that place: what is found to differ in them is so whoever asks. Where
+    /// it cannot be read, nobody asked for it.
+    private func configured(
+        _ sites: Sides<LocalSite>
+    ) -> (target: VerifyTarget, place: RelativePath)? {
         guard let configuration = try? command.file.loadIfThere(), !configuration.modules.isEmpty
         else { return nil }
-        func paths(_ sides: Sides<[UInt8]>) -> Set<[UInt8]> { [sides.a, sides.b] }
-        let asked = paths(sites.map { $0.facts.path })
-        let all = configuration.pairs.map { paths($0.stores.map { $0.path }) }
-        let real = RealPaths().find(all.reduce(asked) { $0.union($1) }, within: Self.answerTime)
-        func places(_ paths: Set<[UInt8]>) -> Set<[UInt8]> { Set(paths.map { real[$0] ?? $0 }) }
-        return zip(configuration.pairs, all).first { places($1) == places(asked) }
-            .flatMap { try? VerifyTarget(pair: $0.0.name, in: configuration) }
+        let asked = sites.map { $0.facts.path }
+        let all = configuration.pairs.map { $0.stores.map { $0.path } }
+        let paths = ([asked] + all).flatMap { [$0.a, $0.b] }
+        let real = RealPaths().find(Set(paths), within: Self.answerTime)
+        func place(of path: [UInt8], in store: [UInt8]) -> RelativePath? {
+            StorePlace(real[store] ?? store, nil).place(of: real[path] ?? path)
+        }
+        for (pair, stores) in zip(configuration.pairs, all) {
+            for first in Side.allCases {
+                guard let found = place(of: asked.a, in: stores[first]),
+                    place(of: asked.b, in: stores[first.other]) == found,
+                    let target = try? VerifyTarget(pair: pair.name, in: configuration)
+                else { continue }
+                return (target, found)
+            }
+        }
+        return nil
     }
 
     /// Seconds in which a store that lives has answered.
@@ -380,7 +399,9 @@ struct Verification {
                 try headers(sites, rules, plan.scope.filter),
                 found?.within == nil ? state.manifests : nil,
                 state.baselines)
-            plan.keeping?.policies = try (target ?? configured(sites))?.policies(
+            let named = target == nil ? configured(sites) : nil
+            let target = target ?? (named?.place == .root ? named?.target : nil)
+            plan.keeping?.policies = try target?.policies(
                 sites, reading: read.a, rules, limits, state)
         }
         return plan

@@ -242,11 +242,11 @@ struct EpisodeKnowledge {
             known.runs, of: stores.map { $0.identity }, since: known.since, in: state)
     }
 
-    /// The comparisons of two stores, the one that ended last first, each with which side its A is,
-    /// or the only store that it read; and since when all are known of, where earlier ones are not.
+    /// The comparisons of two stores, the one that ended last first; and since when all are known
+    /// of, where earlier ones are not.
     func comparisons(
         of stores: Sides<StorePlace>, in state: StateFolder
-    ) throws -> (runs: [(RunRecord, first: Side)], since: Timestamp?) {
+    ) throws -> (runs: [KnownComparison], since: Timestamp?) {
         // Of those before the newest, what found nothing counts for nothing.
         let isCut = runs.count == Self.runLimit
         let older =
@@ -259,13 +259,7 @@ struct EpisodeKnowledge {
         let all = Dictionary(
             (kept + runs + older).map { ($0.id, $0) }, uniquingKeysWith: { kept, _ in kept })
         let ofPair = all.values.sorted { ($0.ended, $0.id) > ($1.ended, $1.id) }
-            .compactMap { run -> (RunRecord, first: Side)? in
-                let first = Side.allCases.first { side in
-                    stores[side].isA(of: run)
-                        && (run.isAlone || stores[side.other].isB(of: run))
-                }
-                return first.map { (run, $0) }
-            }
+            .compactMap { KnownComparison($0, of: stores) }
         return (ofPair, older.count == Ledger.findingsLimit ? older.last?.began : nil)
     }
 

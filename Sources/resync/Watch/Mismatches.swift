@@ -24,31 +24,34 @@ struct Mismatches {
     var areFromMedium: Bool { contents.values.contains { $0.isFromMedium } }
 
     /// - Parameters:
-    ///   - runs: the one that ended last first, each with which side its A is, or the only store
-    ///     that it read.
+    ///   - runs: the one that ended last first.
     ///   - stores: what they are, where that is known: what a run found of others at their paths
     ///     may still be true of them, but nothing is made good by it.
     ///   - since: earlier ones are not known of; nil where these are all.
     init(
-        _ runs: some Sequence<(RunRecord, first: Side)>, of stores: Sides<StoreIdentity?>,
+        _ runs: some Sequence<KnownComparison>, of stores: Sides<StoreIdentity?>,
         since: Timestamp?, in state: StateFolder
     ) throws {
-        // When those began beside which earlier ones count for nothing. What the medium had is not
-        // made good by what the cache has.
-        var all = (ofMedium: Timestamp?.none, ofCache: Timestamp?.none)
-        for (run, first) in runs {
+        // When those began beside which earlier ones of the same place, or of a part of it, count
+        // for nothing. What the medium had is not made good by what the cache has.
+        var ofMedium: [RelativePath: Timestamp] = [:]
+        var ofCache: [RelativePath: Timestamp] = [:]
+        for known in runs {
+            let run = known.run
             let isFromMedium = run.assurance == Assurance.media.rawValue
-            if let began = all.ofMedium, run.ended <= began { break }
-            if let began = all.ofCache, !isFromMedium, run.ended <= began { continue }
-            if run.findings > 0, try !take(run, first, isFromMedium, in: state) { return }
+            func isMadeGood(_ all: [RelativePath: Timestamp]) -> Bool {
+                all.contains { known.place.isWithin($0.key) && run.ended <= $0.value }
+            }
+            if let began = ofMedium[.root], run.ended <= began { break }
+            if isMadeGood(ofMedium) || !isFromMedium && isMadeGood(ofCache) { continue }
+            if run.findings > 0, try !take(known, isFromMedium, in: state) { return }
             // One that ended before it began, or is still to begin, had a clock that was wrong.
-            guard run.isWhole, run.began <= run.ended, run.began <= .now,
-                run.isOf(stores, first: first)
+            guard run.isWhole, run.began <= run.ended, run.began <= .now, known.isOf(stores)
             else { continue }
             if isFromMedium {
-                all.ofMedium = max(all.ofMedium ?? run.began, run.began)
+                ofMedium[known.place] = max(ofMedium[known.place] ?? run.began, run.began)
             } else if run.findings == 0 {
-                all.ofCache = max(all.ofCache ?? run.began, run.began)
+                ofCache[known.place] = max(ofCache[known.place] ?? run.began, run.began)
             }
         }
         if let since { lost.add(since, isFromMedium: true) }
@@ -56,21 +59,23 @@ struct Mismatches {
 
     /// Takes what a run found; whether there is room for more.
     private mutating func take(
-        _ run: RunRecord, _ first: Side, _ isFromMedium: Bool, in state: StateFolder
+        _ known: KnownComparison, _ isFromMedium: Bool, in state: StateFolder
     ) throws -> Bool {
+        let run = known.run
         do {
             var results = try RunFolder.open(run.id, in: state.runs).results()
             while let record = try results.next() {
-                guard case .difference(let difference) = record else { continue }
+                guard case .difference(var difference) = record else { continue }
+                difference.path = known.place.appending(difference.path)
                 guard found.count < UnprovenEntries.limit else {
                     lost.add(run.ended, isFromMedium: isFromMedium)
                     return false
                 }
-                let known = found[difference.path]
+                let last = found[difference.path]
                 found[difference.path] = Finding(
-                    time: max(known?.time ?? run.ended, run.ended),
-                    isDifferent: known?.isDifferent == true || difference.isDifferent)
-                add(difference, of: run, isFromMedium, first)
+                    time: max(last?.time ?? run.ended, run.ended),
+                    isDifferent: last?.isDifferent == true || difference.isDifferent)
+                add(difference, of: run, isFromMedium, known.first)
             }
         } catch let error where Self.isLost(error) {
             lost.add(run.ended, isFromMedium: isFromMedium)
@@ -104,15 +109,16 @@ struct Mismatches {
     }
 }
 
-extension RunRecord {
+extension KnownComparison {
     /// Whether it compared these stores, as far as anybody knows what both are.
-    fileprivate func isOf(_ stores: Sides<StoreIdentity?>, first: Side) -> Bool {
+    fileprivate func isOf(_ stores: Sides<StoreIdentity?>) -> Bool {
         func isSame(_ found: StoreIdentity?, _ wanted: StoreIdentity?) -> Bool {
             guard let found, let wanted else { return true }
-            return found == wanted
+            // A place in a store is no root of it.
+            return place == .root ? found == wanted : found.fileSystem == wanted.fileSystem
         }
-        return isSame(identities.a, stores[first])
-            && (isAlone || isSame(identities.b, stores[first.other]))
+        return isSame(run.identities.a, stores[first])
+            && (run.isAlone || isSame(run.identities.b, stores[first.other]))
     }
 }
 

@@ -59,14 +59,17 @@ extension EpisodeKnowledge {
         let mismatches = try Mismatches(
             known.runs, of: stores.map { $0.identity }, since: known.since, in: state)
         // As they were last read, whatever lies at their paths now.
-        let identities = known.runs.lazy.compactMap { run, first -> Sides<StoreIdentity>? in
-            guard let a = run.identities.a, let b = run.identities.b else { return nil }
-            return first == .a ? Sides(a: a, b: b) : Sides(a: b, b: a)
+        let whole = known.runs.filter { $0.place == .root }
+        let identities = whole.lazy.compactMap { known -> Sides<StoreIdentity>? in
+            let found = known.run.identities
+            guard let a = found.a, let b = found.b else { return nil }
+            return known.first == .a ? Sides(a: a, b: b) : Sides(a: b, b: a)
         }.first
         let baseline = try identities.flatMap { try state.baselines.find($0) }?.records()
-        let proof = known.runs.first { run, _ in run.isWhole && run.findings == 0 && !run.isAlone }
+        let proof = whole.lazy.map(\.run)
+            .first { $0.isWhole && $0.findings == 0 && !$0.isAlone }
         return try OpenDifferences(
-            mismatches, last: newest.0, proof: proof?.0, modules.filter { $0.pair == pair.name },
+            mismatches, last: newest.run, proof: proof, modules.filter { $0.pair == pair.name },
             baseline)
     }
 }

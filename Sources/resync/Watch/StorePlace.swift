@@ -14,8 +14,19 @@ struct StorePlace {
 
     init(_ site: LocalSite) { self.init(site.facts.path, site.identity) }
 
-    func isA(of run: RunRecord) -> Bool { isSame(run.a, run.identities.a) }
-    func isB(of run: RunRecord) -> Bool { isSame(run.b, run.identities.b) }
+    /// Where in it a side of a run lies; nil where that does not.
+    func place(of side: Side, of run: RunRecord) -> RelativePath? {
+        let path = side == .a ? run.a : run.b
+        if let identity, run.identities[side] == identity { return .root }
+        return place(of: path)
+    }
+
+    /// Where in it a path lies; nil where that does not.
+    func place(of path: [UInt8]) -> RelativePath? {
+        let (own, other) = (components(self.path), components(path))
+        guard other.starts(with: own) else { return nil }
+        return RelativePath(Array(other.dropFirst(own.count).joined(separator: [slash])))
+    }
 
     /// Whether a run read it, as far as anybody knows what both were: what is at its path now may
     /// be another one than was there then.
@@ -27,9 +38,26 @@ struct StorePlace {
             return then == identity
         }
     }
+}
 
-    private func isSame(_ path: [UInt8], _ identity: StoreIdentity?) -> Bool {
-        identity != nil && identity == self.identity || isSamePlace(path, self.path)
+/// A comparison of two stores, or of what lies at one place in both.
+struct KnownComparison {
+    let run: RunRecord
+    /// Which side its A is, or the only store that it read.
+    let first: Side
+    let place: RelativePath
+
+    /// Nil where it is none of these stores.
+    init?(_ run: RunRecord, of stores: Sides<StorePlace>) {
+        func place(_ first: Side) -> RelativePath? {
+            guard let place = stores[first].place(of: .a, of: run),
+                run.isAlone || stores[first.other].place(of: .b, of: run) == place
+            else { return nil }
+            return place
+        }
+        guard let first = Side.allCases.first(where: { place($0) != nil }), let place = place(first)
+        else { return nil }
+        (self.run, self.first, self.place) = (run, first, place)
     }
 }
 
