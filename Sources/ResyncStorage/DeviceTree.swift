@@ -200,6 +200,11 @@ struct NotingFiles<Files: KernelFiles> {
         }
     }
 
+    /// Where an open file lies by now.
+    func target(of descriptor: Descriptor) -> [UInt8]? {
+        try? files.target(of: Array("/proc/self/fd/\(descriptor.number)".utf8))
+    }
+
     private mutating func read(_ path: [UInt8], _ limit: Int, isOptional: Bool) -> [UInt8]? {
         do {
             return try files.read(path, limit: limit)

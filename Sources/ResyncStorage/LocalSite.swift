@@ -219,7 +219,9 @@ package final class LocalSite: Site {
 
     /// What the machine knows against the store: see `storeTrouble`.
     package func trouble() -> StoreTrouble {
-        storeTrouble(path: facts.path, root: facts.stat, descriptor: descriptor)
+        storeTrouble(
+            path: facts.path, root: facts.stat, descriptor: descriptor,
+            crossing: facts.kind == .directory && options.crossMounts)
     }
 
     /// That of an open file, which on another mount is not the root's; where it does not say, it

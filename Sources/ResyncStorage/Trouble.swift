@@ -24,12 +24,13 @@ package struct StoreTrouble: Sendable, Hashable {
 ///   - root: what `stat` says of the store's root.
 ///   - descriptor: the open root: the only sure way from a store to its mount, since statx counts
 ///     mounts differently from the table and btrfs shows a device that is in no table.
+///   - crossing: whether what is mounted inside of the store belongs to it.
 package func storeTrouble(
-    path: [UInt8], root: Stat, descriptor: Descriptor?,
+    path: [UInt8], root: Stat, descriptor: Descriptor?, crossing: Bool = false,
     files: some KernelFiles = LinuxKernelFiles()
 ) -> StoreTrouble {
     var search = TroubleSearch(files)
-    search.look(at: path, root, descriptor)
+    search.look(at: path, root, descriptor, crossing: crossing)
     return StoreTrouble(reasons: search.reasons, unseen: search.unseen)
 }
 
@@ -80,7 +81,9 @@ private struct TroubleSearch<Files: KernelFiles> {
         }
     }
 
-    mutating func look(at path: [UInt8], _ root: Stat, _ descriptor: Descriptor?) {
+    mutating func look(
+        at path: [UInt8], _ root: Stat, _ descriptor: Descriptor?, crossing: Bool
+    ) {
         if root.type == .blockDevice {
             devices.add(disk: root.special)
         } else if let mount = mount(of: path, root.device, descriptor) {
@@ -88,6 +91,10 @@ private struct TroubleSearch<Files: KernelFiles> {
         } else {
             devices.files.note("the mount that '\(escaped(path))' lies on")
             if root.device.major != 0 { devices.add(root.device) }
+        }
+        if crossing {
+            let place = descriptor.flatMap { devices.files.target(of: $0) } ?? path
+            for mount in table.mounts where isWithin(mount.mountPoint, place) { visit(mount) }
         }
         follow()
         countErrors()

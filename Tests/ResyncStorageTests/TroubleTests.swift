@@ -90,6 +90,21 @@ private func look(
         #expect(found.isSeen == (reason != nil))
     }
 
+    /// What is mounted inside of a store belongs to it where mounts are crossed.
+    @Test func whatIsMountedInsideIsJudgedWhereItIsCrossed() {
+        var files = machine(
+            "64 1 7:0 / /m rw - ext4 /dev/loop0 rw\n65 64 7:1 / /m/in rw - ext4 /dev/loop1 rw\n"
+                + "66 1 7:2 / /more rw - ext4 /dev/loop2 ro")
+        for (minor, count) in [(0, 0), (1, 3), (2, 5)] {
+            files.addDevice("loop\(minor)", 7, minor)
+            files.texts["/sys/fs/ext4/loop\(minor)/errors_count"] = "\(count)\n"
+        }
+        #expect(look(files, 7, 0).reasons == [])
+        let crossed = storeTrouble(
+            path: Array("/m".utf8), root: root(7, 0), descriptor: nil, crossing: true, files: files)
+        #expect(crossed.reasons == ["ext4 on loop1: errors counted since the last fsck: 3"])
+    }
+
     @Test func countedErrorsAreTrouble() {
         var files = machine("64 1 7:0 / /m rw - ext4 /dev/loop0 rw")
         files.addDevice("loop0", 7, 0)
