@@ -125,7 +125,7 @@ struct ApplySession {
     ///   - marksBoth: whether both stores are written to, the source its marker only.
     ///   - settlesOthers: whether what other runs of its stores were cut off from is settled first.
     ///   - needsSource: else only the stores that the run changed are needed; enough to settle
-    ///     what it was cut off from, or to take it back.
+    ///     what it was cut off from, to take it back, or to free what it keeps.
     init(
         run text: String, _ state: StateFolder, _ limits: ApplyLimits = ApplyLimits(),
         marksBoth: Bool = false, settlesOthers: Bool = false, needsSource: Bool = true,
@@ -145,9 +145,7 @@ struct ApplySession {
             try Self.settle(others, state, watch)
         }
         watch.began(run)
-        let totals = folder.plan.trailer.totals
-        let changed = Side.allCases.filter { totals[$0].actions > 0 }
-        let needed = needsSource || changed.count != 1 ? Side.allCases : changed
+        let needed = needsSource ? Side.allCases : folder.plan.trailer.sidesKept
         let opened = try Self.open(folder.plan.header, limits, pace, watch, needed)
         sites = opened
         try Self.refuse(state: state.path, inside: opened)

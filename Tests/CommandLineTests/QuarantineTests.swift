@@ -36,6 +36,21 @@ import Testing
         #expect(!scene.stage.exists("b/extra"))
     }
 
+    /// What a run keeps lies in the store that it changed.
+    @Test func theOtherStoreIsNotNeeded() throws {
+        let scene = try ApplyScene()
+        try scene.applied()
+        #expect(try scene.run("confirm").status == 0)
+        try system("mv", scene.stage.a, scene.stage.folder + "/elsewhere")
+        let listed = try scene.run("quarantine", "list")
+        #expect(listed.status == 0 && listed.lines.last == "5 kept, 25 B", "\(listed.report)")
+        let erased = try scene.run("quarantine", "erase", "f")
+        #expect(erased.status == 0, "\(erased.report)")
+        let freed = try scene.run("quarantine", "purge", "--older-than", "0s")
+        #expect(freed.status == 0 && freed.text.contains("freed 4 entries"), "\(freed.report)")
+        #expect(try scene.run("quarantine", "list").lines == ["0 kept, 0 B"])
+    }
+
     @Test func onePathIsErasedAndTheRestComesBack() throws {
         let scene = try ApplyScene()
         try scene.applied()

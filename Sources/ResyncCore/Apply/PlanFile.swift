@@ -24,6 +24,12 @@ package struct PlanTrailer: Sendable, Hashable {
     /// the rest.
     package var isNarrowed = false
 
+    /// Whose stores keep what the plan displaced: where it changes one, that one alone.
+    package var sidesKept: [Side] {
+        let changed = Side.allCases.filter { totals[$0].actions > 0 }
+        return changed.count == 1 ? changed : Side.allCases
+    }
+
     package init() {}
 }
 

@@ -194,7 +194,7 @@ struct QuarantineCommand: ParsableCommand {
                         + "run is named; see 'resync quarantine copy \(id) DIR'")
                 return .partial
             }
-            let session = try ApplySession(run: id, state)
+            let session = try ApplySession(run: id, state, needsSource: false)
             try tellGoing(session.folder, json: false)
             let freed = try Quarantine(session.folder).release(session.sites)
             for path in freed.late {
@@ -306,7 +306,7 @@ struct QuarantineCommand: ParsableCommand {
         private func erase(
             _ path: RelativePath, of folder: ApplyFolder, _ state: StateFolder
         ) throws -> Int {
-            let session = try ApplySession(run: folder.run.id, state)
+            let session = try ApplySession(run: folder.run.id, state, needsSource: false)
             let erased = try Quarantine(session.folder).erase(path, session.sites)
             for path in erased {
                 try StandardOutput.shared.write(
@@ -363,17 +363,23 @@ func tellGoing(_ folder: ApplyFolder, json: Bool) throws {
     try StandardOutput.shared.flush()
 }
 
-/// The stores of a run, where they can be looked at; what cannot is said.
+/// The stores that a run changed, where they can be looked at; what cannot is said. Where that is one,
+/// it stands in the other one's place.
 func reachable(_ folder: ApplyFolder) throws -> Sides<LocalSite>? {
     do {
-        let sites = try folder.plan.header.stores.map { store in
-            try LocalSite(path: store.path, disk: LinuxDisk(), options: LocalSiteOptions())
+        let kept = folder.plan.trailer.sidesKept
+        let sites = try kept.map { side in
+            try LocalSite(
+                path: folder.plan.header.stores[side].path, disk: LinuxDisk(),
+                options: LocalSiteOptions())
         }
-        if let other = try folder.plan.header.otherStore(in: sites) {
+        guard let first = sites.first, let last = sites.last else { return nil }
+        let both = Sides(a: first, b: last)
+        if let other = try folder.plan.header.otherStore(in: both, kept) {
             Main.complain("'\(escaped(other))' is not the store of run \(folder.run.id) now")
             return nil
         }
-        return sites
+        return both
     } catch let error as StoreError {
         Main.complain("'\(escaped(error.path))' \(error.reason)")
         return nil
