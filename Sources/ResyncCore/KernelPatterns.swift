@@ -182,10 +182,10 @@ private let blockErrors: [StaticString] = [
 private func block(_ text: inout Cursor) -> Finding? {
     if text.take("Buffer I/O error on dev") {
         _ = text.take("ice")
-        guard text.take(" "), let device = text.device(), text.take(", logical block ") else {
-            return nil
-        }
-        return Finding("buf.lost", .device(device))
+        guard text.take(" "), let device = text.device(), text.take(", logical block "),
+            text.digits() != nil
+        else { return nil }
+        return Finding(text.take(", lost ") ? "buf.lost" : "buf.error", .device(device))
     }
     if text.take("Trying to write to read-only block-device ") {
         guard let device = text.device() else { return nil }

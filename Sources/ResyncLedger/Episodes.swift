@@ -30,6 +30,21 @@ extension Ledger {
     package func save(_ record: EpisodeRecord) throws {
         try write { database in
             let id = record.episode.id
+            let isKnown = try Bool.fetchOne(
+                database, sql: "SELECT EXISTS (SELECT 1 FROM episode WHERE id = ?)",
+                arguments: [id])
+            if isKnown != true {
+                // What was released at a time that is still to come says nothing of what follows.
+                try database.execute(
+                    sql: """
+                        UPDATE standing SET answer = ?1
+                        WHERE answer = ?2 AND (began_wall > ?3 OR looked_wall > ?3)
+                        """,
+                    arguments: [
+                        Gate.Standing.Answer.undecided.rawValue,
+                        Gate.Standing.Answer.released.rawValue, record.noted?.number,
+                    ])
+            }
             try database.execute(sql: "DELETE FROM step WHERE episode = ?", arguments: [id])
             try database.execute(sql: "DELETE FROM evidence WHERE episode = ?", arguments: [id])
             try insert(record, database)

@@ -161,4 +161,33 @@ import Testing
         usleep(4_000_000)
         try become(["released", "released", "withdrawn"])
     }
+
+    /// An episode that could not be written down is one all the same, also when it is over.
+    @Test func anEpisodeThatIsNotWrittenDownShutsGates() throws {
+        guard let shell = Command.find("sqlite3") else { return skip("sqlite3 is not installed") }
+        let scene = try GateScene(modules: "- {name: db, pair: mail, paths: [db]}")
+        #expect(try scene.verify("db").status == 0)
+        #expect(try scene.gate("db") == 0)
+        let ledger = scene.watch.stage.state + "/ledger.sqlite"
+        let holder = try Command(shell, [ledger, "BEGIN IMMEDIATE", ".shell sleep 90"]).start()
+        usleep(500_000)
+        let names = try FileManager.default.contentsOfDirectory(atPath: scene.b)
+        let probe = try #require(names.first { $0.hasPrefix(".resync-probe-") })
+        unlink(scene.b + "/" + probe)
+        let isOver = scene.watch.within(20) {
+            scene.watch.watcher.outputSoFar.contains("CLOSED   episode")
+        }
+        #expect(isOver, "\(scene.watch.report)")
+        #expect(try scene.gate("db") == 2)
+        let listed = try scene.watch.stage.resync(["episode", "list"]).run()
+        #expect(listed.status == 1, "\(listed.report)")
+        #expect(listed.text.contains("mail/b  not written down yet"), "\(listed.report)")
+        holder.signal(SIGKILL)
+        #expect(
+            try scene.watch.within(30) {
+                try scene.watch.episodes().contains { $0["closed"] != nil }
+            }, "\(scene.watch.report)")
+        // It is known now, and the module was not verified since.
+        #expect(try scene.gate("db") == 1)
+    }
 }

@@ -113,7 +113,11 @@ private let messages: [(String, String, KernelSubject)] = [
         "Buffer I/O error on dev loop0, logical block 7988, lost async page write", "buf.lost",
         .device(bytes("loop0"))
     ),
-    ("Buffer I/O error on device sdf1, logical block 3", "buf.lost", .device(bytes("sdf1"))),
+    ("Buffer I/O error on device sdf1, logical block 3", "buf.error", .device(bytes("sdf1"))),
+    (
+        "Buffer I/O error on dev sdf1, logical block 3, async page read", "buf.error",
+        .device(bytes("sdf1"))
+    ),
     (
         "loop0: writeback error on inode 131, offset 0, sector 64", "wb.error",
         .device(bytes("loop0"))

@@ -115,6 +115,26 @@ import Testing
         #expect(try ledger.standings(of: "m", .released).map { $0.began.seconds } == [100])
     }
 
+    /// Nor is it one for an episode that is noted before it.
+    @Test func anEpisodeLeavesNoReleaseOfATimeToCome() throws {
+        var seed = Seed.fromEnvironment()
+        let stage = try LedgerStage()
+        let ledger = try stage.open()
+        for seconds in [100, 900] as [Int64] {
+            let time = Timestamp(seconds: seconds, nanoseconds: 0)
+            try ledger.save(
+                StandingRecord(
+                    module: "m\(seconds)", terms: "", pair: "p", run: "r", began: time,
+                    looked: time, answer: .released, scope: .full, assurance: "media", entries: 1,
+                    bytes: 1, oldest: nil, reason: ""))
+        }
+        var record = seed.episode("e", incident: "i")
+        record.noted = Timestamp(seconds: 500, nanoseconds: 0)
+        try ledger.save(record)
+        #expect(try ledger.standings(of: "m100").map(\.answer) == [.released])
+        #expect(try ledger.standings(of: "m900").map(\.answer) == [.undecided])
+    }
+
     /// Of a run all that was decided of it, also where some was there already.
     @Test func whatWasDecidedComesBack() throws {
         var seed = Seed.fromEnvironment()

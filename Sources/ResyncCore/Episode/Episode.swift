@@ -135,3 +135,16 @@ package struct Episode: Sendable, Hashable {
         return (start, end)
     }
 }
+
+extension DetectorEvent {
+    /// The one that it is about.
+    package var episode: Episode? {
+        switch self {
+        case .opened(let episode), .rose(let episode), .recovering(let episode),
+            .noted(let episode), .relapsed(let episode), .closed(let episode):
+            episode
+        case .watchedAgain(let episode, _): episode
+        case .suspected, .cleared, .accepted: nil
+        }
+    }
+}

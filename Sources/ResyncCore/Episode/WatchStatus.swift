@@ -54,6 +54,11 @@ package struct StoreStatus: Sendable, Hashable {
     package var errors = ErrorCount()
     /// The episode that says that nobody watched it before this watcher did.
     package var unwatched: String?
+    /// The newest episodes that this watcher noted, some of them: what of them is not in the ledger
+    /// could not be written down yet.
+    package var recent: [String] = []
+    /// How many of them are kept in mind.
+    package static let recentLimit = 16
     /// Seconds by which that was behind, at most, since before its episode. Not told to others.
     package var behind = 0.0
     /// How it was seen last; of an earlier watcher until this one has looked. Not told to others.
@@ -115,6 +120,8 @@ package struct StoreStatus: Sendable, Hashable {
             writer.number(errors.accepted)
         }
         writer.fixed64(UInt64(bitPattern: clock))
+        writer.number(recent.count)
+        for id in recent { writer.string(Array(id.utf8)) }
         return writer.bytes
     }
 
@@ -157,6 +164,10 @@ package struct StoreStatus: Sendable, Hashable {
         }
         guard !reader.isAtEnd else { return }
         clock = Int64(bitPattern: try reader.fixed64())
+        guard !reader.isAtEnd else { return }
+        for _ in 0..<(try reader.int(limit: Self.recentLimit)) {
+            recent.append(try reader.text(limit: 256))
+        }
     }
 
     package var jsonLine: JSONLine {

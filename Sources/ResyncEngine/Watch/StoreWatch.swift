@@ -51,6 +51,8 @@ final class StoreWatch {
     private var earlierGood: Moment?
     /// The episode that came of that.
     private var unwatched: String?
+    /// Episodes that were noted, the newest last.
+    private var recent: [String] = []
     /// How it was before it was taken into maintenance, until it is well again after that.
     private var beforeMaintenance: StoreSight?
     private var lastGoodBefore: Moment?
@@ -396,7 +398,13 @@ final class StoreWatch {
         sequence = 0
     }
 
-    func place(as event: DetectorEvent) { detector.place(as: event) }
+    func place(as event: DetectorEvent) {
+        detector.place(as: event)
+        guard let id = event.episode?.id, recent.last != id else { return }
+        recent.removeAll { $0 == id }
+        recent.append(id)
+        if recent.count > StoreStatus.recentLimit { recent.removeFirst() }
+    }
 
     private func note(_ events: [DetectorEvent], _ now: Moment) -> [DetectorEvent] {
         for event in events {
@@ -466,6 +474,7 @@ final class StoreWatch {
         status.clock = clock
         status.behind = behind
         status.unwatched = unwatched
+        status.recent = recent
         status.sight = beforeMaintenance ?? earlier ?? sight(at: now)
         return status
     }

@@ -16,7 +16,10 @@ struct EpisodeCommand: ParsableCommand {
     struct List: JSONCommand {
         static let configuration = CommandConfiguration(
             abstract: "List the episodes of the last 30 days, and all that are open.",
-            discussion: "The status is 1 when one is open.")
+            discussion: """
+                The status is 1 when one is open, and 2 when it is not known which there were. \
+                What a watcher could not write down yet is listed, too.
+                """)
 
         @Option(
             name: .long,
@@ -29,7 +32,8 @@ struct EpisodeCommand: ParsableCommand {
 
         mutating func execute() throws -> ExitStatus {
             let seconds = try parsing(since, parseDuration)
-            let ledger = try LedgerFile.open(in: try state.open())
+            let state = try state.open()
+            let ledger = try LedgerFile.open(in: state)
             let time = Timestamp.now.adding(seconds: -Int64(seconds))
             let records = try ledger?.episodes(since: time) ?? []
             for record in records {
@@ -38,9 +42,31 @@ struct EpisodeCommand: ParsableCommand {
                         ? EpisodeReport.jsonLine(record).bytes
                         : Array("\(EpisodeReport.line(record))\n".utf8))
             }
-            let isOpen = records.contains { $0.episode.isOpen }
-            if records.isEmpty, !json { try StandardOutput.shared.write("no episodes\n") }
-            return isOpen ? .differences : .ok
+            let unkept = EpisodeKnowledge(state).unkept
+            for (store, episode) in unkept {
+                var line = JSONLine(type: "unwritten")
+                line.field("store", store.name)
+                line.field("episode", episode)
+                line.field("state", store.state.word)
+                try StandardOutput.shared.write(
+                    json
+                        ? line.bytes
+                        : Array(
+                            ("\(episode)  \(store.name)  not written down yet; the store is "
+                                + "\(store.state.word)\n").utf8))
+            }
+            let isOpen = records.contains { $0.episode.isOpen } || !unkept.isEmpty
+            if records.isEmpty, unkept.isEmpty, !json {
+                try StandardOutput.shared.write("no episodes\n")
+            }
+            var status = isOpen ? ExitStatus.differences : .ok
+            if let lost = try LedgerFile.lost(in: state) {
+                Main.complain(
+                    "the ledger that knew of episodes until \(lost.localText) is lost: which there "
+                        + "were before is not known")
+                status.merge(.trouble)
+            }
+            return status
         }
     }
 

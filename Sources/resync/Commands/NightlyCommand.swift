@@ -106,17 +106,13 @@ private struct Night {
     func perform() throws -> ExitStatus {
         guard let time = pair.timeLeft(at: .now) else {
             Main.complain("\(pair.name): it is in none of its windows now")
-            var status = ExitStatus.outOfTime
-            status.merge(try tellOverdue())
-            return status
+            return try leave()
         }
         let end = monotonicSeconds() + time
         // What a watcher verifies after an episode comes first.
         guard let turn = try turn(until: end) else {
             Main.complain("\(pair.name): its stores were being verified all the time")
-            var status = ExitStatus.outOfTime
-            status.merge(try tellOverdue())
-            return status
+            return try leave()
         }
         defer { withExtendedLifetime(turn) {} }
         try memory.change { $0.begun = began }
@@ -141,6 +137,14 @@ private struct Night {
                 "\(pair.name): one of its stores is in an episode, so that its night is over")
         }
         status.merge(broken.status)
+        return status
+    }
+
+    /// Without a comparison, which is overdue some day.
+    private func leave() throws -> ExitStatus {
+        try memory.change { $0.since = $0.since ?? began }
+        var status = ExitStatus.outOfTime
+        status.merge(try tellOverdue())
         return status
     }
 

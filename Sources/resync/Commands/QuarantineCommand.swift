@@ -363,8 +363,8 @@ func tellGoing(_ folder: ApplyFolder, json: Bool) throws {
     try StandardOutput.shared.flush()
 }
 
-/// The stores that a run changed, where they can be looked at; what cannot is said. Where that is one,
-/// it stands in the other one's place.
+/// The stores that a run changed, where they can be looked at; what cannot is said. Where that is
+/// one, it stands in the other one's place.
 func reachable(_ folder: ApplyFolder) throws -> Sides<LocalSite>? {
     do {
         let kept = folder.plan.trailer.sidesKept

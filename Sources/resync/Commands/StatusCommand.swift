@@ -36,13 +36,31 @@ struct StatusCommand: JSONCommand {
             throw CommandError("--json, --prometheus and --nagios are not for each other", .usage)
         }
         let state = try state.open()
-        let watched = try WatchClient(state)?.status()
-        let (modules, pairs) = try configured(state, watched)
-        if prometheus || nagios {
-            return try monitor(
-                Monitoring(stores: watched ?? [], modules: modules, pairs: pairs), watched != nil)
+        let watched: [StoreStatus]?
+        do {
+            watched = try WatchClient(state)?.status()
+        } catch let error as CommandError where nagios {
+            try StandardOutput.shared.write("RESYNC UNKNOWN - \(error.message)\n")
+            return .unconfirmed
         }
-        guard let stores = watched else { return try remembered(state, modules, pairs) }
+        var (modules, pairs): ([ModuleStatus], [PairStatus]) = ([], [])
+        // Whatever keeps it from telling of these, what the watcher sees comes first.
+        var lack: CommandError?
+        do {
+            (modules, pairs) = try configured(state, watched)
+        } catch {
+            guard let known = Main.explain(error) else { throw error }
+            lack = CommandError("modules and pairs are not known: \(known.message)")
+        }
+        if prometheus || nagios {
+            let known = Monitoring(stores: watched ?? [], modules: modules, pairs: pairs)
+            return try monitor(known, watched != nil, lack)
+        }
+        guard let stores = watched else {
+            let status = try remembered(state, modules, pairs)
+            if let lack { throw lack }
+            return status
+        }
         var status = ExitStatus.ok
         for store in stores {
             switch store.state {
@@ -53,6 +71,10 @@ struct StatusCommand: JSONCommand {
             try print(store)
         }
         try print(modules, pairs)
+        if let lack {
+            status.merge(.trouble)
+            Main.complain(lack.message)
+        }
         if json { try summary(stores.count, isWatched: true, status) }
         return status
     }
@@ -89,12 +111,15 @@ struct StatusCommand: JSONCommand {
         }
     }
 
-    private func monitor(_ monitoring: Monitoring, _ isWatched: Bool) throws -> ExitStatus {
+    private func monitor(
+        _ monitoring: Monitoring, _ isWatched: Bool, _ lack: CommandError?
+    ) throws -> ExitStatus {
         if prometheus {
             let text =
                 "# HELP resync_watched Whether a watcher runs.\n# TYPE resync_watched gauge\n"
             try StandardOutput.shared.write(
                 "\(text)resync_watched \(isWatched ? 1 : 0)\n\(monitoring.prometheus)")
+            if let lack { throw lack }
             return .ok
         }
         guard isWatched else {
@@ -102,6 +127,10 @@ struct StatusCommand: JSONCommand {
             return .unconfirmed
         }
         let (line, status) = monitoring.nagios
+        if status == .ok, let lack {
+            try StandardOutput.shared.write("RESYNC UNKNOWN - \(lack.message)\n")
+            return .unconfirmed
+        }
         try StandardOutput.shared.write("\(line)\n")
         return status
     }

@@ -52,6 +52,14 @@ struct EpisodeKnowledge {
         var (ledger, records, runs): (Ledger?, [EpisodeRecord], [RunRecord]) = (nil, [], [])
         var stores: [StoreRecord] = []
         var (failure, lostUntil): (String?, Timestamp?) = (nil, nil)
+        // First: what it says of episodes is in the ledger by the time that this is read, where it
+        // could be written.
+        var statuses: [StoreStatus] = []
+        do {
+            statuses = try ask()
+        } catch {
+            failure = Main.explain(error)?.message ?? "\(error)"
+        }
         do {
             lostUntil = try lost()
             ledger = try open()
@@ -60,12 +68,6 @@ struct EpisodeKnowledge {
             runs = try ledger?.runs(limit: Self.runLimit) ?? []
         } catch {
             failure = Main.explain(error)?.message ?? "the ledger cannot be read: \(error)"
-        }
-        var statuses: [StoreStatus] = []
-        do {
-            statuses = try ask()
-        } catch {
-            failure = failure ?? Main.explain(error)?.message ?? "\(error)"
         }
         episodeIDs = Set(records.map { $0.episode.id })
         records.removeAll { $0.episode.isExcused }
@@ -89,8 +91,9 @@ struct EpisodeKnowledge {
         for status in statuses(about: path) where status.state == .suspect {
             reasons.append("the watcher suspects it: \(status.evidence)")
         }
-        reasons += unkept(path).map {
-            "the watcher says that it is \($0.state.word): \($0.evidence)"
+        reasons += unkept(path).map { status, episode in
+            "the watcher could not write episode \(episode) of it down yet, and says that it is "
+                + status.state.word + (status.evidence.isEmpty ? "" : ": \(status.evidence)")
         }
         for record in records(about: path) {
             let episode = record.episode
@@ -175,7 +178,7 @@ struct EpisodeKnowledge {
             let start = record.window.start ?? record.episode.firstEvidence.wall
             return (start, record.window.end ?? now)
         }
-        return windows + paths.flatMap { unkept($0) }.map { ($0.since ?? now, now) }
+        return windows + paths.flatMap { unkept($0) }.map { ($0.status.since ?? now, now) }
     }
 
     /// Why nothing is to be copied from or to a store now; nil where nothing speaks against it.
@@ -281,7 +284,7 @@ struct EpisodeKnowledge {
     ) -> [String] {
         let ids =
             records(about: path).filter { ($0.end ?? .now) >= began }.map { $0.episode.id }
-            + unkept(path).compactMap { $0.episode ?? $0.unwatched }
+            + unkept(path).map(\.episode)
         let doubts = ids.map {
             "had episode \($0) while this ran: what it found is not to be trusted, verify again "
                 + "when it is closed"
@@ -329,12 +332,22 @@ struct EpisodeKnowledge {
         }
     }
 
-    /// What the watcher knows of a store's episodes and could not write down.
-    func unkept(_ path: [UInt8]) -> [StoreStatus] {
-        statuses(about: path).filter { status in
-            [status.episode, status.unwatched].contains { id in
-                id.map { !episodeIDs.contains($0) } ?? false
-            }
+    /// What the watcher knows of a store's episodes and could not write down, open or over by now,
+    /// each with the store.
+    func unkept(_ path: [UInt8]) -> [(status: StoreStatus, episode: String)] {
+        unkept(statuses(about: path))
+    }
+
+    /// The same of every store.
+    var unkept: [(status: StoreStatus, episode: String)] { unkept(statuses) }
+
+    private func unkept(
+        _ statuses: [StoreStatus]
+    ) -> [(status: StoreStatus, episode: String)] {
+        statuses.compactMap { status in
+            ([status.episode, status.unwatched].compactMap { $0 } + status.recent)
+                .first { !episodeIDs.contains($0) }
+                .map { (status, $0) }
         }
     }
 

@@ -125,7 +125,7 @@ extension EpisodeKnowledge {
                     + "episodes")
         }
         store.openEpisode =
-            store.openEpisode ?? unkept(path).first.flatMap { $0.episode ?? $0.unwatched }
+            store.openEpisode ?? unkept(path).first?.episode
         let statuses = statuses(about: path)
         // What the watcher last knew stands while none runs.
         let counts =

@@ -97,6 +97,12 @@ final class LedgerQueue: Sendable {
             isDone.signal()
         }
         _ = isDone.wait(timeout: .now() + seconds)
+        for record in pending.withLock({ Array($0.episodes.values) }) {
+            Main.complain(
+                "episode \(record.episode.id) of \(record.episode.store) could not be written down "
+                    + "and is lost: note it with 'resync episode open --from --to' before anything "
+                    + "of it is trusted. \(EpisodeReport.line(record))")
+        }
     }
 
     /// Writes what is pending; whether there is more by now.

@@ -363,8 +363,12 @@ final class Verifications: @unchecked Sendable {
         let isStarting = monotonicSeconds() - begun < Self.startTime
         if isStarting, stores.contains(where: { $0.state == .unknown }) { return }
         let modules = configuration.modules
-        guard let needs = try knowledge.needs(modules, configuration) else { return }
-        let own = needs.map { ($0.module, Gate(unknown: nil, [$0]).answer) }
+        // Where nothing is known any more, nothing is open.
+        let needs = try knowledge.needs(modules, configuration)
+        guard needs != nil || knowledge.failure != nil else { return }
+        let own =
+            needs?.map { ($0.module, Gate(unknown: nil, [$0]).answer) }
+            ?? modules.map { ($0.name, .undecided) }
         // What was skipped while no watcher ran waits for a word, whatever was told before.
         let isFirst = answers == nil
         let before = answers ?? told.read().compactMapValues { Gate.Answer(rawValue: $0) }
