@@ -188,7 +188,8 @@ extension GateHistory {
             let closed = episode.closed?.wall
             return SuspectSpan(
                 start: start, end: closed.map { max($0, end ?? $0) },
-                reachesAll: episode.reachesAll, noted: noting(episode))
+                reachesAll: episode.reachesAll, isUnwatched: episode.kind == .unwatched,
+                noted: noting(episode))
         }
     }
 
