@@ -236,9 +236,14 @@ import Testing
     /// A watcher goes on while the program is replaced below it.
     @Test func whatAnEarlierWatcherSaysIsUnderstood() throws {
         var status = StoreStatus(name: "mail/a", path: Array("/srv".utf8))
-        let old = Array(status.bytes.dropLast(10))
-        #expect(try StoreStatus(old) == status)
+        // Each time something was added at the end.
+        for count in [1, 11] {
+            #expect(try StoreStatus(Array(status.bytes.dropLast(count))) == status)
+        }
+        let old = Array(status.bytes.dropLast(11))
         status.unwatched = "e1"
         #expect(try StoreStatus(old) != status)
+        status.recent = ["e1", "e2"]
+        #expect(try StoreStatus(status.bytes).recent == status.recent)
     }
 }
