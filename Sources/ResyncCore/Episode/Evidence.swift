@@ -175,9 +175,6 @@ extension Evidence {
         case "ext4.error", "ext4.sbwrite", "jbd2.abort", "jbd2.error", "xfs.logerr",
             "xfs.corrupt", "btrfs.abort", "iscsi.lost":
             (.hard, .ioError)
-        // What was acknowledged did not come to the disk, and nobody may ever be told: neither does
-        // the file system turn read-only for it, nor is it counted, nor do probes meet it.
-        case "ext4.endio", "wb.error", "buf.lost": (.hard, .ioError)
         case "ext4.shutdown", "xfs.shutdown": (.hard, .shutdown)
         case "ext4.lostdata": (.hard, .lostWrite)
         case "scsi.reject": (.hard, .gone)
