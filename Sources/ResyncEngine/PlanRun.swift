@@ -88,6 +88,7 @@ package final class PlanRun {
     private var external = 0
     private var expected = 0
     private var agreeing: Sides<AgreeingNames?> = Sides(a: nil, b: nil)
+    private var looker: Worker?
 
     private static let chunkSize = 4096
 
@@ -207,7 +208,7 @@ package final class PlanRun {
     private func emptied(_ losses: [RelativePath: Int], _ side: Side) throws -> Int {
         guard losses.values.contains(where: { $0 > 0 }) else { return 0 }
         let root = try task.sites[side].root()
-        let worker = try Worker(scheme: scheme, pulse: Pulse(), stop: Stop())
+        let worker = try looking()
         var emptied = 0
         for (path, lost) in losses where lost > 0 {
             guard let directory = opened(path, in: root, worker) else { continue }
@@ -225,13 +226,9 @@ package final class PlanRun {
 
     /// As far as anybody can say: one that cannot be listed may.
     private func holdsLeftOut(_ side: Side, _ path: RelativePath) throws -> Bool {
-        let worker = try Worker(scheme: scheme, pulse: Pulse(), stop: Stop())
-        var directory = try task.sites[side].root()
-        for part in path.components {
-            guard let next = opened(part, in: directory, worker) else { return true }
-            directory = next
-        }
-        let listing = directory.list(worker)
+        let root = try task.sites[side].root()
+        guard let directory = opened(path, in: root, try looking()) else { return true }
+        let listing = directory.list(try looking())
         while true {
             let names = try listing.next(Self.chunkSize)
             guard names.count > 0 else { return listing.completeness != .complete }
@@ -246,19 +243,25 @@ package final class PlanRun {
         }
     }
 
-    /// The root, or a directory in it.
+    /// Who looks at single directories.
+    private func looking() throws -> Worker {
+        if let looker { return looker }
+        let made = try Worker(scheme: scheme, pulse: Pulse(), stop: Stop())
+        looker = made
+        return made
+    }
+
+    /// The root, or a directory below it.
     private func opened(
         _ path: RelativePath, in root: any SiteDirectory, _ worker: Worker
     ) -> (any SiteDirectory)? {
-        path == .root ? root : opened(path.lastName, in: root, worker)
-    }
-
-    private func opened(
-        _ name: Name, in parent: any SiteDirectory, _ worker: Worker
-    ) -> (any SiteDirectory)? {
-        var names = NameList()
-        names.append(name, kind: .directory)
-        return parent.open(names, 0, worker).directory
+        var directory: (any SiteDirectory)? = root
+        for name in path.components {
+            var names = NameList()
+            names.append(name, kind: .directory)
+            directory = directory?.open(names, 0, worker).directory
+        }
+        return directory
     }
 
     // MARK: Looking again

@@ -33,7 +33,7 @@ extension LocalChanger {
         switch site.quarantineFlaw(try disk.stat(folder)) {
         case nil: return
         case .mount?: throw DiskError(.renameat2, ErrorNumber.crossDevice)
-        case .mode?, .owner?: throw DiskError(.openat, ErrorNumber.notPermitted)
+        case .type?, .mode?, .owner?: throw DiskError(.openat, ErrorNumber.notPermitted)
         }
     }
 
@@ -216,11 +216,12 @@ extension Disk {
 
 /// Why nothing can be kept in a store's quarantine.
 private enum QuarantineFlaw {
-    case mount, mode, owner
+    case type, mount, mode, owner
 }
 
 extension LocalSite {
     fileprivate func quarantineFlaw(_ stat: Stat) -> QuarantineFlaw? {
+        if stat.type != .directory { return .type }
         if stat.mount != facts.stat.mount { return .mount }
         if stat.mode & 0o022 != 0 { return .mode }
         return stat.uid == facts.stat.uid || stat.uid == geteuid() ? nil : .owner
@@ -229,57 +230,67 @@ extension LocalSite {
     /// What lies in the store's quarantine, by run, whoever has put it there; nothing is followed.
     package func quarantined() throws(DiskError) -> [(run: [UInt8], name: [UInt8], stat: Stat)] {
         var found: [(run: [UInt8], name: [UInt8], stat: Stat)] = []
-        do throws(DiskError) {
-            let all = try withCString(quarantineName) { (name) throws(DiskError) in
-                try disk.open(name, in: descriptor, [.readOnly, .directory, .noFollow], mode: 0)
+        guard let all = try folderIfThere(quarantineName, in: descriptor) else { return found }
+        defer { disk.close(all) }
+        let runs = try disk.names([UInt8(ascii: ".")], in: all).sorted()
+        for index in 0..<runs.count {
+            let run = runs.name(index).bytes
+            // Not there: it was freed since it was listed.
+            guard let stat = try statIfThere(run, in: all), stat.type == .directory,
+                let shelf = try folderIfThere(run, in: all)
+            else { continue }
+            defer { disk.close(shelf) }
+            let names = try disk.names([UInt8(ascii: ".")], in: shelf).sorted()
+            for index in 0..<names.count {
+                let name = names.name(index).bytes
+                if let stat = try statIfThere(name, in: shelf) { found.append((run, name, stat)) }
             }
-            defer { disk.close(all) }
-            let runs = try disk.names([UInt8(ascii: ".")], in: all).sorted()
-            for index in 0..<runs.count {
-                let run = runs.name(index).bytes
-                let shelf = try withCString(run) { (name) throws(DiskError) -> Descriptor? in
-                    guard try disk.stat(name, in: all).type == .directory else { return nil }
-                    return try disk.open(
-                        name, in: all, [.readOnly, .directory, .noFollow], mode: 0)
-                }
-                guard let shelf else { continue }
-                defer { disk.close(shelf) }
-                let names = try disk.names([UInt8(ascii: ".")], in: shelf).sorted()
-                for index in 0..<names.count {
-                    let name = names.name(index).bytes
-                    let stat = try withCString(name) { (name) throws(DiskError) in
-                        try disk.stat(name, in: shelf)
-                    }
-                    found.append((run, name, stat))
-                }
-            }
-        } catch {
-            guard error.number == ErrorNumber.noEntry else { throw error }
         }
         return found
     }
 
     /// Refuses a store in whose quarantine nothing can be kept, before anything is written.
     package func refuseUnsafeQuarantine() throws {
-        let stat: Stat
-        do throws(DiskError) {
-            stat = try withCString(quarantineName) { (name) throws(DiskError) in
-                try disk.stat(name, in: descriptor)
+        guard let stat = try statIfThere(quarantineName, in: descriptor),
+            let flaw = quarantineFlaw(stat)
+        else { return }
+        let why =
+            switch flaw {
+            case .type: "is no directory"
+            case .mount: "lies on another mount: nothing could be moved there"
+            case .mode: "is open to others, who could take away what is kept there: chmod go-w"
+            case .owner: "belongs to user \(stat.uid), who could take away what is kept there"
             }
+        throw TargetRefusal(facts.path + [slash] + quarantineName, why)
+    }
+
+    private func statIfThere(
+        _ name: [UInt8], in parent: Descriptor
+    ) throws(DiskError) -> Stat? {
+        try ifThere { () throws(DiskError) -> Stat in
+            try withCString(name) { (name) throws(DiskError) in try disk.stat(name, in: parent) }
+        }
+    }
+
+    private func folderIfThere(
+        _ name: [UInt8], in parent: Descriptor
+    ) throws(DiskError) -> Descriptor? {
+        try ifThere { () throws(DiskError) -> Descriptor in
+            try withCString(name) { (name) throws(DiskError) in
+                try disk.open(name, in: parent, [.readOnly, .directory, .noFollow], mode: 0)
+            }
+        }
+    }
+
+    private func ifThere<Value>(
+        _ body: () throws(DiskError) -> Value
+    ) throws(DiskError) -> Value? {
+        do throws(DiskError) {
+            return try body()
         } catch {
             guard error.number == ErrorNumber.noEntry else { throw error }
-            return
+            return nil
         }
-        let why: String
-        switch stat.type == .directory ? quarantineFlaw(stat) : nil {
-        case nil where stat.type == .directory: return
-        case nil: why = "is no directory"
-        case .mount?: why = "lies on another mount: nothing could be moved there"
-        case .mode?: why = "is open to others, who could take away what is kept there: chmod go-w"
-        case .owner?:
-            why = "belongs to user \(stat.uid), who could take away what is kept there"
-        }
-        throw TargetRefusal(facts.path + [slash] + quarantineName, why)
     }
 }
 

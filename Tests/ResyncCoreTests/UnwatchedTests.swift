@@ -202,7 +202,7 @@ import Testing
         for _ in 0..<rounds(100) {
             var status = StoreStatus(name: "mail/a", path: Array("/srv".utf8))
             status.unseen = (0..<seed.below(3)).map { "s\($0)" }
-            status.unwatched = seed.once(in: 2) ? "e\(seed.below(100))" : nil
+            status.recent = (0..<seed.below(17)).map { _ in "e\(seed.below(100))" }
             status.clock = Int64(truncatingIfNeeded: seed.next())
             if seed.once(in: 2) {
                 status.errors = ErrorCount(
@@ -241,8 +241,12 @@ import Testing
             #expect(try StoreStatus(Array(status.bytes.dropLast(count))) == status)
         }
         let old = Array(status.bytes.dropLast(11))
-        status.unwatched = "e1"
+        status.recent = ["e1"]
         #expect(try StoreStatus(old) != status)
+        // Where it told of one alone.
+        var told = status.bytes
+        told = Array(told[..<(told.count - 14)] + [2, 0x65, 0x31] + told[(told.count - 13)...])
+        #expect(try StoreStatus(Array(told.dropLast(4))) == status)
         status.recent = ["e1", "e2"]
         #expect(try StoreStatus(status.bytes).recent == status.recent)
     }

@@ -52,10 +52,8 @@ package struct StoreStatus: Sendable, Hashable {
     /// As a sight has it.
     package var clock: Int64 = 0
     package var errors = ErrorCount()
-    /// The episode that says that nobody watched it before this watcher did.
-    package var unwatched: String?
-    /// The newest episodes that this watcher noted, some of them: what of them is not in the ledger
-    /// could not be written down yet.
+    /// The newest episodes that this watcher noted, also that nobody watched it before: what of
+    /// them is not in the ledger could not be written down yet.
     package var recent: [String] = []
     /// How many of them are kept in mind.
     package static let recentLimit = 16
@@ -112,7 +110,8 @@ package struct StoreStatus: Sendable, Hashable {
         let shown = shownUnseen
         writer.number(shown.count)
         for sentence in shown { writer.string(Array(sentence.utf8.prefix(Self.textLimit))) }
-        writer.string(Array((unwatched ?? "").utf8))
+        // Here a watcher told of one alone.
+        writer.string([])
         writer.byte(errors.count == nil ? 0 : 1)
         if let count = errors.count {
             writer.number(count)
@@ -156,7 +155,7 @@ package struct StoreStatus: Sendable, Hashable {
         // A watcher that was started before the program was replaced knows nothing of the rest.
         guard !reader.isAtEnd else { return }
         let gap = try reader.text(limit: 256)
-        unwatched = gap.isEmpty ? nil : gap
+        if !gap.isEmpty { recent.append(gap) }
         if try reader.byte() > 0 {
             errors.count = try reader.number()
             errors.since = try reader.optionalTime()

@@ -49,8 +49,6 @@ final class StoreWatch {
     private var earlier: StoreSight?
     /// The start of the last verified probe by then.
     private var earlierGood: Moment?
-    /// The episode that came of that.
-    private var unwatched: String?
     /// Episodes that were noted, the newest last.
     private var recent: [String] = []
     /// How it was before it was taken into maintenance, until it is well again after that.
@@ -351,9 +349,7 @@ final class StoreWatch {
     private func found(
         after before: StoreSight, lastGood: Moment?, _ now: Moment
     ) -> [DetectorEvent] {
-        let events = detector.found(sight(at: now), after: before, lastGood: lastGood, at: now)
-        if case .watchedAgain(let episode, _) = events.first { unwatched = episode?.id }
-        return note(events, now)
+        note(detector.found(sight(at: now), after: before, lastGood: lastGood, at: now), now)
     }
 
     /// An administrator takes it into maintenance, or out of it where no end is said.
@@ -473,7 +469,6 @@ final class StoreWatch {
         status.errors = detector.errors
         status.clock = clock
         status.behind = behind
-        status.unwatched = unwatched
         status.recent = recent
         status.sight = beforeMaintenance ?? earlier ?? sight(at: now)
         return status

@@ -57,9 +57,8 @@ struct StatusCommand: JSONCommand {
             return try monitor(known, watched != nil, lack)
         }
         guard let stores = watched else {
-            let status = try remembered(state, modules, pairs)
-            if let lack { throw lack }
-            return status
+            if let lack { Main.complain(lack.message) }
+            return try remembered(state, modules, pairs)
         }
         var status = ExitStatus.ok
         for store in stores {
@@ -72,8 +71,8 @@ struct StatusCommand: JSONCommand {
         }
         try print(modules, pairs)
         if let lack {
-            status.merge(.trouble)
             Main.complain(lack.message)
+            status.merge(lack.status)
         }
         if json { try summary(stores.count, isWatched: true, status) }
         return status
@@ -119,8 +118,9 @@ struct StatusCommand: JSONCommand {
                 "# HELP resync_watched Whether a watcher runs.\n# TYPE resync_watched gauge\n"
             try StandardOutput.shared.write(
                 "\(text)resync_watched \(isWatched ? 1 : 0)\n\(monitoring.prometheus)")
-            if let lack { throw lack }
-            return .ok
+            guard let lack else { return .ok }
+            Main.complain(lack.message)
+            return lack.status
         }
         guard isWatched else {
             try StandardOutput.shared.write("RESYNC UNKNOWN - no watcher runs\n")

@@ -345,7 +345,7 @@ struct EpisodeKnowledge {
         _ statuses: [StoreStatus]
     ) -> [(status: StoreStatus, episode: String)] {
         statuses.compactMap { status in
-            ([status.episode, status.unwatched].compactMap { $0 } + status.recent)
+            ([status.episode].compactMap { $0 } + status.recent)
                 .first { !episodeIDs.contains($0) }
                 .map { (status, $0) }
         }

@@ -17,6 +17,8 @@ final class LedgerQueue: Sendable {
         /// In the order in which it was so.
         private(set) var suspicions: [SuspicionNote] = []
         var heartbeat: [UInt8]?
+        /// What is being written, and may never come to its end.
+        fileprivate var inHand: [String: EpisodeRecord] = [:]
         fileprivate var isUnderWay = false
         fileprivate var isComplaining = false
 
@@ -43,6 +45,7 @@ final class LedgerQueue: Sendable {
 
         /// All of it, and nothing stays.
         fileprivate mutating func take() -> Pending {
+            inHand = episodes
             defer { (episodes, stores, suspicions, heartbeat) = ([:], [:], [], nil) }
             return self
         }
@@ -51,6 +54,7 @@ final class LedgerQueue: Sendable {
 
         /// What could not be written, unless there is something newer.
         fileprivate mutating func putBack(_ old: Pending) {
+            inHand = [:]
             episodes.merge(old.episodes) { newer, _ in newer }
             stores.merge(old.stores) { newer, _ in newer }
             let newer = suspicions
@@ -97,7 +101,8 @@ final class LedgerQueue: Sendable {
             isDone.signal()
         }
         _ = isDone.wait(timeout: .now() + seconds)
-        for record in pending.withLock({ Array($0.episodes.values) }) {
+        let left = pending.withLock { $0.inHand.merging($0.episodes) { _, newer in newer } }
+        for record in left.values {
             Main.complain(
                 "episode \(record.episode.id) of \(record.episode.store) could not be written down "
                     + "and is lost: note it with 'resync episode open --from --to' before anything "
@@ -123,6 +128,7 @@ final class LedgerQueue: Sendable {
         }
         return pending.withLock { pending in
             pending.isComplaining = false
+            pending.inHand = [:]
             pending.isUnderWay = !pending.episodes.isEmpty || !pending.suspicions.isEmpty
             return pending.isUnderWay
         }
