@@ -121,18 +121,19 @@ package final class Folder: Sendable {
             })
     }
 
-    /// Whether something has the name; it is not opened.
-    package func has(_ name: [UInt8]) throws(DiskError) -> Bool {
+    /// What has the name, which is not opened; nil where nothing has.
+    package func stat(_ name: [UInt8]) throws(DiskError) -> Stat? {
         do throws(DiskError) {
-            _ = try withCString(name) { (name) throws(DiskError) in
+            return try withCString(name) { (name) throws(DiskError) in
                 try disk.stat(name, in: descriptor)
             }
-            return true
         } catch {
-            guard error.number != ErrorNumber.noEntry else { return false }
+            guard error.number != ErrorNumber.noEntry else { return nil }
             throw error
         }
     }
+
+    package func has(_ name: [UInt8]) throws(DiskError) -> Bool { try stat(name) != nil }
 
     /// Puts a whole file in place so that after a crash the old or the new one is there.
     package func replace(_ name: [UInt8], with bytes: [UInt8]) throws(DiskError) {

@@ -30,9 +30,12 @@ final class LoopMount {
 
     /// Nil, said aloud, where that cannot be done here.
     ///
-    /// - Parameter features: what its maker is asked for beside.
+    /// - Parameters:
+    ///   - features: what its maker is asked for beside.
+    ///   - device: the loop device, where its name matters; else the first that is free.
     init?(
-        _ kind: Kind, size: String? = nil, options: String = "loop", features: [String] = []
+        _ kind: Kind, size: String? = nil, options: String = "loop", features: [String] = [],
+        device: String? = nil
     ) throws {
         let name = "resync-mount-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         point = NSTemporaryDirectory() + name
@@ -49,7 +52,12 @@ final class LoopMount {
         let made = try kind.maker.map {
             try Command($0, ["-q", force] + features + [image]).run()
         }
-        guard made?.status == 0, try system("mount", "-o", options, image, point) != nil else {
+        let isOn = try device.map { try system("losetup", $0, image) != nil } ?? false
+        let source = isOn ? device ?? image : image
+        let isMounted = try system("mount", "-o", isOn ? "rw" : options, source, point) != nil
+        // It is let go of with the mount.
+        if isOn { try system("losetup", "-d", source) }
+        guard made?.status == 0, isMounted else {
             let why = made?.errorText ?? "it is not installed"
             skip("\(kind.rawValue) on a loop device is not to be had: \(why)")
             return nil

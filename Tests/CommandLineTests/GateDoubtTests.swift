@@ -137,7 +137,8 @@ import Testing
         try told.write("tell", "#!/bin/sh\ncat >>'\(told.folder)/told'\n")
         chmod(told.folder + "/tell", 0o755)
         let scene = try GateScene(
-            notify: told.folder + "/tell", modules: "- {name: log, pair: mail, paths: [log]}")
+            notify: told.folder + "/tell", holdDown: WatchStage.holdDown,
+            modules: "- {name: log, pair: mail, paths: [log]}")
         func events() throws -> [String] {
             guard told.exists("told") else { return [] }
             return try objects(told.text("told").split(separator: "\n").map(String.init))
@@ -165,7 +166,8 @@ import Testing
     /// An episode that could not be written down is one all the same, also when it is over.
     @Test func anEpisodeThatIsNotWrittenDownShutsGates() throws {
         guard let shell = Command.find("sqlite3") else { return skip("sqlite3 is not installed") }
-        let scene = try GateScene(modules: "- {name: db, pair: mail, paths: [db]}")
+        let scene = try GateScene(
+            holdDown: WatchStage.holdDown, modules: "- {name: db, pair: mail, paths: [db]}")
         #expect(try scene.verify("db").status == 0)
         #expect(try scene.gate("db") == 0)
         let ledger = scene.watch.stage.state + "/ledger.sqlite"

@@ -9,9 +9,12 @@ final class GateScene {
     let folder: Stage
     let watch: WatchStage
 
-    /// - Parameter verifies: whether the watcher does so by itself.
+    /// - Parameters:
+    ///   - verifies: whether the watcher does so by itself.
+    ///   - holdDown: longer than any test takes, so that an episode ends when the test says so.
     init(
         verifies: Bool = false, notify: String? = nil, readLimit: String? = nil,
+        holdDown: Double = 600,
         modules: String = """
         - {name: rec, pair: mail, paths: [rec], after: [db]}
         - {name: db, pair: mail, paths: [db]}
@@ -31,7 +34,7 @@ final class GateScene {
         }
         watch = try WatchStage(
             folder.a, verifies: verifies, notify: notify,
-            readLimit: readLimit,
+            readLimit: readLimit, holdDown: holdDown,
             modules: "modules:\n" + modules
         ) { stage in
             try system("cp", "-a", folder.a + "/.", stage.folder + "/other")

@@ -142,13 +142,15 @@ final class WatchStage {
     ///   - verifies: whether it does so by itself after an episode.
     ///   - starts: the state that it finds the store in.
     ///   - checks: what the configuration says of the pair's checks.
+    ///   - holdDown: after so many seconds of being well an episode ends by itself.
     ///   - modules: what it says of modules.
     ///   - prepare: called before the watcher is started.
     init(
         _ store: String, verifies: Bool = false, options: [String] = [], notify: String? = nil,
         notifyTimeout: Int = 60,
         starts: String = "ok",
-        readLimit: String? = nil, checks: String = "", modules: String = "",
+        readLimit: String? = nil, checks: String = "", holdDown: Double = WatchStage.holdDown,
+        modules: String = "",
         prepare: (Stage) throws -> Void = { _ in }
     ) throws {
         stage = try Stage()
@@ -163,7 +165,7 @@ final class WatchStage {
             """
             pairs:
               - {name: mail, a: \(store), b: \(stage.folder)/other\(limit)\(checks)}
-            watch: {interval: 1s, slow: 1s, hung: \(Self.hung)s, hold-down: \(Self.holdDown)s}\
+            watch: {interval: 1s, slow: 1s, hung: \(Self.hung)s, hold-down: \(holdDown)s}\
             \(notification)
             \(modules)
 

@@ -36,7 +36,7 @@ import Testing
         }
         let shown = "\(rounds) rounds over \(tree.entries.count) entries"
         print("leavesOutWhatRsyncLeavesOut: \(shown), \(left) left out, \(refused) refused")
-        #expect(left > rounds, "the rules leave too little out")
+        #expect(left > rounds / 4, "the rules leave too little out")
     }
 
     private func installedRsync() -> URL? {

@@ -32,17 +32,19 @@ struct EpisodeCommand: ParsableCommand {
 
         mutating func execute() throws -> ExitStatus {
             let seconds = try parsing(since, parseDuration)
-            let state = try state.open()
-            let ledger = try LedgerFile.open(in: state)
+            let knowledge = EpisodeKnowledge(try state.open())
             let time = Timestamp.now.adding(seconds: -Int64(seconds))
-            let records = try ledger?.episodes(since: time) ?? []
+            if knowledge.ledger == nil, let failure = knowledge.failure {
+                throw CommandError(failure)
+            }
+            let records = try knowledge.ledger?.episodes(since: time) ?? []
             for record in records {
                 try StandardOutput.shared.write(
                     json
                         ? EpisodeReport.jsonLine(record).bytes
                         : Array("\(EpisodeReport.line(record))\n".utf8))
             }
-            let unkept = EpisodeKnowledge(state).unkept
+            let unkept = knowledge.unkept
             for (store, episode) in unkept {
                 var line = JSONLine(type: "unwritten")
                 line.field("store", store.name)
@@ -60,7 +62,11 @@ struct EpisodeCommand: ParsableCommand {
                 try StandardOutput.shared.write("no episodes\n")
             }
             var status = isOpen ? ExitStatus.differences : .ok
-            if let lost = try LedgerFile.lost(in: state) {
+            if let failure = knowledge.failure {
+                Main.complain(failure)
+                status.merge(.trouble)
+            }
+            if let lost = knowledge.lost {
                 Main.complain(
                     "the ledger that knew of episodes until \(lost.localText) is lost: which there "
                         + "were before is not known")

@@ -2,6 +2,7 @@ import ResyncCore
 import ResyncEngine
 import ResyncLedger
 import ResyncStorage
+import Synchronization
 
 /// The ledger of a state folder.
 enum LedgerFile {
@@ -10,24 +11,25 @@ enum LedgerFile {
     /// before and vanished.
     private static let trace = Array("ledger.trace".utf8)
 
+    /// The files that were looked at before SQLite opened them, until this process ends: to close
+    /// one would end the locks that any of its connections has on it (fcntl(2)), and whoever closes
+    /// the database then takes the log away that is still read.
+    private static let seen = Mutex<[ObjectIdentity: InputFile]>([:])
+
     /// Opens it; nil where there is none.
     ///
     /// - Throws: `CommandError` where what lies there is not to be used.
     static func open(in state: StateFolder) throws -> Ledger? {
         let folder = state.folder
-        let (header, size): ([UInt8], Int)
+        let reason: String?
         do throws(DiskError) {
-            let file = try folder.read(Ledger.fileName)
-            (header, size) = (try file.read(at: 0, count: headerSize), file.size)
+            guard let file = try file(in: folder) else { return nil }
+            reason = try refusal(of: file, in: folder)
         } catch {
             guard error.number != ErrorNumber.noEntry else { return nil }
             throw refused(state, "cannot be read: \(error.sentence)")
         }
-        let log = try? folder.read(Ledger.fileName + Array("-wal".utf8))
-        let hasLog = (log?.size ?? 0) > 0
-        if let reason = Ledger.refusal(header: header, size: size, hasLog: hasLog) {
-            throw refused(state, reason)
-        }
+        if let reason { throw refused(state, reason) }
         do {
             let ledger = try Ledger(
                 path: path(Ledger.fileName, in: folder), isNew: false, owner: folder)
@@ -37,6 +39,34 @@ enum LedgerFile {
         } catch let error as LedgerError {
             throw refused(state, error.reason)
         }
+    }
+
+    private static func file(in folder: Folder) throws(DiskError) -> InputFile? {
+        try seen.withLock { (seen) throws(DiskError) -> InputFile? in
+            guard let stat = try folder.stat(Ledger.fileName) else { return nil }
+            if let known = seen[stat.identity] { return known }
+            let file = try folder.read(Ledger.fileName)
+            seen[file.stat.identity] = file
+            return file
+        }
+    }
+
+    /// As `Ledger.refusal`. A checkpoint under way has written the first page, which says how many
+    /// there are, before the last one, and takes the log away in the end: what it makes of the file
+    /// is there a moment later.
+    private static func refusal(
+        of file: InputFile, in folder: Folder
+    ) throws(DiskError) -> String? {
+        var reason: String?
+        for attempt in 0..<3 {
+            if attempt > 0 { pause(milliseconds: 20) }
+            let header = try file.read(at: 0, count: headerSize)
+            let size = try folder.stat(Ledger.fileName)?.size ?? 0
+            let log = try folder.stat(Ledger.fileName + Array("-wal".utf8))
+            reason = Ledger.refusal(header: header, size: size, hasLog: (log?.size ?? 0) > 0)
+            if reason == nil { return nil }
+        }
+        return reason
     }
 
     /// Until when there was another one, which is lost: what it knew of episodes nobody knows any
