@@ -24,6 +24,8 @@ import Testing
         header.run = "run"
         header.hasBaseline = true
         header.entries = 17
+        header.directories = 4
+        header.decisions = 3
         return header
     }
 

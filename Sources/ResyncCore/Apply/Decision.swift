@@ -61,10 +61,12 @@ package struct LaterDecisions: Sendable {
     private let now: Decisions
 
     /// Nil where nothing was.
-    package init?(_ decisions: Decisions, since planned: Timestamp) {
-        let earlier = decisions.all.filter { $0.when <= planned }
-        guard earlier.count < decisions.all.count else { return nil }
-        (then, now) = (Decisions(earlier), decisions)
+    ///
+    /// - Parameter count: of those that the plan follows. No clock is asked, which may have been
+    ///   set since.
+    package init?(_ decisions: Decisions, after count: Int) {
+        guard count < decisions.all.count else { return nil }
+        (then, now) = (Decisions(Array(decisions.all.prefix(count))), decisions)
     }
 
     /// Whether an action of the plan does what is no longer decided, or was decided otherwise.

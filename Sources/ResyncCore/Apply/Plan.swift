@@ -105,6 +105,8 @@ package struct PlanHeader: Sendable, Hashable {
     /// Of these, those that are directories; 0 in plans from before they were counted.
     package var directories = 0
     package var hasBaseline: Bool
+    /// The decisions about the run that it follows, counted: those that came later are not in it.
+    package var decisions = 0
 
     package init(
         stores: Sides<StoreReference>, authority: Authority, created: Timestamp, blockSize: Int,

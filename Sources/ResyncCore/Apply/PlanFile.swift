@@ -209,6 +209,7 @@ extension ByteWriter {
         number(header.entries)
         byte(header.hasBaseline ? 1 : 0)
         number(header.directories)
+        number(header.decisions)
     }
 
     mutating func store(_ store: StoreReference) {
@@ -273,6 +274,7 @@ extension ByteReader {
         header.entries = try int()
         header.hasBaseline = try byte() == 1
         if !isAtEnd { header.directories = try int(limit: header.entries) }
+        if !isAtEnd { header.decisions = try int() }
         return header
     }
 

@@ -150,7 +150,7 @@ struct DecideCommand: ResyncCommand {
         } else {
             decisions = try known(in: state).first { $0.run == run }?.decisions
         }
-        let later = decisions.flatMap { LaterDecisions($0, since: plan.header.created) }
+        let later = decisions.flatMap { LaterDecisions($0, after: plan.header.decisions) }
         guard plan.header.stores.a.kind != .directory, let later else { return later }
         var plan = plan
         try plan.forEach { _, action in

@@ -354,6 +354,8 @@ private struct Planning {
         header.entries = summary.tally.entries
         header.directories = summary.tally.directories
         header.hasBaseline = baseline != nil
+        let decisions = try run.decisions()
+        header.decisions = decisions.all.count
         let limits = try verify.read.limits()
         var task = PlanTask(
             sites: sites.map { $0 as any Site }, policy: policy, header: header,
@@ -361,7 +363,7 @@ private struct Planning {
         task.baseline = baseline
         let knowledge = EpisodeKnowledge(state)
         task.suspectEnd = sites.map { knowledge.suspectEnd(of: $0.facts.path) }
-        task.decisions = try run.decisions()
+        task.decisions = decisions
         task.external = ExternalPaths(configuration, in: sites).paths
         task.filter = filter
         task.hasSelection = try run.terms()?.selection != nil
