@@ -4,7 +4,7 @@ package import ResyncCore
 package enum MarkerFile {
     static let name = Array(".resync-store".utf8)
     private static let temporary = Array(".resync-store.new".utf8)
-    private static let magic = Array("resync-marker\n".utf8)
+    package static let magic = Array("resync-marker\n".utf8)
 
     /// Whether a directory is a store of its own, by a marker that lies in it.
     package static func isIn(_ path: [UInt8], _ disk: any Disk) -> Bool {
@@ -121,7 +121,7 @@ package enum MarkerFile {
         return hash
     }
 
-    private static func encode(_ marker: StoreMarker) -> [UInt8] {
+    package static func encode(_ marker: StoreMarker) -> [UInt8] {
         var writer = ByteWriter()
         writer.marker(marker)
         if let followed = marker.followed { writer.digest(followed) }
@@ -129,7 +129,8 @@ package enum MarkerFile {
         return frames.start() + frames.frame(kind, writer.bytes)
     }
 
-    private static func decode(_ bytes: [UInt8]) throws -> StoreMarker {
+    /// - Throws: `FormatError`
+    package static func decode(_ bytes: [UInt8]) throws -> StoreMarker {
         let read: ReadBytes = { offset, count in
             let start = min(offset, bytes.count)
             return Array(bytes[start..<min(bytes.count, start + count)])

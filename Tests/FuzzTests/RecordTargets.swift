@@ -41,6 +41,16 @@ extension FuzzTarget {
         return true
     }
 
+    static let marker = FuzzTarget(
+        "marker", rounds: 40_000, samples: markerSamples(), forms: [.frames(MarkerFile.magic)]
+    ) { bytes in
+        let marker = try MarkerFile.decode(bytes)
+        try demand(
+            marker.history.count <= StoreMarker.historyLimit, "knows too much of what was before")
+        try demand(try MarkerFile.decode(MarkerFile.encode(marker)) == marker, "is another one")
+        return true
+    }
+
     /// The first byte says which of a run's small files it is.
     static let runFile = FuzzTarget(
         "run file", rounds: 300_000, samples: runSamples()
@@ -117,6 +127,16 @@ extension ManifestPart {
         _ = try? ManifestWriter(ManifestSample.header(), .openSSL) { file.append($0) }
         return { file.read($0, $1) }
     }
+}
+
+private func markerSamples() -> [[UInt8]] {
+    var marker = StoreMarker(store: fuzzDigest(1), identity: StoreIdentity(fileSystem: 1, inode: 2))
+    let new = MarkerFile.encode(marker)
+    marker.agree(on: fuzzDigest(2), with: nil)
+    marker.agree(on: fuzzDigest(3), with: nil)
+    marker.inconsistent = "20261130-1"
+    marker.followed = fuzzDigest(4)
+    return [new, MarkerFile.encode(marker)]
 }
 
 private func runSamples() -> [[UInt8]] {

@@ -3,6 +3,6 @@ extension FuzzTarget {
     package static let all: [FuzzTarget] = [
         manifest, plan, baseline, journal, undoFile, rottenUndoFile, result, update, runFile,
         filter, escaper, mountTable, fstab, kernelLog, keptKernelLine, recording, probeAnswer,
-        quantity, importedList,
+        quantity, importedList, marker,
     ]
 }
