@@ -13,7 +13,8 @@ package final class ApplyRun {
     private var failedSides: Set<Side> = []
     /// Objects of the source, by the side they were to come to, whose first name did not come.
     private var absent: Sides<Set<ObjectIdentity>> = Sides(a: [], b: [])
-    private var opened: OpenSnapshot?
+    private var notMade = NotMade()
+    private var opened = OpenSnapshot()
     private var holders: [Int: OpenFiles.Holder] = [:]
     private var withoutExchange: Set<Side> = []
     private var notTaken = Sides<[Aspect: Int]>(a: [:], b: [:])
@@ -134,9 +135,12 @@ package final class ApplyRun {
             if let held = held(back: action, first + at, hand) { results[at] = held }
         }
         guard try makeDirectories(first, actions, &results, hand) else { return }
+        for (at, action) in actions.enumerated()
+        where results[at] == nil && notMade.hold(back: action) { results[at] = .blocked }
         let staged = try stage(first, actions, &results)
         guard sync(actions, hand) else { return discard(first, actions, results, staged, hand) }
         try examine(first, actions, &results, staged, hand)
+        try note(staged: staged.filter { results[$0.key] == nil }, first)
         // Until here nothing that anybody sees was touched, but for new directories.
         for (at, action) in actions.enumerated()
         where results[at] == nil && action.kind != .makeDirectory {
@@ -151,8 +155,35 @@ package final class ApplyRun {
         }
         withoutExchange.formUnion(hand.withoutExchange)
         guard mend(first, actions, &results, hand), sync(actions, hand) else { return }
+        try noteMade(first, actions, results, hand)
         try noteUnread(first, actions, results, hand)
         try finish(first, actions, results)
+    }
+
+    /// Said before anything is put in its place: from then on what stands there is known to be the
+    /// run's, and what an exchange has taken from there is known not to be.
+    private func note(staged: [Int: Stat], _ first: Int) throws {
+        guard !staged.isEmpty else { return }
+        let objects = staged.sorted { $0.key < $1.key }.map { at, stat in
+            MadeObject(number: first + at, mark: ObjectMark(stat))
+        }
+        try folder.append(.staged(objects))
+    }
+
+    /// Said of directories of which that was not said when they were made: an error or a crash came
+    /// in between.
+    private func noteMade(
+        _ first: Int, _ actions: [Action], _ results: [ActionResult?], _ hand: Hand
+    ) throws {
+        var made: [MadeObject] = []
+        for (at, action) in actions.enumerated()
+        where results[at] == .done && action.kind == .makeDirectory
+            && folder.state.mark(first + at) == nil
+        {
+            guard let stat = try hand.changer(action.side).stat(action) else { continue }
+            made.append(MadeObject(number: first + at, mark: ObjectMark(stat)))
+        }
+        if !made.isEmpty { try folder.append(.madeDirectories(made)) }
     }
 
     /// Said before the results: what is done afterwards to what was displaced is somebody's.
@@ -194,7 +225,8 @@ package final class ApplyRun {
             default: continue
             }
             do {
-                if let end = try hand.changer(action.side).recover(first + at, action) {
+                let own = folder.own(first + at)
+                if let end = try hand.changer(action.side).recover(first + at, action, own) {
                     results[at] = end
                 }
             } catch {
@@ -286,9 +318,9 @@ package final class ApplyRun {
         }
         // Device numbers change when a file system is mounted anew: only the object as it is now
         // tells, and it is looked at only where there is reason to.
-        let opened = openForWriting()
+        let opened = opened.now(options.openForWriting)
         guard opened.inodes.contains(stat.inode),
-            let now = try? hand.changer(action.side).identity(action),
+            let now = try? hand.changer(action.side).stat(action)?.identity,
             let holder = opened.objects[now]
         else { return nil }
         if holders.count < Self.holdersKept { holders[number] = holder }
@@ -296,22 +328,6 @@ package final class ApplyRun {
     }
 
     private static let holdersKept = 10_000
-
-    private static let openInterval = 5.0
-
-    private struct OpenSnapshot {
-        let at = monotonicSeconds()
-        let objects: [ObjectIdentity: OpenFiles.Holder]
-        let inodes: Set<UInt64>
-    }
-
-    private func openForWriting() -> OpenSnapshot {
-        if let opened, monotonicSeconds() - opened.at < Self.openInterval { return opened }
-        let objects = options.openForWriting()
-        let found = OpenSnapshot(objects: objects, inodes: Set(objects.keys.map(\.inode)))
-        opened = found
-        return found
-    }
 
     // MARK: Steps
 
@@ -321,21 +337,33 @@ package final class ApplyRun {
         _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ hand: Hand
     ) throws -> Bool {
         var hasExchanged = false
+        var made: [MadeObject] = []
         let worker = try self.worker()
         for (at, action) in actions.enumerated()
-        where results[at] == nil && action.kind == .makeDirectory {
+        where action.kind == .makeDirectory && results[at]?.isDone != true {
+            if results[at] == nil, notMade.hold(back: action) { results[at] = .blocked }
+            defer { if results[at] != nil { notMade.add(action) } }
+            guard results[at] == nil else { continue }
             let changer = hand.changer(action.side)
             let staging = try changer.stage(
                 first + at, action, isRetry: folder.state.results[first + at] != nil,
-                from: hand.source(action.side.other), worker)
+                folder.own(first + at), from: hand.source(action.side.other), worker)
             switch staging {
             case .ended(let result): results[at] = result
             case .staged(let staged):
-                if action.before != nil { hasExchanged = true }
+                guard let staged else { continue }
+                let object = MadeObject(number: first + at, mark: ObjectMark(staged))
+                guard action.before != nil else {
+                    made.append(object)
+                    continue
+                }
+                try folder.append(.madeDirectories([object]))
+                hasExchanged = true
                 let end = changer.place(first + at, action, staged)
                 if case .ended(let result) = end { results[at] = result }
             }
         }
+        if !made.isEmpty { try folder.append(.madeDirectories(made)) }
         return !hasExchanged || sync(actions, hand)
     }
 
@@ -356,6 +384,7 @@ package final class ApplyRun {
         _ first: Int, _ actions: [Action], _ results: inout [ActionResult?]
     ) throws -> [Int: Stat] {
         let isRetry = actions.indices.map { folder.state.results[first + $0] != nil }
+        let own = actions.indices.map { folder.own(first + $0) }
         let open = actions.indices.filter {
             results[$0] == nil && actions[$0].kind != .makeDirectory
         }
@@ -363,7 +392,7 @@ package final class ApplyRun {
             let action = actions[at]
             let changer = hand.changer(action.side)
             let staging = try changer.stage(
-                first + at, action, isRetry: isRetry[at],
+                first + at, action, isRetry: isRetry[at], own[at],
                 from: hand.source(action.side.other), worker)
             var outcome = BatchWork.Outcome(at: at, notTaken: changer.takeNotTaken())
             switch staging {
@@ -444,13 +473,16 @@ package final class ApplyRun {
             guard !folder.state.isDone(number) else { continue }
             let action = actions[at]
             do {
-                results[at] = try hand.changer(action.side).recover(number, action) ?? .stopped
+                let own = folder.own(number)
+                results[at] =
+                    try hand.changer(action.side).recover(number, action, own) ?? .stopped
             } catch let error as DiskError {
                 failure = (action.side, error)
                 throw error
             }
         }
         if !sync(actions, hand), let failure { throw failure.error }
+        try noteMade(open.lowerBound, actions, results, hand)
         try noteUnread(open.lowerBound, actions, results, hand)
         try folder.append(.results(first: open.lowerBound, results))
     }

@@ -55,4 +55,9 @@ extension ApplyFolder {
     }
 
     func hand(_ sites: Sides<any Site>) -> Hand { Hand(sites, order) }
+
+    /// What the run knows of what an action has made.
+    func own(_ number: Int) -> OwnObjects {
+        OwnObjects(placed: state.mark(number), directories: state.directories)
+    }
 }

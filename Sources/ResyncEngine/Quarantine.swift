@@ -132,7 +132,7 @@ package struct Quarantine {
     ) throws {
         for (stray, action) in try strays(sites) where isCopy(stray) {
             let changer = hand.changer(action.side)
-            guard try changer.isAsTakenBack(stray, action) else {
+            guard try changer.isAsTakenBack(stray, action, folder.own(stray.number)) else {
                 freed.late.append(action.path)
                 continue
             }

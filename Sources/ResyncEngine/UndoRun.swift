@@ -169,7 +169,7 @@ package final class UndoRun {
             let result = try changer.undo(
                 first + at, actions[at],
                 isRetry: isRetry || isHalfSettled(actions[at], attributes, hand),
-                attributes: attributes)
+                attributes: attributes, folder.own(first + at))
             results[at] = result
             if result.isDone, changer.broughtBackLate.contains(first + at) {
                 late.append((first + at, actions[at].path))

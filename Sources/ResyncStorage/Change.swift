@@ -29,6 +29,21 @@ package struct ChangeOrder: Sendable {
     }
 }
 
+/// What a run knows of the objects that it has made itself: by look alone somebody else's could be
+/// taken for one of them.
+package struct OwnObjects: Sendable {
+    /// What the action has put in its place, or was about to; nil where nothing of it can be in
+    /// place. Of an action that is done, nil means that it was not kept: then looks decide.
+    package let placed: ObjectMark?
+    /// The directories that the run has made.
+    package let directories: Set<ObjectMark>
+
+    package init(placed: ObjectMark?, directories: Set<ObjectMark>) {
+        self.placed = placed
+        self.directories = directories
+    }
+}
+
 /// How the staging of an action ended.
 package enum Staging: Sendable, Hashable {
     /// Ready to be put in place once it is durable; with what lies under the staged name, where
@@ -64,8 +79,8 @@ package protocol StoreChanger: AnyObject {
     ///
     /// - Parameter isRetry: it was tried before, which may have moved the target's ctime.
     func stage(
-        _ number: Int, _ action: Action, isRetry: Bool, from source: any StoreSource,
-        _ worker: Worker
+        _ number: Int, _ action: Action, isRetry: Bool, _ own: OwnObjects,
+        from source: any StoreSource, _ worker: Worker
     ) throws -> Staging
     /// Reads back what is staged, past the page cache where there is a medium, once it is durable:
     /// nil where it is what was written.
@@ -96,7 +111,7 @@ package protocol StoreChanger: AnyObject {
     func takeNotTaken() -> [Aspect: Int]
 
     /// Brings what a crash left of an action to one of its ends. Nil: nothing of it was done.
-    func recover(_ number: Int, _ action: Action) throws -> ActionResult?
+    func recover(_ number: Int, _ action: Action, _ own: OwnObjects) throws -> ActionResult?
     /// Takes back a done action; again, if a crash came in between. `changed` where it is not as
     /// the action left it.
     /// What was written to the displaced entry in the quarantine comes back with it.
@@ -105,13 +120,14 @@ package protocol StoreChanger: AnyObject {
     ///   - isRetry: it may have been begun before.
     ///   - attributes: that a directory had before it was settled.
     func undo(
-        _ number: Int, _ action: Action, isRetry: Bool, attributes: [Attribute]?
+        _ number: Int, _ action: Action, isRetry: Bool, attributes: [Attribute]?,
+        _ own: OwnObjects
     ) throws -> ActionResult
     /// Actions whose undo has brought back what somebody wrote to after it was displaced.
     var broughtBackLate: Set<Int> { get }
 
-    /// The object that an action's entry is now; nil where none is there.
-    func identity(_ action: Action) throws(DiskError) -> ObjectIdentity?
+    /// What an action's entry is now; nil where none is there.
+    func stat(_ action: Action) throws(DiskError) -> Stat?
 
     /// A file that an action displaced, where only its ctime can tell whether somebody writes to it
     /// from now on, since nobody has read it; nil where it is none, or not there.
@@ -126,7 +142,8 @@ package protocol StoreChanger: AnyObject {
     func strays(beside isKept: (_ number: Int) -> Bool) throws(DiskError) -> [Stray]
     /// Whether a copy that an undo took out of its place is what it was then, and nobody can write
     /// to it any more.
-    func isAsTakenBack(_ stray: Stray, _ action: Action) throws(DiskError) -> Bool
+    func isAsTakenBack(_ stray: Stray, _ action: Action, _ own: OwnObjects) throws(DiskError)
+        -> Bool
     /// Frees what an action displaced, or what was put aside for it: for good.
     ///
     /// - Parameter suffix: that of a stray.

@@ -20,6 +20,8 @@ final class LocalChanger: StoreChanger {
     var isWithoutExchange = false
     var notTaken: [Aspect: Int] = [:]
     var broughtBackLate: Set<Int> = []
+    /// The file that was linked to last, as it was: its other names are most often the next.
+    var linked: Stat?
 
     init(_ site: LocalSite, root: Descriptor, _ order: ChangeOrder) {
         self.site = site
@@ -327,10 +329,10 @@ final class LocalChanger: StoreChanger {
 
     func sync() throws(DiskError) { try disk.syncFileSystem(root) }
 
-    func identity(_ action: Action) throws(DiskError) -> ObjectIdentity? {
+    func stat(_ action: Action) throws(DiskError) -> Stat? {
         do throws(DiskError) {
             return try withPlace(action.path) { (parent, name) throws(DiskError) in
-                try look(name, in: parent)?.identity
+                try look(name, in: parent)
             }
         } catch {
             guard error.isAbsence else { throw error }

@@ -134,7 +134,9 @@ extension LocalChanger {
         }
     }
 
-    func isAsTakenBack(_ stray: Stray, _ action: Action) throws(DiskError) -> Bool {
+    func isAsTakenBack(
+        _ stray: Stray, _ action: Action, _ own: OwnObjects
+    ) throws(DiskError) -> Bool {
         guard let shelf = try shelfIfThere() else { return false }
         let name = shelfName(stray.number) + stray.suffix
         if stray.stat.type == .file {
@@ -145,7 +147,7 @@ extension LocalChanger {
             }
             guard isOpen == false else { return false }
         }
-        guard try isUntouched(name, in: shelf, action) else { return false }
+        guard try isUntouched(name, in: shelf, action, own) else { return false }
         // Of attributes that were not compared nobody can say whose they are.
         let attributes = try withCString(name) { (name) throws(DiskError) in
             try disk.allAttributes(of: name, shelf)

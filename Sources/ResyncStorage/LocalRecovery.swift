@@ -9,16 +9,18 @@ extension LocalChanger {
         case none, old, new, other
     }
 
-    func recover(_ number: Int, _ action: Action) throws -> ActionResult? {
+    func recover(
+        _ number: Int, _ action: Action, _ own: OwnObjects
+    ) throws -> ActionResult? {
         do throws(DiskError) {
             switch action.kind {
             case .metadata: return try recoverMetadata(action)
             // Begun again, it finds each part as it was or as it is to be; an undo puts every
             // directory back.
             case .settleDirectory, .patch: return nil
-            case .remove, .removeDirectory: return try recoverRemoval(number, action)
+            case .remove, .removeDirectory: return try recoverRemoval(number, action, own)
             case .makeDirectory, .write, .link, .symlink, .special:
-                return try recoverPlacing(number, action)
+                return try recoverPlacing(number, action, own)
             }
         } catch {
             // Without its directory nothing of it can have been done.
@@ -38,10 +40,10 @@ extension LocalChanger {
     }
 
     private func recoverRemoval(
-        _ number: Int, _ action: Action
+        _ number: Int, _ action: Action, _ own: OwnObjects
     ) throws(DiskError) -> ActionResult? {
         let shelf = try shelf()
-        let shelved = try object(shelfName(number), in: shelf, action)
+        let shelved = try object(shelfName(number), in: shelf, action, own)
         guard shelved != .none else { return nil }
         if shelved == .old, action.before?.isDirectory != true { return .done }
         // Not what was to be removed, or a directory: back with it, if its place is free. What was
@@ -73,13 +75,14 @@ extension LocalChanger {
     }
 
     private func recoverPlacing(
-        _ number: Int, _ action: Action
+        _ number: Int, _ action: Action, _ own: OwnObjects
     ) throws(DiskError) -> ActionResult? {
+        guard own.placed != nil else { return try recoverStaging(number, action) }
         let (shelf, staged) = (try shelf(), stagedName(number))
         let parent = try chain.open(action.path.parent)
-        let inQuarantine = try displaced(number, action)
-        let atStaged = try object(staged, in: parent, action)
-        let atName = try object(action.path.lastName.bytes, in: parent, action)
+        let inQuarantine = try displaced(number, action, own)
+        let atStaged = try object(staged, in: parent, action, own)
+        let atName = try object(action.path.lastName.bytes, in: parent, action, own)
         switch (atName, atStaged, inQuarantine) {
         case (_, .none, .none):
             guard atName == .new else { return nil }
@@ -90,24 +93,23 @@ extension LocalChanger {
             try store(staged, in: parent, as: shelfName(number))
             return .done
         case (.new, .new, .none) where action.before == nil:
-            // One inode under two names, or two copies: the staged one is ours.
+            // One inode under two names.
             return try dropStaged(staged, in: parent, .done)
-        case (.old, _, .none), (.none, .new, .none), (.none, .other, .none):
-            // Staged, whole or in part, and what stood there still stands.
+        case (.old, .new, .none), (.none, .new, .none):
+            // What stood there still stands.
             if atName == .none, action.before != nil { break }
-            if atStaged == .other, try mayBeDisplaced(staged, in: parent, action) { break }
-            return try dropOrPutAside(staged, in: parent, number, action, atStaged)
+            return try dropStaged(staged, in: parent, nil)
         case (.old, _, .old):
             // In steps: it has a second name, and the first still leads to it.
             try erase(number, suffix: [])
-            return try dropOrPutAside(staged, in: parent, number, action, atStaged)
+            return try dropOrPutAside(staged, in: parent, number, atStaged)
         case (.none, .new, .old):
             // In steps, in the moment of absence.
             try give(staged, in: parent, its: action.path.lastName.bytes, in: parent)
             return .done
         case (.none, _, .old):
             try give(shelfName(number), in: shelf, its: action.path.lastName.bytes, in: parent)
-            return try dropOrPutAside(staged, in: parent, number, action, atStaged)
+            return try dropOrPutAside(staged, in: parent, number, atStaged)
         case (.new, .new, .old):
             // In steps, where a new name was linked to what was staged.
             return try dropStaged(staged, in: parent, .done)
@@ -126,58 +128,58 @@ extension LocalChanger {
             }
         default: break
         }
-        // Somebody else was here. What is staged may be theirs: it is kept.
+        // Somebody else was here. What is staged may be theirs, or the only copy of what an
+        // exchange has taken from the name: it is kept.
         if atStaged != .none {
             try putAside(staged, in: parent, number)
         }
         return .conflict
     }
 
-    /// What is staged goes where it is ours, whole or in part, and is kept where somebody else has
-    /// put it there: nothing of the action was done.
-    private func dropOrPutAside(
-        _ staged: [UInt8], in parent: Descriptor, _ number: Int, _ action: Action,
-        _ atStaged: Object
+    /// Of an action that nothing was said of yet: but for a directory under its own name, nothing
+    /// of it stands anywhere but under its staged one.
+    private func recoverStaging(
+        _ number: Int, _ action: Action
     ) throws(DiskError) -> ActionResult? {
-        if atStaged == .other, try !mayBeOurs(staged, in: parent, action) {
-            try putAside(staged, in: parent, number)
-            return nil
-        }
-        return try dropStaged(staged, in: parent, nil)
-    }
-
-    /// Whether what is staged may be what an exchange has taken from the name, where the old object
-    /// was put back since: not while that one never moved, and not what we had begun to make.
-    private func mayBeDisplaced(
-        _ staged: [UInt8], in parent: Descriptor, _ action: Action
-    ) throws(DiskError) -> Bool {
-        guard let before = action.before, let after = action.after else { return false }
-        return try withCString(action.path.lastName.bytes) { (name) throws(DiskError) -> Bool in
-            guard try look(name, in: parent)?.ctime != before.stat.ctime else { return false }
-            return try withCString(staged) { (staged) throws(DiskError) -> Bool in
-                guard let now = try look(staged, in: parent), now.type == after.type else {
-                    return true
-                }
-                switch now.type {
-                case .file:
-                    let isClosed = now.mode == 0o600 && now.uid == geteuid() && now.links == 1
-                    if isClosed, now.size <= after.stat.size { return false }
-                    guard now.size == after.stat.size else { return true }
-                    return try digest(staged, in: parent) != after.content
-                case .symlink: return try disk.readLink(staged, in: parent) != after.entry.target
-                case .directory: return try !isEmpty(staged, in: parent)
-                case .fifo, .socket, .characterDevice, .blockDevice:
-                    return now.special != after.stat.special
-                }
+        let parent = try chain.open(action.path.parent)
+        if action.kind == .makeDirectory, action.before == nil {
+            return try withCString(action.path.lastName.bytes) { (name) throws(DiskError) in
+                guard let now = try look(name, in: parent), now.type == .directory,
+                    Action.isUnsettled(now.mode), now.uid == geteuid(),
+                    try isEmpty(name, in: parent)
+                else { return nil }
+                return .done
             }
         }
+        let staged = stagedName(number)
+        let isThere = try withCString(staged) { (name) throws(DiskError) in
+            try look(name, in: parent) != nil
+        }
+        guard isThere else { return nil }
+        let isOurs = try mayBeOurs(staged, in: parent, action)
+        return try dropOrPutAside(staged, in: parent, number, isOurs ? .new : .other)
+    }
+
+    /// What is staged goes where it is ours, and is kept where somebody else has put it there:
+    /// nothing of the action was done.
+    private func dropOrPutAside(
+        _ staged: [UInt8], in parent: Descriptor, _ number: Int, _ atStaged: Object
+    ) throws(DiskError) -> ActionResult? {
+        switch atStaged {
+        case .none: break
+        case .new: return try dropStaged(staged, in: parent, nil)
+        case .old, .other: try putAside(staged, in: parent, number)
+        }
+        return nil
     }
 
     /// What lies in the quarantine: the old object also where somebody who had it open went on
     /// writing to it.
-    private func displaced(_ number: Int, _ action: Action) throws(DiskError) -> Object {
+    private func displaced(
+        _ number: Int, _ action: Action, _ own: OwnObjects
+    ) throws(DiskError) -> Object {
         let (shelf, name) = (try shelf(), shelfName(number))
-        let found = try object(name, in: shelf, action)
+        let found = try object(name, in: shelf, action, own)
         guard found == .other, try isWrittenLate(name, in: shelf, action) else { return found }
         return .old
     }
@@ -189,14 +191,15 @@ extension LocalChanger {
         return result
     }
 
-    /// Told by inode where the plan saw the object, by all else where it was made since.
+    /// Told by inode where the plan saw the object, by its mark and all else where it was made
+    /// since.
     private func object(
-        _ name: [UInt8], in directory: Descriptor, _ action: Action
+        _ name: [UInt8], in directory: Descriptor, _ action: Action, _ own: OwnObjects
     ) throws(DiskError) -> Object {
         try withCString(name) { (name) throws(DiskError) -> Object in
             guard let now = try look(name, in: directory) else { return .none }
             if let before = action.before, before.isStill(now) { return .old }
-            guard let after = action.after else { return .other }
+            guard let after = action.after, own.placed?.marks(now) ?? true else { return .other }
             return try isLike(after, now, name, in: directory, action.kind) ? .new : .other
         }
     }
@@ -209,9 +212,11 @@ extension LocalChanger {
         guard now.type == after.type else { return false }
         // Made for others only when it is settled.
         if kind == .makeDirectory { return true }
+        // What is linked to may have been there before, and was given nothing.
+        let isFree = { (aspect: Aspect) in kind == .link && !self.order.aspects.contains(aspect) }
         guard now.isOwned(as: after.stat, in: order.aspects),
-            now.mtime.isKept(of: after.stat.mtime),
-            now.type == .symlink || now.mode == after.stat.mode
+            now.mtime.isKept(of: after.stat.mtime) || isFree(.mtime),
+            now.type == .symlink || now.mode == after.stat.mode || isFree(.mode)
         else { return false }
         switch now.type {
         case .file:
@@ -225,17 +230,18 @@ extension LocalChanger {
     // MARK: Undo
 
     func undo(
-        _ number: Int, _ action: Action, isRetry: Bool, attributes: [Attribute]?
+        _ number: Int, _ action: Action, isRetry: Bool, attributes: [Attribute]?,
+        _ own: OwnObjects
     ) throws -> ActionResult {
         do throws(DiskError) {
             switch action.kind {
             case .metadata, .settleDirectory:
                 return try restore(action, attributes, isRetry: isRetry)
-            case .remove, .removeDirectory: return try bringBack(number, action)
+            case .remove, .removeDirectory: return try bringBack(number, action, own)
             case .patch: return .failed(DiskFailure(call: [], number: 0))
             case .makeDirectory, .write, .link, .symlink, .special:
                 return try action.before == nil
-                    ? unmake(number, action) : swapBack(number, action)
+                    ? unmake(number, action, own) : swapBack(number, action, own)
             }
         } catch {
             // Where even its directory is gone somebody was at work there.
@@ -298,10 +304,12 @@ extension LocalChanger {
     }
 
     /// Back from the quarantine, if its place is free.
-    private func bringBack(_ number: Int, _ action: Action) throws(DiskError) -> ActionResult {
+    private func bringBack(
+        _ number: Int, _ action: Action, _ own: OwnObjects
+    ) throws(DiskError) -> ActionResult {
         let shelf = try shelf()
-        let shelved = try object(shelfName(number), in: shelf, action)
-        if shelved == .none { return try endBringBack(number, action) }
+        let shelved = try object(shelfName(number), in: shelf, action, own)
+        if shelved == .none { return try endBringBack(number, action, own) }
         let parent = try chain.open(action.path.parent)
         do throws(DiskError) {
             try give(shelfName(number), in: shelf, its: action.path.lastName.bytes, in: parent)
@@ -315,7 +323,7 @@ extension LocalChanger {
 
     /// Where the quarantine has it no more: it stands in its place, or nowhere.
     private func endBringBack(
-        _ number: Int, _ action: Action
+        _ number: Int, _ action: Action, _ own: OwnObjects
     ) throws(DiskError) -> ActionResult {
         let parent: Descriptor
         do throws(DiskError) {
@@ -325,25 +333,33 @@ extension LocalChanger {
             return .missing
         }
         let name = action.path.lastName.bytes
-        if try object(name, in: parent, action) == .old { return .done }
+        if try object(name, in: parent, action, own) == .old { return .done }
         guard try isWrittenLate(name, in: parent, action) else { return .missing }
         broughtBackLate.insert(number)
         return .done
     }
 
     /// What was made goes into the quarantine: the source may have lost its own by now.
-    private func unmake(_ number: Int, _ action: Action) throws(DiskError) -> ActionResult {
+    private func unmake(
+        _ number: Int, _ action: Action, _ own: OwnObjects
+    ) throws(DiskError) -> ActionResult {
         let shelf = try shelf()
-        // Taken back before a crash: by now its place may be another's, or not even be there.
-        if try object(shelfName(number), in: shelf, action) == .new { return .done }
-        let parent = try chain.open(action.path.parent)
         let name = action.path.lastName.bytes
-        guard try object(name, in: parent, action) == .new else { return .changed }
+        switch try object(shelfName(number), in: shelf, action, own) {
+        case .none: break
+        // Taken back before a crash: by now its place may be another's, or not even be there.
+        case .new: return .done
+        // A crash came before it could be looked at.
+        case .old, .other:
+            return try giveBack(number, its: name, in: chain.open(action.path.parent))
+        }
+        let parent = try chain.open(action.path.parent)
+        guard try object(name, in: parent, action, own) == .new else { return .changed }
         if let held = try heldBack(name, in: parent, action) { return held }
         let place = try chain.open(action.path.parent)
         try store(name, in: place, as: shelfName(number))
-        if try isUntouched(shelfName(number), in: shelf, action) { return .done }
-        return try giveBack(shelfName(number), its: name, in: place)
+        if try isUntouched(shelfName(number), in: shelf, action, own) { return .done }
+        return try giveBack(number, its: name, in: place)
     }
 
     /// Why an undo leaves alone what a run has made; nil when it does not.
@@ -354,7 +370,8 @@ extension LocalChanger {
             if try hasOtherAttributes(name, in: parent, action) { return .changed }
             switch action.kind {
             case .makeDirectory:
-                guard try isEmpty(name, in: parent) else { return .changed }
+                guard try isAsSettled(name, in: parent, action), try isEmpty(name, in: parent)
+                else { return .changed }
                 chain.forget()
                 return nil
             case .write, .link:
@@ -369,51 +386,73 @@ extension LocalChanger {
         }
     }
 
+    /// Whether a directory that a run has made has the owner, mode and attributes that it was given,
+    /// or was not given any yet.
+    private func isAsSettled(
+        _ name: UnsafePointer<CChar>, in parent: Descriptor, _ action: Action
+    ) throws(DiskError) -> Bool {
+        guard let now = try look(name, in: parent), let after = action.after else { return false }
+        if Action.isUnsettled(now.mode) { return now.uid == geteuid() }
+        guard action.isMode(now.mode, after.stat.mode),
+            now.isOwned(as: after.stat, in: order.aspects)
+        else { return false }
+        guard after.entry.xattrs != nil || after.entry.acl != nil else { return true }
+        return try after.entry.hasAttributes(disk.allAttributes(of: name, parent))
+    }
+
     /// Whether what was taken out of its place is what the run had put there: looked at before, it
     /// could have been changed since.
     func isUntouched(
-        _ name: [UInt8], in directory: Descriptor, _ action: Action
+        _ name: [UInt8], in directory: Descriptor, _ action: Action, _ own: OwnObjects
     ) throws(DiskError) -> Bool {
-        guard try object(name, in: directory, action) == .new else { return false }
+        guard try object(name, in: directory, action, own) == .new else { return false }
         guard action.kind == .makeDirectory else { return true }
         return try isEmpty(name, in: directory)
     }
 
+    /// What an undo has taken, and is somebody's, goes back to its place.
     private func giveBack(
-        _ shelved: [UInt8], its name: [UInt8], in parent: Descriptor
+        _ number: Int, its name: [UInt8], in parent: Descriptor
     ) throws(DiskError) -> ActionResult {
+        let shelf = try shelf()
         do throws(DiskError) {
-            try give(shelved, in: shelf(), its: name, in: parent)
+            try give(shelfName(number), in: shelf, its: name, in: parent)
         } catch {
-            // Something new stands there: what was taken stays in the quarantine.
+            // Something new stands there: what was taken stays in the quarantine, as theirs.
             guard error.number == ErrorNumber.exists else { throw error }
+            try putAside(shelfName(number), in: shelf, number)
             return .conflict
         }
         return .changed
     }
 
     /// The old object and the new one change places, in one step.
-    private func swapBack(_ number: Int, _ action: Action) throws(DiskError) -> ActionResult {
+    private func swapBack(
+        _ number: Int, _ action: Action, _ own: OwnObjects
+    ) throws(DiskError) -> ActionResult {
         let shelf = try shelf()
         let parent = try chain.open(action.path.parent)
         let name = action.path.lastName.bytes
         let shelved = shelfName(number)
-        let atName = try object(name, in: parent, action)
-        var kept = try object(shelved, in: shelf, action)
+        let atName = try object(name, in: parent, action, own)
+        var kept = try object(shelved, in: shelf, action, own)
         let isLate = try isWrittenLate(shelved, in: shelf, action)
         if isLate { kept = .old }
         if try isWrittenLate(name, in: parent, action) {
-            return try endSwapBack(number, action, in: parent, kept)
+            return try endSwapBack(number, action, own, in: parent, kept)
         }
         if isLate { broughtBackLate.insert(number) }
         if atName == .old {
             // In steps, where it had both names.
             if kept == .old { try give(shelved, in: shelf, its: name, in: parent) }
-            // A crash came before what was displaced could be looked at.
-            return kept == .other ? .conflict : .done
+            guard kept == .other else { return .done }
+            // A crash came before what was taken from the name could be looked at, and it is
+            // somebody's: back with it.
+            guard try exchange(name, in: parent, with: shelved, in: shelf) else { return .conflict }
+            return .changed
         }
         if atName == .none, kept == .old,
-            try object(newShelfName(number), in: shelf, action) == .new
+            try object(newShelfName(number), in: shelf, action, own) == .new
         {
             // In steps, in the moment of absence.
             try give(shelved, in: shelf, its: name, in: parent)
@@ -429,9 +468,9 @@ extension LocalChanger {
                 hasDirectory: action.kind == .makeDirectory || action.before?.isDirectory == true)
             return .done
         }
-        if try isUntouched(shelved, in: shelf, action) { return .done }
+        if try isUntouched(shelved, in: shelf, action, own) { return .done }
         // What stands there now is the old object, unless somebody was quicker once more.
-        let stands = try object(name, in: place, action)
+        let stands = try object(name, in: place, action, own)
         let isLateThere = try isWrittenLate(name, in: place, action)
         guard stands == .old || isLateThere else { return .conflict }
         _ = try exchange(name, in: place, with: shelved, in: shelf)
@@ -441,10 +480,10 @@ extension LocalChanger {
     /// Where the old object stands in its place again, with what was written to it: a crash came
     /// before that could be said, unless the new object is not where an undo puts it.
     private func endSwapBack(
-        _ number: Int, _ action: Action, in parent: Descriptor, _ kept: Object
+        _ number: Int, _ action: Action, _ own: OwnObjects, in parent: Descriptor, _ kept: Object
     ) throws(DiskError) -> ActionResult {
         let shelf = try shelf()
-        let isInSteps = try object(newShelfName(number), in: shelf, action) == .new
+        let isInSteps = try object(newShelfName(number), in: shelf, action, own) == .new
         guard kept == .new || isInSteps else { return .changed }
         if kept == .old {
             try give(

@@ -2,14 +2,14 @@ import ResyncCore
 
 extension LocalChanger {
     func stage(
-        _ number: Int, _ action: Action, isRetry: Bool, from source: any StoreSource,
-        _ worker: Worker
+        _ number: Int, _ action: Action, isRetry: Bool, _ own: OwnObjects,
+        from source: any StoreSource, _ worker: Worker
     ) throws -> Staging {
         do throws(DiskError) {
             switch action.kind {
             case .remove, .removeDirectory:
                 return try stageRemoval(action, isRetry: isRetry, source)
-            case .settleDirectory, .metadata: return try change(action, from: source)
+            case .settleDirectory, .metadata: return try change(action, own, from: source)
             case .patch: return .ended(.failed(DiskFailure(call: [], number: 0)))
             case .makeDirectory, .write, .link, .symlink, .special: break
             }
@@ -35,12 +35,12 @@ extension LocalChanger {
     private func makeDirectory(_ action: Action) throws(DiskError) -> Staging {
         try withPlace(action.path) { (parent, name) throws(DiskError) in
             do throws(DiskError) {
-                try disk.makeDirectory(name, in: parent, mode: 0o700)
+                try disk.makeDirectory(name, in: parent, mode: Action.unsettledMode)
             } catch {
                 guard error.number == ErrorNumber.exists else { throw error }
                 return .ended(.changed)
             }
-            return .staged()
+            return .staged(try disk.stat(name, in: parent))
         }
     }
 
@@ -160,7 +160,8 @@ extension LocalChanger {
         case .write:
             return try disk.open(
                 staged, in: parent, [.readWrite, .create, .exclusive, .noFollow], mode: 0o600)
-        case .makeDirectory: try disk.makeDirectory(staged, in: parent, mode: 0o700)
+        case .makeDirectory:
+            try disk.makeDirectory(staged, in: parent, mode: Action.unsettledMode)
         case .symlink: try disk.makeSymlink(after.entry.target ?? [], staged, in: parent)
         case .special:
             try disk.makeSpecial(
@@ -190,9 +191,17 @@ extension LocalChanger {
         let directory = try way.open(other.parent)
         try withCString(other.lastName.bytes) { (name) throws(DiskError) in
             let found = try disk.stat(name, in: directory)
-            guard found.type == after.type, found.size == after.stat.size,
-                found.mtime == after.stat.mtime
-            else { throw DiskError(.linkat, ErrorNumber.noEntry) }
+            let isKnown =
+                linked.map {
+                    ObjectMark($0).marks(found) && $0.size == found.size && $0.mtime == found.mtime
+                        && $0.mode == found.mode && $0.uid == found.uid && $0.gid == found.gid
+                } ?? false
+            if !isKnown {
+                guard try isLike(after, found, name, in: directory, .link) else {
+                    throw DiskError(.linkat, ErrorNumber.noEntry)
+                }
+                linked = found
+            }
             try disk.link(name, in: directory, to: staged, in: parent)
         }
     }
@@ -344,7 +353,7 @@ extension LocalChanger {
 
     /// Changes metadata where it is. Interrupted, it is begun again: each part is old or new.
     private func change(
-        _ action: Action, from source: any StoreSource
+        _ action: Action, _ own: OwnObjects, from source: any StoreSource
     ) throws(DiskError) -> Staging {
         guard let after = action.after else { return .ended(.sourceChanged) }
         var attributes: [Attribute]?
@@ -355,7 +364,12 @@ extension LocalChanger {
             attributes = try entry.attributes()
         }
         return try withOpen(action.path) { (name, descriptor, now) throws(DiskError) in
-            guard action.accepts(now) else { return .ended(.changed) }
+            // What the plan did not see must be what the run has made: any other is somebody's who
+            // came first.
+            let isOurs =
+                action.before == nil
+                ? own.directories.contains(ObjectMark(now)) : action.accepts(now)
+            guard isOurs else { return .ended(.changed) }
             if let attributes {
                 try removeAttributes(descriptor, but: attributes)
                 try setAttributes(nil, descriptor, attributes)
@@ -435,25 +449,23 @@ extension Action {
         return before.entry.xattrs != after?.entry.xattrs || before.entry.acl != after?.entry.acl
     }
 
-    /// Whether metadata may be changed in place: the object is the one that was seen, or one that
-    /// this plan made, and each part of its metadata is as it was or as it is to be.
+    /// What a directory of ours is made with, and has until it is settled: closed to others, and
+    /// told by the sticky bit from what anybody else makes for himself.
+    static let unsettledMode: UInt16 = 0o1700
+
+    /// Whether a mode is that of a directory which is not settled yet: it may have inherited the
+    /// group bit from its own directory.
+    static func isUnsettled(_ mode: UInt16) -> Bool { mode & 0o5777 == unsettledMode }
+
+    /// Whether metadata may be changed in place: the object is the one that was seen, and each part
+    /// of its metadata is as it was or as it is to be.
     func accepts(_ now: Stat) -> Bool {
-        guard let after, now.type == after.type else { return false }
-        if kind == .metadata {
-            guard let before, now.inode == before.stat.inode, now.size == before.stat.size else {
-                return false
-            }
-        }
-        // A directory that this plan has made is closed to others, or settled already. Any other is
-        // somebody's who came first.
-        guard let before else {
-            return now.mode & 0o077 == 0 || isMode(now.mode, after.stat.mode)
-        }
-        if kind == .settleDirectory {
-            return now.inode == before.stat.inode && isOldOrNew(now, before.stat, after.stat)
-        }
-        let isTimeKnown = now.mtime == before.stat.mtime || now.mtime.isKept(of: after.stat.mtime)
-        return isTimeKnown && isOldOrNew(now, before.stat, after.stat)
+        guard let after, let before, now.type == after.type, now.inode == before.stat.inode,
+            isOldOrNew(now, before.stat, after.stat)
+        else { return false }
+        guard kind == .metadata else { return true }
+        return now.size == before.stat.size
+            && (now.mtime == before.stat.mtime || now.mtime.isKept(of: after.stat.mtime))
     }
 
     /// Whether metadata that is changed in place is all as it is to be.
@@ -469,7 +481,7 @@ extension Action {
     }
 
     /// Whether a mode is the one meant, or what a change of owner has left of that.
-    private func isMode(_ now: UInt16, _ meant: UInt16) -> Bool {
+    func isMode(_ now: UInt16, _ meant: UInt16) -> Bool {
         [0, 0o4000, 0o6000, 0o7000].contains { now == meant & ~$0 }
     }
 }

@@ -123,7 +123,7 @@ import Testing
         if isCutOff {
             _ = try stage.folder()
             stage.disk.inject(
-                Fault(.fail(EIO), on: .pwrite, under: "/state/runs/run/journal", nth: 2))
+                Fault(.fail(EIO), on: .pwrite, under: "/state/runs/run/journal", nth: 3))
             #expect(throws: JournalFailure.self) { try stage.apply() }
             stage.disk.clearFaults()
         }

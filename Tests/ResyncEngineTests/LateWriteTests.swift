@@ -96,7 +96,7 @@ import Testing
         }
         _ = try stage.folder()
         stage.disk.inject(
-            Fault(.fail(EIO), on: .pwrite, under: "/state/runs/run/journal", nth: 2))
+            Fault(.fail(EIO), on: .pwrite, under: "/state/runs/run/journal", nth: 3))
         #expect(throws: JournalFailure.self) { try stage.apply() }
         stage.disk.clearFaults()
         try #require(try stage.folder().state.open != nil)

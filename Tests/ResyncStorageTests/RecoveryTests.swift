@@ -31,18 +31,21 @@ import Testing
             self.action = action
         }
 
-        /// The old object was moved away and put back.
-        func moveOld() {
-            disk.change("/s/f", Ownership(ctime: disk.now.adding(seconds: 5)))
+        /// - Parameter isStaged: whether the run had said what it was about to put in place, which
+        ///   is nowhere now.
+        func recover(isStaged: Bool) throws -> ActionResult? {
+            let mark = isStaged ? ObjectMark(Stat(type: .file, inode: 1 << 40)) : nil
+            return try changer.recover(0, action, OwnObjects(placed: mark, directories: []))
         }
     }
 
     /// An exchange had taken it from the name before the crash.
     @Test func whatMayBeSomebodysIsKept() throws {
         let scene = try Scene()
-        scene.moveOld()
-        scene.disk.addFile(scene.staged, "the only one")
-        #expect(try scene.changer.recover(0, scene.action) == .conflict)
+        // By look it could be what we had begun to make.
+        scene.disk.addFile(
+            scene.staged, "the only one", Ownership(mode: 0o600, uid: geteuid()))
+        #expect(try scene.recover(isStaged: true) == .conflict)
         #expect(!scene.disk.exists(scene.staged))
         let kept = scene.disk.content("/s/.resync-quarantine/run/0-unplaced")
         #expect(kept == Array("the only one".utf8))
@@ -51,14 +54,12 @@ import Testing
 
     @Test func whatWeBeganToMakeIsNot() throws {
         let scene = try Scene()
-        scene.moveOld()
         scene.disk.addFile(scene.staged, "part of", Ownership(mode: 0o600, uid: geteuid()))
-        #expect(try scene.changer.recover(0, scene.action) == nil)
+        #expect(try scene.recover(isStaged: false) == nil)
         #expect(!scene.disk.exists(scene.staged))
-        // Nothing was ever exchanged where the old object never moved.
         let still = try Scene()
         still.disk.addFile(still.staged, "torn by the power loss")
-        #expect(try still.changer.recover(0, still.action) == nil)
+        #expect(try still.recover(isStaged: false) == nil)
         #expect(!still.disk.exists(still.staged))
     }
 }

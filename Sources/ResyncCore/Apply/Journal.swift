@@ -63,6 +63,38 @@ package struct ShelvedTime: Sendable, Hashable {
     }
 }
 
+/// What tells one object of a file system from all others, also from one that got its inode number
+/// after it: renaming, linking and mounting anew leave it as it is.
+package struct ObjectMark: Sendable, Hashable {
+    package let inode: UInt64
+    /// Nil where the file system does not tell.
+    package let birth: Timestamp?
+
+    package init(_ stat: Stat) {
+        (inode, birth) = (stat.inode, stat.birth)
+    }
+
+    init(inode: UInt64, birth: Timestamp?) {
+        (self.inode, self.birth) = (inode, birth)
+    }
+
+    package func marks(_ stat: Stat) -> Bool {
+        guard stat.inode == inode else { return false }
+        guard let birth, let other = stat.birth else { return true }
+        return birth == other
+    }
+}
+
+/// What an action has made, or what its name is to lead to.
+package struct MadeObject: Sendable, Hashable {
+    package let number: Int
+    package let mark: ObjectMark
+
+    package init(number: Int, mark: ObjectMark) {
+        (self.number, self.mark) = (number, mark)
+    }
+}
+
 /// One line of an apply run's journal. Every line is durable before what it announces is begun, or
 /// tells what is durable already.
 package enum JournalRecord: Sendable, Hashable {
@@ -95,6 +127,11 @@ package enum JournalRecord: Sendable, Hashable {
     /// What these actions displaced was read by nobody: the ctimes with which it lies in the
     /// quarantine.
     case shelved([ShelvedTime])
+    /// What is staged for these actions, whole and durable, and may be put in its place from now
+    /// on.
+    case staged([MadeObject])
+    /// Directories that these actions have made, at once under their own names.
+    case madeDirectories([MadeObject])
 }
 
 package enum JournalFrame {
@@ -149,19 +186,43 @@ extension ByteWriter {
             self.time(time)
         case .shelved(let times):
             byte(14)
-            number(times.count)
-            for time in times {
-                number(time.number)
-                self.time(time.ctime)
-            }
+            shelved(times)
+        case .staged(let objects):
+            byte(15)
+            made(objects)
+        case .madeDirectories(let objects):
+            byte(16)
+            made(objects)
         case .attributes(let number, let attributes):
             byte(8)
             self.number(number)
-            self.number(attributes.count)
-            for attribute in attributes {
-                string(attribute.name)
-                string(attribute.value)
-            }
+            self.attributes(attributes)
+        }
+    }
+
+    private mutating func shelved(_ times: [ShelvedTime]) {
+        number(times.count)
+        for time in times {
+            number(time.number)
+            self.time(time.ctime)
+        }
+    }
+
+    private mutating func attributes(_ attributes: [Attribute]) {
+        number(attributes.count)
+        for attribute in attributes {
+            string(attribute.name)
+            string(attribute.value)
+        }
+    }
+
+    private mutating func made(_ objects: [MadeObject]) {
+        number(objects.count)
+        for object in objects {
+            number(object.number)
+            number(object.mark.inode)
+            byte(object.mark.birth == nil ? 0 : 1)
+            if let birth = object.mark.birth { time(birth) }
         }
     }
 
@@ -228,6 +289,8 @@ extension ByteReader {
         case 12: return .putAside(number: try int(), try extents())
         case 13: return .straysErased(try strayNames(), try time())
         case 14: return .shelved(try shelvedTimes())
+        case 15: return .staged(try made())
+        case 16: return .madeDirectories(try made())
         default: throw FormatError("unknown record", at: at)
         }
     }
@@ -246,6 +309,21 @@ extension ByteReader {
             times.append(ShelvedTime(number: try int(), ctime: try time()))
         }
         return times
+    }
+
+    private mutating func made() throws(FormatError) -> [MadeObject] {
+        var objects: [MadeObject] = []
+        for _ in 0..<(try int(limit: JournalFrame.limit)) {
+            let (number, inode) = (try int(), try self.number())
+            let mark: ObjectMark
+            switch try byte() {
+            case 0: mark = ObjectMark(inode: inode, birth: nil)
+            case 1: mark = ObjectMark(inode: inode, birth: try time())
+            default: throw FormatError("neither yes nor no", at: at)
+            }
+            objects.append(MadeObject(number: number, mark: mark))
+        }
+        return objects
     }
 
     private mutating func extents() throws(FormatError) -> [Extent] {

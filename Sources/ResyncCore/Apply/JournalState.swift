@@ -37,6 +37,11 @@ package struct JournalState: Sendable {
     /// By action, as far as there are any: a plan may delete millions. `Timestamp.epoch`: none.
     private var shelvedTimes: [Timestamp] = []
 
+    /// By action, as `shelvedTimes`: what it has put in its place, or was about to. Inode 0: none.
+    private var marks: [(inode: UInt64, birth: Timestamp)] = []
+    /// The directories that the run has made.
+    package private(set) var directories: Set<ObjectMark> = []
+
     /// Whether `undone` has any that settles a directory: asking it takes as long as it is large.
     private var hasUndoneSettling = false
     /// The first action that settles a directory; all behind it do, too.
@@ -60,15 +65,7 @@ package struct JournalState: Sendable {
     package mutating func take(_ record: JournalRecord) throws(FormatError) {
         switch record {
         case .begin: throw FormatError("a journal that begins twice")
-        case .intent(let range):
-            try check(range)
-            try checkCovers(range)
-            open = range
-            confirmed = nil
-            // What is done now moves the times of directories that were settled before.
-            if range.lowerBound < settling {
-                for number in settling..<max(settling, results.count) { results[number] = nil }
-            }
+        case .intent(let range): try begin(range)
         case .results(let first, let found):
             let range = try range(first, found)
             try checkCovers(range)
@@ -108,6 +105,13 @@ package struct JournalState: Sendable {
             erasedStrays.formUnion(names)
         case .shelved(let times):
             for time in times { try take(time) }
+        case .staged(let objects):
+            for object in objects { try take(object) }
+        case .madeDirectories(let objects):
+            for object in objects {
+                try take(object)
+                directories.insert(object.mark)
+            }
         case .putAside(let number, let extents):
             try check(number)
             asides[number] = extents
@@ -117,10 +121,31 @@ package struct JournalState: Sendable {
         }
     }
 
+    private mutating func begin(_ range: Range<Int>) throws(FormatError) {
+        try check(range)
+        try checkCovers(range)
+        open = range
+        confirmed = nil
+        // Of what is tried again nothing is staged yet.
+        if !marks.isEmpty {
+            for number in range where !isDone(number) { marks[number].inode = 0 }
+        }
+        // What is done now moves the times of directories that were settled before.
+        if range.lowerBound < settling {
+            for number in settling..<max(settling, results.count) { results[number] = nil }
+        }
+    }
+
     private mutating func take(_ time: ShelvedTime) throws(FormatError) {
         try check(time.number)
         if shelvedTimes.isEmpty { shelvedTimes = Array(repeating: .epoch, count: results.count) }
         shelvedTimes[time.number] = time.ctime
+    }
+
+    private mutating func take(_ object: MadeObject) throws(FormatError) {
+        try check(object.number)
+        if marks.isEmpty { marks = Array(repeating: (0, .epoch), count: results.count) }
+        marks[object.number] = (object.mark.inode, object.mark.birth ?? .epoch)
     }
 
     private mutating func takeUndone(_ found: Zip2Sequence<Range<Int>, [ActionResult]>) {
@@ -189,6 +214,14 @@ package struct JournalState: Sendable {
             return nil
         }
         return shelvedTimes[number]
+    }
+
+    /// What an action has put in its place, or was about to; nil where nothing of it can be in
+    /// place, and in runs from before this was kept.
+    package func mark(_ number: Int) -> ObjectMark? {
+        guard marks.indices.contains(number), marks[number].inode != 0 else { return nil }
+        let birth = marks[number].birth
+        return ObjectMark(inode: marks[number].inode, birth: birth == .epoch ? nil : birth)
     }
 
     /// Whether anything is done and kept.
