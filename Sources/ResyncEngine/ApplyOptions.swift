@@ -27,7 +27,7 @@ package struct ApplyResult: Sendable {
     package var counts: ApplyCounts
     package var ending: Ending
     /// What ended the work on a store before its end.
-    package var failure: (side: Side, error: DiskError)?
+    package var failure: StoreFailure?
     /// Why the rest of the plan waits.
     package var shortage: Shortage?
     /// Who had open what was withheld, by number; not of more than some.
@@ -51,7 +51,7 @@ package struct ApplyResult: Sendable {
     package var slice: ConfirmResult?
 
     package init(
-        counts: ApplyCounts, ending: Ending, failure: (side: Side, error: DiskError)? = nil
+        counts: ApplyCounts, ending: Ending, failure: StoreFailure? = nil
     ) {
         self.counts = counts
         self.ending = ending

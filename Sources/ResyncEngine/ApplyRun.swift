@@ -9,7 +9,7 @@ package final class ApplyRun {
     private let options: ApplyOptions
     private let controls: RunControls
     private let progress = Progress()
-    private var failure: (side: Side, error: DiskError)?
+    private var failure: StoreFailure?
     private var failedSides: Set<Side> = []
     /// Objects of the source, by the side they were to come to, whose first name did not come.
     private var absent: Sides<Set<ObjectIdentity>> = Sides(a: [], b: [])
@@ -137,14 +137,19 @@ package final class ApplyRun {
         guard try makeDirectories(first, actions, &results, hand) else { return }
         for (at, action) in actions.enumerated()
         where results[at] == nil && notMade.hold(back: action) { results[at] = .blocked }
+        var placed = Set(
+            actions.indices.filter {
+                actions[$0].kind == .makeDirectory && actions[$0].before != nil
+            })
         let staged = try stage(first, actions, &results)
         guard sync(actions, hand) else { return discard(first, actions, results, staged, hand) }
         try examine(first, actions, &results, staged, hand)
         try note(staged: staged.filter { results[$0.key] == nil }, first)
-        // Until here nothing that anybody sees was touched, but for new directories.
+        // Until here nothing that anybody sees was touched, but for directories.
         for (at, action) in actions.enumerated()
         where results[at] == nil && action.kind != .makeDirectory {
             controls.pace.hold()
+            placed.insert(at)
             let end = hand.changer(action.side).place(first + at, action, staged[at])
             if case .ended(let result) = end { results[at] = result }
         }
@@ -154,7 +159,7 @@ package final class ApplyRun {
             results[at] = hand.changer(action.side).shelve(first + at, action)
         }
         withoutExchange.formUnion(hand.withoutExchange)
-        guard mend(first, actions, &results, hand), sync(actions, hand) else { return }
+        guard mend(first, actions, &results, placed, hand), sync(actions, hand) else { return }
         try noteMade(first, actions, results, hand)
         try noteUnread(first, actions, results, hand)
         try finish(first, actions, results)
@@ -208,7 +213,7 @@ package final class ApplyRun {
         do throws(DiskError) {
             try hand.changer(side).begin()
         } catch {
-            failure = (side, error)
+            failure = StoreFailure(side, error)
             throw error
         }
     }
@@ -216,7 +221,8 @@ package final class ApplyRun {
     /// What failed half-way is brought to one of its ends at once. False where not even that can be
     /// done: then the intent stays open, for the next start.
     private func mend(
-        _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ hand: Hand
+        _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ placed: Set<Int>,
+        _ hand: Hand
     ) -> Bool {
         for (at, action) in actions.enumerated() {
             switch results[at] {
@@ -230,10 +236,10 @@ package final class ApplyRun {
                     results[at] = end
                 }
             } catch {
-                failure = (
-                    action.side,
-                    error as? DiskError ?? DiskError(.renameat2, ErrorNumber.inputOutput)
-                )
+                let error = error as? DiskError ?? DiskError(.renameat2, ErrorNumber.inputOutput)
+                // Of what was never come to nothing is in place: its trouble is its own.
+                guard placed.contains(at) || DiskFailure(error).endsStore else { continue }
+                failure = StoreFailure(action.side, error, at: action.path)
                 return false
             }
         }
@@ -260,7 +266,9 @@ package final class ApplyRun {
             }
             guard case .failed(let found) = result, !found.isSource else { continue }
             failedSides.insert(action.side)
-            if found.endsStore { failure = (action.side, found.error) }
+            if found.endsStore {
+                failure = StoreFailure(action.side, found.error, at: action.path)
+            }
         }
     }
 
@@ -439,7 +447,7 @@ package final class ApplyRun {
             do throws(DiskError) {
                 try hand.changer(side).sync()
             } catch {
-                failure = (side, error)
+                failure = StoreFailure(side, error)
                 return false
             }
         }
@@ -477,11 +485,12 @@ package final class ApplyRun {
                 results[at] =
                     try hand.changer(action.side).recover(number, action, own) ?? .stopped
             } catch let error as DiskError {
-                failure = (action.side, error)
-                throw error
+                let found = StoreFailure(action.side, error, at: action.path)
+                failure = found
+                throw found
             }
         }
-        if !sync(actions, hand), let failure { throw failure.error }
+        if !sync(actions, hand), let failure { throw failure }
         try noteMade(open.lowerBound, actions, results, hand)
         try noteUnread(open.lowerBound, actions, results, hand)
         try folder.append(.results(first: open.lowerBound, results))

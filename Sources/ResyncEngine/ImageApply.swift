@@ -264,7 +264,7 @@ struct ImageApply {
         } catch let shortage as Shortage {
             result.shortage = shortage
         } catch let stop as PatchStop {
-            result.failure = (side, stop.error)
+            result.failure = StoreFailure(side, stop.error)
         }
         result.counts = folder.state.counts
         return result

@@ -54,7 +54,7 @@ package final class UndoRun {
             let chosen = actions.indices.filter { isLeft(first + $0, actions[$0], isSettling) }
             try takeBack(first, actions, isSettling ? chosen : chosen.reversed(), &counts)
         }
-        if let failure { throw failure.error }
+        if let failure { throw failure }
     }
 
     /// What was left as it is, and why.
@@ -84,7 +84,7 @@ package final class UndoRun {
         return strays.allSatisfy { $0.isUnplaced } ? .conflict : nil
     }
 
-    private var failure: (side: Side, error: DiskError)?
+    private var failure: StoreFailure?
 
     /// How it ended early; nil when it came to its end.
     private func pass(settling: Bool, _ counts: inout ApplyCounts) throws -> Ending? {
@@ -181,7 +181,7 @@ package final class UndoRun {
             do throws(DiskError) {
                 try hand.changer(side).sync()
             } catch {
-                failure = (side, error)
+                failure = StoreFailure(side, error)
                 return
             }
         }

@@ -130,9 +130,7 @@ extension LocalChanger {
         }
         // Somebody else was here. What is staged may be theirs, or the only copy of what an
         // exchange has taken from the name: it is kept.
-        if atStaged != .none {
-            try putAside(staged, in: parent, number)
-        }
+        if atStaged != .none { try putAside(staged, in: parent, number) }
         return .conflict
     }
 
@@ -187,7 +185,12 @@ extension LocalChanger {
     private func dropStaged(
         _ staged: [UInt8], in parent: Descriptor, _ result: ActionResult?
     ) throws(DiskError) -> ActionResult? {
-        try withCString(staged) { (staged) throws(DiskError) in try drop(staged, in: parent) }
+        do throws(DiskError) {
+            try withCString(staged) { (staged) throws(DiskError) in try drop(staged, in: parent) }
+        } catch {
+            // In a directory that gives nothing away any more it stays: a copy of ours, no more.
+            guard error.number == ErrorNumber.notPermitted else { throw error }
+        }
         return result
     }
 
@@ -386,8 +389,8 @@ extension LocalChanger {
         }
     }
 
-    /// Whether a directory that a run has made has the owner, mode and attributes that it was given,
-    /// or was not given any yet.
+    /// Whether a directory that a run has made has the owner, mode and attributes that it was
+    /// given, or was not given any yet.
     private func isAsSettled(
         _ name: UnsafePointer<CChar>, in parent: Descriptor, _ action: Action
     ) throws(DiskError) -> Bool {

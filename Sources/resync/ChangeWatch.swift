@@ -57,7 +57,8 @@ final class ChangeWatch: Sendable {
                 folder,
                 ApplyResult(
                     counts: folder.state.counts, ending: .stalled,
-                    failure: (stall.side, DiskError(stall.call, ErrorNumber.timedOut))))
+                    failure: StoreFailure(
+                        stall.side, DiskError(stall.call, ErrorNumber.timedOut))))
         }
     }
 }

@@ -130,6 +130,7 @@ enum Main {
         case let error as CommandError: error
         case let error as StoreError: CommandError("'\(escaped(error.path))' \(error.reason)")
         case let error as DiskError: CommandError(error.sentence)
+        case let error as StoreFailure: CommandError("work on \(error.sentence)")
         case let error as LedgerError: CommandError("the ledger \(error.reason)")
         case let error as FormatError:
             CommandError("a file of a kept run \(error.reason) (at byte \(error.offset))")

@@ -159,8 +159,7 @@ struct ApplyReport {
         if counts.undone == 0 { try StandardOutput.shared.write(folder.plan.trailer.leftOut.line) }
         if let lack = result.undoLack { try StandardOutput.shared.write("\(lack.sentence)\n") }
         if let failure = result.failure {
-            try StandardOutput.shared.write(
-                "work on \(failure.side.letter) ended: \(failure.error.sentence)\n")
+            try StandardOutput.shared.write("work on \(failure.sentence)\n")
         }
         for side in Side.allCases where result.withoutExchange.contains(side) {
             try StandardOutput.shared.write(
@@ -306,5 +305,12 @@ extension PutAside {
 extension UndoDamage {
     var sentence: String {
         "the undo file of run \(run) \(reason)" + (offset.map { " (at byte \($0))" } ?? "")
+    }
+}
+
+extension StoreFailure {
+    var sentence: String {
+        let place = path.map { ", at '\(shown($0))'" } ?? ""
+        return "\(side.letter) ended: \(error.sentence)\(place)"
     }
 }
