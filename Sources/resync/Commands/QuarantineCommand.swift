@@ -106,9 +106,14 @@ struct QuarantineCommand: ParsableCommand {
             guard let sites else { return }
             for (stray, action) in try quarantine.strays(sites) {
                 account.add(stray.stat.size)
+                guard !quarantine.isCopy(stray) else {
+                    try write(action, stray.stat.size, "  made, and taken back")
+                    continue
+                }
+                let name = escaped(Array("\(stray.number)".utf8) + stray.suffix)
                 try write(
                     action, stray.stat.size,
-                    quarantine.isCopy(stray) ? "  made, and taken back" : "  put aside")
+                    "  put aside: .resync-quarantine/\(folder.run.id)/\(name)")
             }
         }
     }

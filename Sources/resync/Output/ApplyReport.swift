@@ -85,7 +85,8 @@ struct ApplyReport {
     /// Where what an action displaced is, if an undo has left it there for good.
     private func place(_ action: Action, _ number: Int, _ result: ActionResult) -> String {
         if result == .conflict {
-            return "; see 'resync quarantine list': once it is erased there, undo comes to its end"
+            return "; see 'resync quarantine list': it may be the only one of its kind; once it "
+                + "is taken away from there, undo comes to its end"
         }
         guard result == .changed, action.keepsOld, action.kind != .patch else { return "" }
         return "; see .resync-quarantine/\(folder.run.id)/\(number)"
