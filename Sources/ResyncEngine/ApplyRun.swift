@@ -183,9 +183,10 @@ package final class ApplyRun {
         var made: [MadeObject] = []
         for (at, action) in actions.enumerated()
         where results[at] == .done && action.kind == .makeDirectory
-            && folder.state.mark(first + at) == nil
+            && !isSettled(first + at) && folder.state.mark(first + at) == nil
         {
-            guard let stat = try hand.changer(action.side).stat(action) else { continue }
+            // Its mode tells as well, until it is settled.
+            guard let stat = try? hand.changer(action.side).stat(action) else { continue }
             made.append(MadeObject(number: first + at, mark: ObjectMark(stat)))
         }
         if !made.isEmpty { try folder.append(.madeDirectories(made)) }

@@ -29,6 +29,7 @@ package enum ErrorNumber {
     package static let noSystemCall = ENOSYS
     package static let tooManyNames = EMLINK
     package static let noData = ENODATA
+    package static let notEmpty = ENOTEMPTY
     package static let tooLarge = EOVERFLOW
     package static let brokenPipe = EPIPE
     package static let badDescriptor = EBADF

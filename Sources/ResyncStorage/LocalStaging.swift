@@ -365,10 +365,11 @@ extension LocalChanger {
         }
         return try withOpen(action.path) { (name, descriptor, now) throws(DiskError) in
             // What the plan did not see must be what the run has made: any other is somebody's who
-            // came first.
+            // came first. Where inodes change their numbers its mode still tells.
             let isOurs =
                 action.before == nil
-                ? own.directories.contains(ObjectMark(now)) : action.accepts(now)
+                ? own.directories.contains(ObjectMark(now)) || Action.isUnsettled(now.mode)
+                : action.accepts(now)
             guard isOurs else { return .ended(.changed) }
             if let attributes {
                 try removeAttributes(descriptor, but: attributes)

@@ -107,7 +107,7 @@ import Testing
         _ scene: EndToEndScene, _ killer: Killer, _ damaged: Sides<Recorded>
     ) throws -> String {
         var cut: [Sides<Recorded>] = []
-        for moment in [130, 90] {
+        for moment in [132, 89] {
             try scene.kill(killer, at: moment, "apply", "repair")
             cut.append(Sides(a: try scene.whole(.a), b: try scene.whole(.b)))
         }

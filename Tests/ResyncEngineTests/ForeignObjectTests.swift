@@ -183,6 +183,15 @@ import Testing
         #expect(try stage.undo().counts.notDone == 0)
     }
 
+    /// Where settling it ended half-way: its mode comes last.
+    @Test func aDirectoryThatIsHalfSettledIsTakenBack() throws {
+        let stage = try Self.stage()
+        #expect(try stage.apply().counts.notDone == 0)
+        stage.disk.change("/b/d", Ownership(mode: 0o1750, uid: 33))
+        #expect(try stage.undo().counts.notDone == 0)
+        #expect(!stage.disk.exists("/b/d"))
+    }
+
     @Test func aDirectoryOfTheRunsThatSomebodyHasChangedIsNotTakenBack() throws {
         let stage = try Self.stage()
         let disk = stage.disk

@@ -52,6 +52,21 @@ import Testing
         #expect(scene.disk.content("/s/f") == Array("what was to be replaced".utf8))
     }
 
+    /// What an earlier attempt has taken from the name is never taken for our own, though nothing
+    /// says any more that it was put there.
+    @Test(arguments: [false, true])
+    func whatWasToBeReplacedIsGivenBack(_ isTaken: Bool) throws {
+        let scene = try Scene()
+        let old = Array("what was to be replaced".utf8)
+        scene.disk.rename("/s/f", to: scene.staged)
+        if isTaken { scene.disk.addFile("/s/f", "somebody else's") }
+        #expect(try scene.recover(isStaged: false) == (isTaken ? .conflict : nil))
+        #expect(!scene.disk.exists(scene.staged))
+        let place = isTaken ? "/s/.resync-quarantine/run/0-unplaced" : "/s/f"
+        #expect(scene.disk.content(place) == old)
+        #expect(!isTaken || scene.disk.content("/s/f") == Array("somebody else's".utf8))
+    }
+
     @Test func whatWeBeganToMakeIsNot() throws {
         let scene = try Scene()
         scene.disk.addFile(scene.staged, "part of", Ownership(mode: 0o600, uid: geteuid()))
