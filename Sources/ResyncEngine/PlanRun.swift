@@ -182,6 +182,7 @@ package final class PlanRun {
         let (poisoned, hasSelection) = (poisoned, task.hasSelection)
         questions.isListedWhole = { _, path in !hasSelection && !poisoned.contains(path) }
         if !task.filter.isEmpty { questions.holdsLeftOut = holdsLeftOut }
+        questions.comparesLinks = task.header.aspects.contains(.links)
         // Without a whole comparison nobody knows that a name agrees.
         if task.isComplete, !hasSelection {
             questions.existingName = { side, identity in

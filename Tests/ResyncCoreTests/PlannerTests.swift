@@ -178,6 +178,25 @@ import Testing
         #expect(lines(rest) == ["link b y -> x", "link b z -> x", "settleDirectory b "])
     }
 
+    /// Of two names of one object the first is missing, and the other has its content and not its
+    /// mode: changed where it is it would stay an object of its own.
+    @Test(arguments: [false, true])
+    func aNameThatStaysBecomesALinkToWhatIsNew(_ comparesLinks: Bool) throws {
+        var a = store([("x", .file), ("y", .file)])
+        a[path("y")] = a[path("x")]
+        for name in ["x", "y"] { a[path(name)]?.entry.stat.links = 2 }
+        var b = store([])
+        b[path("y")] = a[path("x")]
+        b[path("y")]?.entry.stat.links = 1
+        b[path("y")]?.entry.stat.inode = 999
+        b[path("y")]?.entry.stat.mode = 0o604
+        var questions = PlannerQuestions()
+        questions.comparesLinks = comparesLinks
+        let plan = try ModelPlan(Sides(a: a, b: b), PlanPolicy(.a), questions: questions)
+        let second = comparesLinks ? "link b y -> x" : "metadata b y"
+        #expect(lines(plan) == ["write b x", second, "settleDirectory b "])
+    }
+
     /// A link cannot come before what it links to, and that waits for a directory to go.
     @Test func aLinkWaitsForWhatComesLate() throws {
         var a = store([("d", .file), ("e", .file)])

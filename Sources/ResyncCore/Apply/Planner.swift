@@ -48,6 +48,8 @@ package struct PlannerQuestions {
     package var holdsLeftOut: (Side, RelativePath) throws -> Bool = { _, _ in false }
     /// Another name of the object on that side, which both sides have and agree about.
     package var existingName: (Side, ObjectIdentity) throws -> RelativePath? = { _, _ in nil }
+    /// Whether it was compared which names are names of one object.
+    package var comparesLinks = false
 
     package init() {}
 }
@@ -73,6 +75,8 @@ package struct Planner {
     private struct PlannedName {
         let path: RelativePath
         let isLate: Bool
+        /// Of an object that the plan makes, which is no other name's yet.
+        let isNew: Bool
     }
 
     /// Why a directory will not be there on a side.
@@ -239,12 +243,15 @@ package struct Planner {
     ) throws {
         let target = source.other
         let old = entry.sides[target]
-        if let old, isMetadataOnly(entry, old, wanted) {
+        // Changed where it is it would stay an object of its own.
+        let isOfNew = questions.comparesLinks && plannedName(of: wanted, on: source)?.isNew == true
+        if let old, !isOfNew, isMetadataOnly(entry, old, wanted) {
             var action = Action(.metadata, on: target, entry.path, why: entry.verdict)
             action.before = old
             action.after = wanted
             if wanted.hasMoreNames, plannedName(of: wanted, on: source) == nil {
-                names[source][wanted.stat.identity] = PlannedName(path: entry.path, isLate: false)
+                names[source][wanted.stat.identity] = PlannedName(
+                    path: entry.path, isLate: false, isNew: false)
             }
             return try output(action, false)
         }
@@ -286,7 +293,8 @@ package struct Planner {
         } else if let existing = try questions.existingName(source, identity) {
             action.linkTo = existing
         } else {
-            names[source][identity] = PlannedName(path: entry.path, isLate: isLate)
+            names[source][identity] = PlannedName(
+                path: entry.path, isLate: isLate, isNew: true)
         }
         if action.linkTo != nil { action.kind = .link }
         return action

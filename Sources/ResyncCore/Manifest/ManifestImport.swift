@@ -10,7 +10,10 @@ package struct ManifestImport {
 
     /// Lines of one list.
     package static let limit = 1 << 24
-    private static let lineLimit = ManifestLimit.entryPath + 66
+    /// Bytes of a name that sha256sum can open (PATH_MAX, less its NUL): each directory of a path
+    /// is a record, so that longer ones would make far more of a list than it is.
+    private static let nameLimit = 4095
+    private static let lineLimit = nameLimit + 66
 
     /// - Parameter prefix: where the store lay when the list was made, such as `/srv/data`; empty
     ///   for a list of relative paths.
@@ -61,6 +64,7 @@ package struct ManifestImport {
     private func path(
         _ name: [UInt8], _ number: Int
     ) throws(ManifestRefusal) -> RelativePath {
+        let length = name.count
         var name = name[...]
         if !prefix.isEmpty {
             let rest = name.dropFirst(prefix.count)
@@ -73,9 +77,7 @@ package struct ManifestImport {
         while name.starts(with: Array("./".utf8)) { name = name.dropFirst(2) }
         let path = RelativePath(Array(name))
         let parts = name.split(separator: slash, omittingEmptySubsequences: false)
-        guard parts.allSatisfy({ Name(Array($0)).isValid }),
-            path.bytes.count <= ManifestLimit.path
-        else {
+        guard parts.allSatisfy({ Name(Array($0)).isValid }), length <= Self.nameLimit else {
             throw ManifestRefusal(
                 "line \(number): '\(escaped(name))' is no path below the store")
         }
