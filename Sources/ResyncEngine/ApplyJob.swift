@@ -74,7 +74,7 @@ package struct ApplyJob {
                     + "make a new plan for the rest")
         }
         while true {
-            var result = try carryOut(options)
+            var result = try carryOut(options, baselines)
             guard result.shortage != nil, result.ending == .complete, result.failure == nil,
                 folder.state.keepsSomething, !folder.state.isCutOff
             else { return result }
@@ -87,8 +87,15 @@ package struct ApplyJob {
         }
     }
 
-    private func carryOut(_ options: ApplyOptions) throws -> ApplyResult {
-        guard isTree else { return try ImageApply(folder, sites, controls).apply(options) }
+    private func carryOut(
+        _ options: ApplyOptions, _ baselines: Baselines
+    ) throws -> ApplyResult {
+        guard isTree else {
+            // Nobody reads all of an image that is patched. Held against what it was before, the
+            // side that was left alone would pass later for the one that somebody changed.
+            try baselines.remove(folder.plan.header.stores.map { $0.identity })
+            return try ImageApply(folder, sites, controls).apply(options)
+        }
         let run = ApplyRun(folder, anySites, options, controls)
         if folder.state.open == nil, let shortage = try run.shortage() {
             var result = ApplyResult(counts: folder.state.counts, ending: .complete)
@@ -102,7 +109,10 @@ package struct ApplyJob {
 
     /// Takes back what was done. A store that is as it was before is whole again.
     package func undo(_ baselines: Baselines) throws -> ApplyResult {
-        guard isTree else { return try ImageApply(folder, sites, controls).undo() }
+        guard isTree else {
+            try baselines.remove(folder.plan.header.stores.map { $0.identity })
+            return try ImageApply(folder, sites, controls).undo()
+        }
         try refuseUnsafeQuarantines()
         try markTargets(folder.run.id)
         try forget(baselines)

@@ -23,6 +23,18 @@ package struct Baselines: Sendable {
         }
     }
 
+    /// Forgets what was proven of a pair, if anything was; durable when this returns.
+    package func remove(_ identities: Sides<StoreIdentity>) throws {
+        try folder.exclusively {
+            do {
+                try folder.remove(Self.name(identities))
+            } catch let error as DiskError where error.number == ErrorNumber.noEntry {
+                return
+            }
+            try folder.sync()
+        }
+    }
+
     /// The baselines of a store and other ones, each seen with the store as one side.
     package func all(of store: StoreIdentity, as side: Side) throws -> [KeptBaseline] {
         var found: [KeptBaseline] = []

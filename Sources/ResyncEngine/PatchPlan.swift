@@ -5,6 +5,7 @@ import ResyncStorage
 struct PatchPlan {
     private let task: PlanTask
     private let scheme: DigestScheme
+    private let verdict: ImageVerdict
 
     /// Of one action: what is done whole or not at all, and the least that needs room for an undo.
     private static let bytesLimit = 8 << 20
@@ -12,16 +13,24 @@ struct PatchPlan {
     /// Measured at a time: no more pages than a comparison tells apart.
     private static let window = 8 << 20
 
-    init(_ task: PlanTask, _ scheme: DigestScheme) {
+    init(_ task: PlanTask, _ scheme: DigestScheme, _ verdict: ImageVerdict) {
         self.task = task
         self.scheme = scheme
+        self.verdict = verdict
     }
 
     struct Made {
         var actions: [Action] = []
-        var leftOut = PlanLeftOut()
+        /// Why what differs is left; at most one.
+        var left: LeaveReason?
         /// Pieces whose data turns to zeros.
         var zeroed = 0
+    }
+
+    /// A piece that differs, as both sides have it.
+    private struct Piece {
+        let extent: Extent
+        let digests: Sides<Digest>
     }
 
     func make(_ difference: Difference?) throws -> Made {
@@ -33,25 +42,38 @@ struct PatchPlan {
                 "A has \(stores.a.size) bytes and B \(stores.b.size): patching changes no size")
         }
         guard difference.outcome == .differs else {
-            made.leftOut.count(.unreadable)
+            made.left = .unreadable
             return made
         }
-        let stat = Stat(type: .file, size: stores.a.size)
-        let observed = ObservedEntry(entry: Entry(stat: stat))
-        let entry = SurveyedEntry(
-            path: .root, sides: Sides(a: observed, b: observed), aspects: difference.aspects)
-        switch task.policy.choose(entry, decided: task.decisions.winner(.root)) {
-        case .leave(let reason): made.leftOut.count(reason)
-        case .take(let source): made.actions = try actions(difference, from: source)
+        let pieces = try pieces(difference)
+        let zeros = try zeros(pieces)
+        let isZero = zeros.map { $0 == pieces.count }
+        let zeroSide: Side? = isZero.a == isZero.b ? nil : isZero.a ? .a : .b
+        guard let entry = try verdict(difference, zeroSide: zeroSide) else {
+            made.left = .unreadable
+            return made
         }
-        var zeros: [Int: Digest] = [:]
-        for patch in made.actions.lazy.flatMap(\.patches) {
-            let length = patch.extent.length
-            let digest = try zeros[length] ?? Self.digestOfZeros(length)
-            zeros[length] = digest
-            if patch.after == digest { made.zeroed += 1 }
+        guard !entry.aspects.isEmpty else { return made }
+        switch task.policy.choose(entry, decided: task.decisions.winner(.root)) {
+        case .leave(let reason): made.left = reason
+        case .take(let source):
+            made.actions = actions(pieces, from: source, why: entry.verdict)
+            made.zeroed = zeros[source]
         }
         return made
+    }
+
+    /// How many pieces are nothing but zeros on each side.
+    private func zeros(_ pieces: [Piece]) throws -> Sides<Int> {
+        var known: [Int: Digest] = [:]
+        var count = Sides(a: 0, b: 0)
+        for piece in pieces {
+            let length = piece.extent.length
+            let digest = try known[length] ?? Self.digestOfZeros(length)
+            known[length] = digest
+            for side in Side.allCases where piece.digests[side] == digest { count[side] += 1 }
+        }
+        return count
     }
 
     private static func digestOfZeros(_ length: Int) throws -> Digest {
@@ -65,46 +87,46 @@ struct PatchPlan {
         return hash.finalize()
     }
 
-    private func actions(_ difference: Difference, from source: Side) throws -> [Action] {
+    private func actions(_ pieces: [Piece], from source: Side, why: Verdict) -> [Action] {
         var actions: [Action] = []
-        var current = Action(.patch, on: source.other, .root, why: .unknown)
-        for patch in try patches(difference, from: source) {
+        var current = Action(.patch, on: source.other, .root, why: why)
+        for piece in pieces {
             if current.patches.count >= Self.extentLimit
-                || current.bytesWritten + patch.extent.length > Self.bytesLimit
+                || current.bytesWritten + piece.extent.length > Self.bytesLimit
             {
                 actions.append(current)
                 current.patches = []
             }
-            current.patches.append(patch)
+            current.patches.append(
+                Action.Patch(
+                    extent: piece.extent, before: piece.digests[source.other],
+                    after: piece.digests[source]))
         }
         if !current.patches.isEmpty { actions.append(current) }
         return actions
     }
 
-    private func patches(_ difference: Difference, from source: Side) throws -> [Action.Patch] {
+    private func pieces(_ difference: Difference) throws -> [Piece] {
         let digests = difference.digests
         let count = difference.extents.count
         let isMeasured = digests.a.count == count && digests.b.count == count
-        var patches: [Action.Patch] = []
+        var pieces: [Piece] = []
         for (index, extent) in difference.extents.enumerated() {
             // The last one of as many as are kept may span pages that agree.
             let isJoined = count >= Difference.extentLimit && index == count - 1
             if isMeasured, !isJoined, extent.length <= Self.window {
-                patches.append(
-                    Action.Patch(
-                        extent: extent, before: digests[source.other][index],
-                        after: digests[source][index]))
+                pieces.append(Piece(extent: extent, digests: digests.map { $0[index] }))
             } else {
-                patches += try measure(extent, from: source)
+                pieces += try measure(extent)
             }
         }
-        return patches
+        return pieces
     }
 
     /// What differs in an extent now, read from both sides.
-    private func measure(_ extent: Extent, from source: Side) throws -> [Action.Patch] {
+    private func measure(_ extent: Extent) throws -> [Piece] {
         let worker = try Worker(scheme: scheme, pulse: Pulse(), stop: Stop())
-        var patches: [Action.Patch] = []
+        var pieces: [Piece] = []
         let images = try task.sites.map { try $0.image(upTo: .max) }
         for image in [images.a, images.b] { _ = image.bypassCache(0) }
         var at = extent.offset - extent.offset % Self.window
@@ -120,13 +142,10 @@ struct PatchPlan {
                 throw PlanRefusal("what differs cannot be read any more")
             }
             for (index, extent) in found.extents.enumerated() {
-                patches.append(
-                    Action.Patch(
-                        extent: extent, before: found.digests[source.other][index],
-                        after: found.digests[source][index]))
+                pieces.append(Piece(extent: extent, digests: found.digests.map { $0[index] }))
             }
             at = end
         }
-        return patches
+        return pieces
     }
 }

@@ -52,6 +52,12 @@ package struct PlanTask: Sendable {
         return entry.sides[source]?.isDirectory != true
     }
 
+    /// What was never proven may have been lost in any episode.
+    func hadEpisode(since record: BaselineRecord?) -> Sides<Bool> {
+        let proven = record?.time ?? .epoch
+        return suspectEnd.map { $0.map { proven <= $0 } ?? false }
+    }
+
     /// Whether something in scope lies below it.
     func leadsToScope(_ path: RelativePath) -> Bool { paths.contains { $0.isWithin(path) } }
 }
@@ -112,12 +118,18 @@ package final class PlanRun {
 
     package func callAsFunction() throws -> PlanResult {
         guard task.header.stores.a.kind == .directory else {
-            let patches = try PatchPlan(task, scheme).make(try imageDifference())
+            let verdict = ImageVerdict(task, scheme, controls)
+            let patches = try PatchPlan(task, scheme, verdict).make(try imageDifference())
             for action in patches.actions { try writer.append(action) }
             for _ in 0..<patches.zeroed {
                 if let target = patches.actions.first?.side { writer.countZeroed(on: target) }
             }
-            return try finish(patches.leftOut)
+            var leftOut = PlanLeftOut()
+            if let reason = patches.left {
+                leftOut.count(reason)
+                try left(.root, reason)
+            }
+            return try finish(leftOut)
         }
         try findPoisoned()
         var planner = Planner(
@@ -445,9 +457,7 @@ package final class PlanRun {
         let base: BaselineKnowledge =
             baseline == nil ? .none : record.map { .record($0) } ?? .noRecord
         var judgement = Judgement(base: base, sides: entry.sides, aspects: entry.aspects)
-        // What was never proven may have been lost in any episode.
-        let proven = record?.time ?? .epoch
-        judgement.hadEpisode = task.suspectEnd.map { $0.map { proven <= $0 } ?? false }
+        judgement.hadEpisode = task.hadEpisode(since: record)
         if isUnmoved { judgement.isFromMedium = difference.confirmedFrom == .media }
         judgement.zeroSide = entry.zeroedSide
         if entry.isZero.a != entry.isZero.b { judgement.zeroSide = entry.isZero.a ? .a : .b }

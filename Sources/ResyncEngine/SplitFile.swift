@@ -14,6 +14,8 @@ package final class SplitFile: Sendable {
     private let left: Countdown
     /// How both sides were described, and when, where records are made of them.
     private let found: Sides<Examined>?
+    /// Of two images, where records are made of them: these, unread.
+    private let images: Sides<ManifestEntry>?
     private let started: Timestamp
     /// Of an image: what an earlier attempt at the run has compared of it.
     private let earlier: ImagePart?
@@ -21,11 +23,12 @@ package final class SplitFile: Sendable {
     init(
         _ readings: Sides<SharedReading>, stats: Sides<Stat>, judged: Difference?,
         place: EntryPlace?, link: LinkedEntry? = nil, width: Int, found: Sides<Examined>? = nil,
-        earlier: ImagePart? = nil
+        images: Sides<ManifestEntry>? = nil, earlier: ImagePart? = nil
     ) {
         self.found = found
+        self.images = images
         self.earlier = earlier
-        started = found == nil ? Timestamp(seconds: 0, nanoseconds: 0) : .now
+        started = found == nil && images == nil ? .epoch : .now
         self.readings = readings
         self.stats = stats
         self.judged = judged
@@ -50,15 +53,19 @@ package final class SplitFile: Sendable {
             judged?.aspects = AspectSet(.size)
         }
         let blockSize = verify.rules.scheme.blockSize
+        let records = verify.recorder.map { recorder in sites.map { recorder.imageEntry($0) } }
         let known = verify.rules.resumed?.image.flatMap { part in
-            part.isBeginning(of: stats, size: size, blockSize: blockSize) ? part : nil
+            // A record is of all blocks, and those of an earlier attempt are gone.
+            records == nil && part.isBeginning(of: stats, size: size, blockSize: blockSize)
+                ? part : nil
         }
         let readings: Sides<SharedReading> = Sides(
             a: Self.reading(.a, images.a, known?.blocks ?? 0, size, verify),
             b: Self.reading(.b, images.b, known?.blocks ?? 0, size, verify))
         self.init(
             readings, stats: stats, judged: judged, place: nil,
-            width: min(verify.splitWidth, max(1, readings.a.claims)), earlier: known)
+            width: min(verify.splitWidth, max(1, readings.a.claims)), images: records,
+            earlier: known)
     }
 
     private static func reading(
@@ -102,6 +109,10 @@ package final class SplitFile: Sendable {
         if let found, let place {
             output.records.a.items = verify.items(place.name, found.a, a, started)
             output.records.b.items = verify.items(place.name, found.b, b, started)
+        }
+        if let images {
+            output.records.a.items = [.entry(verify.record(of: images.a, a, started, upTo: size))]
+            output.records.b.items = [.entry(verify.record(of: images.b, b, started, upTo: size))]
         }
         if let link { output.links = [link] }
         // Its bytes were told of as they were read.

@@ -16,11 +16,21 @@ extension Verify {
             entry.doubt = Doubt(.notVerified)
             return [.entry(entry)]
         }
-        if let whole = recorder.content(content, of: entry, readFrom: started) {
-            return [.entry(whole)]
+        return [.entry(record(of: entry, content, started, upTo: entry.entry?.stat.size ?? 0))]
+    }
+
+    /// The record of a file or image of which so many bytes were read.
+    func record(
+        of entry: ManifestEntry, _ content: ContentAnswer, _ started: Timestamp, upTo size: Int
+    ) -> ManifestEntry {
+        var entry = entry
+        guard size == entry.entry?.stat.size else {
+            entry.doubt = Doubt(.notVerified)
+            return entry
         }
+        if let whole = recorder?.content(content, of: entry, readFrom: started) { return whole }
         entry.doubt = Doubt(.unstable, .changing)
-        return [.entry(entry)]
+        return entry
     }
 
     func recordEntering(

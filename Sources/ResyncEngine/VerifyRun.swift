@@ -107,6 +107,7 @@ package final class VerifyRun {
     private let earlierElapsed: Double
     private let sink: VerifySink
     private let isFirstPassDone: Bool
+    private var isTree: Bool { plan.sites.a.facts.kind == .directory }
     /// Whether an entry's record was written by an earlier attempt, whose keyed digests mean
     /// nothing now: its key is gone.
     private let isForeign: @Sendable (RelativePath) -> Bool
@@ -153,7 +154,7 @@ package final class VerifyRun {
             deadline: plan.limits.maxDuration.map { started + $0 }, allowances: plan.allowances)
         try looks(sink.openCount, &result) { try look(at: $0, verify, into: $1, &$2) }
         result.summary.elapsed = earlierElapsed + monotonicSeconds() - started
-        if plan.sites.a.facts.kind == .directory {
+        if isTree {
             result.summary.leftOut = plan.rules.comparison.aspects.leftOut
         }
         result.summary.provenBefore = plan.provenBefore
@@ -201,12 +202,12 @@ package final class VerifyRun {
         if isDone, let keeping = plan.keeping {
             try sink.finishKeeping(in: keeping.store) { try prove(keeping) }
         }
-        let part = plan.sites.a.facts.kind == .directory ? nil : left.file?.part(scheme)
+        let part = isTree ? nil : left.file?.part(scheme)
         if let part { try sink.leave(part) }
         var tally = try sink.finish(isComplete: isDone)
         tally.bytesRead += part?.bytesRead ?? left.bytesRead
         // What was read so far need not be read again by a run that does not go on with this one.
-        if !isDone, let keeping = plan.keeping, let kept = sink.kept {
+        if !isDone, isTree, let keeping = plan.keeping, let kept = sink.kept {
             try prove(keeping, kept)
         }
         return VerifyResult(
@@ -219,7 +220,9 @@ package final class VerifyRun {
     private func prove(_ keeping: Keeping, _ parts: Sides<ManifestPart>? = nil) throws {
         // All of the baseline is written anew. What was read while an episode was open proves
         // nothing, even once that is over.
-        guard sink.hasEntries, controls.doubts().map(\.isEmpty) == Sides(a: true, b: true) else {
+        guard !isTree || sink.hasEntries,
+            controls.doubts().map(\.isEmpty) == Sides(a: true, b: true)
+        else {
             return
         }
         _ = try keeping.baselines?.prove(
@@ -230,7 +233,7 @@ package final class VerifyRun {
 
     /// The roots, or two images or devices as one pair of files for all workers.
     private func firstUnits(_ verify: Verify) throws -> [WalkUnit<Verify>] {
-        guard plan.sites.a.facts.kind != .directory else { return [.root] }
+        guard !isTree else { return [.root] }
         guard let siteB = plan.sites.b else { preconditionFailure("a comparison has two sides") }
         let sites = Sides<any Site>(a: plan.sites.a, b: siteB)
         // Of images of different size, what both have is compared.
@@ -252,7 +255,7 @@ package final class VerifyRun {
         scope.listed = []
         scope.selection = Selection(open.map { $0.path })
         let first: [WalkUnit<Confirm>] =
-            plan.sites.a.facts.kind == .directory
+            isTree
             ? [.root] : [.work(try imageLook(open[0]))]
         try Walk(pass, plan.stores ?? plan.sites, scope).look(
             from: first, count: open.count, into: table, plan.rules.scheme, plan.limits,

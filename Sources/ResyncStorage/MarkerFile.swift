@@ -170,6 +170,9 @@ extension LocalSite {
             fileSystem: serial ?? facts.fileSystem.identity, inode: facts.stat.inode,
             device: facts.kind == .device ? facts.stat.special : facts.stat.device)
     }
+
+    /// Whether its identity is that of any device with its number.
+    package var isNamelessDevice: Bool { facts.kind == .device && serial == nil }
 }
 
 extension StoreMarker {

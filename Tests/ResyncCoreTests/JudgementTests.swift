@@ -270,6 +270,41 @@ private enum SideState: String, CaseIterable {
         #expect(verdict(entry(1, mode: 1), entry(2, mode: 2), both) == .conflict)
     }
 
+    /// A device tells nothing of writes: only an episode of the other side explains one.
+    @Test func ofADeviceAnEpisodeAloneDecides() {
+        func verdict(
+            _ a: SideState, _ b: SideState, _ episodes: Sides<Bool> = Sides(a: false, b: false)
+        ) -> Verdict? {
+            var judgement = Self.judgement(a, b, episodes: episodes)
+            judgement?.hasTimes = false
+            judgement?.aspects = AspectSet(.content)
+            return judgement?.verdict
+        }
+        let (onA, onB) = (Sides(a: true, b: false), Sides(a: false, b: true))
+        let both = Sides(a: true, b: true)
+        for state in [SideState.edited, .rotten, .rolledBack] {
+            #expect(verdict(.same, state) == .undetermined)
+            #expect(verdict(.same, state, onA) == .missedWriteOnA)
+            #expect(verdict(.same, state, onB) == .undetermined)
+            #expect(verdict(state, .same, onB) == .missedWriteOnB)
+        }
+        #expect(verdict(.same, .zeros, both) == .undetermined)
+        #expect(verdict(.edited, .zeros) == .undetermined)
+        #expect(verdict(.edited, .zeros, both) == .missedWriteOnB)
+        #expect(verdict(.edited, .rotten, both) == .conflict)
+        for a in SideState.allCases where a != .absent {
+            for b in SideState.allCases where b != .absent {
+                for episodes in [Sides(a: false, b: false), onA, onB, both] {
+                    guard let found = verdict(a, b, episodes), let winner = found.winner
+                    else { continue }
+                    let loser = Sides(a: a, b: b)[winner.other]
+                    #expect(episodes[winner.other], "\(a), \(b)")
+                    #expect([.same, .touched, .chmod, .zeros].contains(loser), "\(a), \(b)")
+                }
+            }
+        }
+    }
+
     /// Whatever happened: what equals the baseline does not overwrite what was edited, and damage
     /// wins over nothing.
     @Test func noEditIsOverwritten() {

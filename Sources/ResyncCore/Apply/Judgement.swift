@@ -20,7 +20,9 @@ package struct Judgement: Sendable {
     package var hadEpisode = Sides(a: false, b: false)
     /// The side that holds nothing but zeros where the sides differ.
     package var zeroSide: Side?
-    /// Whether the difference was seen from the medium, twice.
+    /// Whether its stat tells of writes: that of a device does not.
+    package var hasTimes = true
+    /// Whether the difference was seen from the medium, twice, and may be called damage for it.
     package var isFromMedium = false
 
     package init(base: BaselineKnowledge, sides: Sides<ObservedEntry?>, aspects: AspectSet) {
@@ -92,6 +94,10 @@ package struct Judgement: Sendable {
         let isWhole = sides[side.other] == nil || aspects.contains(.type)
         let compared = isWhole ? AspectSet.all : aspects
         let changes = record.changes(to: now, on: side, in: compared)
+        guard hasTimes else {
+            if changes.isEmpty { return .same(moved: false) }
+            return hadEpisode[side.other] ? .edited : .silent
+        }
         let then = record.witnesses[side]
         if !changes.isEmpty, now.stat.ctime < then.ctime { return .rolledBack }
         // A directory's times move with its entries, and say nothing of itself.
@@ -135,7 +141,7 @@ package struct Judgement: Sendable {
                 ? .missedWrite(side.other) : .edited(side)
         case .silent:
             let isDamage =
-                isFromMedium && !record.isRacy && !hadEpisode[side]
+                hasTimes && isFromMedium && !record.isRacy && !hadEpisode[side]
                 && aspects == AspectSet(.content)
             return isDamage ? .damage(side) : .undetermined
         case .absent, .same, .ambiguous, .rolledBack: return .undetermined

@@ -41,7 +41,7 @@ struct AloneVerification {
             state: state, pace: pace)
         let site = try opening.open(command.a)
         guard site.facts.kind == .directory else {
-            throw CommandError("only directories have a baseline", .usage)
+            throw CommandError("of an image or device nothing is told by one side alone", .usage)
         }
         try reports.begin(outside: [site], command.scope)
         let lock = try lockStore(site, state)

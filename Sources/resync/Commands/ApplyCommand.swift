@@ -408,7 +408,8 @@ struct ConfirmCommand: JSONCommand {
                 "! \(shown(path))  was written to after it was displaced, or is open for writing "
                     + "still: see .resync-quarantine/\(folder.run.id)/\(number)\n")
         }
-        try output.write("confirmed \(countText(result.confirmed)) changes")
+        let noun = result.confirmed == 1 ? "change" : "changes"
+        try output.write("confirmed \(countText(result.confirmed)) \(noun)")
         if result.fromCache > 0 {
             try output.write(", \(countText(result.fromCache)) of them from the page cache only")
         }

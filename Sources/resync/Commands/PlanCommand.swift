@@ -325,13 +325,10 @@ private struct Planning {
         _ configuration: Configuration?
     ) throws -> PlanTask {
         let isTree = sites.a.facts.kind == .directory
-        let baseline =
-            isTree ? try state.baselines.find(sites.map { $0.identity }) : nil
+        let baseline = try state.baselines.find(sites.map { $0.identity })
         guard policy.authority != .baseline || baseline != nil else {
             throw CommandError(
-                isTree
-                    ? "the pair has no baseline: 'resync verify --keep' makes one of what agrees"
-                    : "images and devices have no baseline: use --authority a or b")
+                "the pair has no baseline: 'resync verify --keep' makes one of what agrees")
         }
         let rules = try comparison(verify)
         let filter = try filter(verify, run, configuration)

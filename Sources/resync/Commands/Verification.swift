@@ -411,8 +411,10 @@ struct Verification {
     private func headers(
         _ sites: Sides<LocalSite>, _ rules: VerifyRules, _ filter: Filter
     ) throws -> Sides<ManifestHeader> {
-        guard sites.a.facts.kind == .directory else {
-            throw CommandError("--keep is for directories; scan keeps images", .usage)
+        for side in Side.allCases where sites[side].isNamelessDevice {
+            throw CommandError(
+                "\(side.letter) is a device that nothing tells from another one which gets its "
+                    + "name: --keep would say later what was found of either", .usage)
         }
         guard command.scope.filesFrom == nil, rules.comparison.aspects.contains(.content) else {
             throw CommandError(
@@ -435,6 +437,7 @@ struct Verification {
             ).header
         }
         for side in Side.allCases {
+            headers[side].identity = sites[side].identity
             headers[side].exclusions = filter.digest
             if let taken = rules.taken { headers[side].started = taken }
             // Digests that are taken over are as old as they were.

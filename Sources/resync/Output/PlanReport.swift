@@ -55,7 +55,8 @@ enum PlanReport {
         case .settleDirectory: "metadata of a directory"
         case .remove: action.before?.type.word ?? "file"
         case .removeDirectory: "directory"
-        case .patch: "\(countText(action.patches.count)) extents"
+        case .patch:
+            action.patches.count == 1 ? "1 extent" : "\(countText(action.patches.count)) extents"
         }
     }
 
