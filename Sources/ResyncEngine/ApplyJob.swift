@@ -91,10 +91,7 @@ package struct ApplyJob {
         _ options: ApplyOptions, _ baselines: Baselines
     ) throws -> ApplyResult {
         guard isTree else {
-            // Nobody reads all of an image that is patched. Held against what it was before, the
-            // side that was left alone would pass later for the one that somebody changed.
-            try baselines.remove(folder.plan.header.stores.map { $0.identity })
-            return try ImageApply(folder, sites, controls).apply(options)
+            return try ImageApply(folder, sites, controls).apply(options, baselines)
         }
         let run = ApplyRun(folder, anySites, options, controls)
         if folder.state.open == nil, let shortage = try run.shortage() {
@@ -110,8 +107,7 @@ package struct ApplyJob {
     /// Takes back what was done. A store that is as it was before is whole again.
     package func undo(_ baselines: Baselines) throws -> ApplyResult {
         guard isTree else {
-            try baselines.remove(folder.plan.header.stores.map { $0.identity })
-            return try ImageApply(folder, sites, controls).undo()
+            return try ImageApply(folder, sites, controls).undo(baselines)
         }
         try refuseUnsafeQuarantines()
         try markTargets(folder.run.id)

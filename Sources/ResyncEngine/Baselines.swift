@@ -23,13 +23,11 @@ package struct Baselines: Sendable {
         }
     }
 
-    /// Forgets what was proven of a pair, if anything was; durable when this returns.
-    package func remove(_ identities: Sides<StoreIdentity>) throws {
+    /// Forgets what was proven of a store and any other one; durable when this returns.
+    package func removeAll(of store: StoreIdentity) throws {
         try folder.exclusively {
-            do {
-                try folder.remove(Self.name(identities))
-            } catch let error as DiskError where error.number == ErrorNumber.noEntry {
-                return
+            for name in try folder.names() where Self.place(of: store, in: name.bytes) != nil {
+                try folder.remove(name.bytes)
             }
             try folder.sync()
         }

@@ -22,10 +22,11 @@ struct ImageApply {
         try sites[side].target(folder.plan.header.stores[side])
     }
 
-    func apply(_ options: ApplyOptions) throws -> ApplyResult {
+    func apply(_ options: ApplyOptions, _ baselines: Baselines) throws -> ApplyResult {
         let target = try openTarget()
         try UndoPlace(folder).removeFreed(all: false)
         try choosePlace(options.undoFolder)
+        try forget(baselines)
         return try result {
             let (log, room) = try undoLog(target, options)
             let patcher = ImagePatcher(target, log, try worker(), writeLimit: options.writeLimit)
@@ -58,9 +59,16 @@ struct ImageApply {
         }
     }
 
-    func undo() throws -> ApplyResult {
+    /// Nobody reads all of an image that is patched. Held against what it was before, the side that
+    /// was left alone would pass later for the one that somebody changed.
+    private func forget(_ baselines: Baselines) throws {
+        try baselines.removeAll(of: folder.plan.header.stores[side].identity)
+    }
+
+    func undo(_ baselines: Baselines) throws -> ApplyResult {
         let target = try openTarget()
         try UndoPlace(folder).removeFreed(all: false)
+        try forget(baselines)
         var account = UndoAccount()
         var opened: (log: UndoLog, patcher: ImagePatcher)?
         var result = try result {

@@ -36,7 +36,8 @@ struct ImageVerdict {
             aspects: a.content == b.content ? [] : AspectSet(.content))
         var judgement = Judgement(
             base: record.map { .record($0) } ?? .noRecord, sides: sides, aspects: entry.aspects)
-        judgement.hasTimes = Side.allCases.allSatisfy { task.header.stores[$0].kind == .file }
+        judgement.hasTimes = task.header.stores.map { $0.kind == .file }
+        judgement.isOfBytes = true
         judgement.hadEpisode = task.hadEpisode(since: record)
         judgement.zeroSide = zeroSide
         entry.zeroedSide = zeroSide

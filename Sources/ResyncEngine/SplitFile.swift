@@ -12,23 +12,20 @@ package final class SplitFile: Sendable {
     /// How many units of work it is.
     package let width: Int
     private let left: Countdown
-    /// How both sides were described, and when, where records are made of them.
-    private let found: Sides<Examined>?
-    /// Of two images, where records are made of them: these, unread.
-    private let images: Sides<ManifestEntry>?
+    /// The records of both sides, unread, where they are made.
+    private let records: Sides<ManifestEntry>?
     private let started: Timestamp
     /// Of an image: what an earlier attempt at the run has compared of it.
     private let earlier: ImagePart?
 
     init(
         _ readings: Sides<SharedReading>, stats: Sides<Stat>, judged: Difference?,
-        place: EntryPlace?, link: LinkedEntry? = nil, width: Int, found: Sides<Examined>? = nil,
-        images: Sides<ManifestEntry>? = nil, earlier: ImagePart? = nil
+        place: EntryPlace?, link: LinkedEntry? = nil, width: Int,
+        records: Sides<ManifestEntry>? = nil, earlier: ImagePart? = nil
     ) {
-        self.found = found
-        self.images = images
+        self.records = records
         self.earlier = earlier
-        started = found == nil && images == nil ? .epoch : .now
+        started = records == nil ? .epoch : .now
         self.readings = readings
         self.stats = stats
         self.judged = judged
@@ -64,7 +61,7 @@ package final class SplitFile: Sendable {
             b: Self.reading(.b, images.b, known?.blocks ?? 0, size, verify))
         self.init(
             readings, stats: stats, judged: judged, place: nil,
-            width: min(verify.splitWidth, max(1, readings.a.claims)), images: records,
+            width: min(verify.splitWidth, max(1, readings.a.claims)), records: records,
             earlier: known)
     }
 
@@ -106,13 +103,9 @@ package final class SplitFile: Sendable {
             if verify.rules.keepsSames { output.sames = [path] }
         }
         output.through = place
-        if let found, let place {
-            output.records.a.items = verify.items(place.name, found.a, a, started)
-            output.records.b.items = verify.items(place.name, found.b, b, started)
-        }
-        if let images {
-            output.records.a.items = [.entry(verify.record(of: images.a, a, started, upTo: size))]
-            output.records.b.items = [.entry(verify.record(of: images.b, b, started, upTo: size))]
+        if let records {
+            output.records.a.items = [.entry(verify.record(of: records.a, a, started))]
+            output.records.b.items = [.entry(verify.record(of: records.b, b, started))]
         }
         if let link { output.links = [link] }
         // Its bytes were told of as they were read.

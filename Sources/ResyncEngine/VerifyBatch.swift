@@ -186,9 +186,12 @@ final class VerifyBatch {
             place: EntryPlace(directory: directory, name: names.names.name(index)),
             link: links[index],
             width: min(verify.splitWidth, max(readings.a.claims, readings.b.claims)),
-            found: verify.recorder == nil
+            records: verify.recorder == nil
                 ? nil
-                : Sides(a: examined.a?[index] ?? Examined(), b: examined.b?[index] ?? Examined()))
+                : Side.both { side in
+                    ManifestEntry(
+                        names.names.name(index), examined[side]?[index] ?? Examined())
+                })
         if a.size > verify.splitSize {
             verdicts[index] = .split(file)
         } else {

@@ -16,21 +16,28 @@ extension Verify {
             entry.doubt = Doubt(.notVerified)
             return [.entry(entry)]
         }
-        return [.entry(record(of: entry, content, started, upTo: entry.entry?.stat.size ?? 0))]
+        return [.entry(record(of: entry, content, started))]
     }
 
-    /// The record of a file or image of which so many bytes were read.
+    /// The record of a file or image that was read.
     func record(
-        of entry: ManifestEntry, _ content: ContentAnswer, _ started: Timestamp, upTo size: Int
+        of entry: ManifestEntry, _ content: ContentAnswer, _ started: Timestamp
     ) -> ManifestEntry {
         var entry = entry
-        guard size == entry.entry?.stat.size else {
+        guard let whole = recorder?.content(content, of: entry, readFrom: started) else {
+            entry.doubt = Doubt(.unstable, .changing)
+            return entry
+        }
+        // Of two images no more is read than both have.
+        let size = entry.entry?.stat.size ?? 0
+        guard
+            whole.doubt != nil
+                || content.blocks.blockCount == blockCount(size, rules.scheme.blockSize)
+        else {
             entry.doubt = Doubt(.notVerified)
             return entry
         }
-        if let whole = recorder?.content(content, of: entry, readFrom: started) { return whole }
-        entry.doubt = Doubt(.unstable, .changing)
-        return entry
+        return whole
     }
 
     func recordEntering(

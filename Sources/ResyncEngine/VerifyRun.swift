@@ -142,7 +142,11 @@ package final class VerifyRun {
             try checkpoint.map { try run.resumeFirst(at: $0.resultsEnd) } ?? run.createFirst(),
             checkpoint, interval: plan.checkpointInterval, elapsed: earlierElapsed,
             links: comparesLinks ? links : nil)
-        if let keeping = plan.keeping { try sink.keep(keeping.headers, from: checkpoint) }
+        if let keeping = plan.keeping {
+            // The record of an image is of one reading, and begins with it.
+            let beginsAnew = !isTree && !isFirstPassDone
+            try sink.keep(keeping.headers, from: beginsAnew ? nil : checkpoint)
+        }
     }
 
     package func callAsFunction() throws -> VerifyResult {

@@ -163,12 +163,19 @@ final class VerifySink: @unchecked Sendable {
     ///
     /// - Parameter prove: called while both lie whole in the run's folder.
     func finishKeeping(in store: KeptManifests?, prove: () throws -> Void) throws {
-        for (_, keeper) in keepers { guard try keeper.finish() != nil else { return } }
+        var trailers: [ManifestTrailer] = []
+        for (_, keeper) in keepers {
+            guard let trailer = try keeper.finish() else { return }
+            trailers.append(trailer)
+        }
+        // Of an image there is one record, and it proves all or nothing.
+        let isTree = keepers.allSatisfy { $0.keeper.header.kind == .directory }
+        let agrees = trailers.allSatisfy { $0.isWhole && $0.root == trailers[0].root }
         // Where one was moved to its place already, both were whole, and proved what they prove.
-        if keepers.count == Side.allCases.count { try prove() }
-        for (side, keeper) in keepers {
+        if keepers.count == Side.allCases.count, isTree || agrees { try prove() }
+        for ((side, keeper), trailer) in zip(keepers, trailers) {
             let name = RunFolder.manifest(side)
-            if let store {
+            if let store, isTree || trailer.isWhole {
                 try store.keep(name, from: run.folder, of: keeper.header.identity)
             } else {
                 try run.folder.remove(name)

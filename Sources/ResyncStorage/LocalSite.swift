@@ -138,7 +138,7 @@ package final class LocalSite: Site {
                 isInUse: kind == .device
                     && Self.isInUse(opened.special, disk, options.kernel))
             imageMedium = MediumAccess(prefersDirect: true, isOfDevice: kind == .device)
-            serial = kind == .device ? deviceSerial(opened.special, options.kernel) : nil
+            serial = kind == .device ? deviceSerial(opened.special, options.kernel, disk) : nil
             let missing = MissingMounts(
                 descriptor, opened, crossing: options.crossMounts, disk, options.kernel)
             if kind != .device, let point = missing.own {

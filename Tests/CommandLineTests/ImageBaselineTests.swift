@@ -121,6 +121,47 @@ import Testing
         #expect(found.status == 4 && found.shown.contains("1 undetermined"), "\(found)")
     }
 
+    /// It was written to, and is as it was: somebody put that back, after the other one was edited
+    /// or before. Whoever proved it under another state folder knows nothing of what came between.
+    @Test func whatWasPutBackIsNotOverwritten() throws {
+        let scene = try Scene()
+        try scene.edit("j", at: 5000)
+        try system("touch", scene.stage.folder + "/i")
+        let found = try scene.plan()
+        #expect(found.status == 4 && found.shown.contains("1 undetermined"), "\(found)")
+    }
+
+    /// The patched image is another one for every pair that it is of.
+    @Test func aPatchEndsTheProofOfOtherPairsToo() throws {
+        let scene = try Scene()
+        try scene.stage.write("k", Scene.content)
+        #expect(try scene.run("verify", "j", "k", "--settle", "0", "--keep").status == 0)
+        #expect(try scene.run("verify", "i", "k", "--settle", "0", "--keep").status == 0)
+        try scene.edit("i", at: 5000)
+        #expect(try scene.plan().status == 0)
+        #expect(try scene.run("apply", "p").status == 0)
+        let other = try scene.plan("j", "k")
+        #expect(other.status == 2 && other.shown.contains("no baseline"), "\(other)")
+        #expect(try scene.plan("i", "k").status == 0)
+    }
+
+    /// Nothing was proven, and what was kept of the larger one stays.
+    @Test func imagesOfDifferentSizeProveNothing() throws {
+        let scene = try Scene()
+        func manifests() throws -> [String] {
+            let kept = try system("sh", "-c", "sha256sum \(scene.stage.state)/manifests/*")
+            return try #require(kept).split(separator: "\n").map(String.init)
+        }
+        let before = try manifests()
+        try system("sh", "-c", "echo more >>\(scene.stage.folder)/j")
+        let found = try scene.run("verify", "i", "j", "--settle", "0", "--keep")
+        #expect(found.status == 1, "\(found.report)")
+        let now = try manifests()
+        #expect(now.count == 2 && now.filter { before.contains($0) }.count == 1, "\(now)")
+        let cut = try scene.run("verify", "i", "j", "--keep", "--max-duration", "1h")
+        #expect(cut.status == 64 && cut.errorText.contains("at one go"), "\(cut.report)")
+    }
+
     @Test func whatAgreesByNowNeedsNothing() throws {
         let scene = try Scene()
         try scene.edit("j", at: 5000)

@@ -276,7 +276,8 @@ private enum SideState: String, CaseIterable {
             _ a: SideState, _ b: SideState, _ episodes: Sides<Bool> = Sides(a: false, b: false)
         ) -> Verdict? {
             var judgement = Self.judgement(a, b, episodes: episodes)
-            judgement?.hasTimes = false
+            judgement?.hasTimes = Sides(a: false, b: false)
+            judgement?.isOfBytes = true
             judgement?.aspects = AspectSet(.content)
             return judgement?.verdict
         }
@@ -290,15 +291,16 @@ private enum SideState: String, CaseIterable {
         }
         #expect(verdict(.same, .zeros, both) == .undetermined)
         #expect(verdict(.edited, .zeros) == .undetermined)
-        #expect(verdict(.edited, .zeros, both) == .missedWriteOnB)
-        #expect(verdict(.edited, .rotten, both) == .conflict)
+        #expect(verdict(.edited, .zeros, onB) == .missedWriteOnB)
+        #expect(verdict(.same, .edited, both) == .undetermined)
+        #expect(verdict(.edited, .rotten, both) == .undetermined)
         for a in SideState.allCases where a != .absent {
             for b in SideState.allCases where b != .absent {
                 for episodes in [Sides(a: false, b: false), onA, onB, both] {
                     guard let found = verdict(a, b, episodes), let winner = found.winner
                     else { continue }
                     let loser = Sides(a: a, b: b)[winner.other]
-                    #expect(episodes[winner.other], "\(a), \(b)")
+                    #expect(episodes[winner.other] && !episodes[winner], "\(a), \(b)")
                     #expect([.same, .touched, .chmod, .zeros].contains(loser), "\(a), \(b)")
                 }
             }

@@ -20,8 +20,11 @@ package struct Judgement: Sendable {
     package var hadEpisode = Sides(a: false, b: false)
     /// The side that holds nothing but zeros where the sides differ.
     package var zeroSide: Side?
-    /// Whether its stat tells of writes: that of a device does not.
-    package var hasTimes = true
+    /// Whether a side's stat tells of writes: that of a device does not.
+    package var hasTimes = Sides(a: true, b: true)
+    /// Whether it is compared by its bytes alone, as an image or device is. Then bytes that are as
+    /// they were may have been put back since, and nobody can say that one side has rotted.
+    package var isOfBytes = false
     /// Whether the difference was seen from the medium, twice, and may be called damage for it.
     package var isFromMedium = false
 
@@ -94,9 +97,9 @@ package struct Judgement: Sendable {
         let isWhole = sides[side.other] == nil || aspects.contains(.type)
         let compared = isWhole ? AspectSet.all : aspects
         let changes = record.changes(to: now, on: side, in: compared)
-        guard hasTimes else {
+        guard hasTimes[side] else {
             if changes.isEmpty { return .same(moved: false) }
-            return hadEpisode[side.other] ? .edited : .silent
+            return hadEpisode[side.other] && !hadEpisode[side] ? .edited : .silent
         }
         let then = record.witnesses[side]
         if !changes.isEmpty, now.stat.ctime < then.ctime { return .rolledBack }
@@ -136,12 +139,12 @@ package struct Judgement: Sendable {
         switch change {
         case .edited:
             // Zeros where the other side still has what was proven are no edit to spread.
-            if zeroSide == side { return .undetermined }
+            if zeroSide == side || isOfBytes && otherMoved { return .undetermined }
             return hadEpisode[side.other] || otherMoved
                 ? .missedWrite(side.other) : .edited(side)
         case .silent:
             let isDamage =
-                hasTimes && isFromMedium && !record.isRacy && !hadEpisode[side]
+                !isOfBytes && isFromMedium && !record.isRacy && !hadEpisode[side]
                 && aspects == AspectSet(.content)
             return isDamage ? .damage(side) : .undetermined
         case .absent, .same, .ambiguous, .rolledBack: return .undetermined

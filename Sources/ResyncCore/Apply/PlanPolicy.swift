@@ -96,7 +96,9 @@ extension PlanPolicy {
         case .a?: return .a
         case .b?: return .b
         case .newer?:
-            guard let a = entry.sides.a?.stat.mtime, let b = entry.sides.b?.stat.mtime, a != b
+            // A device has none.
+            guard let a = entry.sides.a?.stat.mtime, let b = entry.sides.b?.stat.mtime, a != b,
+                a != .epoch, b != .epoch
             else { return nil }
             return a < b ? .b : .a
         case .larger?:

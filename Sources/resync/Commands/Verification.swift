@@ -375,7 +375,8 @@ struct Verification {
         _ sites: Sides<LocalSite>, _ preparation: Preparation, _ level: Level,
         _ reports: ReportFiles, _ found: UnprovenSearch.Found?
     ) throws -> VerifyPlan {
-        // Of what is configured the proof is kept; images and devices have none.
+        // Of what is configured the proof is kept; of images and devices only where that is asked
+        // for, since nothing that a night does needs it.
         let keeps = command.keep || target != nil && sites.a.facts.kind == .directory
         let rules = try rules(sites, preparation, level, reports, keeps: keeps)
         let read = preparation.sites
@@ -415,6 +416,11 @@ struct Verification {
             throw CommandError(
                 "\(side.letter) is a device that nothing tells from another one which gets its "
                     + "name: --keep would say later what was found of either", .usage)
+        }
+        guard command.maxDuration == nil || sites.a.facts.kind == .directory else {
+            throw CommandError(
+                "--keep of images or devices reads them at one go: it takes no --max-duration",
+                .usage)
         }
         guard command.scope.filesFrom == nil, rules.comparison.aspects.contains(.content) else {
             throw CommandError(
