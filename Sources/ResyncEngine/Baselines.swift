@@ -1,6 +1,22 @@
 package import ResyncCore
 package import ResyncStorage
 
+/// A kept baseline that is not what was written.
+package struct DamagedBaseline: Error, Sendable {
+    /// Of its file, in `baselines` of the state folder.
+    package let name: [UInt8]
+    package let error: FormatError
+
+    /// - Throws: what `body` throws, a `FormatError` as this.
+    fileprivate static func named<R>(_ name: [UInt8], _ body: () throws -> R) throws -> R {
+        do {
+            return try body()
+        } catch let error as FormatError {
+            throw DamagedBaseline(name: name, error: error)
+        }
+    }
+}
+
 /// The baselines of pairs: one each, found by the identities of both stores, in either order.
 package struct Baselines: Sendable {
     private let folder: Folder
@@ -13,10 +29,14 @@ package struct Baselines: Sendable {
     package func find(_ identities: Sides<StoreIdentity>) throws -> KeptBaseline? {
         let isSwapped = Self.isSwapped(identities)
         do {
-            let file = try folder.read(Self.name(identities))
-            let baseline = try KeptBaseline(file, isSwapped: isSwapped)
+            let name = Self.name(identities)
+            let file = try folder.read(name)
+            let baseline = try KeptBaseline(file, name, isSwapped: isSwapped)
             guard baseline.header.identities.map({ $0.fileName }) == identities.map({ $0.fileName })
-            else { throw FormatError("is the baseline of other stores") }
+            else {
+                throw DamagedBaseline(
+                    name: name, error: FormatError("is the baseline of other stores"))
+            }
             return baseline
         } catch let error as DiskError where error.number == ErrorNumber.noEntry {
             return nil
@@ -39,7 +59,7 @@ package struct Baselines: Sendable {
         for name in try folder.names().map(\.bytes) {
             guard let place = Self.place(of: store, in: name), let file = try? folder.read(name)
             else { continue }
-            let baseline = try KeptBaseline(file, isSwapped: place != side)
+            let baseline = try KeptBaseline(file, name, isSwapped: place != side)
             if baseline.header.identities[side].fileName == store.fileName {
                 found.append(baseline)
             }
@@ -178,12 +198,14 @@ package struct Baselines: Sendable {
 package final class KeptBaseline: Sendable {
     package let header: BaselineHeader
     private let file: InputFile
+    private let name: [UInt8]
     private let isSwapped: Bool
 
-    init(_ file: InputFile, isSwapped: Bool) throws {
+    init(_ file: InputFile, _ name: [UInt8], isSwapped: Bool) throws {
         self.file = file
+        self.name = name
         self.isSwapped = isSwapped
-        var header = try Self.reader(file).header
+        var header = try DamagedBaseline.named(name) { try Self.reader(file) }.header
         if isSwapped { header.identities = header.identities.swapped }
         self.header = header
     }
@@ -196,33 +218,39 @@ package final class KeptBaseline: Sendable {
 
     /// Its records from the first on.
     package func records() throws -> BaselineRecords {
-        BaselineRecords(reader: try Self.reader(file), isSwapped: isSwapped)
+        BaselineRecords(
+            reader: try DamagedBaseline.named(name) { try Self.reader(file) }, name,
+            isSwapped: isSwapped)
     }
 
     /// Known only after all of it was read.
     package func id() throws -> Digest? {
-        var reader = try Self.reader(file)
-        while try reader.next() != nil {}
-        return reader.id
+        try DamagedBaseline.named(name) {
+            var reader = try Self.reader(file)
+            while try reader.next() != nil {}
+            return reader.id
+        }
     }
 }
 
 package struct BaselineRecords {
     private var reader: BaselineReader<EVPHash>
+    private let name: [UInt8]
     private let isSwapped: Bool
     private let now = Timestamp.now
     private var front: BaselineRecord?
     private var isAtEnd = false
 
-    fileprivate init(reader: BaselineReader<EVPHash>, isSwapped: Bool) {
+    fileprivate init(reader: BaselineReader<EVPHash>, _ name: [UInt8], isSwapped: Bool) {
         self.reader = reader
+        self.name = name
         self.isSwapped = isSwapped
     }
 
     /// What was proven at a time that is still to come was so by a clock that was wrong: nobody can
     /// tell what came before it and what after.
     package mutating func next() throws -> BaselineRecord? {
-        while let record = try reader.next() {
+        while let record = try DamagedBaseline.named(name, { try reader.next() }) {
             guard record.time <= now else { continue }
             return isSwapped ? record.swapped : record
         }

@@ -134,6 +134,11 @@ enum Main {
         case let error as LedgerError: CommandError("the ledger \(error.reason)")
         case let error as FormatError:
             CommandError("a file of a kept run \(error.reason) (at byte \(error.offset))")
+        case let error as DamagedBaseline:
+            CommandError(
+                "the baseline 'baselines/\(escaped(error.name))' in the state folder "
+                    + "\(error.error.reason) (at byte \(error.error.offset)): without that file "
+                    + "'resync verify --keep' makes a new one")
         case let error as UndoDamage: CommandError(error.sentence)
         case let error as JournalFailure:
             CommandError(

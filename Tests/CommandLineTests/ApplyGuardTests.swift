@@ -375,7 +375,11 @@ import Testing
             let found = try scene.run(
                 "plan", scene.stage.a, scene.stage.b, "--authority", "baseline", "-o", "q")
             #expect(found.status == 2, "\(found.report)")
+            #expect(found.errorText.contains("'baselines/\(name)'"), "\(found.report)")
             #expect(!scene.stage.exists("q"))
         }
+        try FileManager.default.removeItem(at: file)
+        #expect(try scene.stage.verify("--keep").status == 1)
+        #expect(FileManager.default.fileExists(atPath: file.path))
     }
 }
