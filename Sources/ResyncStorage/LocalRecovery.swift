@@ -142,7 +142,7 @@ extension LocalChanger {
         if action.kind == .makeDirectory, action.before == nil {
             return try withCString(action.path.lastName.bytes) { (name) throws(DiskError) in
                 guard let now = try look(name, in: parent), now.type == .directory,
-                    Action.isUnsettled(now.mode), try isEmpty(name, in: parent)
+                    Action.isUnsettled(now.mode), try holdsNothingOfOthers(name, in: parent)
                 else { return nil }
                 return .done
             }
@@ -157,6 +157,31 @@ extension LocalChanger {
         }
         let isOurs = try mayBeOurs(staged, in: parent, action)
         return try dropOrPutAside(staged, in: parent, number, isOurs ? .new : .other)
+    }
+
+    /// Whether a directory holds no more than a run puts into one before it says that it made it:
+    /// directories like it, each of which is an action of its own.
+    private func holdsNothingOfOthers(
+        _ name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) -> Bool {
+        let directory = try disk.openDirectory(name, in: parent)
+        defer { disk.close(directory) }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 << 10, alignment: 16)
+        defer { buffer.deallocate() }
+        var isAtEnd = false
+        while !isAtEnd {
+            var names = NameList()
+            isAtEnd = try !disk.list(directory, into: &names, buffer: buffer)
+            for index in 0..<names.count {
+                let found = try withCString(names.name(index).bytes) { (name) throws(DiskError) in
+                    try look(name, in: directory)
+                }
+                if let found, found.type != .directory || !Action.isUnsettled(found.mode) {
+                    return false
+                }
+            }
+        }
+        return true
     }
 
     /// What was to be replaced lies under the staged name, and nothing says who has put it there:

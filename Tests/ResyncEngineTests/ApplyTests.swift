@@ -87,7 +87,9 @@ enum Workload: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .types: types(disk, root, isA)
         case .deleteTree:
             file("kept", "kept", Self.old)
-            if !isA {
+            if isA {
+                file("n/m/k/f", "new below new directories")
+            } else {
                 for number in 0..<15 { file("t/d\(number / 3)/e/f\(number)", "gone \(number)") }
             }
         case .links: links(disk, root, isA)
