@@ -160,7 +160,7 @@ package final class ApplyRun {
         }
         withoutExchange.formUnion(hand.withoutExchange)
         guard mend(first, actions, &results, placed, hand), sync(actions, hand) else { return }
-        try noteMade(first, actions, results, hand)
+        guard try noteMade(first, actions, results, hand) else { return }
         try noteUnread(first, actions, results, hand)
         try finish(first, actions, results)
     }
@@ -176,20 +176,26 @@ package final class ApplyRun {
     }
 
     /// Said of directories of which that was not said when they were made: an error or a crash came
-    /// in between.
+    /// in between. False where it cannot be said: then the intent stays open, for the next start.
     private func noteMade(
         _ first: Int, _ actions: [Action], _ results: [ActionResult?], _ hand: Hand
-    ) throws {
+    ) throws -> Bool {
         var made: [MadeObject] = []
         for (at, action) in actions.enumerated()
         where results[at] == .done && action.kind == .makeDirectory
             && !isSettled(first + at) && folder.state.mark(first + at) == nil
         {
-            // Its mode tells as well, until it is settled.
-            guard let stat = try? hand.changer(action.side).stat(action) else { continue }
-            made.append(MadeObject(number: first + at, mark: ObjectMark(stat)))
+            do throws(DiskError) {
+                // Its mode tells as well, but only until it is settled.
+                guard let stat = try hand.changer(action.side).stat(action) else { continue }
+                made.append(MadeObject(number: first + at, mark: ObjectMark(stat)))
+            } catch {
+                failure = StoreFailure(action.side, error, at: action.path)
+                return false
+            }
         }
         if !made.isEmpty { try folder.append(.madeDirectories(made)) }
+        return true
     }
 
     /// Said before the results: what is done afterwards to what was displaced is somebody's.
@@ -253,8 +259,9 @@ package final class ApplyRun {
         _ first: Int, _ actions: [Action], _ results: [ActionResult?]
     ) throws {
         let all = results.map { $0 ?? .blocked }
+        let new = actions.indices.filter { !isSettled(first + $0) && all[$0].isDone }
         try folder.append(.results(first: first, all))
-        room.take(actions, all)
+        room.take(new.map { actions[$0] })
         progress.add(
             entries: all.count,
             bytes: zip(actions, all).reduce(0) {
@@ -492,7 +499,7 @@ package final class ApplyRun {
             }
         }
         if !sync(actions, hand), let failure { throw failure }
-        try noteMade(open.lowerBound, actions, results, hand)
+        if try !noteMade(open.lowerBound, actions, results, hand), let failure { throw failure }
         try noteUnread(open.lowerBound, actions, results, hand)
         try folder.append(.results(first: open.lowerBound, results))
     }

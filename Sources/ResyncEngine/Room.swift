@@ -21,8 +21,9 @@ struct Room {
         }
     }
 
-    mutating func take(_ actions: [Action], _ results: [ActionResult]) {
-        for (action, result) in zip(actions, results) where result.isDone {
+    /// Takes account of what has been done since.
+    mutating func take(_ actions: [Action]) {
+        for action in actions {
             kept[action.side] = cappedSum(kept[action.side], action.bytesDisplaced)
         }
     }

@@ -69,6 +69,10 @@ final class LocalChanger: StoreChanger {
         }
     }
 
+    private func isThere(_ name: [UInt8], in directory: Descriptor) throws(DiskError) -> Bool {
+        try withCString(name) { (name) throws(DiskError) in try look(name, in: directory) != nil }
+    }
+
     func begin() throws(DiskError) { _ = try shelf() }
 
     func space() throws(DiskError) -> Int? { try disk.fileSystem(root).available }
@@ -202,7 +206,9 @@ final class LocalChanger: StoreChanger {
         _ staged: UnsafePointer<CChar>, in parent: Descriptor, _ action: Action, _ now: Stat
     ) throws(DiskError) -> Bool {
         switch now.type {
-        case .directory: return try isEmpty(staged, in: parent)
+        case .directory:
+            if try isEmpty(staged, in: parent) { return true }
+            return try isUnsettled(staged, in: parent)
         // What has other names is not lost with this one.
         case .file where action.kind == .write:
             guard let after = action.after,
@@ -242,7 +248,38 @@ final class LocalChanger: StoreChanger {
     /// Takes back what was staged: our own copy of what the source still has.
     func drop(_ staged: UnsafePointer<CChar>, in parent: Descriptor) throws(DiskError) {
         guard let stat = try look(staged, in: parent) else { return }
-        try disk.remove(staged, in: parent, isDirectory: stat.type == .directory)
+        let isDirectory = stat.type == .directory
+        do throws(DiskError) {
+            try disk.remove(staged, in: parent, isDirectory: isDirectory)
+        } catch {
+            guard isDirectory, error.number == ErrorNumber.notEmpty else { throw error }
+            try dropInside(staged, in: parent)
+            try disk.remove(staged, in: parent, isDirectory: true)
+        }
+    }
+
+    /// Takes back the directories that were made in one, where nobody has put anything into them.
+    private func dropInside(
+        _ name: UnsafePointer<CChar>, in parent: Descriptor
+    ) throws(DiskError) {
+        let directory = try disk.openDirectory(name, in: parent)
+        defer { disk.close(directory) }
+        for inner in try names(of: directory) {
+            try withCString(inner.bytes) { (inner) throws(DiskError) in
+                guard try isUnsettled(inner, in: directory) else { return }
+                try dropInside(inner, in: directory)
+                try disk.remove(inner, in: directory, isDirectory: true)
+            }
+        }
+    }
+
+    /// All of a directory that is ours, and so has few.
+    func names(of directory: Descriptor) throws(DiskError) -> [Name] {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 << 10, alignment: 16)
+        defer { buffer.deallocate() }
+        var names = NameList()
+        while try disk.list(directory, into: &names, buffer: buffer) {}
+        return (0..<names.count).map { names.name($0) }
     }
 
     func discard(_ number: Int, _ action: Action, _ staged: Stat?) {
@@ -266,9 +303,10 @@ final class LocalChanger: StoreChanger {
             case .remove, .removeDirectory: return try takeAway(number, action)
             case .metadata, .settleDirectory, .patch: return .done
             case .makeDirectory, .write, .link, .symlink, .special:
-                // In steps it is there already.
-                guard action.before != nil, !isWithoutExchange else { return .done }
+                guard action.before != nil else { return .done }
                 try withPlace(action.path) { (parent, _) throws(DiskError) in
+                    // In steps it is there already; one of the same batch may have been exchanged.
+                    if isWithoutExchange, try !isThere(stagedName(number), in: parent) { return }
                     try store(stagedName(number), in: parent, as: shelfName(number))
                 }
                 return .done

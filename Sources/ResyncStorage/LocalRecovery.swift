@@ -141,10 +141,7 @@ extension LocalChanger {
         let parent = try chain.open(action.path.parent)
         if action.kind == .makeDirectory, action.before == nil {
             return try withCString(action.path.lastName.bytes) { (name) throws(DiskError) in
-                guard let now = try look(name, in: parent), now.type == .directory,
-                    Action.isUnsettled(now.mode), try holdsNothingOfOthers(name, in: parent)
-                else { return nil }
-                return .done
+                try isUnsettled(name, in: parent) ? .done : nil
             }
         }
         let staged = stagedName(number)
@@ -159,26 +156,22 @@ extension LocalChanger {
         return try dropOrPutAside(staged, in: parent, number, isOurs ? .new : .other)
     }
 
-    /// Whether a directory holds no more than a run puts into one before it says that it made it:
-    /// directories like it, each of which is an action of its own.
-    private func holdsNothingOfOthers(
+    /// Whether there is a directory as a run makes it, with no more in it than a run puts there
+    /// before it says that it made it: directories like it, each of which is an action of its own.
+    func isUnsettled(
         _ name: UnsafePointer<CChar>, in parent: Descriptor
     ) throws(DiskError) -> Bool {
+        guard let now = try look(name, in: parent), now.type == .directory,
+            Action.isUnsettled(now.mode)
+        else { return false }
         let directory = try disk.openDirectory(name, in: parent)
         defer { disk.close(directory) }
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 32 << 10, alignment: 16)
-        defer { buffer.deallocate() }
-        var isAtEnd = false
-        while !isAtEnd {
-            var names = NameList()
-            isAtEnd = try !disk.list(directory, into: &names, buffer: buffer)
-            for index in 0..<names.count {
-                let found = try withCString(names.name(index).bytes) { (name) throws(DiskError) in
-                    try look(name, in: directory)
-                }
-                if let found, found.type != .directory || !Action.isUnsettled(found.mode) {
-                    return false
-                }
+        for inner in try names(of: directory) {
+            let found = try withCString(inner.bytes) { (name) throws(DiskError) in
+                try look(name, in: directory)
+            }
+            if let found, found.type != .directory || !Action.isUnsettled(found.mode) {
+                return false
             }
         }
         return true

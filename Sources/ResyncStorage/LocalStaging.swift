@@ -14,7 +14,7 @@ extension LocalChanger {
             case .makeDirectory, .write, .link, .symlink, .special: break
             }
             if action.kind == .makeDirectory, action.before == nil {
-                return try makeDirectory(action)
+                return try makeDirectory(action, isRetry: isRetry)
             }
             guard try isAsBefore(action, isRetry: isRetry) else { return .ended(.changed) }
         } catch {
@@ -32,15 +32,28 @@ extension LocalChanger {
 
     /// At once under its own name: empty and closed to others it harms nobody, and what is staged
     /// in it cannot survive without it.
-    private func makeDirectory(_ action: Action) throws(DiskError) -> Staging {
+    private func makeDirectory(
+        _ action: Action, isRetry: Bool
+    ) throws(DiskError) -> Staging {
         try withPlace(action.path) { (parent, name) throws(DiskError) in
             do throws(DiskError) {
                 try disk.makeDirectory(name, in: parent, mode: Action.unsettledMode)
             } catch {
                 guard error.number == ErrorNumber.exists else { throw error }
-                return .ended(.changed)
+                // An earlier attempt may have made it, and come no further.
+                guard isRetry, try isUnsettled(name, in: parent) else { return .ended(.changed) }
             }
-            return .staged(try disk.stat(name, in: parent))
+            do throws(DiskError) {
+                let made = try disk.stat(name, in: parent)
+                // A default list of its parent, or a file system without modes, says otherwise.
+                if made.mode & Action.unsettledMode != Action.unsettledMode {
+                    try disk.setMode(Action.unsettledMode, of: name, parent)
+                }
+                return .staged(made)
+            } catch {
+                try? disk.remove(name, in: parent, isDirectory: true)
+                throw error
+            }
         }
     }
 
@@ -454,9 +467,12 @@ extension Action {
     /// told by the sticky bit from what anybody else makes for himself.
     static let unsettledMode: UInt16 = 0o1700
 
+    /// What an owner needs to take something out of a directory, or to move it.
+    static let writable: UInt16 = 0o200
+
     /// Whether a mode is that of a directory which is not settled yet: it may have inherited the
-    /// group bit from its own directory.
-    static func isUnsettled(_ mode: UInt16) -> Bool { mode & 0o5777 == unsettledMode }
+    /// group bit from its own directory, or have fewer bits by a default list there.
+    static func isUnsettled(_ mode: UInt16) -> Bool { mode & 0o5077 == 0o1000 }
 
     /// Whether metadata may be changed in place: the object is the one that was seen, and each part
     /// of its metadata is as it was or as it is to be.

@@ -130,9 +130,47 @@ extension LocalChanger {
         guard try object(name, in: parent, action, own) == .new else { return .changed }
         if let held = try heldBack(name, in: parent, action, own) { return held }
         let place = try chain.open(action.path.parent)
-        try store(name, in: place, as: shelfName(number))
+        try opening(place, own) { () throws(DiskError) in
+            try storeDirectory(name, in: place, as: shelfName(number), action)
+        }
         if try isUntouched(shelfName(number), in: shelf, action, own) { return .done }
         return try giveBack(number, its: name, in: place)
+    }
+
+    /// Nothing is taken out of a directory that its owner may not write to, unless he is root: one
+    /// that the run has made is opened for it, and closed again.
+    private func opening(
+        _ directory: Descriptor, _ own: OwnObjects, _ body: () throws(DiskError) -> Void
+    ) throws(DiskError) {
+        do throws(DiskError) {
+            try body()
+        } catch {
+            guard error.number == ErrorNumber.accessDenied else { throw error }
+            let now = try disk.stat(directory)
+            guard own.directories.contains(ObjectMark(now)), now.mode & Action.writable == 0
+            else { throw error }
+            try disk.setMode(now.mode | Action.writable, of: nil, directory)
+            defer { try? disk.setMode(now.mode, of: nil, directory) }
+            try body()
+        }
+    }
+
+    /// Nor is such a directory itself moved to another one.
+    private func storeDirectory(
+        _ name: [UInt8], in place: Descriptor, as shelved: [UInt8], _ action: Action
+    ) throws(DiskError) {
+        do throws(DiskError) {
+            try store(name, in: place, as: shelved)
+        } catch {
+            guard error.number == ErrorNumber.accessDenied, action.kind == .makeDirectory
+            else { throw error }
+            try withCString(name) { (name) throws(DiskError) in
+                let now = try disk.stat(name, in: place)
+                guard now.mode & Action.writable == 0 else { throw error }
+                try disk.setMode(now.mode | Action.writable, of: name, place)
+            }
+            try store(name, in: place, as: shelved)
+        }
     }
 
     /// Why an undo leaves alone what a run has made; nil when it does not.
@@ -170,7 +208,10 @@ extension LocalChanger {
         guard let now = try look(name, in: parent), let after = action.after else { return false }
         // Its mode comes last; a list that was set before may have given others a part of it.
         if now.mode & Action.unsettledMode == Action.unsettledMode { return true }
-        guard action.isMode(now.mode, after.stat.mode),
+        // One that was closed to its owner may have been opened by an undo that was cut off.
+        guard
+            action.isMode(now.mode, after.stat.mode)
+                || action.isMode(now.mode, after.stat.mode | Action.writable),
             now.isOwned(as: after.stat, in: order.aspects)
         else { return false }
         guard after.entry.xattrs != nil || after.entry.acl != nil else { return true }

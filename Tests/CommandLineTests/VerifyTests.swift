@@ -175,7 +175,7 @@ struct Nobody {
         ).run()
     }
 
-    private func command(_ arguments: [String]) -> Command {
+    func command(_ arguments: [String]) -> Command {
         Command(
             setpriv,
             ["--reuid=65534", "--regid=65534", "--clear-groups", holder.folder + "/resync"]

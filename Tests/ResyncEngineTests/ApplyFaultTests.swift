@@ -19,9 +19,12 @@ import Testing
         let place: String
         /// Whether only the answer is lost of a change of names.
         var isLate = false
+        /// Whether the call after it fails, too.
+        var isTwice = false
 
         var testDescription: String {
-            let when = isLate ? "afterwards" : isPersistent ? "from then on" : "once"
+            let when =
+                isLate ? "afterwards" : isPersistent ? "from then on" : isTwice ? "twice" : "once"
             return "\(workload) \(ErrorNumber.name(number)) \(when) \(place)"
         }
 
@@ -49,6 +52,7 @@ import Testing
             while true {
                 let stage = ApplyStage(disk.crash(keeping: .keepAll))
                 stage.disk.inject(fault(nth))
+                if isTwice { stage.disk.inject(fault(nth + 1)) }
                 work(stage)
                 let hasFired = stage.disk.firedFaults > 0
                 stage.disk.clearFaults()
@@ -71,7 +75,11 @@ import Testing
                 }
             } + [
                 Trouble(
-                    workload: workload, number: EIO, isPersistent: false, place: "/b", isLate: true)
+                    workload: workload, number: EIO, isPersistent: false, place: "/b", isLate: true),
+                // One that does not end the work on the store.
+                Trouble(
+                    workload: workload, number: ENOMEM, isPersistent: false, place: "/b",
+                    isTwice: true),
             ]
         }
 

@@ -17,9 +17,15 @@ package typealias PlainStore = [[UInt8]: PlainEntry]
 /// The status of a comparison with these lines; two stores without an entry prove nothing, whatever
 /// their roots look like.
 package func plainStatus(_ lines: [String]) -> ExitStatus {
-    guard lines.contains(where: { !$0.dropFirst(2).starts(with: " ") && $0.count > 2 }) else {
-        return .trouble
+    // The root has a line where it differs: no path, and words. A path may begin with a space.
+    let words = Set(Aspect.allCases.map(\.word))
+    let isOfEntry = { (line: String) in
+        line.first == "="
+            || !line.dropFirst(2).split(separator: " ").allSatisfy {
+                words.contains(String($0))
+            }
     }
+    guard lines.contains(where: isOfEntry) else { return .trouble }
     return lines.allSatisfy { $0.hasPrefix("=") } ? .ok : .differences
 }
 
