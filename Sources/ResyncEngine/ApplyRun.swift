@@ -4,12 +4,12 @@ package import ResyncStorage
 /// Carries out a plan, batch by batch, so that a crash at any moment loses nothing: see
 /// `StoreChanger` for the steps of an action, `JournalRecord` for what is said before and after.
 package final class ApplyRun {
-    private let folder: ApplyFolder
+    let folder: ApplyFolder
     private let sites: Sides<any Site>
     private let options: ApplyOptions
     private let controls: RunControls
     private let progress = Progress()
-    private var failure: StoreFailure?
+    var failure: StoreFailure?
     private var failedSides: Set<Side> = []
     /// Objects of the source, by the side they were to come to, whose first name did not come.
     private var absent: Sides<Set<ObjectIdentity>> = Sides(a: [], b: [])
@@ -160,56 +160,10 @@ package final class ApplyRun {
         }
         withoutExchange.formUnion(hand.withoutExchange)
         guard mend(first, actions, &results, placed, hand), sync(actions, hand) else { return }
-        guard try noteMade(first, actions, results, hand) else { return }
-        try noteUnread(first, actions, results, hand)
+        guard try noteMade(first, actions, results, hand),
+            try noteUnread(first, actions, results, hand)
+        else { return }
         try finish(first, actions, results)
-    }
-
-    /// Said before anything is put in its place: from then on what stands there is known to be the
-    /// run's, and what an exchange has taken from there is known not to be.
-    private func note(staged: [Int: Stat], _ first: Int) throws {
-        guard !staged.isEmpty else { return }
-        let objects = staged.sorted { $0.key < $1.key }.map { at, stat in
-            MadeObject(number: first + at, mark: ObjectMark(stat))
-        }
-        try folder.append(.staged(objects))
-    }
-
-    /// Said of directories of which that was not said when they were made: an error or a crash came
-    /// in between. False where it cannot be said: then the intent stays open, for the next start.
-    private func noteMade(
-        _ first: Int, _ actions: [Action], _ results: [ActionResult?], _ hand: Hand
-    ) throws -> Bool {
-        var made: [MadeObject] = []
-        for (at, action) in actions.enumerated()
-        where results[at] == .done && action.kind == .makeDirectory
-            && !isSettled(first + at) && folder.state.mark(first + at) == nil
-        {
-            do throws(DiskError) {
-                // Its mode tells as well, but only until it is settled.
-                guard let stat = try hand.changer(action.side).stat(action) else { continue }
-                made.append(MadeObject(number: first + at, mark: ObjectMark(stat)))
-            } catch {
-                failure = StoreFailure(action.side, error, at: action.path)
-                return false
-            }
-        }
-        if !made.isEmpty { try folder.append(.madeDirectories(made)) }
-        return true
-    }
-
-    /// Said before the results: what is done afterwards to what was displaced is somebody's.
-    private func noteUnread(
-        _ first: Int, _ actions: [Action], _ results: [ActionResult?], _ hand: Hand
-    ) throws {
-        var times: [ShelvedTime] = []
-        for (at, action) in actions.enumerated()
-        where results[at] == .done && folder.state.shelvedTime(first + at) == nil {
-            let changer = hand.changer(action.side)
-            guard let shelved = try? changer.shelved(first + at, action) else { continue }
-            times.append(ShelvedTime(number: first + at, ctime: shelved.ctime))
-        }
-        if !times.isEmpty { try folder.append(.shelved(times)) }
     }
 
     private func sides(of actions: [Action]) -> [Side] {
@@ -253,7 +207,7 @@ package final class ApplyRun {
         return true
     }
 
-    private func isSettled(_ number: Int) -> Bool { folder.state.isDone(number) }
+    func isSettled(_ number: Int) -> Bool { folder.state.isDone(number) }
 
     private func finish(
         _ first: Int, _ actions: [Action], _ results: [ActionResult?]
@@ -279,44 +233,6 @@ package final class ApplyRun {
             }
         }
     }
-
-    /// What an undo will need, kept before anything is touched.
-    private func keepAttributes(
-        _ first: Int, _ actions: [Action], _ results: inout [ActionResult?], _ hand: Hand
-    ) throws {
-        for (at, action) in actions.enumerated()
-        where results[at] == nil && action.kind == .settleDirectory && action.takesAttributes {
-            guard let before = action.before else { continue }
-            let found: [Attribute]
-            let kept = folder.state.attributes[first + at]
-            do throws(DiskError) {
-                found = try hand.changer(action.side).attributes(action)
-                // None that somebody gave it since are taken away: nobody would have them.
-                let isOurs =
-                    try kept.map { (kept) throws(DiskError) in
-                        try hand.areKnown(found, of: action, before: kept)
-                    } ?? before.entry.hasAttributes(found)
-                guard isOurs else {
-                    results[at] = .changed
-                    continue
-                }
-            } catch {
-                results[at] = ActionResult(error)
-                continue
-            }
-            guard kept == nil else { continue }
-            guard found.reduce(0, { $0 + $1.name.count + $1.value.count }) <= Self.attributesLimit
-            else {
-                results[at] = ActionResult(DiskError(.getxattr, ErrorNumber.tooLarge))
-                continue
-            }
-            try folder.append(.attributes(number: first + at, found))
-        }
-    }
-
-    /// Bytes of one directory's attributes that an undo can give back: far more than ext4 has room
-    /// for, and less than a record of the journal takes.
-    private static let attributesLimit = 1 << 19
 
     /// Why an action is not carried out although its target is as planned; nil when it is.
     private func held(back action: Action, _ number: Int, _ hand: Hand) -> ActionResult? {
@@ -499,8 +415,10 @@ package final class ApplyRun {
             }
         }
         if !sync(actions, hand), let failure { throw failure }
-        if try !noteMade(open.lowerBound, actions, results, hand), let failure { throw failure }
-        try noteUnread(open.lowerBound, actions, results, hand)
+        let isNoted =
+            try noteMade(open.lowerBound, actions, results, hand)
+            && noteUnread(open.lowerBound, actions, results, hand)
+        if !isNoted, let failure { throw failure }
         try folder.append(.results(first: open.lowerBound, results))
     }
 }

@@ -110,6 +110,11 @@ package final class ConfirmRun {
             entries: 1, bytes: 2 * (a.observed?.contentSize ?? 0), differences: 0)
         guard let left = a.observed, let right = b.observed else {
             if a.observed == nil, b.observed == nil {
+                // What was made and is nowhere any more nobody can read back.
+                guard action.after == nil else {
+                    result.different += 1
+                    return try different(action.path, AspectSet(.existence))
+                }
                 result.confirmed += 1
                 return try agreed(
                     AgreedEntry(path: action.path, sides: nil, source: .media, time: time))
@@ -126,7 +131,11 @@ package final class ConfirmRun {
         var aspects = rules.metadataDifferences(left.entry, right.entry)
         // Our own marker moves the root's time.
         if action.path == .root { aspects.remove(AspectSet(.mtime)) }
-        if rules.comparesContent(left.stat, right.stat), left.content != right.content {
+        // What was written is read back, whatever the comparison was about.
+        let readsBack = action.kind == .write || action.kind == .link
+        if readsBack || rules.comparesContent(left.stat, right.stat),
+            left.content != right.content
+        {
             aspects.insert(.content)
         }
         if try !isLinked(action, Sides(a: left, b: right), hand, worker) {
@@ -204,12 +213,18 @@ struct Displaced {
             linked[identity] = known
         }
         for (identity, known) in linked {
-            let changer = hand.changer(known.action.side)
-            // What has a name elsewhere is not lost with these. An error is told of each.
-            guard let now = try? changer.shelved(known.number, known.action),
-                now.links <= known.names, let shelved = known.shelved, now.ctime != shelved
-            else { continue }
-            late.insert(identity)
+            do throws(DiskError) {
+                // What has a name elsewhere is not lost with these.
+                guard
+                    let now = try hand.changer(known.action.side).shelved(
+                        known.number, known.action),
+                    now.links <= known.names, let shelved = known.shelved, now.ctime != shelved
+                else { continue }
+                late.insert(identity)
+            } catch {
+                // Looked at again it may answer, and by then nothing is asked of its time.
+                late.insert(identity)
+            }
         }
     }
 

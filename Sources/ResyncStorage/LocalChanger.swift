@@ -227,7 +227,18 @@ final class LocalChanger: StoreChanger {
         let file = try disk.open(
             name, in: parent, [.readOnly, .noFollow, .nonBlocking], mode: 0)
         defer { disk.close(file) }
-        return try? disk.isOpenForWriting(file)
+        do throws(DiskError) {
+            return try disk.isOpenForWriting(file)
+        } catch {
+            // Any other error is no answer.
+            guard
+                [
+                    ErrorNumber.invalidArgument, ErrorNumber.notSupported, ErrorNumber.noLocks,
+                    ErrorNumber.noSystemCall, ErrorNumber.accessDenied, ErrorNumber.notPermitted,
+                ].contains(error.number)
+            else { throw error }
+            return nil
+        }
     }
 
     /// Small files are read again: a writer through a memory map may move no time.

@@ -126,7 +126,11 @@ extension LocalChanger {
                 try isSameContent(name, in: shelf, before, now, ofAnySize: true)
             else { return true }
             switch now.type {
-            case .file: return try isOpenForWriting(name, in: shelf) == true
+            case .file:
+                if try isOpenForWriting(name, in: shelf) == true { return true }
+                // What was written while it was read has moved its times, once it is closed.
+                let end = try look(name, in: shelf)
+                return end?.ctime != now.ctime || end?.mtime != now.mtime
             // It was when it was displaced; whoever was in it could make something there since.
             case .directory: return try !isEmpty(name, in: shelf)
             default: return false

@@ -299,3 +299,16 @@ extension LocalChanger {
         }
     }
 }
+
+extension Action {
+    /// What a directory of ours is made with, and has until it is settled: closed to others, and
+    /// told by the sticky bit from what anybody else makes for himself.
+    static let unsettledMode: UInt16 = 0o1700
+
+    /// What an owner needs to take something out of a directory, or to move it.
+    static let writable: UInt16 = 0o200
+
+    /// Whether a mode is that of a directory which is not settled yet: it may have inherited the
+    /// group bit from its own directory, or have fewer bits by a default list there.
+    static func isUnsettled(_ mode: UInt16) -> Bool { mode & 0o5077 == 0o1000 }
+}

@@ -75,7 +75,8 @@ import Testing
                 }
             } + [
                 Trouble(
-                    workload: workload, number: EIO, isPersistent: false, place: "/b", isLate: true),
+                    workload: workload, number: EIO, isPersistent: false, place: "/b",
+                    isLate: true),
                 // One that does not end the work on the store.
                 Trouble(
                     workload: workload, number: ENOMEM, isPersistent: false, place: "/b",

@@ -170,8 +170,29 @@ struct QuarantineCommand: ParsableCommand {
                 }
                 return .ok
             }
+            if let kept = kept(folder, age, isNamed: isNamed) { return kept }
+            let session = try ApplySession(run: folder.run.id, state, needsSource: false)
+            // Somebody else may have been at it until now.
+            if let kept = kept(session.folder, age, isNamed: isNamed) { return kept }
+            try tellGoing(session.folder, json: false)
+            let freed = try Quarantine(session.folder).release(session.sites)
             var status = ExitStatus.ok
+            for path in freed.late {
+                try StandardOutput.shared.write(
+                    "! \(shown(path))  was written to in quarantine, or may be open for writing "
+                        + "still: kept\n")
+                status.merge(.partial)
+            }
+            try StandardOutput.shared.write(
+                "run \(folder.run.id): freed \(countText(freed.entries)) entries, "
+                    + "\(sizeText(freed.bytes)); they can no longer be taken back\n")
+            return status
+        }
+
+        /// Says why what a run keeps stays; nil where it goes.
+        private func kept(_ folder: ApplyFolder, _ age: Double, isNamed: Bool) -> ExitStatus? {
             let id = folder.run.id
+            guard folder.state.released == nil else { return .ok }
             // What was taken back is where it was: only copies are left.
             let isTakenBack = folder.state.isTakenBack
             let isOver = folder.state.isOver
@@ -182,7 +203,7 @@ struct QuarantineCommand: ParsableCommand {
                 return .ok
             }
             let isEnded = isTakenBack || isOver
-            let ended = isEnded ? try folder.run.header().started : folder.state.confirmed
+            let ended = isEnded ? try? folder.run.header().started : folder.state.confirmed
             guard let ended, !folder.state.isCutOff else {
                 Main.complain("run \(id) was never confirmed: what it keeps stays")
                 return .ok
@@ -199,19 +220,7 @@ struct QuarantineCommand: ParsableCommand {
                         + "run is named; see 'resync quarantine copy \(id) DIR'")
                 return .partial
             }
-            let session = try ApplySession(run: id, state, needsSource: false)
-            try tellGoing(session.folder, json: false)
-            let freed = try Quarantine(session.folder).release(session.sites)
-            for path in freed.late {
-                try StandardOutput.shared.write(
-                    "! \(shown(path))  was written to in quarantine, or may be open for writing "
-                        + "still: kept\n")
-                status.merge(.partial)
-            }
-            try StandardOutput.shared.write(
-                "run \(id): freed \(countText(freed.entries)) entries, \(sizeText(freed.bytes)); "
-                    + "they can no longer be taken back\n")
-            return status
+            return nil
         }
     }
 
