@@ -311,7 +311,7 @@ struct WatchSurroundingsTests {
             #expect(isWell, "\(number): \(opened.report)\(closed.report)")
         }
         watcher.signal(SIGTERM)
-        let ended = try withExtendedLifetime(pipe) { try watcher.wait(30) }
+        let ended = try withExtendedLifetime(pipe) { try watcher.wait() }
         #expect(ended.status == 0)
     }
 
